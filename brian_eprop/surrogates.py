@@ -1,0 +1,222 @@
+"""Pseudo-derivatives: what stands for the derivative of a spike.
+
+A spike z = H(x), x = membrane − threshold, has no useful derivative. Each class here
+is a formula ψ(x) used in its place, with x > 0 above the threshold. ψ has the inverse
+unit of x. 'height' and 'width' are numbers, Brian2 quantities, or Brian2 expressions
+in the names of the neuron group ('0.3/v_th'), so that a model's surrogate follows an
+overridden or heterogeneous parameter.
+"""
+
+import ast
+from dataclasses import dataclass, fields
+
+import numpy as np
+from brian2.core.namespace import DEFAULT_UNITS
+from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions, get_unit
+
+__all__ = [
+    "SURROGATES",
+    "Arctan",
+    "Exponential",
+    "FastSigmoid",
+    "MultiGaussian",
+    "PiecewiseLinear",
+]
+
+
+def _check(surrogate):
+    """Raise ValueError unless every field is a positive finite scalar or an expression."""
+    kind = type(surrogate).__name__
+    for field in fields(surrogate):
+        value = getattr(surrogate, field.name)
+        if isinstance(value, str):
+            try:
+                ast.parse(value.strip(), mode="eval")
+            except SyntaxError as error:
+                raise ValueError(
+                    f"{kind}: '{field.name}' = {value!r} is not an expression ({error.msg}); "
+                    "give a number, a quantity or a Brian2 expression such as '0.3/v_th'"
+                ) from None
+            continue
+        try:
+            number = float(np.asarray(value))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{kind}: '{field.name}' = {value!r} is not one number; give a number, a "
+                "quantity or, for a value per neuron, the name of a group variable as a string"
+            ) from None
+        if not (np.isfinite(number) and number > 0):
+            raise ValueError(f"{kind}: '{field.name}' = {value!r} must be positive and finite")
+
+
+def _render(value):
+    """Brian2 expression of `value`, exact to the last bit.
+
+    Quantities are written in unscaled SI units: '20 mV' would be multiplied by 1e-3
+    once more by Brian2, and round.
+    """
+    if isinstance(value, str):
+        return f"({value.strip()})"
+    number = repr(float(np.asarray(value)))
+    dimensions = get_dimensions(value)
+    if dimensions is DIMENSIONLESS:
+        return number
+    for unit, operator in ((get_unit(dimensions), "*"), (get_unit(dimensions**-1), "/")):
+        if unit.name in DEFAULT_UNITS:
+            return f"({number}{operator}{unit.name})"
+    return f"({number}*{get_unit(dimensions)!r})"
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear:
+    """ψ(x) = height · max(0, 1 − abs(x) / width).
+
+    Bellec et al. 2020 (Nat. Commun. 11:3625), Methods: height = 0.3/v_th, width = v_th.
+
+    Parameters
+    ----------
+    height : float, Quantity or str
+        ψ at the threshold, inverse unit of x.
+    width : float, Quantity or str
+        Half-width of the support, unit of x.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not a positive finite scalar or a valid expression.
+    """
+
+    height: float | Quantity | str
+    width: float | Quantity | str
+
+    __post_init__ = _check
+
+    def expression(self, x):
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return f"({_render(self.height)}*clip(1 - abs({x})/{_render(self.width)}, 0, 1))"
+
+    def antiderivative(self, x):
+        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
+        height, width = _render(self.height), _render(self.width)
+        u = f"clip(({x})/{width}, -1, 1)"
+        return f"({height}*{width}*{u}*(1 - 0.5*abs({u})))"
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """ψ(x) = height · exp(−abs(x) / width).
+
+    Shrestha & Orchard 2018 (NeurIPS); NEST's 'exponential' has β = 1/width.
+
+    Parameters and errors as for :class:`PiecewiseLinear`.
+    """
+
+    height: float | Quantity | str
+    width: float | Quantity | str
+
+    __post_init__ = _check
+
+    def expression(self, x):
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return f"({_render(self.height)}*exp(-abs({x})/{_render(self.width)}))"
+
+    def antiderivative(self, x):
+        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
+        height, width = _render(self.height), _render(self.width)
+        return f"({height}*{width}*sign({x})*(1 - exp(-abs({x})/{width})))"
+
+
+@dataclass(frozen=True)
+class FastSigmoid:
+    """ψ(x) = height / (1 + abs(x) / width)².
+
+    Zenke & Ganguli 2018 (Neural Comput. 30:1514), SuperSpike: height 1, width 1/α.
+
+    Parameters and errors as for :class:`PiecewiseLinear`.
+    """
+
+    height: float | Quantity | str
+    width: float | Quantity | str
+
+    __post_init__ = _check
+
+    def expression(self, x):
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return f"({_render(self.height)}/(1 + abs({x})/{_render(self.width)})**2)"
+
+    def antiderivative(self, x):
+        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
+        return f"({_render(self.height)}*({x})/(1 + abs({x})/{_render(self.width)}))"
+
+
+@dataclass(frozen=True)
+class Arctan:
+    """ψ(x) = height / (1 + (x / width)²), the derivative of an arctangent.
+
+    Fang et al. 2021 (ICCV): for slope α, height = α/2 and width = 2/(πα).
+
+    Parameters and errors as for :class:`PiecewiseLinear`.
+    """
+
+    height: float | Quantity | str
+    width: float | Quantity | str
+
+    __post_init__ = _check
+
+    def expression(self, x):
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return f"({_render(self.height)}/(1 + (({x})/{_render(self.width)})**2))"
+
+    def antiderivative(self, x):
+        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
+        height, width = _render(self.height), _render(self.width)
+        return f"({height}*{width}*arctan(({x})/{width}))"
+
+
+@dataclass(frozen=True)
+class MultiGaussian:
+    """ψ(x) = height · [(1+h) N(x; 0, σ) − h N(x; σ, sσ) − h N(x; −σ, sσ)], σ = width.
+
+    N(x; μ, σ) is the normal density, so the area under ψ is height · (1 − h), `height`
+    has no unit (ψ gets its inverse unit from the densities) and ψ is negative in its
+    tails. Yin, Corradi & Bohté 2021 (Nat. Mach. Intell. 3:905): height 0.5, width 0.5.
+    The antiderivative needs the error function, which Brian2 does not have.
+
+    Parameters
+    ----------
+    height : float or str
+        Scale γ, dimensionless.
+    width : float, Quantity or str
+        Standard deviation σ of the central Gaussian, unit of x.
+    h : float or str, default 0.15
+        Weight of the two negative side lobes.
+    s : float or str, default 6
+        Their standard deviation in units of σ.
+
+    Raises
+    ------
+    ValueError
+        As for :class:`PiecewiseLinear`.
+    """
+
+    height: float | str
+    width: float | Quantity | str
+    h: float | str = 0.15
+    s: float | str = 6.0
+
+    __post_init__ = _check
+
+    def expression(self, x):
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        height, width = _render(self.height), _render(self.width)
+        h, s = _render(self.h), _render(self.s)
+        u = f"({x})/{width}"
+        side = "exp(-0.5*(({u} {sign} 1)/{s})**2)"
+        sides = " + ".join(side.format(u=u, sign=sign, s=s) for sign in "-+")
+        return f"({height}/({width}*sqrt(2*pi))*((1 + {h})*exp(-0.5*({u})**2) - {h}/{s}*({sides})))"
+
+
+#: name -> class of every surrogate; a model file's [surrogate] 'kind' is one of these names
+SURROGATES = {
+    cls.__name__: cls for cls in (PiecewiseLinear, Exponential, FastSigmoid, Arctan, MultiGaussian)
+}
