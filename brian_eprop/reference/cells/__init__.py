@@ -1,0 +1,1 @@
+"""Recurrent cells: the step and its Jacobians, one module a cell."""

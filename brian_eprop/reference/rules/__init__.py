@@ -1,0 +1,16 @@
+"""Learning rules, one module each.
+
+A module of this package that defines ``RULE`` is registered by being here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+__all__ = ["RULES"]
+
+_modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
+
+#: name → Rule
+RULES = {module.RULE.name: module.RULE for module in _modules}
