@@ -1,0 +1,273 @@
+"""What was recorded in one trial, as plain arrays, and its file format."""
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
+from brian2.units.stdunits import ms
+
+__all__ = ["Recording", "as_milliseconds"]
+
+FORMAT = "brian_eprop recording 1"
+
+
+def as_milliseconds(value, name):
+    """
+    Convert times to plain numbers in ms.
+
+    Parameters
+    ----------
+    value : array_like or Quantity
+        Plain numbers are taken to be in ms; quantities must have the unit of a time.
+    name : str
+        Name of the argument, for the error message.
+
+    Returns
+    -------
+    ndarray of float
+        Same shape as ``value``, in ms.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` has a unit that is not a time, or holds NaN or infinity.
+    """
+    dimensions = get_dimensions(value)
+    if dimensions is not DIMENSIONLESS:
+        if dimensions is not ms.dim:
+            raise ValueError(
+                f"'{name}' must be a time (a quantity such as 1*ms, or numbers in ms), "
+                f"but has the unit {dimensions!r}"
+            )
+        value = value / ms
+    numbers = np.asarray(value, dtype=float)
+    if not np.isfinite(numbers).all():
+        raise ValueError(
+            f"'{name}' of shape {numbers.shape} holds NaN or infinity; expected finite times"
+        )
+    return numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """
+    One trial: spikes, readout and learning signal of all neurons, and the hidden
+    states and traces of a few.
+
+    Lengths: T steps, n_in inputs, n_rec recurrent neurons, n_out readouts, k neurons
+    whose hidden state was recorded, m synapses whose traces were recorded. k and m may
+    be 0. ``inputs[t]`` acts on ``membrane[t]``, ``spikes[t]`` on ``readout[t]``.
+
+    Parameters
+    ----------
+    dt : float or Quantity
+        Time step; stored as a plain number in ms.
+    inputs : (T, n_in) array of bool
+        Input spikes :math:`x_i^t`.
+    spikes : (T, n_rec) array of bool
+        Recurrent spikes :math:`z_j^t`.
+    readout, target, error : (T, n_out) array
+        Output :math:`y_k^t`, its target :math:`y_k^{*,t}`, and the error
+        :math:`y_k^t - y_k^{*,t}` (with cross-entropy
+        :math:`\\pi_k^t - \\pi_k^{*,t}`), 0 outside the learning window.
+    learning_signal : (T, n_rec) array
+        :math:`L_j^t`.
+    membrane, threshold : (T, k) array
+        :math:`v_j^t` before the reset and :math:`A_j^t`, in ``membrane_unit``.
+    psi : (T, k) array
+        Pseudo-derivative :math:`\\psi_j^t`, per ``membrane_unit``.
+    e_trace, e_bar : (T, m) array
+        Eligibility trace :math:`e_{ji}^t` and its low-pass
+        :math:`\\bar e_{ji}^t = F_\\kappa(e_{ji})^t`.
+    neurons : (k,) array of int
+        Indices of the neurons in ``membrane``, ``threshold`` and ``psi``.
+    synapses : sequence of m str
+        Labels of the synapses in ``e_trace`` and ``e_bar``, for instance ``"in 3 → 7"``.
+    membrane_unit : str
+        Unit of ``membrane`` and ``threshold``, for instance ``"mV"``; empty for a
+        dimensionless membrane.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit the others, a number is NaN or infinite, spikes are
+        anything but 0 and 1, or an index in ``neurons`` is not that of a neuron.
+    """
+
+    dt: float  # ms
+    inputs: np.ndarray  # (T, n_in) bool
+    spikes: np.ndarray  # (T, n_rec) bool
+    readout: np.ndarray  # (T, n_out)
+    target: np.ndarray  # (T, n_out)
+    error: np.ndarray  # (T, n_out)
+    learning_signal: np.ndarray  # (T, n_rec)
+    membrane: np.ndarray  # (T, k)
+    threshold: np.ndarray  # (T, k)
+    psi: np.ndarray  # (T, k)
+    e_trace: np.ndarray  # (T, m)
+    e_bar: np.ndarray  # (T, m)
+    neurons: np.ndarray  # (k,) int
+    synapses: tuple  # (m,) str
+    membrane_unit: str = ""
+
+    def __post_init__(self):
+        def store(name, value):
+            # frozen for the user; arguments are converted once, here
+            object.__setattr__(self, name, value)
+
+        dt = as_milliseconds(self.dt, "dt")
+        if dt.ndim or not dt > 0:
+            raise ValueError(f"'dt' must be one positive time, but is {self.dt!r}")
+        store("dt", float(dt))
+        store("synapses", tuple(str(label) for label in np.atleast_1d(self.synapses)))
+        store("membrane_unit", str(self.membrane_unit))
+        for name in ("inputs", "spikes"):
+            store(name, _spikes(getattr(self, name), name))
+        steps, n_rec = self.spikes.shape
+        neurons = np.asarray(self.neurons)
+        if neurons.size == 0:
+            neurons = neurons.reshape(0).astype(int)
+        integer = np.issubdtype(neurons.dtype, np.integer)
+        if neurons.ndim != 1 or not integer or not ((neurons >= 0) & (neurons < n_rec)).all():
+            raise ValueError(
+                f"'neurons' must be a one-dimensional array of indices from 0 to {n_rec - 1}, "
+                f"but is {self.neurons!r}"
+            )
+        store("neurons", neurons)
+        n_out = np.shape(self.readout)[-1] if np.ndim(self.readout) else 0
+        k, m = len(self.neurons), len(self.synapses)
+        _check_shape(self.inputs, "inputs", (steps, self.inputs.shape[1]), "one row a step")
+        for names, width, why in (
+            (("readout", "target", "error"), n_out, "steps of 'spikes', columns of 'readout'"),
+            (("learning_signal",), n_rec, "steps and neurons of 'spikes'"),
+            (("membrane", "threshold", "psi"), k, "steps of 'spikes', length of 'neurons'"),
+            (("e_trace", "e_bar"), m, "steps of 'spikes', length of 'synapses'"),
+        ):
+            for name in names:
+                array = np.asarray(getattr(self, name), dtype=float)
+                _check_shape(array, name, (steps, width), why)
+                if not np.isfinite(array).all():
+                    step, column = np.argwhere(~np.isfinite(array))[0]
+                    raise ValueError(
+                        f"'{name}' of shape {array.shape} holds {array[step, column]} at step "
+                        f"{step}, column {column}; expected finite numbers"
+                    )
+                store(name, array)
+
+    def __repr__(self):
+        return (
+            f"<Recording of {len(self.spikes)} steps of {self.dt:g} ms: {self.inputs.shape[1]} "
+            f"inputs, {self.spikes.shape[1]} neurons, {self.readout.shape[1]} readouts>"
+        )
+
+    @property
+    def times(self):
+        """Time of every step in ms, shape (T,)."""
+        return np.arange(len(self.spikes)) * self.dt
+
+    def save(self, path):
+        """
+        Write the recording to one ``.npz`` file.
+
+        The file appears under its name only when it is complete, so that an interrupted
+        run leaves either the old recording or the new one.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write; an existing one is replaced.
+
+        Raises
+        ------
+        OSError
+            If the folder does not exist or cannot be written to.
+        """
+        path = Path(path)
+        # In the same folder: os.replace is atomic only within one file system.
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+                arrays["synapses"] = np.array(self.synapses, dtype=np.str_)
+                np.savez_compressed(file, format=np.array(FORMAT), **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except OSError as error:
+            raise type(error)(
+                error.errno, f"cannot write the recording '{path}': {error.strerror}"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path):
+        """
+        Read a recording that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The ``.npz`` file.
+
+        Returns
+        -------
+        Recording
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, is not a recording, or was written by a version of
+            the package with another format.
+        """
+        remedy = "record the trial again, or name a file that Recording.save wrote"
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                content = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(
+                f"'{path}' cannot be read as a recording: it is damaged or not an .npz file "
+                f"({error}); {remedy}"
+            ) from error
+        except (TypeError, AttributeError) as error:
+            # np.load gives a bare array, not an archive, for an .npy file
+            raise ValueError(f"'{path}' holds a single array, not a recording; {remedy}") from error
+        found = str(content.pop("format", "none"))
+        if found != FORMAT:
+            raise ValueError(
+                f"'{path}' is not a recording of this version: its 'format' is '{found}', "
+                f"expected '{FORMAT}'; {remedy}"
+            )
+        missing = [field.name for field in fields(cls) if field.name not in content]
+        if missing:
+            raise ValueError(
+                f"'{path}' is not a complete recording: "
+                f"{', '.join(repr(name) for name in missing)} missing; {remedy}"
+            )
+        return cls(**{field.name: content[field.name] for field in fields(cls)})
+
+
+def _spikes(value, name):
+    array = np.asarray(value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"'{name}' has the shape {array.shape}; expected (steps, neurons), neither of them 0"
+        )
+    if array.dtype != bool and not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"'{name}' of shape {array.shape} must hold only 0 and 1 (no spike, spike)"
+        )
+    return array.astype(bool)
+
+
+def _check_shape(array, name, expected, why):
+    if array.shape != expected:
+        raise ValueError(f"'{name}' has the shape {array.shape}; expected {expected} ({why})")

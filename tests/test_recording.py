@@ -1,0 +1,165 @@
+"""Recording: validation, and a file that is complete, foreign or damaged."""
+
+import os
+from dataclasses import FrozenInstanceError, fields
+
+import numpy as np
+import pytest
+from brian2 import ms, mV
+
+from brian_eprop.recording import Recording
+
+
+def arrays(steps=12, n_in=3, n_rec=5, n_out=2, k=2, m=3, seed=0):
+    rng = np.random.default_rng(seed)
+    return dict(
+        dt=1.0,
+        inputs=rng.random((steps, n_in)) < 0.3,
+        spikes=rng.random((steps, n_rec)) < 0.3,
+        readout=rng.normal(size=(steps, n_out)),
+        target=rng.normal(size=(steps, n_out)),
+        error=rng.normal(size=(steps, n_out)),
+        learning_signal=rng.normal(size=(steps, n_rec)),
+        membrane=rng.normal(size=(steps, k)),
+        threshold=np.ones((steps, k)),
+        psi=rng.random((steps, k)),
+        e_trace=rng.random((steps, m)),
+        e_bar=rng.random((steps, m)),
+        neurons=np.arange(k),
+        synapses=[f"in {i} → {i + 1}" for i in range(m)],
+        membrane_unit="mV",
+    )
+
+
+def assert_equal(first, second):
+    for field in fields(Recording):
+        np.testing.assert_array_equal(getattr(first, field.name), getattr(second, field.name))
+
+
+def test_save_and_load_give_back_every_array(tmp_path):
+    recording = Recording(**arrays())
+    recording.save(tmp_path / "trial.npz")
+    loaded = Recording.load(tmp_path / "trial.npz")
+    assert_equal(loaded, recording)
+    assert loaded.inputs.dtype == bool and loaded.synapses[0] == "in 0 → 1"
+    assert type(loaded.dt) is float and type(loaded.membrane_unit) is str
+
+
+def test_no_recorded_neurons_or_synapses_is_a_recording(tmp_path):
+    content = arrays(k=0, m=0)
+    content["neurons"], content["synapses"] = [], []
+    recording = Recording(**content)
+    recording.save(tmp_path / "trial.npz")
+    assert_equal(Recording.load(tmp_path / "trial.npz"), recording)
+
+
+def test_dt_is_kept_in_ms_and_times_start_at_zero():
+    content = arrays(steps=4)
+    recording = Recording(**content | {"dt": 0.5 * ms})
+    assert recording.dt == 0.5
+    np.testing.assert_array_equal(recording.times, [0, 0.5, 1, 1.5])
+
+
+def test_spikes_as_zeros_and_ones_become_bool():
+    content = arrays()
+    recording = Recording(**content | {"spikes": content["spikes"].astype(int)})
+    assert recording.spikes.dtype == bool
+
+
+def test_recording_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        Recording(**arrays()).dt = 2.0
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"dt": 0.0}, "'dt' must be one positive time"),
+        ({"dt": 1 * mV}, "'dt' must be a time"),
+        ({"dt": float("nan")}, "'dt' of shape .* holds NaN"),
+        ({"inputs": np.zeros((11, 3))}, r"'inputs' has the shape \(11, 3\); expected \(12, 3\)"),
+        ({"spikes": np.zeros(12)}, r"'spikes' has the shape \(12,\); expected \(steps, neurons\)"),
+        ({"inputs": np.zeros((12, 0))}, r"'inputs' has the shape \(12, 0\)"),
+        ({"inputs": np.full((12, 3), 0.5)}, "'inputs' of shape .* only 0 and 1"),
+        ({"target": np.zeros((12, 1))}, r"'target' has the shape \(12, 1\); expected \(12, 2\)"),
+        ({"readout": 1.0}, "'readout' has the shape"),
+        ({"learning_signal": np.zeros((12, 4))}, r"'learning_signal' .* expected \(12, 5\)"),
+        ({"psi": np.zeros((12, 3))}, r"'psi' .* expected \(12, 2\) .*'neurons'"),
+        ({"e_bar": np.zeros((12, 2))}, r"'e_bar' .* expected \(12, 3\) .*'synapses'"),
+        ({"membrane": np.full((12, 2), np.nan)}, "'membrane' .* nan at step 0, column 0"),
+        ({"neurons": np.array([0, 5])}, "'neurons' must be .* from 0 to 4"),
+        ({"neurons": np.array([0.0, 1.0])}, "'neurons' must be"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=message):
+        Recording(**arrays() | change)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "trial.npz"
+    Recording(**arrays()).save(path)
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"not an archive"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"trial\.npz' cannot be read as a recording"):
+            Recording.load(path)
+
+
+def test_a_flipped_byte_is_found(tmp_path):
+    path = tmp_path / "trial.npz"
+    Recording(**arrays()).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"trial\.npz"):
+        Recording.load(path)
+
+
+def test_a_foreign_archive_is_named(tmp_path):
+    path = tmp_path / "weights.npz"
+    np.savez(path, w_in=np.zeros(3))
+    with pytest.raises(ValueError, match="is not a recording of this version: its 'format' is"):
+        Recording.load(path)
+
+
+def test_a_bare_array_is_named(tmp_path):
+    path = tmp_path / "array.npy"
+    np.save(path, np.zeros(3))
+    with pytest.raises(ValueError, match="holds a single array, not a recording"):
+        Recording.load(path)
+
+
+def test_missing_arrays_are_listed(tmp_path):
+    path = tmp_path / "trial.npz"
+    Recording(**arrays()).save(path)
+    with np.load(path) as file:
+        content = {name: file[name] for name in file.files if name not in ("psi", "target")}
+    np.savez(path, **content)
+    with pytest.raises(ValueError, match="'target', 'psi' missing"):
+        Recording.load(path)
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        Recording.load(tmp_path / "absent.npz")
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"cannot write the recording .*absent"):
+        Recording(**arrays()).save(tmp_path / "absent" / "trial.npz")
+
+
+def test_an_interrupted_save_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "trial.npz"
+    old = Recording(**arrays(seed=1))
+    old.save(path)
+
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Recording(**arrays(seed=2)).save(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["trial.npz"]
+    assert_equal(Recording.load(path), old)
