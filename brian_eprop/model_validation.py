@@ -238,9 +238,11 @@ class _Checker:
         try:
             lines = [line.strip() for line in code.replace(";", "\n").splitlines()]
             changed = {parse_statement(line)[0] for line in lines if line and line[0] != "#"}
-            _, _, unknown = analyse_identifiers(code, scope)
-            self.known(key, code, unknown, {})
-            check_units_statements(code, scope)
+            # Brian2 hashes the whole scope, unit by unit, on every call
+            named = {name: scope[name] for name in get_identifiers(code) & set(scope)}
+            _, _, unknown = analyse_identifiers(code, named)
+            self.known(key, code, unknown, scope)
+            check_units_statements(code, named)
         except _BRIAN_ERRORS as error:
             if isinstance(error, ModelError):
                 raise
