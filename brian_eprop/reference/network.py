@@ -122,6 +122,11 @@ class SpikingNetwork:
                     "give a matrix (n_pre, n_post)"
                 )
             self._set(name, weights)
+        if self.w_rec.shape[0] != self.w_rec.shape[1]:
+            raise ValueError(
+                f"SpikingNetwork: 'w_rec' has shape {self.w_rec.shape}; "
+                "give a square matrix (n_rec, n_rec)"
+            )
         n_in, n_rec, n_out = self.n_in, self.n_rec, self.n_out
         shapes = {"in": (n_in, n_rec), "rec": (n_rec, n_rec), "out": (n_rec, n_out)}
         for block, shape in shapes.items():
@@ -137,6 +142,7 @@ class SpikingNetwork:
             self._set("feedback", feedback)
 
         self._set_per_neuron("v_th")
+        self._check_positive("v_th")
         self._set_per_neuron("alpha", 0, 1, "exp(-dt/tau_m)")
         self._set_per_neuron("rho", 0, 1, "exp(-dt/tau_a)")
         self._set_per_neuron("beta")
@@ -153,11 +159,7 @@ class SpikingNetwork:
         self._set_per_neuron("surrogate_h")
         for name in ("surrogate_width", "surrogate_s"):
             self._set_per_neuron(name)
-            if not np.all(getattr(self, name) > 0):
-                raise ValueError(
-                    f"SpikingNetwork: '{name}' is {getattr(self, name).min()} for a neuron; "
-                    "give positive values"
-                )
+            self._check_positive(name)
 
         for name, remedy in (("kappa", "exp(-dt/tau_out)"), ("readout_gain", "1 or 1 - kappa")):
             number = self._numbers(name, getattr(self, name))
@@ -235,6 +237,13 @@ class SpikingNetwork:
                 f"give values between {low} and {high}: {remedy}"
             )
         self._set(name, self._broadcast(name, array, (self.n_rec,)))
+
+    def _check_positive(self, name):
+        if not np.all(getattr(self, name) > 0):
+            raise ValueError(
+                f"SpikingNetwork: '{name}' is {getattr(self, name).min()} for a neuron; "
+                "give positive values"
+            )
 
     def _set_integers(self, name, shape):
         value = getattr(self, name)

@@ -95,13 +95,13 @@ def run(
         v[:, t] = network.alpha * v_last + drive - network.v_th * z_v
         a[:, t] = network.rho * a_last + z_a
         threshold[:, t] = network.v_th + network.beta * a[:, t]
-        distance = v[:, t] - threshold[:, t]
-        free = ~silent[:, t]
-        psi[:, t] = pseudo_derivative(network, distance) * free
-        # v > A, not v − A > 0: the comparison as a simulator makes it
-        fires = antiderivative(network, distance) if smooth else v[:, t] > threshold[:, t]
-        z[:, t] = fires * free
+        if smooth:
+            fires = antiderivative(network, v[:, t] - threshold[:, t])
+        else:
+            fires = v[:, t] > threshold[:, t]
+        z[:, t] = fires * ~silent[:, t]
         countdown = np.where(z[:, t] > 0, network.n_ref, countdown)
+    psi[...] = pseudo_derivative(network, v - threshold) * ~silent
     return own
 
 
