@@ -1,0 +1,222 @@
+"""The rules of the reference agree with each other, with the papers' closed forms and with
+finite differences."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from random_networks import examples, random_network, random_task
+
+from brian_eprop.reference import RULES, eligibility_traces, gradients, rules, simulate
+
+HIDDEN = ("w_in", "w_rec")
+BLOCKS = (*HIDDEN, "w_out")
+# two orders of summation of the same float64 numbers
+ROUND_OFF = 1e-12
+
+battery = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def gradient_of(example, rule, **options):
+    return gradients(
+        example.network, example.inputs, example.targets, rule, example.learning_window, **options
+    )
+
+
+def vector(result, blocks=HIDDEN):
+    return np.concatenate([getattr(result, block).ravel() for block in blocks])
+
+
+def relative(a, b, blocks=HIDDEN):
+    norm = np.linalg.norm(vector(b, blocks))
+    assert norm > 0, "the gradient vanishes: nothing is compared"
+    return np.linalg.norm(vector(a, blocks) - vector(b, blocks)) / norm
+
+
+def test_every_file_of_rules_is_registered():
+    files = {path.stem for path in Path(rules.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(RULES) == files
+
+
+@battery
+@given(examples())
+def test_exact_rules_agree(example):
+    bptt = gradient_of(example, "bptt")
+    exact = [name for name, rule in RULES.items() if rule.exact and not rule.smooth]
+    assert {"rtrl", "factorized"} <= set(exact)
+    for rule in exact:
+        assert relative(gradient_of(example, rule), bptt) < ROUND_OFF, rule
+
+
+@battery
+@given(examples())
+def test_eprop_forwards_and_backwards_agree(example):
+    forward, reverse = (gradient_of(example, rule) for rule in ("eprop", "eprop_reverse"))
+    assert relative(forward, reverse) < ROUND_OFF
+    np.testing.assert_array_equal(forward.learning_signal, reverse.learning_signal)
+
+
+# Each example runs the network twice per weight.
+@settings(battery, max_examples=25)
+@given(examples())
+def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
+    differences = gradient_of(example, "finite_difference")
+    for rule in ("bptt", "rtrl"):
+        # step 1e-6: round-off 1e-9, truncation 1e-12, more where a kink of ψ is straddled
+        assert relative(gradient_of(example, rule, smooth=True), differences, BLOCKS) < 1e-6
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_finite_differences_see_a_wrong_reset_gradient(factor):
+    network = random_network(3)
+    inputs, targets = random_task(3, "mse")
+    wrong = gradients(replace(network, v_th=factor * network.v_th), inputs, targets, smooth=True)
+    differences = gradients(network, inputs, targets, "finite_difference")
+    assert relative(wrong, differences) > 1e-3
+
+
+@pytest.mark.parametrize("path", [{"v": "detached"}, {"a": "detached"}])
+def test_finite_differences_see_a_path_that_is_left_out(path):
+    network = random_network(3, kind="alif")
+    inputs, targets = random_task(3, "mse")
+    without = gradients(replace(network, reset_path=path), inputs, targets, smooth=True)
+    differences = gradients(network, inputs, targets, "finite_difference")
+    assert relative(without, differences) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["lif", "alif", "mixed"])
+def test_eprop_differs_from_bptt_by_a_finite_amount(kind):
+    network = random_network(1, kind=kind, feedback=None)
+    inputs, targets = random_task(1, "mse")
+    eprop, bptt = (gradients(network, inputs, targets, rule) for rule in ("eprop", "bptt"))
+    assert eprop.spikes.sum() > 20
+    assert 0.05 < relative(eprop, bptt) < 10
+    np.testing.assert_array_equal(eprop.w_out, bptt.w_out)
+
+
+def test_symmetric_eprop_is_bptt_without_recurrent_weights_and_reset_gradient():
+    network = random_network(1, feedback=None, reset_path={"v": "detached"})
+    network = replace(network, w_rec=np.zeros_like(network.w_rec))
+    inputs, targets = random_task(1, "mse")
+    eprop, bptt = (gradients(network, inputs, targets, rule) for rule in ("eprop", "bptt"))
+    assert relative(eprop, bptt) < ROUND_OFF
+
+
+def test_exact_rules_ignore_the_feedback_weights():
+    network = random_network(1)
+    inputs, targets = random_task(1, "mse")
+    other = replace(network, feedback=-network.feedback)
+    for rule in ("bptt", "rtrl", "factorized"):
+        pair = [gradients(n, inputs, targets, rule) for n in (network, other)]
+        np.testing.assert_array_equal(pair[0].w_rec, pair[1].w_rec)
+    pair = [gradients(n, inputs, targets, "eprop") for n in (network, other)]
+    np.testing.assert_array_equal(pair[0].w_rec, -pair[1].w_rec)
+
+
+def test_exact_gradient_does_not_depend_on_which_undetached_edges_are_called_explicit():
+    inputs, targets = random_task(5, "mse")
+    results = [
+        gradients(random_network(5, reset_path={"v": v, "a": a}), inputs, targets)
+        for v in ("implicit", "explicit")
+        for a in ("implicit", "explicit")
+    ]
+    for result in results[1:]:
+        assert relative(result, results[0]) < ROUND_OFF
+
+
+@pytest.mark.parametrize("kind", ["lif", "alif"])
+def test_traces_are_the_closed_forms_of_bellec(kind):
+    """Bellec et al. 2020, Methods Eqs 22–25, written out for one synapse of each kind."""
+    network = random_network(7, kind=kind, max_delay=0, surrogate="arctan")
+    inputs, _ = random_task(7, "mse", batch=1)
+    inputs = inputs[0]
+    run = simulate(network, inputs)
+    traces = eligibility_traces(network, inputs)
+    for name, source, late in (("w_in", inputs, 0), ("w_rec", run.spikes, 1)):
+        i = source.sum(axis=0).argmax()
+        j = (i + 1) % 5
+        assert source[:, i].sum() > 2
+        low_pass = eps_a = e_bar = 0.0
+        for t in range(len(inputs)):
+            arrival = source[t - late, i] if t - late >= 0 else 0
+            low_pass = network.alpha[j] * low_pass + arrival
+            e = run.psi[t, j] * (low_pass - network.beta[j] * eps_a)
+            e_bar = network.kappa * e_bar + network.readout_gain * e
+            got = traces[name]
+            assert got.eps_v[t, i, j] == pytest.approx(low_pass, rel=ROUND_OFF)
+            assert got.eps_a[t, i, j] == pytest.approx(eps_a, rel=1e-10, abs=1e-14)
+            assert got.e_trace[t, i, j] == pytest.approx(e, rel=1e-10, abs=1e-14)
+            assert got.e_bar[t, i, j] == pytest.approx(e_bar, rel=1e-10, abs=1e-14)
+            eps_a = network.rho[j] * eps_a + e
+        assert np.abs(traces[name].e_trace[:, i, j]).sum() > 0
+
+
+def test_absent_synapses_have_no_gradient_and_no_trace():
+    mask = np.random.default_rng(0).random((5, 5)) < 0.5
+    network = random_network(2, mask_rec=mask)
+    inputs, targets = random_task(2, "mse")
+    assert not network.w_rec[~mask].any()
+    for rule in RULES:
+        result = gradients(network, inputs, targets, rule)
+        assert not result.w_rec[~mask].any()
+        assert result.w_rec[mask].any()
+    assert not eligibility_traces(network, inputs)["w_rec"].e_bar[..., ~mask].any()
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_batch_is_the_mean_of_its_trials(rule):
+    network = random_network(4, rate_strength=10.0)
+    inputs, targets = random_task(4, "mse", batch=3)
+    together = gradients(network, inputs, targets, rule)
+    alone = [gradients(network, x, y, rule) for x, y in zip(inputs, targets, strict=True)]
+    for name in (*BLOCKS, "loss", "regularization"):
+        mean = np.mean([getattr(result, name) for result in alone], axis=0)
+        np.testing.assert_allclose(getattr(together, name), mean, rtol=1e-8, atol=1e-8)
+    for name in ("spikes", "readout", "learning_signal"):
+        assert getattr(together, name).shape[:2] == inputs.shape[:2]
+        np.testing.assert_allclose(getattr(together, name)[1], getattr(alone[1], name), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["bptt", "eprop"])
+def test_average_divides_everything_by_the_window(rule):
+    network = random_network(4, rate_strength=10.0)
+    inputs, targets = random_task(4, "mse")
+    total, mean = (
+        gradients(replace(network, average=average), inputs, targets, rule, learning_window=8)
+        for average in (False, True)
+    )
+    for name in (*BLOCKS, "loss", "regularization", "learning_signal"):
+        np.testing.assert_allclose(8 * getattr(mean, name), getattr(total, name), rtol=1e-12)
+
+
+def test_only_the_learning_window_counts_but_the_filters_run_from_the_start():
+    network = random_network(4)
+    inputs, targets = random_task(4, "mse")
+    result = gradients(network, inputs, targets, "eprop", learning_window=6)
+    assert not result.learning_signal[:, :-6].any()
+    assert result.learning_signal[:, -6:].any()
+    y, z = result.readout, result.spikes
+    error = y[:, -6:] - targets[:, -6:]
+    assert result.loss == pytest.approx(0.5 * np.sum(error**2) / 2, rel=ROUND_OFF)
+    filtered = np.zeros((2, 5))
+    w_out = np.zeros((5, 2))
+    for t in range(z.shape[1]):
+        filtered = network.kappa * filtered + z[:, t]
+        if t >= z.shape[1] - 6:
+            w_out += filtered.T @ (y[:, t] - targets[:, t]) / 2
+    np.testing.assert_allclose(result.w_out, w_out, rtol=1e-12)
+
+
+def test_regularization_is_reported_beside_the_loss():
+    inputs, targets = random_task(4, "mse")
+    plain = gradients(random_network(4), inputs, targets)
+    network = random_network(4, rate_strength=10.0, rate_target=0.05)
+    regularized = gradients(network, inputs, targets)
+    assert plain.regularization == 0
+    assert regularized.loss == plain.loss
+    excess = plain.spikes.mean(axis=1) - 0.05
+    expected = 0.5 * 10 * np.sum(excess**2, axis=1).mean()
+    assert regularized.regularization == pytest.approx(expected, rel=ROUND_OFF)
+    assert relative(regularized, plain) > 1e-3
