@@ -1,0 +1,219 @@
+"""Pattern generation: a smooth signal out of frozen noise."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from brian2.units.allunits import hertz, second
+from brian2.units.fundamentalunits import Quantity, get_dimensions
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "PatternGeneration"]
+
+CYCLES = (1, 2, 3, 5)  # of the four sines
+HARMONICS = np.arange(1, 5)  # of the trajectory
+
+
+@dataclass(frozen=True, eq=False)
+class PatternGeneration:
+    """
+    Turn an input that is the same in every trial into a given signal.
+
+    The input is Poisson noise, drawn once from ``seed`` and then frozen: a spike of input i
+    in step t ≥ 1 has the probability p = input_rate·dt, step 0 has none. The target is drawn
+    once as well and is, for ``kind="sines"``, with T steps
+
+    .. math:: s^t = \\sum_k a_k \\sin(2π c_k t / (T - 1) + φ_k),
+
+    with amplitudes :math:`a_k ∼ U(0.5, 2)`, phases :math:`φ_k ∼ U(0, 2π)` and
+    :math:`c_k = ⌊T / P_k⌋` cycles of the periods :math:`P_k = ⌊T/n⌋`, n = 1, 2, 3, 5.
+    ``kind="trajectory"`` is a closed curve in the plane, like a stroke of handwriting:
+    both coordinates are sums over the harmonics m = 1 … 4 of a sine and a cosine with
+    normally distributed coefficients of standard deviation 1/m. Either is shifted to begin at
+    0 and divided by its largest magnitude (of both coordinates).
+
+    Parameters
+    ----------
+    kind : str
+        ``"sines"`` (one readout) or ``"trajectory"`` (two).
+    n_in : int
+        Number of inputs.
+    steps : int
+        Steps T of a trial, at least 10.
+    dt : Quantity
+        Time step.
+    input_rate : Quantity
+        Mean rate of an input.
+    seed : int
+        Of input and target.
+
+    Raises
+    ------
+    TypeError
+        If ``dt`` or ``input_rate`` has the wrong unit or none.
+    ValueError
+        If another option is out of its range, or the probability of a spike above 1.
+
+    References
+    ----------
+    Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass (2020), Nature
+    Communications 11:3625, doi:10.1038/s41467-020-17236-y.
+    """
+
+    kind: str = "sines"
+    n_in: int = 100
+    steps: int = 1000
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    input_rate: Quantity = field(default_factory=lambda: 50 * Hz)
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.kind not in ("sines", "trajectory"):
+            raise ValueError(
+                f"PatternGeneration: 'kind' is {self.kind!r}; expected 'sines' or 'trajectory'"
+            )
+        # fewer steps than two cycles of the fastest sine are not a pattern
+        for name, smallest in (("n_in", 1), ("steps", 2 * max(CYCLES)), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise ValueError(f"PatternGeneration: '{name}' is {value!r}; expected an integer")
+            if value < smallest:
+                raise ValueError(
+                    f"PatternGeneration: '{name}' is {value}; expected at least {smallest}"
+                )
+        for name, unit, example in (("dt", second, "1*ms"), ("input_rate", hertz, "50*Hz")):
+            value = getattr(self, name)
+            if get_dimensions(value) is not unit.dim:
+                raise TypeError(
+                    f"PatternGeneration: '{name}' is {value!r}; expected a quantity in "
+                    f"{unit!r}, for instance {example}"
+                )
+            if np.ndim(value) or not 0 < float(value) < np.inf:
+                raise ValueError(
+                    f"PatternGeneration: '{name}' is {value!r}; expected one positive quantity"
+                )
+        if self._spike_probability > 1:
+            raise ValueError(
+                f"PatternGeneration: 'input_rate' {self.input_rate!r} gives "
+                f"{self._spike_probability:g} spikes in a step of 'dt' {self.dt!r}; at most "
+                f"{float(1 / self.dt):g} Hz can be drawn with this 'dt'"
+            )
+
+    @property
+    def n_out(self):
+        """Number of readouts: 1 for sines, 2 for a trajectory."""
+        return 1 if self.kind == "sines" else 2
+
+    @property
+    def defaults(self):
+        """A set-up that learns the task with every kind of feedback."""
+        return TrainingSetup(
+            neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
+            tau_out=30 * ms,
+            loss="mse",
+            # about 15 spikes/s before training, at the model's threshold of 0.6
+            gains={"w_in": 0.45, "w_rec": 0.45, "w_out": 0.03, "feedback": 0.03},
+            feedback="symmetric",
+            optimizer="Adam",
+            # In one step a hidden weight moves little against the threshold, but a readout
+            # weight a good part of its size: outputs then grow without a burst of spikes.
+            learning_rate=1e-3,
+            iterations=200,
+            batch_size=1,  # all trials are the same
+            rate_target=15 * Hz,
+            rate_strength=500.0,
+        )
+
+    @cached_property
+    def inputs(self):
+        """The frozen input, shape (steps, n_in), of bool."""
+        rng = np.random.default_rng([self.seed, 0])
+        spikes = rng.random((self.steps, self.n_in)) < self._spike_probability
+        spikes[0] = False
+        return spikes
+
+    @cached_property
+    def target(self):
+        """The signal to generate, shape (steps, n_out)."""
+        # a stream of its own: the same signal whatever the number of inputs
+        rng = np.random.default_rng([self.seed, 1])
+        # both ends included, so that the curve closes
+        turn = np.linspace(0, 2 * np.pi, self.steps)
+        if self.kind == "sines":
+            amplitudes = rng.uniform(0.5, 2, len(CYCLES))
+            phases = rng.uniform(0, 2 * np.pi, len(CYCLES))
+            cycles = [self.steps // (self.steps // n) for n in CYCLES]
+            signal = np.sin(np.outer(turn, cycles) + phases) @ amplitudes[:, np.newaxis]
+        else:
+            coefficients = rng.standard_normal((2, len(HARMONICS), 2)) / HARMONICS[:, np.newaxis]
+            angles = np.outer(turn, HARMONICS)
+            signal = np.sin(angles) @ coefficients[0] + np.cos(angles) @ coefficients[1]
+        signal = signal - signal[0]
+        return signal / abs(signal).max()
+
+    def sample(self, rng, batch):
+        """
+        Trials to train on; all are the same here.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Not drawn from: input and target are frozen.
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        if batch < 1:
+            raise ValueError(f"PatternGeneration: 'batch' is {batch}; expected at least 1")
+        return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
+
+    def metric(self, outputs, targets):
+        """
+        Normalised mean square error, Σ(y − y*)² / Σ(y* − ⟨y*⟩)².
+
+        The mean ⟨y*⟩ is over trials and steps, for each readout: 1 is what the best
+        constant output attains, 0 is perfect.
+
+        Parameters
+        ----------
+        outputs, targets : (batch, steps, n_out) or (steps, n_out) ndarray
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ, or the targets are constant.
+        """
+        outputs, targets = np.asarray(outputs, dtype=float), np.asarray(targets, dtype=float)
+        if outputs.shape != targets.shape or targets.ndim not in (2, 3):
+            raise ValueError(
+                f"'outputs' has the shape {outputs.shape} and 'targets' {targets.shape}; expected "
+                f"the same (batch, steps, n_out) or (steps, n_out)"
+            )
+        mean = targets.mean(axis=tuple(range(targets.ndim - 1)))
+        variation = ((targets - mean) ** 2).sum()
+        if variation == 0:
+            raise ValueError(
+                f"'targets' of shape {targets.shape} are constant: the error cannot be normalised"
+            )
+        return float(((outputs - targets) ** 2).sum() / variation)
+
+    @property
+    def _spike_probability(self):
+        return float(self.input_rate * self.dt)
+
+
+TASK = PatternGeneration

@@ -1,0 +1,168 @@
+"""Tasks: found by name, reproducible, and refusing options that make no sense."""
+
+import numpy as np
+import pytest
+from brian2 import Hz, ms, mV
+
+from brian_eprop.tasks import TrainingSetup, available_tasks, load_task
+from brian_eprop.tasks.pattern_generation import PatternGeneration
+
+KINDS = ("sines", "trajectory")
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_every_task_keeps_the_contract(name):
+    task = load_task(name)
+    inputs, targets = task.sample(np.random.default_rng(0), 2)
+    assert inputs.shape == (2, task.steps, task.n_in) and inputs.dtype == bool
+    assert targets.shape == (2, task.steps, task.n_out) and targets.dtype == float
+    assert np.isfinite(targets).all() and inputs.any()
+    assert float(task.dt / ms) > 0
+    assert isinstance(task.metric(targets, targets), float)
+    again = load_task(name).sample(np.random.default_rng(0), 2)
+    np.testing.assert_array_equal(again[0], inputs)
+    np.testing.assert_array_equal(again[1], targets)
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_every_task_brings_a_complete_set_up(name):
+    task = load_task(name)
+    setup = task.defaults
+    assert isinstance(setup, TrainingSetup)
+    rng = np.random.default_rng(0)
+    weights = setup.initial_weights(task.n_in, task.n_out, rng)
+    n = setup.n_rec
+    assert {key: value.shape for key, value in weights.items()} == {
+        "w_in": (task.n_in, n),
+        "w_rec": (n, n),
+        "w_out": (n, task.n_out),
+        "feedback": (task.n_out, n),
+    }
+    assert not weights["w_rec"].diagonal().any()
+    np.testing.assert_allclose(
+        weights["w_in"].std(), setup.gains["w_in"] / np.sqrt(task.n_in), rtol=0.1
+    )
+    assert setup.learning_window is None or 1 <= setup.learning_window <= task.steps
+
+
+def test_hyphens_and_underscores_name_the_same_task():
+    assert "pattern_generation" in available_tasks()
+    first, second = load_task("pattern-generation"), load_task("pattern_generation")
+    assert type(first) is type(second) is PatternGeneration
+
+
+def test_an_unknown_task_is_named_with_the_known_and_the_nearest():
+    with pytest.raises(ValueError, match=r"no task 'patern-generation'; known: .* did you mean"):
+        load_task("patern-generation")
+
+
+def test_an_unknown_option_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match=r"no option 'step'; it has .*did you mean 'steps'"):
+        load_task("pattern-generation", step=100)
+
+
+@pytest.mark.parametrize("kind, n_out", [("sines", 1), ("trajectory", 2)])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_target_begins_at_zero_and_is_normalised(kind, n_out, seed):
+    target = PatternGeneration(kind=kind, seed=seed).target
+    assert target.shape == (1000, n_out)
+    np.testing.assert_array_equal(target[0], 0)
+    np.testing.assert_allclose(abs(target).max(), 1, rtol=1e-15)
+    # closed up to round-off: the last step is the first one of the next turn
+    np.testing.assert_allclose(target[-1], 0, atol=1e-12)
+
+
+def test_the_sines_have_the_published_periods():
+    task = PatternGeneration()
+    turn = np.linspace(0, 2 * np.pi, task.steps)
+    angles = np.outer(turn, [1, 2, 3, 5])
+    basis = np.column_stack([np.sin(angles), np.cos(angles), np.ones(task.steps)])
+    coefficients = np.linalg.lstsq(basis, task.target[:, 0], rcond=None)[0]
+    np.testing.assert_allclose(basis @ coefficients, task.target[:, 0], atol=1e-12)
+    amplitudes = np.hypot(coefficients[:4], coefficients[4:8])
+    # U(0.5, 2) up to the common normalisation
+    assert amplitudes.max() / amplitudes.min() < 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_target_is_smooth(kind):
+    steps = abs(np.diff(PatternGeneration(kind=kind).target, axis=0))
+    # the fastest sine turns five times in 1000 steps: 2π·5/1000 of its amplitude a step
+    assert steps.max() < 2 * np.pi * 5 / 1000 * 2
+
+
+def test_the_input_is_poisson_noise_of_the_asked_rate():
+    task = PatternGeneration(n_in=400, input_rate=80 * Hz, dt=0.5 * ms, seed=3)
+    inputs = task.inputs
+    assert not inputs[0].any()
+    p, draws = 0.04, inputs[1:].size
+    # five standard deviations of a binomial count
+    assert abs(inputs.sum() - p * draws) < 5 * np.sqrt(p * (1 - p) * draws)
+    counts = inputs[1:].sum(0)
+    assert 0.8 < counts.var() / (p * (1 - p) * (task.steps - 1)) < 1.2
+
+
+def test_input_and_target_are_frozen_by_the_seed_and_differ_between_seeds():
+    task, other = PatternGeneration(seed=1), PatternGeneration(seed=2)
+    first = task.sample(np.random.default_rng(0), 1)
+    second = task.sample(np.random.default_rng(99), 3)
+    np.testing.assert_array_equal(second[0], np.repeat(first[0], 3, axis=0))
+    np.testing.assert_array_equal(second[1], np.repeat(first[1], 3, axis=0))
+    assert (task.inputs != other.inputs).any() and (task.target != other.target).any()
+
+
+def test_the_number_of_inputs_leaves_the_target_alone():
+    np.testing.assert_array_equal(
+        PatternGeneration(n_in=10).target, PatternGeneration(n_in=20).target
+    )
+
+
+def test_a_sample_may_be_changed_without_changing_the_next():
+    task = PatternGeneration()
+    inputs, targets = task.sample(np.random.default_rng(0), 1)
+    inputs[:], targets[:] = True, 7.0
+    assert not task.inputs[0].any() and task.target.max() <= 1
+
+
+def test_metric_is_zero_for_the_target_and_one_for_its_mean():
+    task = PatternGeneration(kind="trajectory")
+    _, targets = task.sample(np.random.default_rng(0), 2)
+    mean = np.broadcast_to(targets.mean(axis=(0, 1)), targets.shape)
+    assert task.metric(targets, targets) == 0
+    np.testing.assert_allclose(task.metric(mean, targets), 1)
+    np.testing.assert_allclose(task.metric(mean[0], targets[0]), 1)
+
+
+def test_metric_refuses_what_it_cannot_normalise():
+    task = PatternGeneration()
+    with pytest.raises(ValueError, match=r"'outputs' has the shape \(3, 1\) and 'targets'"):
+        task.metric(np.zeros((3, 1)), np.zeros((4, 1)))
+    with pytest.raises(ValueError, match=r"'targets' of shape \(4, 1\) are constant"):
+        task.metric(np.zeros((4, 1)), np.ones((4, 1)))
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"kind": "circle"}, ValueError, r"'kind' is 'circle'; expected 'sines' or 'trajectory'"),
+        ({"steps": -5}, ValueError, r"'steps' is -5; expected at least 10"),
+        ({"steps": 100.0}, ValueError, r"'steps' is 100.0; expected an integer"),
+        ({"n_in": 0}, ValueError, r"'n_in' is 0; expected at least 1"),
+        ({"seed": None}, ValueError, r"'seed' is None; expected an integer"),
+        ({"dt": 1.0}, TypeError, r"'dt' is 1.0; expected a quantity in second, .* 1\*ms"),
+        ({"dt": 1 * mV}, TypeError, r"'dt' is .*volt; expected a quantity in second"),
+        ({"dt": -1 * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
+        ({"dt": float("nan") * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
+        ({"input_rate": 50}, TypeError, r"'input_rate' is 50; expected a quantity in hertz"),
+        ({"input_rate": [1, 2] * Hz}, ValueError, r"'input_rate' .* one positive quantity"),
+        ({"input_rate": 2000 * Hz}, ValueError, r"gives 2 spikes in a step .* at most 1000 Hz"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_by_name(options, error, message):
+    with pytest.raises(error, match=message):
+        load_task("pattern-generation", **options)
+
+
+def test_a_batch_of_none_is_refused():
+    with pytest.raises(ValueError, match=r"'batch' is 0; expected at least 1"):
+        PatternGeneration().sample(np.random.default_rng(0), 0)
