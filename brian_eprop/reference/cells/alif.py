@@ -45,7 +45,7 @@ def by_delay(matrix, delay):
 def run(
     network: SpikingNetwork, inputs: np.ndarray, smooth: bool = False, base: Activity | None = None
 ) -> Activity:
-    """Run the cell through a sequence (Bellec et al. 2020, Methods Eqs 6–8).
+    """Run the cell through a sequence (Bellec et al. 2020, Methods Eqs 6–11).
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def gradient(problem: Problem):
 RULE = Rule(
     name="bptt",
     gradient=gradient,
-    source="Werbos 1990, Proc. IEEE 78; Bellec et al. 2020, Methods Eq. 12",
+    source="Werbos 1990, Proc. IEEE 78(10)",
     exact=True,
     causal=False,
 )

@@ -23,7 +23,7 @@ def gradient(problem: Problem):
 RULE = Rule(
     name="eprop",
     gradient=gradient,
-    source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14, 28 and 40",
+    source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28",
     exact=False,
     causal=True,
     uses_feedback=True,
