@@ -26,6 +26,8 @@ from brian2.units.fundamentalunits import (
 )
 from brian2.utils.stringtools import get_identifiers
 
+from .surrogates import SURROGATES
+
 #: names that Brian2 uses itself in groups and synapses, beyond those that Equations refuses
 RESERVED = frozenset({"j", "lastspike", "not_refractory", "delay", "lastupdate"})
 
@@ -181,6 +183,7 @@ class _Checker:
             name: _variable(get_dimensions(value)) for name, value in model.parameters.items()
         }
         self.own |= {"t": _variable(second.dim), "dt": _variable(second.dim)}
+        self.nameable = [*self.own, *(f"{name}_post" for name in self.own), "w"]
         #: everything that code inside the neuron group may name
         self.scope = {
             **{name: _variable(get_dimensions(unit)) for name, unit in DEFAULT_UNITS.items()},
@@ -217,7 +220,7 @@ class _Checker:
 
     def known(self, key, code, names, scope):
         for name in sorted(set(names) - set(scope)):
-            hint = suggest(name, scope) or "; add it to [parameters]"
+            hint = suggest(name, set(scope) & set(self.nameable)) or "; add it to [parameters]"
             self.fail(key, code, f"unknown name '{name}'{hint}")
 
     def expression(self, key, code, scope=None):
@@ -326,6 +329,11 @@ class _Checker:
 
 def validate(model):
     """Raise ModelError unless `model`, a NeuronModel, can be simulated and differentiated."""
+    if type(model.surrogate) not in SURROGATES.values():
+        raise ModelError(
+            f"'surrogate' = {model.surrogate!r} is no surrogate; give an object of "
+            f"{', '.join(SURROGATES)}"
+        )
     checker = _Checker(model)
     checker.dynamics()
     checker.events()
