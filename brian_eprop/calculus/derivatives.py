@@ -1,0 +1,142 @@
+"""Derivatives of the functions that Brian2 code may contain.
+
+SymPy differentiates what it knows and wraps the rest in ``Derivative``, ``Subs``
+or ``DiracDelta`` objects that no code generator can print. Here the chain rule is
+applied by hand: each function either has a derivative in the table below (or in
+SymPy, as a closed expression), or is refused by its name.
+"""
+
+import sympy
+from sympy.core.cache import cacheit
+
+exprel = sympy.Function("exprel")
+clip = sympy.Function("clip")
+indicator = sympy.Function("int_")  # Brian2's name for int(...) inside SymPy
+
+#: Functions that are flat almost everywhere and jump in between: their derivative
+#: would be zero or a delta, and neither is what somebody who trains with them means.
+DISCONTINUOUS = {
+    "floor": "a step function",
+    "ceiling": "a step function",
+    "Mod": "a sawtooth",
+    "sign": "a step function",
+    "int_": "a step function",
+    "Heaviside": "a step function",
+    "timestep": "a step function",
+}
+RANDOM = {"rand", "randn", "poisson"}
+
+
+class NoDerivativeError(ValueError):
+    """An expression depends on a state variable through a function without a derivative."""
+
+
+def _exprel_derivative(x):
+    """d/dx (exp(x) − 1)/x = (exp(x) − exprel(x))/x, by its Taylor series near 0.
+
+    The closed form cancels there: at |x| = 0.05 it has lost two digits, and the
+    series to x⁹ is still exact to round-off.
+    """
+    series = sum(x**k / (sympy.factorial(k) * (k + 2)) for k in range(10))
+    near = indicator(sympy.Abs(x) < sympy.Rational(1, 20))
+    # Away from 0 in the unused branch, so that 0·(0/0) cannot make a NaN.
+    safe = x + near
+    return near * series + (1 - near) * (sympy.exp(safe) - exprel(safe)) / safe
+
+
+def _abs_derivative(x):
+    return indicator(x > 0) - indicator(x < 0)
+
+
+_TABLE = {
+    "exprel": (_exprel_derivative,),
+    "Abs": (_abs_derivative,),
+    "clip": (
+        lambda x, low, high: indicator(x > low) * indicator(x < high),
+        lambda x, low, high: indicator(x <= low),
+        lambda x, low, high: indicator(x >= high),
+    ),
+    "expm1": (lambda x: sympy.exp(x),),
+    "log1p": (lambda x: 1 / (1 + x),),
+    "log10": (lambda x: 1 / (x * sympy.log(10)),),
+}
+
+
+def _argument_derivative(function, index):
+    """∂f/∂(argument ``index``) of an applied function, or an error with its name."""
+    name = function.func.__name__
+    if name in _TABLE and index < len(_TABLE[name]):
+        return _TABLE[name][index](*function.args)
+    if name in DISCONTINUOUS:
+        printed = {"int_": "int", "ceiling": "ceil", "Mod": "%"}.get(name, name)
+        raise NoDerivativeError(
+            f"'{printed}' is {DISCONTINUOUS[name]} and has no useful derivative in '{function}'; "
+            "replace it by a smooth function, or make its argument independent of the state"
+        )
+    if name in RANDOM:
+        raise NoDerivativeError(
+            f"the derivative of '{function}' is random; use additive noise (xi), which does "
+            "not depend on the state"
+        )
+    if isinstance(function, sympy.core.function.AppliedUndef):
+        raise NoDerivativeError(
+            f"no derivative is known for the function '{name}'; write its formula into the "
+            "equations instead"
+        )
+    return function.fdiff(index + 1)
+
+
+@cacheit
+def derivative(expression, symbol):
+    """d ``expression`` / d ``symbol`` with every other symbol held fixed.
+
+    Parameters
+    ----------
+    expression : sympy.Expr
+        As parsed by Brian2 (``str_to_sympy``).
+    symbol : sympy.Symbol
+
+    Returns
+    -------
+    sympy.Expr
+        Made of functions that Brian2 can generate code for.
+
+    Raises
+    ------
+    NoDerivativeError
+        Naming the function that has no derivative.
+    """
+    if expression == symbol:
+        return sympy.S.One
+    if symbol not in expression.free_symbols:
+        return sympy.S.Zero
+    if expression.is_Add:
+        return sympy.Add(*(derivative(term, symbol) for term in expression.args))
+    if expression.is_Mul:
+        factors = expression.args
+        return sympy.Add(
+            *(
+                sympy.Mul(*factors[:k], derivative(factor, symbol), *factors[k + 1 :])
+                for k, factor in enumerate(factors)
+                if symbol in factor.free_symbols
+            )
+        )
+    if isinstance(expression, sympy.exp):
+        return expression * derivative(expression.exp, symbol)
+    if expression.is_Pow:
+        base, exponent = expression.as_base_exp()
+        change = sympy.S.Zero
+        if symbol in base.free_symbols:
+            change += exponent * base ** (exponent - 1) * derivative(base, symbol)
+        if symbol in exponent.free_symbols:
+            change += expression * sympy.log(base) * derivative(exponent, symbol)
+        return change
+    if isinstance(expression, sympy.Function | sympy.Mod):
+        return sympy.Add(
+            *(
+                _argument_derivative(expression, k) * derivative(argument, symbol)
+                for k, argument in enumerate(expression.args)
+                if symbol in argument.free_symbols
+            )
+        )
+    raise NoDerivativeError(f"no derivative is known for '{expression}'")

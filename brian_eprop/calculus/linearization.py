@@ -1,0 +1,314 @@
+r"""A, b and c of a neuron model: everything that its synapses need.
+
+Let s be the derivative of a neuron's state with respect to one of its weights, taken at the
+moment the threshold is evaluated. Going once around Brian2's schedule gives
+
+    e^t = c^t · s^t                       c = ψ ∂distance/∂h
+    s^{t+1} = A^t s^t + D^t b x^t         arrivals after the threshold
+              (+ b x^{t+1}                arrivals between state update and threshold)
+
+    A = F'(J + k cᵀ),   D = F' J
+
+with F' the Jacobian of the integrator's step, J the Jacobian of the reset at fixed spike
+(the identity for a neuron that did not fire), and k = R(h) − h the jump that a spike makes,
+kept for those variables whose ``reset_path`` is ``"implicit"`` (Bellec et al. 2020, Nat.
+Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseudo-derivative).
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import sympy
+
+from .derivatives import NoDerivativeError, derivative
+from .one_step import OneStep, one_step, parent_group, run_statements, symbol
+from .statements import Coefficients, printed, tidy
+
+PSI = symbol("psi")
+SPIKED = symbol("spiked")
+RESET_PATHS = ("implicit", "explicit", "detached")
+
+
+@dataclass(frozen=True)
+class Linearization:
+    """The linear system that carries the eligibility vector of a neuron's synapses.
+
+    Attributes
+    ----------
+    step : OneStep
+        The map it was derived from.
+    states : tuple of str
+        Entries of the eligibility vector: the states that a weight can reach and that
+        can reach the threshold.
+    arrivals : dict of str to sympy.Expr
+        ∂(jump)/∂w of an arriving spike for each state it acts on, in the names of the
+        synapse.
+    surrogate_code : str
+        ψ as a Brian2 expression, 0 during refractoriness.
+    reset_path : dict of str to str
+        ``"implicit"``, ``"explicit"`` or ``"detached"`` for the states the reset changes.
+    synaptic : frozenset of str
+        Names in ``arrivals`` that differ from synapse to synapse.
+    """
+
+    step: OneStep
+    states: tuple
+    arrivals: dict
+    surrogate_code: str
+    reset_path: dict
+    synaptic: frozenset = frozenset()
+
+    @cached_property
+    def slope(self):
+        """∂distance/∂h : (states,) SymPy matrix."""
+        return sympy.Matrix([derivative(self.step.distance, symbol(n)) for n in self.states])
+
+    @cached_property
+    def integrator_jacobian(self):
+        """F' : (states, states) SymPy matrix, at the state a step starts from."""
+        return self._jacobian(self.step.update)
+
+    @cached_property
+    def reset_jacobian(self):
+        """J : (states, states) SymPy matrix; the symbol ``spiked`` is 1 if the neuron fired."""
+        identity = sympy.eye(len(self.states))
+        return identity + SPIKED * (self._jacobian(self.step.reset) - identity)
+
+    @cached_property
+    def jump(self):
+        """k = R(h) − h where the path through the spike is kept : (states,) SymPy matrix."""
+        return sympy.Matrix(
+            [
+                self.step.reset[name] - symbol(name) if path == "implicit" else sympy.S.Zero
+                for name in self.states
+                for path in [self.reset_path.get(name)]
+            ]
+        )
+
+    @cached_property
+    def c(self):
+        """c = ∂z/∂h = ψ ∂distance/∂h : (states,) SymPy matrix."""
+        return PSI * self.slope
+
+    @cached_property
+    def b(self):
+        """b : (states,) SymPy matrix, the effect of an arrival per unit of weight."""
+        return sympy.Matrix([self.arrivals.get(name, sympy.S.Zero) for name in self.states])
+
+    @cached_property
+    def A(self):
+        """A = F'(J + k cᵀ) : (states, states) SymPy matrix."""
+        product = self.integrator_jacobian * (self.reset_jacobian + self.jump * self.c.T)
+        return product.applyfunc(tidy)
+
+    @cached_property
+    def D(self):
+        """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
+        return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
+
+    def _jacobian(self, mapping):
+        return sympy.Matrix(
+            [[derivative(mapping[r], symbol(c)) for c in self.states] for r in self.states]
+        )
+
+    @cached_property
+    def coefficients(self):
+        """The entries as neuron-level variables, and the statements that compute them."""
+        return Coefficients.of(self)
+
+    @property
+    def statements(self):
+        """Brian2 code of the coefficients: {slot: code}."""
+        return {slot: phase.code for slot, phase in self.coefficients.phases.items()}
+
+    def _repr_latex_(self):
+        names = r",\;".join(sympy.latex(symbol(name)) for name in self.states)
+        return (
+            rf"$$\begin{{aligned}} h &= ({names})\\ A &= {sympy.latex(self.A)}\\ "
+            rf"b &= {sympy.latex(self.b)}\\ c &= {sympy.latex(self.c)} \end{{aligned}}$$"
+        )
+
+    def __str__(self):
+        lines = [f"h = ({', '.join(self.states)})", f"psi = {self.surrogate_code}"]
+        for letter, vector in (("c", self.c), ("b", self.b)):
+            lines += [
+                f"{letter}[{name}] = {printed(entry)}"
+                for name, entry in zip(self.states, vector, strict=True)
+                if entry != 0
+            ]
+        lines += [
+            f"A[{row}, {column}] = {printed(self.A[i, j])}"
+            for i, row in enumerate(self.states)
+            for j, column in enumerate(self.states)
+            if self.A[i, j] != 0
+        ]
+        return "\n".join(lines)
+
+
+def linearize(
+    target,
+    surrogate=None,
+    reset_path=None,
+    on_pre=None,
+    weight="w",
+    namespace=None,
+    synaptic=(),
+):
+    """Linearize one time step of a neuron around its trajectory.
+
+    Parameters
+    ----------
+    target : NeuronModel, NeuronGroup or Subgroup
+    surrogate : surrogate of `brian_eprop.surrogates`, optional
+        ψ as a function of the distance to the threshold. Default: the one that the model
+        suggests.
+    reset_path : dict of str to {"implicit", "explicit", "detached"}, optional
+        How the path spike → variable is differentiated for the variables that the reset
+        changes; what is not named keeps the model's own choice, else ``"implicit"``.
+    on_pre : str, optional
+        What an arriving spike does to the neuron. Default: the model's.
+    weight : str
+        The name of the weight in ``on_pre``.
+    namespace : dict, optional
+        Values of external names that the group's equations use.
+    synaptic : iterable of str, optional
+        Names in ``on_pre`` that are variables of the synapses.
+
+    Returns
+    -------
+    Linearization
+
+    Raises
+    ------
+    NoDerivativeError
+        Naming the function without a derivative, or the statement that is not linear.
+    ValueError
+        If the group has no threshold, no surrogate, or a ``reset_path`` names no variable
+        that the reset changes.
+    """
+    group = target.group(1) if hasattr(target, "on_pre") else target
+    model = getattr(parent_group(group), "neuron_model", None)
+    step = one_step(group, namespace or {})
+    name = parent_group(group).name
+    if step.distance is None:
+        raise ValueError(
+            f"group '{name}' has no threshold, so that none of its synapses has an eligibility "
+            "trace; give it one, or use a LeakyReadout for a group that only listens"
+        )
+    surrogate = surrogate or getattr(model, "surrogate", None)
+    if surrogate is None:
+        raise ValueError(
+            f"group '{name}' has no surrogate derivative; pass one, for example "
+            "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0))"
+        )
+    on_pre = on_pre or getattr(model, "on_pre", None)
+    if on_pre is None:
+        raise ValueError(f"what an arriving spike does to group '{name}' is not known; pass on_pre")
+    surrogate_code = surrogate.expression(f"({printed(step.distance)})")
+    if step.refractory:
+        surrogate_code = f"({surrogate_code})*int(not_refractory)"
+    whole = Linearization(
+        step=step,
+        states=step.states,
+        arrivals=arrivals(on_pre, weight, group, step),
+        surrogate_code=surrogate_code,
+        reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
+        synaptic=frozenset(synaptic),
+    )
+    states = _relevant_states(whole)
+    if not states:
+        raise NoDerivativeError(
+            f"no variable that '{on_pre}' changes can reach the threshold '{step.condition}' of "
+            f"group '{name}': every gradient would be zero"
+        )
+    return replace(
+        whole,
+        states=states,
+        arrivals={n: b for n, b in whole.arrivals.items() if n in states},
+        reset_path={n: path for n, path in whole.reset_path.items() if n in states},
+    )
+
+
+def arrivals(on_pre, weight, group, step):
+    """∂(jump of each state)/∂w of an arriving spike.
+
+    Returns
+    -------
+    dict of str to sympy.Expr
+        In the names that ``on_pre`` uses; only states that the weight acts on.
+
+    Raises
+    ------
+    NoDerivativeError
+        If the jump depends on the state of the postsynaptic neuron, or on no weight.
+    """
+    variables = parent_group(group).variables
+    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
+    names = [name for base in changeable for name in (f"{base}_post", base)]
+    after = run_statements(on_pre, [*names, weight])
+    if after[weight] != symbol(weight):
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
+        )
+    post_state = {symbol(n) for s in step.states for n in (s, f"{s}_post")}
+    found = {}
+    for name in names:
+        jump = after[name] - symbol(name)
+        effect = derivative(jump, symbol(weight))
+        if effect == 0:
+            continue
+        if (after[name] - symbol(name)).expand().free_symbols & post_state:
+            raise NoDerivativeError(
+                f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
+                "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
+                "the driving force belongs into the neuron's equations"
+            )
+        found[name.removesuffix("_post")] = effect
+    if not found:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
+            f"'{parent_group(group).name}'"
+        )
+    unknown = set(found) - set(step.states)
+    if unknown:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' adds the weight to '{sorted(unknown)[0]}', which no equation "
+            f"of group '{parent_group(group).name}' integrates; add it to a state variable"
+        )
+    return found
+
+
+def _complete_reset_path(step, of_model, override, group_name):
+    changed = [n for n in step.states if step.reset[n] != symbol(n)]
+    override = override or {}
+    for name, path in override.items():
+        if name not in changed:
+            raise ValueError(
+                f"reset_path names '{name}', which the reset of group '{group_name}' does not "
+                f"change; it changes {', '.join(changed) or 'nothing'}"
+            )
+        if path not in RESET_PATHS:
+            raise ValueError(
+                f"reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
+            )
+    return {name: override.get(name, of_model.get(name, "implicit")) for name in changed}
+
+
+def _relevant_states(whole):
+    """States on a path from an arrival to the threshold, by the zero pattern of A."""
+    n = len(whole.states)
+    edges = [(i, j) for i in range(n) for j in range(n) if whole.A[i, j] != 0]
+
+    def closure(start, forward):
+        reached = set(start)
+        while True:
+            new = {i if forward else j for i, j in edges if (j if forward else i) in reached}
+            if new <= reached:
+                return reached
+            reached |= new
+
+    driven = closure({i for i in range(n) if whole.b[i] != 0}, forward=True)
+    read = closure({i for i in range(n) if whole.slope[i] != 0}, forward=False)
+    return tuple(whole.states[i] for i in sorted(driven & read))
+
+

@@ -1,0 +1,200 @@
+"""The entries of A, D and c as neuron-level variables and the Brian2 code that fills them.
+
+An entry that is a number is written into the synapses' code as it stands; one that equals a
+variable already held (ψ itself, most often) borrows it; every other one gets a variable of
+its own, shared by the group if its value is the same for all neurons.
+"""
+
+from dataclasses import dataclass, field
+
+import sympy
+from brian2.parsing.sympytools import sympy_to_str
+
+from .one_step import NEXT_NOT_REFRACTORY, symbol
+
+#: The moments of a step at which coefficients are computed, in the order of Brian2's schedule.
+SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Assignments to neuron-level variables at one moment of the time step.
+
+    Attributes
+    ----------
+    uniform, neuron : dict of str to sympy.Expr
+        Variables with one value for the group, and with one value per neuron.
+    text : dict of str to str
+        Assignments kept as Brian2 code; they come first. Names with a leading underscore
+        are local to the code.
+    """
+
+    uniform: dict = field(default_factory=dict)
+    neuron: dict = field(default_factory=dict)
+    text: dict = field(default_factory=dict)
+
+    @property
+    def empty(self):
+        return not (self.uniform or self.neuron or self.text)
+
+    def merge(self, other):
+        """Both phases in one; equal names must mean equal things."""
+        merged = {}
+        for kind in ("uniform", "neuron", "text"):
+            mine, theirs = getattr(self, kind), getattr(other, kind)
+            for name in mine.keys() & theirs.keys():
+                if mine[name] != theirs[name]:
+                    raise ValueError(
+                        f"two projections onto one group need different values of '{name}': "
+                        f"'{mine[name]}' and '{theirs[name]}'; give them the same surrogate and "
+                        "reset_path"
+                    )
+            merged[kind] = {**mine, **theirs}
+        return Phase(**merged)
+
+    @property
+    def code(self):
+        """Brian2 statements, with common subexpressions computed once."""
+        lines = [f"{name} = {value}" for name, value in self.text.items()]
+        for block, prefix in ((self.uniform, "_shared"), (self.neuron, "_common")):
+            numbered = sympy.numbered_symbols(prefix, real=True)
+            common, results = sympy.cse(list(block.values()), symbols=numbered)
+            lines += [f"{name} = {printed(value)}" for name, value in common]
+            lines += [f"{name} = {printed(v)}" for name, v in zip(block, results, strict=True)]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Neuron-level variables of a linearization.
+
+    Attributes
+    ----------
+    phases : dict of str to Phase
+        What is computed at each moment.
+    c : dict of str to sympy.Expr
+        Number or variable that stands for the entry of each state; zeros are missing.
+    A, D : dict of (str, str) to sympy.Expr
+        The same for (row, column). D has the columns that arrivals act on.
+    b : dict of str to sympy.Expr
+        The same for the arrivals, where they are equal for all synapses of the group; other
+        arrivals are missing.
+    """
+
+    phases: dict
+    c: dict
+    A: dict
+    D: dict
+    b: dict
+
+    @classmethod
+    def of(cls, linearization):
+        """Name the entries of a linearization and say when each can be computed."""
+        return _Naming(linearization).result()
+
+
+class _Naming:
+    """Gives names to expressions, one name to equal ones."""
+
+    def __init__(self, linearization):
+        self.linearization = linearization
+        self.step = linearization.step
+        self.phases = {slot: Phase() for slot in SLOTS}
+        self.known = {symbol("psi"): symbol("psi")}
+
+    def result(self):
+        lin, states = self.linearization, self.linearization.states
+        at_threshold, at_end = self.phases["before_thresholds"], self.phases["end"]
+        # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
+        at_threshold.text["psi"] = lin.surrogate_code
+        c = {
+            name: self._held(entry, f"c_{name}", "before_thresholds")
+            for name, entry in zip(states, lin.c, strict=True)
+            if entry != 0
+        }
+        # At `end` the state has moved on: ψ and c are read from the variables that hold
+        # them, and what depends on the state before the reset was stored before it.
+        held_c = sympy.Matrix([c.get(name, 0) for name in states])
+        jump = self._before_reset(lin.jump, "jump")
+        reset = self._before_reset(lin.reset_jacobian, "reset")
+        t, dt = symbol("t"), symbol("dt")
+        update = lin.integrator_jacobian.xreplace({t: t + dt})
+        matrices = {"A": update * (reset + jump * held_c.T), "D": update * reset}
+        entries = {letter: {} for letter in matrices}
+        for letter, matrix in matrices.items():
+            for i, row in enumerate(states):
+                for j, column in enumerate(states):
+                    entry = tidy(matrix[i, j])
+                    if entry != 0 and (letter == "A" or column in lin.arrivals):
+                        name = f"{letter}_{row}_{column}"
+                        entries[letter][row, column] = self._held(entry, name, "end")
+        if symbol("spiked") in reset.free_symbols:
+            both = " and not_refractory" if self.step.refractory else ""
+            at_threshold.text["spiked"] = f"int(({self.step.condition}){both})"
+        if symbol(NEXT_NOT_REFRACTORY) in update.free_symbols:
+            at_end.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory
+        b = self._arrivals()
+        phases = {slot: phase for slot, phase in self.phases.items() if not phase.empty}
+        return Coefficients(phases=phases, c=c, b=b, **entries)
+
+    def _arrivals(self):
+        """Arrivals that depend on nothing but what is uniform in the group."""
+        found = {}
+        for name, effect in self.linearization.arrivals.items():
+            names = {s.name for s in effect.free_symbols}
+            if any(n.endswith("_pre") or n in self.linearization.synaptic for n in names):
+                continue
+            own = {s: symbol(s.name.removesuffix("_post")) for s in effect.free_symbols}
+            effect = effect.xreplace(own)
+            if self._uniform(effect):
+                found[name] = self._held(effect, f"b_{name}", "before_start")
+        return found
+
+    def _before_reset(self, matrix, prefix):
+        """Store the entries of a matrix that depend on the state before the reset."""
+        state = {symbol(name) for name in self.step.states}
+        names = self.linearization.states
+        held = matrix.as_mutable()
+        for i in range(matrix.rows):
+            for j in range(matrix.cols):
+                if matrix[i, j].free_symbols & state:
+                    where = names[i] if matrix.cols == 1 else f"{names[i]}_{names[j]}"
+                    held[i, j] = self._held(matrix[i, j], f"{prefix}_{where}", "before_resets")
+        return held
+
+    def _uniform(self, expression):
+        varying = self.step.per_neuron | {"psi", "spiked"}
+        varying = varying.union(*(phase.neuron for phase in self.phases.values()))
+        return not any(s.name in varying for s in expression.free_symbols)
+
+    def _held(self, expression, name, slot):
+        """A number, or the symbol of the variable that holds the expression."""
+        if expression.is_number:
+            return expression
+        if expression not in self.known:
+            phase = self.phases[slot]
+            (phase.uniform if self._uniform(expression) else phase.neuron)[name] = expression
+            self.known[expression] = symbol(name)
+        return self.known[expression]
+
+
+def tidy(expression):
+    """Expand a small expression and merge its exponentials, so that what cancels is seen to."""
+    if sympy.count_ops(expression) > 80:
+        return expression
+    return sympy.powsimp(sympy.expand_mul(expression))
+
+
+def printed(expression):
+    """A SymPy expression as Brian2 code.
+
+    Fractions become floating-point numbers: Brian2's C++ code would evaluate a quotient of
+    integers in single precision. Square roots stay what they are.
+    """
+    half = {sympy.S.Half, -sympy.S.Half} if expression.atoms(sympy.Pow) else set()
+    fractions = {
+        r: sympy.Float(r, 17)
+        for r in expression.atoms(sympy.Rational) - half
+        if not r.is_Integer
+    }
+    return sympy_to_str(expression.xreplace(fractions))

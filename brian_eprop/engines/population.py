@@ -1,0 +1,155 @@
+"""The neuron-level half of learning: what all synapses onto a group have in common."""
+
+from brian2.equations.codestrings import Expression
+from brian2.groups.group import CodeRunner
+from brian2.synapses.synapses import SummedVariableUpdater
+
+from .. import schedule
+from ..calculus.linearization import linearize
+from ..calculus.one_step import NEXT_NOT_REFRACTORY
+from ..calculus.statements import Phase
+from .gated import GatedCode
+
+_MOMENTS = {
+    "before_start": schedule.ARRIVAL_EFFECT,
+    "before_thresholds": schedule.AT_THRESHOLD,
+    "before_resets": schedule.BEFORE_RESET,
+    "end": schedule.COEFFICIENTS,
+}
+
+
+def declare(group, name, *, shared=False, dtype=None):
+    """Add a variable to a group that exists already."""
+    if name in group.variables:
+        raise ValueError(
+            f"group '{group.name}' already has a variable '{name}', a name that learning needs "
+            "(or it learns with another learner already); rename it in the equations"
+        )
+    if shared:
+        group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
+    else:
+        group.variables.add_array(name, size=len(group), dtype=dtype)
+
+
+def run_code(group, code, moment, name, template="stateupdate", **kwds):
+    """Run abstract code for all of a group in each step, as part of the group."""
+    runner = CodeRunner(
+        group,
+        template,
+        code=code,
+        clock=group.clock,
+        when=moment.when,
+        order=moment.order,
+        name=name,
+        check_units=False,
+        **kwds,
+    )
+    group.contained_objects.append(runner)
+    return runner
+
+
+def on_spike(group, code, moment, name):
+    """Run abstract code for the neurons of a group that have just fired."""
+    return run_code(
+        group,
+        code,
+        moment,
+        name,
+        template="reset",
+        needed_variables=["_spikespace"],
+        template_kwds={"eventspace_variable": group.variables["_spikespace"]},
+    )
+
+
+def sum_over_synapses(synapses, expression, variable, side, moment):
+    """Set a variable of the source (``"pre"``) or target to a sum over its synapses, per step.
+
+    Brian2 offers this, as '(summed)', for variables of the group's equations only; learning
+    adds its variables to groups that exist already.
+    """
+    group = synapses.source if side == "pre" else synapses.target
+    name = f"{variable}_{side}"
+    if name not in synapses.variables:
+        index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
+        synapses.variables.add_reference(name, group, variable, index=index)
+    updater = SummedVariableUpdater(
+        Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
+    )
+    updater.when, updater.order = moment
+    synapses.contained_objects.append(updater)
+
+
+def at_start(group, code, name):
+    """Run abstract code for all of a group at the start of every trial."""
+    runner = GatedCode(group, code, "trial_begins", schedule.TRIAL_START, name)
+    group.contained_objects.append(runner)
+
+
+class Population:
+    """A group of neurons whose incoming synapses learn.
+
+    Holds ψ, the coefficients A, D and c and the learning signal L as variables of the
+    group, each computed once per neuron and step.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        The whole group, not a sub-group of it.
+    rule : EProp
+    """
+
+    def __init__(self, group, rule):
+        self.group = group
+        self.rule = rule
+        self.phases = {}
+        self.runners = {}
+        self.signals = []
+        declare(group, "L")
+        self.signal_code = run_code(
+            group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
+        )
+
+    def linearize(self, on_pre, weight, namespace, synaptic):
+        """Linearize the group for synapses with this ``on_pre``; add what they need."""
+        linearization = linearize(
+            self.group,
+            surrogate=self.rule.surrogate,
+            reset_path=self.rule.reset_path,
+            on_pre=on_pre,
+            weight=weight,
+            namespace=namespace,
+            synaptic=synaptic,
+        )
+        for slot, phase in linearization.coefficients.phases.items():
+            self._merge(slot, phase)
+        return linearization
+
+    def _merge(self, slot, phase):
+        known = {NEXT_NOT_REFRACTORY}.union(*(self._names(p) for p in self.phases.values()))
+        for name in self._names(phase) - known:
+            declare(self.group, name, shared=name in phase.uniform)
+        self.phases[slot] = self.phases.get(slot, Phase()).merge(phase)
+        if slot not in self.runners:
+            name = f"{self.group.name}_coefficients_{slot}"
+            self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
+        self.runners[slot].abstract_code = self.phases[slot].code
+
+    @staticmethod
+    def _names(phase):
+        return {*phase.text, *phase.neuron, *phase.uniform}
+
+    def add_signal(self, name):
+        """A new variable of the group that is one summand of its learning signal."""
+        declare(self.group, name)
+        self.signals.append(name)
+        self.signal_code.abstract_code = f"L = signal_scale*({' + '.join(self.signals)})"
+        return name
+
+    def check_signal(self):
+        """Raise an error if no feedback reaches the group."""
+        if not self.signals:
+            raise ValueError(
+                f"group '{self.group.name}' learns, but no feedback reaches it: symmetric and "
+                "adaptive feedback go backwards along a trainable projection onto the readout; "
+                "connect one, or choose feedback='random'"
+            )

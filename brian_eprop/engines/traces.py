@@ -1,0 +1,266 @@
+"""The engine ``traces``: every synapse carries its eligibility trace, advanced every step.
+
+Per synapse and step, with the coefficients of the postsynaptic neuron (population.py):
+
+    e_trace = c·s         e_bar ← κ e_bar + g e_trace         grad ← grad + L e_bar
+    s ← A s + D b x       x: spikes that arrived after the threshold
+
+An entry of s whose dynamics are the same for all neurons of the target, and that is driven
+by all spikes without delay, depends on the presynaptic neuron alone (for LIF: the low-pass of
+its spike train). It is kept once per presynaptic neuron, as a variable of the source.
+"""
+
+from dataclasses import dataclass
+
+from .. import schedule
+from ..calculus.one_step import parent_group
+from ..calculus.statements import printed
+from .gated import GatedCode
+from .population import at_start, declare, on_spike, run_code
+
+
+@dataclass(frozen=True)
+class PresynapticTraces:
+    """Entries of the eligibility vector that are kept per presynaptic neuron.
+
+    In the code, ``{own}`` stands for the prefix that makes names of the source belong to
+    one projection.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        Of the source; those that begin with ``eps_`` are seen by the synapses as well.
+    on_spike : str
+        Run for the neurons that fire, when their spikes arrive.
+    advance : str
+        Run for all neurons in every step, at ``moment``.
+    shared : tuple of str
+        Shared variables of the target that the code reads.
+    moment : Moment
+    """
+
+    variables: tuple
+    on_spike: str
+    advance: str
+    shared: tuple
+    moment: schedule.Moment
+
+
+@dataclass(frozen=True)
+class Eligibility:
+    """The code of a projection that computes its traces and its gradient.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        Of the synapses.
+    on_pre : str
+        Statements that follow those of the user when a spike arrives.
+    advance : str
+        Statements for every synapse in every step.
+    presynaptic : PresynapticTraces or None
+    """
+
+    variables: tuple
+    on_pre: str
+    advance: str
+    presynaptic: PresynapticTraces | None
+
+
+def of_neurons(linearization, *, early, uniform_delay, regularized):
+    """Eligibility of synapses onto spiking neurons.
+
+    Parameters
+    ----------
+    linearization : Linearization
+    early : bool
+        Spikes arrive between state update and threshold, and act in the same step.
+    uniform_delay : bool
+        All spikes arrive without delay.
+    regularized : bool
+        The sum of e over the trial is needed.
+    """
+    entries, states = linearization.coefficients, linearization.states
+    before = _presynaptic_states(linearization) if uniform_delay else ()
+    own = [name for name in states if name not in before]
+    # What arrives after the threshold must not enter the trace of this step.
+    waiting = [] if early else [name for name in linearization.arrivals if name in own]
+
+    on_pre = []
+    for name in (n for n in linearization.arrivals if n in own):
+        gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
+        target = f"arrived_{name}" if name in waiting else f"eps_{name}"
+        on_pre.append(f"{target} += ({printed(linearization.arrivals[name])}){gate}")
+
+    def at_synapse(entry):
+        return printed(entry) if entry.is_number else f"{entry}_post"
+
+    def next_value(row):
+        carried = [
+            f"{at_synapse(entries.A[row, column])}*eps_{column}"
+            for column in states
+            if (row, column) in entries.A
+        ]
+        arrived = [
+            f"{at_synapse(entries.D[row, column])}*arrived_{column}"
+            for column in waiting
+            if (row, column) in entries.D
+        ]
+        # An arrival at a presynaptic entry that reaches a postsynaptic one within the step
+        arrived += [
+            f"{at_synapse(entries.D[row, column])}*{at_synapse(entries.b[column])}*arrived"
+            for column in before
+            if not early and (row, column) in entries.D
+        ]
+        return " + ".join(carried + arrived) or "0"
+
+    read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
+    advance = [
+        f"e_trace = {' + '.join(read)}",
+        "e_bar = kappa*e_bar + gain*e_trace",
+        "grad += L_post*e_bar",
+        *(["e_sum += e_trace"] if regularized else []),
+        *(f"_next_{row} = {next_value(row)}" for row in own),
+        *(f"eps_{row} = _next_{row}" for row in own),
+        *(f"arrived_{name} = 0" for name in waiting),
+    ]
+    variables = [f"eps_{n}" for n in own] + [f"arrived_{n}" for n in waiting]
+    variables += ["e_trace", "e_bar", "grad"] + ["e_sum"] * regularized
+    return Eligibility(
+        variables=tuple(variables),
+        on_pre="\n".join(on_pre),
+        advance="\n".join(advance),
+        presynaptic=_presynaptic_traces(entries, before, early) if before else None,
+    )
+
+
+def of_readout(effect, *, uniform_delay):
+    """Eligibility of synapses onto a leaky readout: the low-pass of their spikes.
+
+    dE/dW_kj = Σ_t error_k^t g F_κ(z_j)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 29).
+
+    Parameters
+    ----------
+    effect : sympy.Expr
+        ∂(jump of y)/∂w of an arriving spike.
+    uniform_delay : bool
+        All spikes arrive without delay.
+    """
+    gradient = "grad += signal_scale*gain*error_post*eps_y"
+    if uniform_delay and effect.is_number:
+        advance = f"{{own}}eps_y = kappa*{{own}}eps_y + {printed(effect)}*{{own}}arrived\n"
+        presynaptic = PresynapticTraces(
+            variables=("eps_y", "arrived"),
+            on_spike="{own}arrived += 1",
+            advance=advance + "{own}arrived = 0",
+            shared=(),
+            moment=schedule.READOUT_TRACES,
+        )
+        return Eligibility(("grad",), "", gradient, presynaptic)
+    return Eligibility(
+        variables=("grad", "eps_y", "arrived_y"),
+        on_pre=f"arrived_y += {printed(effect)}",
+        advance=f"eps_y = kappa*eps_y + arrived_y\narrived_y = 0\n{gradient}",
+        presynaptic=None,
+    )
+
+
+def _presynaptic_states(linearization):
+    """The largest set of entries that nothing of the postsynaptic neuron acts on."""
+    entries = linearization.coefficients
+    shared = {name for phase in entries.phases.values() for name in phase.uniform}
+    kept = [n for n in linearization.states if n not in linearization.step.clamped]
+    kept = [n for n in kept if n not in linearization.arrivals or n in entries.b]
+
+    def uniform(entry):
+        return entry.is_number or str(entry) in shared
+
+    def depends_on_source_only(row):
+        return all(
+            column in kept and uniform(entry)
+            for matrix in (entries.A, entries.D)
+            for (target, column), entry in matrix.items()
+            if target == row
+        )
+
+    while not all(depends_on_source_only(row) for row in kept):
+        kept = [row for row in kept if depends_on_source_only(row)]
+    return tuple(kept)
+
+
+def _presynaptic_traces(entries, states, early):
+    def at_source(entry):
+        return printed(entry) if entry.is_number else f"{{own}}{entry}"
+
+    arriving = [name for name in states if name in entries.b]
+    advance = []
+    for row in states:
+        terms = [
+            f"{at_source(entries.A[row, column])}*{{own}}eps_{column}"
+            for column in states
+            if (row, column) in entries.A
+        ]
+        if not early:
+            terms += [
+                f"{at_source(entries.D[row, column])}*{at_source(entries.b[column])}*{{own}}arrived"
+                for column in arriving
+                if (row, column) in entries.D
+            ]
+        advance.append(f"_next_{row} = {' + '.join(terms) or '0'}")
+    advance += [f"{{own}}eps_{row} = _next_{row}" for row in states]
+    if early:
+        on_spike_code = "\n".join(
+            f"{{own}}eps_{name} += {at_source(entries.b[name])}" for name in arriving
+        )
+    else:
+        on_spike_code = "{own}arrived += 1"
+        advance.append("{own}arrived = 0")
+    used = [*entries.A.values(), *entries.D.values(), *entries.b.values()]
+    code = "\n".join([*advance, on_spike_code])
+    return PresynapticTraces(
+        variables=(*(f"eps_{name}" for name in states), *(() if early else ("arrived",))),
+        on_spike=on_spike_code,
+        advance="\n".join(advance),
+        shared=tuple(sorted({str(e) for e in used if f"{{own}}{e}" in code})),
+        moment=schedule.PRESYNAPTIC_TRACES,
+    )
+
+
+def install(synapses, eligibility, learner, arrival):
+    """Add the code of an eligibility to a Synapses object that has its variables."""
+    name = synapses.name
+    learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
+    if eligibility.presynaptic is not None:
+        _install_presynaptic(synapses, eligibility.presynaptic, learner, arrival)
+    run_code(synapses, eligibility.advance, schedule.TRACES, f"{name}_traces")
+    cleared = [v for v in eligibility.variables if v not in ("grad", "e_trace", "e_sum")]
+    if learner.trial is not None and cleared:
+        at_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
+    if "e_sum" in eligibility.variables:
+        code = "grad += rate_pressure_post*e_sum\ne_sum = 0"
+        runner = GatedCode(
+            synapses, code, "episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
+        )
+        synapses.contained_objects.append(runner)
+
+
+def _install_presynaptic(synapses, traces, learner, arrival):
+    name = synapses.name
+    source, target = parent_group(synapses.source), parent_group(synapses.target)
+    for variable in traces.variables:
+        declare(source, f"{name}_{variable}")
+        index = "_presynaptic_idx"
+        synapses.variables.add_reference(variable, source, f"{name}_{variable}", index=index)
+    for shared in traces.shared:
+        source.variables.add_reference(f"{name}_{shared}", target, shared, index="0")
+    learner.share(source, "kappa", "trial_begins")
+
+    def own(code):
+        return code.replace("{own}", f"{name}_")
+
+    moment = schedule.Moment(arrival, 0)
+    on_spike(source, own(traces.on_spike), moment, f"{name}_presynaptic_arrivals")
+    run_code(source, own(traces.advance), traces.moment, f"{name}_presynaptic_traces")
+    if learner.trial is not None:
+        cleared = "\n".join(f"{name}_{variable} = 0" for variable in traces.variables)
+        at_start(source, cleared, f"{name}_presynaptic_trial_start")

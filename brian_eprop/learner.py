@@ -1,0 +1,292 @@
+"""The learner: which signals reach which neurons, and what is done with the gradient."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2 import NeuronGroup, get_logger
+
+from . import schedule
+from .calculus.linearization import RESET_PATHS
+from .calculus.one_step import assigned_names, parent_group
+from .engines.gated import GatedCode
+from .engines.population import Population, at_start, declare, on_spike, run_code
+from .feedback import FeedbackWeights
+from .readout import LeakyReadout, steps
+
+logger = get_logger(__name__)
+
+FEEDBACKS = ("symmetric", "random", "adaptive")
+
+
+@dataclass(frozen=True)
+class EProp:
+    """The learning rule: how much of the gradient is computed, and how.
+
+    Parameters
+    ----------
+    order : int
+        1: the local rule of Bellec et al. 2020 (Nat. Commun. 11:3625), Eq. 1 with the
+        learning signal L_j^t = ∂E/∂z_j^t.
+    engine : {"traces"}
+        ``"traces"`` advances the eligibility traces of every synapse in every step.
+    surrogate : surrogate of `brian_eprop.surrogates`, optional
+        ψ. Default: what the neuron model suggests.
+    reset_path : dict of str to {"implicit", "explicit", "detached"}
+        How the path spike → variable through the reset is differentiated, for the variables
+        named. ``"explicit"`` and ``"detached"`` both leave it out at order 1.
+    """
+
+    order: int = 1
+    engine: str = "traces"
+    surrogate: object = None
+    reset_path: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.engine != "traces":
+            raise ValueError(f"EProp.engine = '{self.engine}' is not known; there is 'traces'")
+        if self.order != 1:
+            raise ValueError(
+                f"EProp.order = {self.order!r}: the engine 'traces' is local, which is order 1; "
+                "higher orders are in brian_eprop.reference"
+            )
+        if self.surrogate is not None and not hasattr(self.surrogate, "expression"):
+            raise ValueError(
+                f"EProp.surrogate = {self.surrogate!r} is not a surrogate; give one of "
+                "brian_eprop.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
+            )
+        for name, path in self.reset_path.items():
+            if path not in RESET_PATHS:
+                raise ValueError(
+                    f"EProp.reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
+                )
+
+
+class Learner:
+    """Teaches the trainable synapses that are given to it.
+
+    Gradients are summed over time and, where trials are reset, averaged over the trials
+    between two updates.
+
+    Parameters
+    ----------
+    readout : LeakyReadout
+        Whose error is to be reduced. One learner to a readout.
+    rule : EProp
+    feedback : {"symmetric", "random", "adaptive"}, array_like or dict
+        The weights B of the learning signal L_j = Σ_k B_kj error_k: those of the readout's
+        synapses; fixed and random, N(0, 1/n_j) for the n_j neurons of a group; starting
+        random and then receiving the same updates as the readout's weights (Kolen & Pollack
+        1994; Bellec et al. 2020, Methods); or given, (n_out, n_j), with a dict
+        {group: array} where several groups learn.
+    feedback_decay : float
+        Adaptive feedback: the fraction by which readout and feedback weights both shrink at
+        each update, so that they align.
+    optimizer : GradientDescent or Adam, optional
+        Without one the gradients are summed up, in ``grad``, and no weight changes.
+    regularizers : list of FiringRateRegularizer
+    update_every : Quantity, optional
+        Interval of the updates; needed with an optimizer.
+    reset_every : Quantity, optional
+        Length of a trial: at its end neurons, readout and traces return to the state in
+        which the first trial started. Default: they never do.
+    learning_window : Quantity, optional
+        Only errors in this last part of a trial count.
+    seed : int, optional
+        Of the random feedback weights.
+
+    Raises
+    ------
+    TypeError, ValueError, DimensionMismatchError
+        Naming the argument, its value and what it should be.
+    """
+
+    def __init__(
+        self,
+        readout,
+        rule=None,
+        feedback="symmetric",
+        optimizer=None,
+        regularizers=(),
+        update_every=None,
+        reset_every=None,
+        *,
+        learning_window=None,
+        feedback_decay=0.0,
+        seed=None,
+    ):
+        if not isinstance(readout, LeakyReadout):
+            raise TypeError(
+                f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the "
+                "error of one"
+            )
+        if readout.learner is not None:
+            raise ValueError(
+                f"readout '{readout.name}' already has a learner; give all its synapses the same"
+            )
+        if readout.target is None:
+            raise ValueError(
+                f"readout '{readout.name}' has no target and therefore no error to learn from; "
+                "create it with LeakyReadout(..., target=...)"
+            )
+        if isinstance(feedback, str) and feedback not in FEEDBACKS:
+            raise ValueError(
+                f"Learner.feedback = '{feedback}' is not known; choose one of "
+                f"{', '.join(FEEDBACKS)}, or give an array"
+            )
+        if not 0 <= feedback_decay < 1:
+            raise ValueError(f"Learner.feedback_decay = {feedback_decay!r} must be in [0, 1)")
+        if optimizer is not None and update_every is None:
+            raise ValueError(
+                "Learner.update_every is missing: say how often the optimizer changes the "
+                "weights, for example update_every=1*second"
+            )
+        self.readout, self.rule, self.feedback = readout, rule or EProp(), feedback
+        self.optimizer, self.regularizers = optimizer, tuple(regularizers)
+        self.feedback_decay, self.seed = feedback_decay, seed
+        dt = readout.clock.dt
+        self.trial = None if reset_every is None else steps("Learner.reset_every", reset_every, dt)
+        self.interval = (
+            None if update_every is None else steps("Learner.update_every", update_every, dt)
+        )
+        self.window = (
+            None
+            if learning_window is None
+            else steps("Learner.learning_window", learning_window, dt)
+        )
+        self._check_durations()
+        self.populations = {}
+        self.resettable = set()
+        self.synapses = []
+        self._describe_step()
+        if self.trial is not None:
+            self.reset_with_trial(readout)
+        readout.learner = self
+
+    def _check_durations(self):
+        if self.window is not None and (self.trial is None or self.window > self.trial):
+            raise ValueError(
+                "Learner.learning_window is the last part of a trial: it needs reset_every, and "
+                "cannot be longer"
+            )
+        if self.trial and self.interval and max(self.trial, self.interval) % min(
+            self.trial, self.interval
+        ):
+            raise ValueError(
+                f"Learner.update_every ({self.interval} steps) and reset_every ({self.trial} "
+                "steps) must be multiples of each other"
+            )
+        if self.regularizers and self.episode is None:
+            raise ValueError(
+                "Learner.regularizers: the rate of a neuron is measured over a trial; give "
+                "reset_every or update_every"
+            )
+        if self.readout.average and self.scored is None:
+            raise ValueError(
+                "LeakyReadout.average divides by the length of the learning window; give the "
+                "learner reset_every or learning_window"
+            )
+
+    @property
+    def episode(self):
+        """Steps over which rates are measured: a trial, else the interval of the updates."""
+        return self.trial or self.interval
+
+    @property
+    def scored(self):
+        """Steps of a trial in which errors count."""
+        return self.window or self.trial
+
+    @property
+    def trials_per_update(self):
+        if not self.trial or not self.interval:
+            return 1
+        return max(1, self.interval // self.trial)
+
+    def _describe_step(self):
+        """Flags of the present step, as shared variables of the readout."""
+        readout = self.readout
+        for name in ("episode_ends", "trial_begins", "update_due", "updates", "started"):
+            declare(readout, name, shared=True)
+
+        def last_of(period):
+            return f"int((timestep(t, dt) + 1) % {period} == 0)" if period else "0"
+
+        step = f"timestep(t, dt) % {self.trial}" if self.trial else "timestep(t, dt)"
+        active = f"int(trial_step >= {self.trial - self.window})" if self.window else "1"
+        readout.describe_step(
+            f"trial_step = {step}\n"
+            f"active = {active}\n"
+            f"signal_scale = {1 / self.scored if readout.average else 1.0!r}\n"
+            f"trial_begins = {'int(trial_step == 0)' if self.trial else '0'}\n"
+            f"episode_ends = {last_of(self.episode)}\n"
+            f"update_due = {last_of(self.interval) if self.optimizer else '0'}\n"
+            "updates = updates + update_due"
+        )
+        run_code(readout, "started = 1", schedule.STARTED, f"{readout.name}_started")
+
+    def population(self, group):
+        """The neuron-level part of learning of a group, created when first asked for."""
+        if id(group) not in self.populations:
+            self.share(group, "signal_scale")
+            population = Population(group, self.rule)
+            self.populations[id(group)] = population
+            self.reset_with_trial(group)
+            if self.regularizers:
+                self._regularize(group)
+            if not self.feedback_is("symmetric", "adaptive"):
+                FeedbackWeights(self, population)
+        return self.populations[id(group)]
+
+    def _regularize(self, group):
+        """Count the spikes of a group and turn the count into a pressure on its rate."""
+        declare(group, "spike_count")
+        declare(group, "rate_pressure")
+        on_spike(group, "spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
+        self.share(group, "episode_ends")
+        total = " + ".join(r.pressure("spike_count", self.episode) for r in self.regularizers)
+        code = f"rate_pressure = signal_scale*({total})\nspike_count = 0"
+        name = f"{group.name}_rate_pressure"
+        group.contained_objects.append(
+            GatedCode(group, code, "episode_ends", schedule.REGULARIZATION, name)
+        )
+
+    def share(self, group, *names):
+        """Make shared variables of the readout known to a group."""
+        for name in names:
+            if name not in group.variables:
+                group.variables.add_reference(name, self.readout, name, index="0")
+
+    def reset_with_trial(self, group):
+        """Start every trial of a group from the state in which it started the first."""
+        group = parent_group(group)
+        if self.trial is None or id(group) in self.resettable or not isinstance(group, NeuronGroup):
+            return
+        self.resettable.add(id(group))
+        changed = assigned_names(group.event_codes.get("spike", ""))
+        states = group.equations.diff_eq_names | {n for n in changed if n in group.variables}
+        code = []
+        for name in sorted(states):
+            declare(group, f"start_{name}")
+            code.append(f"start_{name} = started*start_{name} + (1 - started)*{name}")
+            code.append(f"{name} = start_{name}")
+        if group._refractory is not False:
+            code += ["lastspike = -10000.0", "not_refractory = True"]
+        if group is not self.readout:
+            self.share(group, "started", "trial_begins")
+        at_start(group, "\n".join(code), f"{group.name}_trial_start")
+
+    def feedback_is(self, *kinds):
+        """Whether the feedback is one of the named kinds (and not an array)."""
+        return isinstance(self.feedback, str) and self.feedback in kinds
+
+    def check_complete(self):
+        """Raise an error if a group learns without a learning signal."""
+        for population in self.populations.values():
+            if population.runners:
+                population.check_signal()
+
+    def random_feedback(self, n_out, n):
+        """Feedback weights B ~ N(0, 1/n) : (n_out, n)."""
+        rng = np.random.default_rng([self.seed or 0, len(self.populations)])
+        return rng.standard_normal((n_out, n)) / math.sqrt(n)

@@ -1,0 +1,117 @@
+"""Optimizers, as statements that Brian2 runs per synapse and NumPy per array.
+
+Each is a few lines of code in the names ``gradient`` (dE/dw), ``updates`` (how many updates
+there have been, this one included) and its own state variables; they assign ``step``, which
+is then subtracted from the weight.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from brian2.units import DimensionMismatchError
+from brian2.units.fundamentalunits import get_dimensions
+
+
+class Optimizer:
+    """What an optimizer must say of itself; see :class:`GradientDescent`."""
+
+    #: Names of its variables, one value per weight, 0 at the start.
+    state = ()
+    #: The learning rate is in units of the weight to this power.
+    weight_power = 1
+
+    def __post_init__(self):
+        kind = type(self).__name__
+        for field in fields(self):
+            value = getattr(self, field.name)
+            number = np.asarray(value, dtype=float)
+            if number.ndim or not np.isfinite(number) or number < 0:
+                raise ValueError(f"{kind}.{field.name} = {value!r} must be a finite number ≥ 0")
+            if field.name.startswith("beta") and number >= 1:
+                raise ValueError(f"{kind}.{field.name} = {value!r} must be below 1")
+
+    def check_unit(self, weight, unit):
+        """Raise an error unless the learning rate fits a weight of the given dimensions."""
+        expected = unit**self.weight_power
+        given = get_dimensions(self.learning_rate)
+        if given is not expected:
+            raise DimensionMismatchError(
+                f"{type(self).__name__}.learning_rate = {self.learning_rate!r} does not fit the "
+                f"weight '{weight}': it must have the unit {expected}. To train weights of "
+                "different units with one optimizer, make them dimensionless and put the unit "
+                "into on_pre, as in 'g_post += w*nS'"
+            )
+
+    def advance(self, weights, gradient, state, updates):
+        """One update of an array of weights in NumPy, by the same statements.
+
+        Parameters
+        ----------
+        weights, gradient : ndarray
+        state : dict of str to ndarray
+            Its own variables; changed in place. Missing ones are taken as 0.
+        updates : int
+            1 in the first update.
+
+        Returns
+        -------
+        ndarray
+            The new weights.
+        """
+        names = {name: state.get(name, np.zeros_like(weights)) for name in self.state}
+        names |= {"gradient": gradient, "updates": updates, "sqrt": np.sqrt}
+        exec(self.statements, {"__builtins__": {}}, names)
+        state.update({name: names[name] for name in self.state})
+        return weights - names["step"]
+
+
+@dataclass(frozen=True)
+class GradientDescent(Optimizer):
+    """w ← w − η dE/dw.
+
+    Parameters
+    ----------
+    learning_rate : float or Quantity
+        η, in units of the weight squared.
+    """
+
+    learning_rate: float
+    weight_power = 2
+
+    @property
+    def statements(self):
+        return f"step = {float(self.learning_rate)!r}*gradient"
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam in TensorFlow's form, with ε outside the bias correction.
+
+        m ← β₁ m + (1 − β₁) g,   s ← β₂ s + (1 − β₂) g²
+        w ← w − η √(1 − β₂^n)/(1 − β₁^n) · m/(√s + ε)
+
+    (Kingma & Ba 2015, arXiv 1412.6980, the reordered form at the end of §2; there ε is
+    called ε-hat.)
+
+    Parameters
+    ----------
+    learning_rate : float or Quantity
+        η, in units of the weight.
+    beta_1, beta_2, epsilon : float
+    """
+
+    learning_rate: float
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    state = ("adam_m", "adam_s")
+
+    @property
+    def statements(self):
+        b1, b2 = float(self.beta_1), float(self.beta_2)
+        return (
+            f"adam_m = {b1!r}*adam_m + {1 - b1!r}*gradient\n"
+            f"adam_s = {b2!r}*adam_s + {1 - b2!r}*gradient**2\n"
+            f"step = {float(self.learning_rate)!r}*sqrt(1 - {b2!r}**updates)/(1 - {b1!r}**updates)"
+            f"*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
+        )

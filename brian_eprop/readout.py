@@ -1,0 +1,227 @@
+"""Leaky readouts: what a network says, what it should say, and the error between them."""
+
+import numpy as np
+from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, get_dimensions
+from brian2.units import DimensionMismatchError, second
+from brian2.units.fundamentalunits import DIMENSIONLESS
+
+from . import schedule
+from .engines.population import run_code
+
+#: Statements that turn output and target into an error and a loss per step.
+LOSSES = {
+    # E = ½ Σ (y − y*)²
+    "mse": """
+        error = active*(y - y_target)
+        loss += 0.5*active*(y - y_target)**2
+        """,
+    # E = −Σ y* log softmax(y), with 1/softmax_j = Σ_k exp(y_k − y_j)
+    "cross_entropy": """
+        error = active*(1/softmax_norm - y_target)
+        loss += active*y_target*log(softmax_norm)
+        """,
+}
+
+
+class LeakyReadout(NeuronGroup):
+    r"""Linear leaky integrators that report, and are compared with a target.
+
+        y_k^t = κ y_k^{t−1} + g Σ_j W_jk z_j^t,     κ = exp(−dt/tau),  g = 1 or 1 − κ
+
+    The spikes of a step act on the output of the same step (Bellec et al. 2020, Nat. Commun.
+    11:3625, Eq. 11). Connect to it with ``on_pre="y_post += w"``.
+
+    Parameters
+    ----------
+    n : int
+        Number of outputs.
+    tau : Quantity
+        Time constant of the leak, the same for all outputs.
+    loss : {"mse", "cross_entropy"}
+        ½ Σ (y − y*)², or −Σ y* log softmax(y) with the softmax taken over the outputs.
+    target : TimedArray or array_like, optional
+        y*: (steps, n), one row per time step from the start of the simulation; a vector
+        (steps,) if n is 1. Without a target the readout only reports.
+    period : Quantity, optional
+        Repeat the target with this period, for example the length of a trial.
+    normalize : bool
+        Apply the gain g = 1 − κ to the inputs; the same factor is then in the gradients of
+        all weights, by the chain rule.
+    average : bool
+        Divide loss and learning signals by the length of the learning window.
+    **as_neuron_group
+        ``name``, ``dt``, ``clock``, ``order`` of :class:`brian2.NeuronGroup`.
+
+    Attributes
+    ----------
+    y, error : state variables (n,)
+        Output, and from the slot ``end`` on its error y − y* (or softmax(y) − y*), 0 outside
+        the learning window.
+    loss : state variable (n,)
+        The loss summed since the start of the simulation; its sum over outputs is E.
+
+    Raises
+    ------
+    ValueError
+        For a wrong shape, a NaN in the target, an unknown loss; and when a run begins for
+        which the target is too short.
+    DimensionMismatchError
+        If ``tau`` or ``period`` is not a time.
+    """
+
+    def __init__(
+        self,
+        n,
+        tau,
+        loss="mse",
+        target=None,
+        *,
+        period=None,
+        normalize=False,
+        average=False,
+        **as_neuron_group,
+    ):
+        if loss not in LOSSES:
+            raise ValueError(
+                f"LeakyReadout.loss = '{loss}' is not known; choose one of {', '.join(LOSSES)}"
+            )
+        check_time("LeakyReadout.tau", tau)
+        if period is not None:
+            check_time("LeakyReadout.period", period)
+        # The last five describe the step to every object that learns from this readout.
+        equations = """
+        dy/dt = -y/tau_out : 1
+        tau_out : second (shared, constant)
+        error : 1
+        loss : 1
+        kappa : 1 (shared)
+        gain : 1 (shared)
+        active : 1 (shared)
+        signal_scale : 1 (shared)
+        trial_step : integer (shared)
+        """
+        softmax = loss == "cross_entropy" and target is not None
+        if normalize:
+            equations += "y_before : 1\n"
+        if softmax:
+            equations += "softmax_norm : 1\n"
+        if target is not None:
+            when = "(timestep(t, dt) % target_period)*dt" if period is not None else "t"
+            equations += f"y_target = target_values({when}, i) : 1\n"
+        as_neuron_group.setdefault("name", "readout*")
+        super().__init__(n, equations, method="exact", namespace={}, **as_neuron_group)
+        for name in ("target", "period_steps", "learner", "average", "step_clock"):
+            self.add_attribute(name)
+        self.average, self.learner, self.period_steps = bool(average), None, None
+        self.tau_out = tau
+        self.target = None
+        if target is not None:
+            self.target = _timed(target, n, self.clock.dt)
+            self.namespace["target_values"] = self.target
+            if period is not None:
+                self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
+                self.namespace["target_period"] = self.period_steps
+        gain = "1 - kappa" if normalize else "1"
+        code = f"kappa = exp(-dt/tau_out)\ngain = {gain}"
+        self.step_clock = run_code(self, code, schedule.CLOCK, f"{self.name}_step_clock")
+        self.describe_step("active = 1\nsignal_scale = 1\ntrial_step = timestep(t, dt)")
+        if normalize:
+            self._scale_inputs()
+        if softmax:
+            self._add_softmax()
+        if target is not None:
+            run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
+
+    def describe_step(self, code):
+        """Append statements about the present step, run before anything else in it."""
+        self.step_clock.abstract_code += "\n" + code
+
+    def _scale_inputs(self):
+        before = schedule.OUTPUT_BEFORE_ARRIVALS
+        run_code(self, "y_before = y", before, f"{self.name}_output_before_arrivals")
+        after = schedule.OUTPUT_AFTER_ARRIVALS
+        code = "y = y_before + gain*(y - y_before)"
+        run_code(self, code, after, f"{self.name}_gain")
+
+    def _add_softmax(self):
+        # The only sum over the neurons of a group that Brian2 offers is one over synapses.
+        normalization = Synapses(
+            self,
+            self,
+            "softmax_norm_post = exp(y_pre - y_post) : 1 (summed)",
+            name=f"{self.name}_softmax",
+            namespace={},
+        )
+        normalization.connect()
+        place(normalization, "softmax_norm_post", schedule.SOFTMAX)
+        self.contained_objects.append(normalization)
+
+    def before_run(self, run_namespace):
+        """Refuse a run that is longer than the target."""
+        super().before_run(run_namespace)
+        if self.target is None:
+            return
+        clock = self.clock
+        if abs(float(self.target.dt) - clock.dt_) > 1e-9 * clock.dt_:
+            raise ValueError(
+                f"the target of readout '{self.name}' has one row every {self.target.dt!s}, but "
+                f"the readout runs with dt = {clock.dt!s}; set defaultclock.dt before creating it"
+            )
+        rows = len(self.target.values)
+        needed = self.period_steps or clock._i_end
+        if rows < needed:
+            raise ValueError(
+                f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
+                f"{needed} are needed; give a longer target, or its period if it repeats"
+            )
+
+
+def place(synapses, summed_variable, moment):
+    """Say when the summed variable of a Synapses object is updated."""
+    updater = synapses.summed_updaters[summed_variable]
+    updater.when, updater.order = moment
+
+
+def check_time(name, value):
+    """Raise an error unless ``value`` is a positive, finite scalar time."""
+    if get_dimensions(value) is not second.dim:
+        unit = "no unit" if get_dimensions(value) is DIMENSIONLESS else f"the unit {value.dim}"
+        raise DimensionMismatchError(
+            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
+        )
+    if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name} = {value!r} must be one positive, finite time")
+
+
+def steps(name, duration, dt):
+    """A duration in whole time steps, or an error if it is not a multiple of dt."""
+    check_time(name, duration)
+    n = float(duration) / float(dt)
+    if abs(n - round(n)) > 1e-6 * max(n, 1) or round(n) < 1:
+        raise ValueError(f"{name} = {duration!s} is not a multiple of the time step dt = {dt!s}")
+    return round(n)
+
+
+def _timed(target, n, dt):
+    """The target as a TimedArray of shape (steps, n)."""
+    if isinstance(target, TimedArray):
+        values, dt = target.values, Quantity(target.dt, dim=second.dim)
+    else:
+        values = target
+    if get_dimensions(target if not isinstance(target, TimedArray) else 1) is not DIMENSIONLESS:
+        raise DimensionMismatchError("LeakyReadout.target has a unit, but the output y has none")
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 1 and n == 1:
+        values = values[:, np.newaxis]
+    if values.ndim != 2 or values.shape[1] != n:
+        raise ValueError(
+            f"LeakyReadout.target has the shape {values.shape}; it must be (steps, {n})"
+        )
+    if not np.isfinite(values).all():
+        step, output = np.argwhere(~np.isfinite(values))[0]
+        raise ValueError(
+            f"LeakyReadout.target[{step}, {output}] = {values[step, output]}; targets are finite"
+        )
+    if isinstance(target, TimedArray) and target.values.ndim == 2:
+        return target
+    return TimedArray(values, dt=dt)

@@ -1,0 +1,47 @@
+"""Regularizers: what is added to the loss of the task."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2.units import DimensionMismatchError, hertz
+from brian2.units.fundamentalunits import get_dimensions
+
+
+@dataclass(frozen=True)
+class FiringRateRegularizer:
+    """Keeps the rate of every neuron near a target.
+
+        E_reg = (c/2) Σ_j (f_j − f*)²       dE_reg/dW_ji = c (f_j − f*)/T · Σ_t e_ji^t
+
+    f_j is the neuron's mean rate in a trial of T steps, in spikes per step, and e the
+    unfiltered eligibility trace (Bellec et al. 2020, Nat. Commun. 11:3625, Methods, "Firing
+    rate regularization"). With ``average=True`` in the readout it is divided by the length of
+    the learning window, as the loss is.
+
+    Parameters
+    ----------
+    target : Quantity
+        f*, in Hz.
+    strength : float
+        c.
+    """
+
+    target: object = 10 * hertz
+    strength: float = 1.0
+
+    def __post_init__(self):
+        if get_dimensions(self.target) is not hertz.dim:
+            raise DimensionMismatchError(
+                f"FiringRateRegularizer.target = {self.target!r} must be a rate; write 10*Hz"
+            )
+        for name in ("target", "strength"):
+            value = np.asarray(getattr(self, name), dtype=float)
+            if value.ndim or not np.isfinite(value) or value < 0:
+                raise ValueError(
+                    f"FiringRateRegularizer.{name} = {getattr(self, name)!r} must be one finite "
+                    "number ≥ 0"
+                )
+
+    def pressure(self, count, steps):
+        """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
+        return f"{float(self.strength)!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"

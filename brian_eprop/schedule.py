@@ -1,0 +1,57 @@
+"""Where in Brian2's time step everything happens, and why there.
+
+Brian2 runs a step as start → groups (state update) → thresholds → synapses → resets → end,
+and inside a slot by ``order``, then alphabetically by name. Nothing here leaves the order to
+the alphabet.
+"""
+
+from typing import NamedTuple
+
+
+class Moment(NamedTuple):
+    """Slot and order of an object in Brian2's schedule."""
+
+    when: str
+    order: int
+
+
+#: Which step of the trial this is: everything else of the step may ask for it. Brian2 itself
+#: stores '(constant over dt)' subexpressions in this slot, at the order of their group (0).
+CLOCK = Moment("before_start", -3)
+#: Trials start from the remembered state before anything of the step happens. Not at the end
+#: of the last step, where monitors still want to see it.
+TRIAL_START = Moment("before_start", -2)
+#: b, where it is the same for all synapses: arrivals use it from the first step on.
+ARRIVAL_EFFECT = Moment("before_start", -1)
+#: The output before this step's spikes, for a readout that scales its inputs.
+OUTPUT_BEFORE_ARRIVALS = Moment("before_synapses", 0)
+#: ψ, c and whether a neuron fires need the membrane before spikes arrive and before the
+#: reset; 1000 leaves room for whatever the user computes in the slot.
+AT_THRESHOLD = Moment("before_thresholds", 1000)
+#: What the reset is about to do to each neuron, after the arrivals of this step.
+BEFORE_RESET = Moment("before_resets", 1000)
+#: The gain of the inputs of a readout, after all its inputs have arrived.
+OUTPUT_AFTER_ARRIVALS = Moment("after_synapses", 0)
+
+# From here on everything of the step is known: all in the slot `end`, in this order.
+SOFTMAX = Moment("end", 0)
+ERROR = Moment("end", 1)
+FEEDBACK = Moment("end", 2)
+LEARNING_SIGNAL = Moment("end", 3)
+#: A and D carry the eligibility vector from this step to the next: after the reset.
+COEFFICIENTS = Moment("end", 4)
+#: The trace of a readout's synapses contains the spikes of the present step.
+READOUT_TRACES = Moment("end", 4)
+#: e^t from s^t, then the gradient, then s^{t+1}, in one pass over the synapses.
+TRACES = Moment("end", 5)
+#: Presynaptic traces are read by that pass: they move on after it.
+PRESYNAPTIC_TRACES = Moment("end", 6)
+REGULARIZATION = Moment("end", 7)
+TRIAL_GRADIENT = Moment("end", 8)
+OPTIMIZER = Moment("end", 9)
+STARTED = Moment("end", 10)
+
+#: Slots in which a monitor sees e_trace, e_bar, L and grad of the step that has just been
+#: computed, and eps_* in the value that this e_trace was made from.
+MONITOR_TRACES = Moment("after_end", 0)
+MONITOR_ELIGIBILITY_VECTOR = Moment("before_end", 0)
