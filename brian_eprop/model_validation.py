@@ -5,7 +5,6 @@ Everything of Brian2 that is not its documented interface and that neuron models
 """
 
 import ast
-import difflib
 
 import numpy as np
 from brian2 import Equations, second
@@ -20,12 +19,11 @@ from brian2.stateupdaters.base import StateUpdateMethod
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
-    Quantity,
     get_dimensions,
-    get_unit,
 )
 from brian2.utils.stringtools import get_identifiers
 
+from .quantities import quantity, suggest, unit_name
 from .surrogates import SURROGATES
 
 #: names that Brian2 uses itself in groups and synapses, beyond those that Equations refuses
@@ -60,54 +58,6 @@ class ModelError(ValueError):
 
     The message names the file or model, the key, the value and the remedy.
     """
-
-
-def suggest(name, known):
-    """'; did you mean …?' when `known` has a name close to `name`, else ''."""
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def unit_name(dimensions):
-    """Unscaled unit as Brian2's equations write it: 'volt', 'volt ** -1', '1'."""
-    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
-
-
-def quantity(value):
-    """Turn a number, a Quantity, a list of either or text such as '20*ms' into a Quantity.
-
-    Text may contain numbers, Brian2's unit names and + - * / ** only.
-
-    Raises
-    ------
-    ValueError
-        The text is anything else, or the value is not numeric.
-    """
-    if isinstance(value, str):
-        try:
-            tree = ast.parse(value.strip(), mode="eval")
-        except SyntaxError:
-            raise ValueError("it is not an expression") from None
-        allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name):
-                if node.id not in DEFAULT_UNITS:
-                    hint = suggest(node.id, DEFAULT_UNITS)
-                    raise ValueError(f"'{node.id}' is not a unit that Brian2 knows{hint}")
-            elif isinstance(node, ast.Constant):
-                if type(node.value) not in (int, float):
-                    raise ValueError(f"{node.value!r} is not a number")
-            elif not isinstance(node, (*allowed, ast.Load)):
-                raise ValueError("only numbers, units and + - * / ** are allowed")
-        value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, dict(DEFAULT_UNITS))
-    if np.asarray(value).dtype == bool:
-        raise ValueError("it is a truth value")
-    try:
-        value = Quantity(value)
-    except DimensionMismatchError:
-        raise ValueError("its elements have different units") from None
-    # a plain copy: a Unit is a Quantity too, but has a name and a scale
-    return Quantity(np.array(value, dtype=float), dim=value.dim)
 
 
 def check_value(value, *, time_may_be_zero):

@@ -15,13 +15,11 @@ from .model_validation import (
     ModelError,
     check_value,
     names_used,
-    quantity,
-    suggest,
     threshold_distance,
-    unit_name,
     unused_parameters,
     validate,
 )
+from .quantities import quantity, suggest, unit_name
 from .surrogates import SURROGATES
 
 __all__ = ["ModelError", "NeuronModel", "available_models", "load_model"]

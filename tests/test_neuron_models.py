@@ -286,6 +286,8 @@ def test_distance_is_the_difference_of_the_two_sides():
         ({"v_th": 20 * mV}, r"'v_th' = .*the unit is volt but must be 1"),
         ({"tau_m": "20*sm"}, r"'tau_m' = '20\*sm': 'sm' is not a unit"),
         ({"tau_m": "__import__('os')"}, r"'tau_m' = .*only numbers, units"),
+        ({"tau_m": "20*ms + 1"}, r"'tau_m' = '20\*ms \+ 1': .*units"),
+        ({"tau_m": "1/0*ms"}, r"'tau_m' = '1/0\*ms': .*division by zero"),
         ({"tau_m": "20 ms"}, r"'tau_m' = '20 ms': it is not an expression"),
         ({"tau_m": [20, 30] * ms}, r"'tau_m' = .*shape is \(2,\); give one value or 5"),
         ({"tau_m": np.ones((5, 1)) * ms}, r"shape is \(5, 1\)"),

@@ -1,0 +1,67 @@
+"""Quantities as text: '20*ms' in a model file, a configuration or an override."""
+
+import ast
+import difflib
+
+import numpy as np
+from brian2.core.namespace import DEFAULT_UNITS
+from brian2.units.fundamentalunits import (
+    DIMENSIONLESS,
+    DimensionMismatchError,
+    Quantity,
+    get_unit,
+)
+
+_UNITS = dict(DEFAULT_UNITS)
+
+
+def suggest(name, known):
+    """'; did you mean …?' when `known` has a name close to `name`, else ''."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def unit_name(dimensions):
+    """Unscaled unit as Brian2's equations write it: 'volt', 'volt ** -1', '1'."""
+    return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
+
+
+def quantity(value):
+    """Turn a number, a Quantity, a list of either or text such as '20*ms' into a Quantity.
+
+    Text may contain numbers, Brian2's unit names and + - * / ** only.
+
+    Raises
+    ------
+    ValueError
+        The text is anything else, or the value is not numeric.
+    """
+    if isinstance(value, str):
+        try:
+            tree = ast.parse(value.strip(), mode="eval")
+        except SyntaxError:
+            raise ValueError("it is not an expression") from None
+        allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                if node.id not in _UNITS:
+                    hint = suggest(node.id, _UNITS)
+                    raise ValueError(f"'{node.id}' is not a unit that Brian2 knows{hint}")
+            elif isinstance(node, ast.Constant):
+                if type(node.value) not in (int, float):
+                    raise ValueError(f"{node.value!r} is not a number")
+            elif not isinstance(node, (*allowed, ast.Load)):
+                raise ValueError("only numbers, units and + - * / ** are allowed")
+        try:
+            # the tree holds nothing but arithmetic of numbers and units
+            value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, _UNITS)
+        except (ArithmeticError, DimensionMismatchError) as error:
+            raise ValueError(str(error)) from None
+    if np.asarray(value).dtype == bool:
+        raise ValueError("it is a truth value")
+    try:
+        value = Quantity(value)
+    except DimensionMismatchError:
+        raise ValueError("its elements have different units") from None
+    # a plain copy: a Unit is a Quantity too, but has a name and a scale
+    return Quantity(np.array(value, dtype=float), dim=value.dim)
