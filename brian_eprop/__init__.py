@@ -1,0 +1,36 @@
+"""e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
+
+from . import reference
+from .calculus.linearization import Linearization, linearize
+from .learner import EProp, Learner
+from .neuron_model import NeuronModel, available_models, load_model
+from .optimizers import Adam, GradientDescent
+from .readout import LeakyReadout
+from .reference import Gradients
+from .regularizers import FiringRateRegularizer
+from .surrogates import Arctan, Exponential, FastSigmoid, MultiGaussian, PiecewiseLinear
+from .synapses import TrainableSynapses
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Adam",
+    "Arctan",
+    "EProp",
+    "Exponential",
+    "FastSigmoid",
+    "FiringRateRegularizer",
+    "GradientDescent",
+    "Gradients",
+    "LeakyReadout",
+    "Learner",
+    "Linearization",
+    "MultiGaussian",
+    "NeuronModel",
+    "PiecewiseLinear",
+    "TrainableSynapses",
+    "available_models",
+    "linearize",
+    "load_model",
+    "reference",
+]
