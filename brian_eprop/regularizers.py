@@ -1,8 +1,9 @@
 """Regularizers: what is added to the loss of the task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from brian2 import Quantity
 from brian2.units import DimensionMismatchError, hertz
 from brian2.units.fundamentalunits import get_dimensions
 
@@ -26,7 +27,7 @@ class FiringRateRegularizer:
         c.
     """
 
-    target: object = 10 * hertz
+    target: Quantity = field(default_factory=lambda: 10 * hertz)
     strength: float = 1.0
 
     def __post_init__(self):
