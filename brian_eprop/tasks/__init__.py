@@ -12,13 +12,14 @@ A task is one module of this package. The module assigns its class, a frozen dat
 * ``metric(outputs, targets)``: one number by which people judge the task.
 """
 
-import difflib
 import importlib
 import pkgutil
 from dataclasses import dataclass, fields
 
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
+
+from brian_eprop.quantities import suggest
 
 __all__ = ["TrainingSetup", "available_tasks", "load_task"]
 
@@ -139,23 +140,17 @@ def load_task(name, **options):
     known = available_tasks()
     module = str(name).replace("-", "_")
     if module not in known:
-        raise ValueError(f"no task '{name}'; known: {_quoted(known)}{_nearest(module, known)}")
+        raise ValueError(f"no task '{name}'; known: {_quoted(known)}{suggest(module, known)}")
     task = importlib.import_module(f"{__name__}.{module}").TASK
     accepted = [field.name for field in fields(task)]
     for option in options:
         if option not in accepted:
             raise ValueError(
                 f"task '{name}' has no option '{option}'; it has {_quoted(accepted)}"
-                f"{_nearest(option, accepted)}"
+                f"{suggest(option, accepted)}"
             )
     return task(**options)
 
 
 def _quoted(names):
     return ", ".join(f"'{name}'" for name in names)
-
-
-def _nearest(name, known):
-    """End of a message: the known name that was probably meant, if any."""
-    match = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean '{match[0]}'?" if match else ""
