@@ -13,12 +13,12 @@ LOSSES = {
     # E = ½ Σ (y − y*)²
     "mse": """
         error = active*(y - y_target)
-        loss += 0.5*active*(y - y_target)**2
+        loss += 0.5*signal_scale*active*(y - y_target)**2
         """,
     # E = −Σ y* log softmax(y), with 1/softmax_j = Σ_k exp(y_k − y_j)
     "cross_entropy": """
         error = active*(1/softmax_norm - y_target)
-        loss += active*y_target*log(softmax_norm)
+        loss += signal_scale*active*y_target*log(softmax_norm)
         """,
 }
 
