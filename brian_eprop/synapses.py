@@ -257,7 +257,9 @@ def _feedback_signal(source, learner):
     if not (learner.feedback_is("symmetric", "adaptive") and isinstance(group, NeuronGroup)):
         return None
     population = learner.population(group)
-    return population.add_signal(f"L_{len(population.signals)}_{learner.readout.name}")
+    signal = population.add_signal(f"L_{len(population.signals)}_{learner.readout.name}")
+    _see_new_variables(source)
+    return signal
 
 
 def _see_new_variables(group):
