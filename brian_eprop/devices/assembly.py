@@ -1,0 +1,193 @@
+"""A recurrent network as Brian2 objects.
+
+    input raster ──► populations ──► readout
+                      │      ▲
+                      └──────┘
+
+The spikes of input step t act on the membranes of step t, recurrent spikes of step t on step
+t+1, and readout spikes on the output of step t (Bellec et al. 2020, Nat. Commun. 11:3625,
+Methods, Eqs 6–11).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    TimedArray,
+    ms,
+)
+
+from .. import schedule
+from ..feedback import FeedbackWeights
+from ..learner import Learner
+from ..readout import LeakyReadout
+from ..synapses import TrainableSynapses
+from .blocks import blocks, spans
+
+#: Input channels that travel together in one number of a TimedArray: Brian2's floor() returns
+#: 32-bit integers.
+PACKED = 30
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """The objects of a network, made for one shape of trials.
+
+    Attributes
+    ----------
+    network : Network
+    objects : dict of str to Group
+        Every object that is read or written, by name.
+    """
+
+    network: Network
+    objects: dict
+
+    def variable(self, name):
+        """The Brian2 variable with a full name ``"object.variable"``."""
+        owner, variable = name.split(".")
+        return self.objects[owner].variables[variable]
+
+
+def pack(inputs):
+    """Boolean rasters (steps, n) as numbers of 30 channels each : (steps, ⌈n/30⌉).
+
+    A TimedArray is the only spike source whose data a compiled program can be given anew.
+    """
+    steps, n = inputs.shape
+    padded = np.zeros((steps, -(-n // PACKED) * PACKED), dtype=bool)
+    padded[:, :n] = inputs
+    return padded.reshape(steps, -1, PACKED) @ (2.0 ** np.arange(PACKED))
+
+
+def assemble(description, trials, inputs, targets):
+    """Create the Brian2 objects of a network.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    trials : Trials
+    inputs : (total steps, n_in) bool array
+    targets : (total steps, n_out) float array
+
+    Returns
+    -------
+    Assembly
+    """
+    d = description
+    clock = Clock(d.dt, name="brian_eprop_clock")
+    groups = {"inputs": input_group(d.n_in, inputs, clock)}
+    for k, p in enumerate(d.populations):
+        groups[k] = p.model.group(p.count, clock=clock, name=f"population_{k}", **p.overrides)
+    groups["readout"] = LeakyReadout(
+        d.n_out,
+        d.tau_out,
+        loss=d.loss,
+        target=timed_targets(targets, d.dt),
+        normalize=d.normalize,
+        average=d.average,
+        clock=clock,
+        name="readout",
+    )
+    populations = [groups[k] for k in range(len(d.populations))]
+    learner = _learner(d, trials, groups["readout"], populations)
+    objects = {group.name: group for group in groups.values()}
+    for block in blocks(d, trials):
+        if block.matrix != "feedback":
+            objects[block.name] = _connect(d, trials, block, groups, learner)
+    top = list(objects.values())
+    for weights in groups["readout"].contained_objects:
+        if isinstance(weights, FeedbackWeights):
+            objects[weights.name] = weights
+    monitors = [SpikeMonitor(g, name=f"spikes_{k}") for k, g in enumerate(populations)]
+    monitors.append(_monitor(groups["readout"], "y", "output"))
+    if trials.learning:
+        monitors += [_monitor(g, "L", f"signal_{k}") for k, g in enumerate(populations)]
+    objects |= {monitor.name: monitor for monitor in monitors}
+    return Assembly(Network(*top, *monitors), objects)
+
+
+def timed_inputs(inputs, dt):
+    """The input raster as the TimedArray that the input group unpacks."""
+    return TimedArray(pack(inputs), dt=dt, name="brian_eprop_inputs")
+
+
+def timed_targets(targets, dt):
+    """The targets as the TimedArray that the readout compares with."""
+    return TimedArray(np.ascontiguousarray(targets, dtype=float), dt=dt, name="brian_eprop_targets")
+
+
+def input_group(n, inputs, clock):
+    """Neurons that fire as the raster says, in the slot ``start``."""
+    group = NeuronGroup(
+        n,
+        """
+        word : integer (constant)
+        channel : 1 (constant)
+        """,
+        threshold="floor(input_words(t, word)/channel) % 2 == 1",
+        reset="",
+        namespace={"input_words": timed_inputs(inputs, clock.dt)},
+        clock=clock,
+        name="inputs",
+    )
+    group.word = np.arange(n) // PACKED
+    group.channel = 2.0 ** (np.arange(n) % PACKED)
+    # The spikes of a step must be there before its thresholds.
+    group.thresholder["spike"].when = "start"
+    return group
+
+
+def _learner(d, trials, readout, populations):
+    feedback = "symmetric"
+    if d.feedback != "symmetric":
+        zeros = np.zeros((d.n_out, d.n_rec))
+        feedback = {g: zeros[:, own] for g, own in zip(populations, spans(d), strict=True)}
+    learner = Learner(
+        readout,
+        rule=d.rule,
+        feedback=feedback,
+        regularizers=d.regularizers,
+        reset_every=trials.steps * d.dt,
+        learning_window=None if trials.window is None else trials.window * d.dt,
+    )
+    for group in populations:
+        learner.reset_with_trial(group)
+    return learner
+
+
+def _connect(d, trials, block, groups, learner):
+    pre, post = groups[block.pre], groups[block.post]
+    if block.matrix == "w_out":
+        on_pre = "y_post += w"
+    else:
+        model = d.populations[block.post].model
+        on_pre = model.on_input if block.matrix == "w_in" else model.on_pre
+    arrival = "after_groups" if block.matrix == "w_in" else "synapses"
+    model = f"w : {block.unit}"
+    common = {
+        "delay": 0 * ms,
+        "name": block.name,
+        "namespace": {},
+        "clock": learner.readout.clock,
+    }
+    if trials.learning:
+        synapses = TrainableSynapses(
+            pre, post, model, on_pre=on_pre, arrival=arrival, learner=learner, **common
+        )
+    else:
+        synapses = Synapses(pre, post, model, on_pre=on_pre, **common)
+        synapses.pre.when = arrival
+    synapses.connect(i=block.i, j=block.j)
+    return synapses
+
+
+def _monitor(group, variable, name):
+    when, order = schedule.MONITOR_TRACES
+    return StateMonitor(group, variable, record=True, when=when, order=order, name=name)

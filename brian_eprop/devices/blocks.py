@@ -1,0 +1,167 @@
+"""The synapses of a network as blocks of its weight matrices.
+
+Every pair of groups is one projection; its weights are a block of ``w_in``, ``w_rec``,
+``w_out`` or ``feedback``. What is here is worked out from the description alone, without
+Brian2, so that a compiled program can be fed by a process that has not built it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..quantities import quantity
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The shape of what is presented.
+
+    Attributes
+    ----------
+    count, steps : int
+        Number of trials and of time steps in each.
+    window : int or None
+        Steps at the end of a trial in which errors count; None for all.
+    learning : bool
+        Whether gradients are computed.
+    """
+
+    count: int
+    steps: int
+    window: int | None = None
+    learning: bool = True
+
+    @property
+    def total(self):
+        return self.count * self.steps
+
+
+@dataclass(frozen=True)
+class Block:
+    """One projection and where its weights are.
+
+    Attributes
+    ----------
+    name : str
+        Of the Synapses object.
+    matrix : {"w_in", "w_rec", "w_out", "feedback"}
+    pre, post : int or str
+        Number of the population, ``"inputs"`` or ``"readout"``.
+    i, j : (n_synapses,) int arrays
+        Pre- and postsynaptic index within the groups.
+    rows, columns : (n_synapses,) int arrays
+        Position in the matrix.
+    unit : str
+        Unit of the matrix's entries.
+    """
+
+    name: str
+    matrix: str
+    pre: int | str
+    post: int | str
+    i: np.ndarray
+    j: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+    unit: str = "1"
+
+    @property
+    def scale(self):
+        """One unit of the matrix's entries, in SI units."""
+        return float(quantity(self.unit))
+
+    @property
+    def weight(self):
+        """Full name of the variable that holds the weights."""
+        return f"{self.name}.{'B' if self.matrix == 'feedback' else 'w'}"
+
+    @property
+    def gradient(self):
+        """Full name of the variable that holds the gradient; None for feedback."""
+        return None if self.matrix == "feedback" else f"{self.name}.grad"
+
+
+def spans(description):
+    """The columns of each population : list of slice."""
+    edges = np.cumsum([0, *(p.count for p in description.populations)])
+    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def blocks(description, trials):
+    """All projections of a network, in the order in which they are created.
+
+    The readout's come first: feedback that goes back along them must exist before anything
+    learns from it.
+    """
+    every, found = slice(0, None), []
+
+    def add(name, matrix, pre, post, rows, columns, unit="1", mask=None):
+        mask = description.connectivity[matrix] if mask is None else mask
+        i, j = np.nonzero(mask[rows, columns])
+        if len(i):
+            found.append(
+                Block(name, matrix, pre, post, i, j, i + rows.start, j + columns.start, unit)
+            )
+
+    where = spans(description)
+    units = [p.model.weight_unit for p in description.populations]
+    for k, own in enumerate(where):
+        add(f"out_{k}", "w_out", k, "readout", own, every)
+    for k, own in enumerate(where):
+        add(f"in_{k}", "w_in", "inputs", k, every, own, units[k])
+    for k, own in enumerate(where):
+        for m, other in enumerate(where):
+            add(f"rec_{m}_{k}", "w_rec", m, k, other, own, units[k])
+    if trials.learning and description.feedback != "symmetric":
+        dense = np.ones((description.n_out, description.n_rec), dtype=bool)
+        for k, own in enumerate(where):
+            name = f"population_{k}_feedback"
+            add(name, "feedback", "readout", k, every, own, mask=dense)
+    return found
+
+
+def results(description, trials, read):
+    """Collect what a run has produced.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    trials : Trials
+    read : callable
+        Values, in SI units, of a Brian2 variable by its full name ``"object.variable"``.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``loss``: its sum
+        over the trials; ``spikes`` (total steps, n_rec) bool; ``readout`` (total steps,
+        n_out); ``learning_signal`` (total steps, n_rec).
+    """
+    collected = {"spikes": np.zeros((trials.total, description.n_rec), dtype=bool)}
+    for k, own in enumerate(spans(description)):
+        when = np.rint(read(f"spikes_{k}.t") / float(description.dt)).astype(int)
+        collected["spikes"][when, own.start + read(f"spikes_{k}.i")] = True
+    collected["readout"] = read("output.y").reshape(trials.total, -1)
+    if not trials.learning:
+        return collected
+    for name in ("w_in", "w_rec", "w_out"):
+        collected[name] = np.zeros(description.connectivity[name].shape)
+    for block in blocks(description, trials):
+        if block.gradient is not None:
+            gradient = read(block.gradient) * block.scale
+            collected[block.matrix][block.rows, block.columns] = gradient
+    count = len(description.populations)
+    signals = [read(f"signal_{k}.L").reshape(trials.total, -1) for k in range(count)]
+    collected["learning_signal"] = np.hstack(signals)
+    collected["loss"] = read("readout.loss").sum()
+    return collected
+
+
+def result_names(description, trials):
+    """Full names of the variables that :func:`results` reads."""
+    count = len(description.populations)
+    names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
+    if trials.learning:
+        names += [b.gradient for b in blocks(description, trials) if b.gradient]
+        names += [f"signal_{k}.L" for k in range(count)] + ["readout.loss"]
+    return names

@@ -1,0 +1,51 @@
+"""Runs an assembled network in this process (Brian2's numpy and cython targets)."""
+
+import numpy as np
+
+from .assembly import assemble, timed_inputs, timed_targets
+from .blocks import blocks, results
+
+
+class RuntimeNetwork:
+    """Brian2 objects that are kept, and run again with other weights, inputs and targets.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    trials : Trials
+    inputs, targets : ndarray
+        As for :func:`assemble`.
+    """
+
+    def __init__(self, description, trials, inputs, targets):
+        self.description, self.trials = description, trials
+        self.assembly = assemble(description, trials, inputs, targets)
+        self.assembly.network.store("start")
+
+    def run(self, weights, inputs, targets):
+        """Run all trials.
+
+        Parameters
+        ----------
+        weights : dict of str to ndarray
+        inputs : (total steps, n_in) bool array
+        targets : (total steps, n_out) float array
+
+        Returns
+        -------
+        dict of str to ndarray
+            See :func:`brian_eprop.devices.blocks.results`.
+        """
+        network, objects, dt = self.assembly.network, self.assembly.objects, self.description.dt
+        network.restore("start")
+        objects["inputs"].namespace["input_words"] = timed_inputs(inputs, dt)
+        objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
+        for block in blocks(self.description, self.trials):
+            values = weights[block.matrix][block.rows, block.columns] * block.scale
+            self.assembly.variable(block.weight).set_value(values)
+        network.run(self.trials.total * dt, namespace={})
+
+        def read(name):
+            return np.array(self.assembly.variable(name).get_value())
+
+        return results(self.description, self.trials, read)

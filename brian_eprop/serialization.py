@@ -1,0 +1,60 @@
+"""The package's descriptions as JSON: for saved networks and for the hash of a compiled one.
+
+Only what a description can consist of is understood: numbers, text, arrays, quantities and
+the package's own dataclasses. Nothing that is loaded is executed.
+"""
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+from brian2 import Quantity, get_dimensions
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_or_create_dimension
+
+from .neuron_model import NeuronModel
+from .optimizers import Adam, GradientDescent
+from .regularizers import FiringRateRegularizer
+from .surrogates import SURROGATES
+
+_CLASSES = {
+    cls.__name__: cls
+    for cls in (Adam, FiringRateRegularizer, GradientDescent, NeuronModel, *SURROGATES.values())
+}
+
+
+def register(cls):
+    """Let instances of a dataclass be decoded again."""
+    _CLASSES[cls.__name__] = cls
+    return cls
+
+
+def encode(value):
+    """Turn a description into what :mod:`json` can write, without loss."""
+    if is_dataclass(value):
+        content = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        return {"class": type(value).__name__, "fields": content}
+    if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
+        return {"value": encode(np.asarray(value)), "dimensions": list(get_dimensions(value)._dims)}
+    if isinstance(value, np.ndarray | np.generic):
+        return encode(value.tolist())
+    if hasattr(value, "items"):
+        return {"mapping": {str(key): encode(entry) for key, entry in value.items()}}
+    if isinstance(value, list | tuple):
+        return [encode(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type '{type(value).__name__}' cannot be saved")
+
+
+def decode(value):
+    """The inverse of :func:`encode`; lists become tuples of values, arrays lists of numbers."""
+    if isinstance(value, list):
+        return [decode(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "class" in value:
+        content = {name: decode(entry) for name, entry in value["fields"].items()}
+        return _CLASSES[value["class"]](**content)
+    if "dimensions" in value:
+        dimensions = get_or_create_dimension(value["dimensions"])
+        return Quantity(np.array(value["value"], dtype=float), dim=dimensions)
+    return {key: decode(entry) for key, entry in value["mapping"].items()}
