@@ -15,6 +15,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from . import serialization
 from .devices.blocks import Trials, spans
 from .devices.compiled import CompiledNetwork
+from .devices.recorder import record_trial
 from .devices.runtime import RuntimeNetwork
 from .learner import EProp
 from .neuron_model import NeuronModel, load_model
@@ -262,6 +263,48 @@ class RecurrentNetwork:
         found = self._run(Trials(batch, steps, learning=False), inputs, targets)
         spikes, readout = (found[n].reshape(batch, steps, -1) for n in ("spikes", "readout"))
         return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
+
+    def record(self, inputs, targets, learning_window=None, *, neurons=4, synapses_per_neuron=2):
+        """One trial with membranes and traces, run by Brian2's numpy target.
+
+        Parameters
+        ----------
+        inputs : (T, n_in) bool array
+        targets : (T, n_out) array
+        learning_window : int, optional
+        neurons : int or sequence of int
+            Which neurons to record, or how many: then those that fire most.
+        synapses_per_neuron : int
+            For each recorded neuron, so many synapses from the most active inputs and
+            neurons, in turn.
+
+        Returns
+        -------
+        Recording
+        """
+        inputs, _ = self._trials("inputs", inputs, self.description.n_in)
+        targets, _ = self._trials("targets", targets, self.description.n_out)
+        rates = self.simulate(inputs[0]).spikes.sum(axis=0)
+        if isinstance(neurons, int):
+            neurons = np.argsort(-rates, kind="stable")[:neurons]
+        synapses = []
+        for j in neurons:
+            for k in range(synapses_per_neuron):
+                name = ("w_in", "w_rec")[k % 2]
+                activity = inputs[0].sum(axis=0) if name == "w_in" else rates
+                exists = np.flatnonzero(self.description.connectivity[name][:, j])
+                if len(exists) > k // 2:
+                    busiest = exists[np.argsort(-activity[exists], kind="stable")]
+                    synapses.append((name, int(busiest[k // 2]), int(j)))
+        return record_trial(
+            self.description,
+            self.weights,
+            inputs[0],
+            targets[0],
+            learning_window,
+            [int(j) for j in neurons],
+            synapses,
+        )
 
     def apply(self, gradients):
         """Let the optimizer change the weights once.
