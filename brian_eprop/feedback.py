@@ -1,10 +1,64 @@
 """Feedback weights: how the error of the readout becomes the learning signal of a neuron."""
 
+import math
+
 import numpy as np
-from brian2 import Synapses
+from brian2 import NeuronGroup, Synapses
 
 from . import schedule
 from .engines.population import sum_over_synapses
+
+FEEDBACKS = ("symmetric", "random", "adaptive")
+
+
+def checked_feedback(feedback, readout):
+    """The feedback of a learner: a name, an array, or a dict {group: array}.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a name that is not known, a wrong shape, or an entry that is not finite.
+    """
+    if isinstance(feedback, str):
+        if feedback not in FEEDBACKS:
+            raise ValueError(
+                f"Learner.feedback = '{feedback}' is not known; choose one of "
+                f"{', '.join(repr(known) for known in FEEDBACKS)}, or give an array"
+            )
+        return feedback
+    if not isinstance(feedback, dict):
+        return _checked_weights(feedback, len(readout), None, "")
+    for group in feedback:
+        if not isinstance(group, NeuronGroup):
+            raise TypeError(
+                f"Learner.feedback has the key {group!r}; the keys are the NeuronGroups that learn"
+            )
+    return {
+        group: _checked_weights(weights, len(readout), len(group), f" for group '{group.name}'")
+        for group, weights in feedback.items()
+    }
+
+
+def random_feedback(n_out, n, seed):
+    """Feedback weights B ~ N(0, 1/n) : (n_out, n)."""
+    return np.random.default_rng(seed).standard_normal((n_out, n)) / math.sqrt(n)
+
+
+def _checked_weights(weights, n_out, n, of_group):
+    weights = np.asarray(weights, dtype=float)
+    wrong = weights.ndim != 2 or weights.shape[0] != n_out
+    if wrong or (n is not None and weights.shape[1] != n):
+        raise ValueError(
+            f"Learner.feedback{of_group} has the shape {weights.shape}; it must be (n_out, n) = "
+            f"({n_out}, {'n' if n is None else n})"
+        )
+    if not np.isfinite(weights).all():
+        row, column = np.argwhere(~np.isfinite(weights))[0]
+        raise ValueError(
+            f"Learner.feedback{of_group}[{row}, {column}] = {weights[row, column]}; feedback "
+            "weights are finite"
+        )
+    return weights
 
 
 class FeedbackWeights(Synapses):
@@ -23,6 +77,7 @@ class FeedbackWeights(Synapses):
 
     def __init__(self, learner, population):
         readout, group = learner.readout, population.group
+        weights = self._weights(learner, len(readout), group)
         signal = population.add_signal(f"L_{readout.name}")
         super().__init__(
             readout,
@@ -31,7 +86,6 @@ class FeedbackWeights(Synapses):
             name=f"{group.name}_feedback",
             namespace={},
         )
-        weights = self._weights(learner, len(readout), group)
         pre, post = np.indices(weights.shape)
         self.connect(i=pre.ravel(), j=post.ravel())
         self.B = weights.ravel()
@@ -42,22 +96,17 @@ class FeedbackWeights(Synapses):
     def _weights(learner, n_out, group):
         given = learner.feedback
         if isinstance(given, str):
-            return learner.random_feedback(n_out, len(group))
+            return random_feedback(n_out, len(group), learner.next_seed())
         if isinstance(given, dict):
             if group not in given:
-                raise ValueError(f"Learner.feedback has no weights for group '{group.name}'")
-            given = given[group]
-        elif len(learner.populations) > 1:
+                raise ValueError(
+                    f"Learner.feedback has no weights for group '{group.name}', which learns; add "
+                    "them to the dict"
+                )
+            return given[group]
+        if learner.populations:
             raise ValueError(
                 f"Learner.feedback is one array, but a second group, '{group.name}', learns too; "
                 "give a dict {group: array}"
             )
-        weights = np.asarray(given, dtype=float)
-        if weights.shape != (n_out, len(group)):
-            raise ValueError(
-                f"Learner.feedback for group '{group.name}' has the shape {weights.shape}; it "
-                f"must be (n_out, n) = ({n_out}, {len(group)})"
-            )
-        if not np.isfinite(weights).all():
-            raise ValueError(f"Learner.feedback for group '{group.name}' has entries that are not finite")
-        return weights
+        return _checked_weights(given, n_out, len(group), f" for group '{group.name}'")

@@ -1,65 +1,16 @@
 """The learner: which signals reach which neurons, and what is done with the gradient."""
 
-import math
-from dataclasses import dataclass, field
-
 import numpy as np
-from brian2 import NeuronGroup, get_logger
+from brian2 import NeuronGroup
 
 from . import schedule
-from .calculus.linearization import RESET_PATHS
-from .calculus.one_step import assigned_names, parent_group
+from .calculus.one_step import parent_group
 from .engines.gated import GatedCode
-from .engines.population import Population, at_start, declare, on_spike, run_code
-from .feedback import FeedbackWeights
+from .engines.population import Population, declare, on_spike, run_code
+from .engines.trials import restore_at_trial_start
+from .feedback import FeedbackWeights, checked_feedback
 from .readout import LeakyReadout, steps
-
-logger = get_logger(__name__)
-
-FEEDBACKS = ("symmetric", "random", "adaptive")
-
-
-@dataclass(frozen=True)
-class EProp:
-    """The learning rule: how much of the gradient is computed, and how.
-
-    Parameters
-    ----------
-    order : int
-        1: the local rule of Bellec et al. 2020 (Nat. Commun. 11:3625), Eq. 1 with the
-        learning signal L_j^t = ∂E/∂z_j^t.
-    engine : {"traces"}
-        ``"traces"`` advances the eligibility traces of every synapse in every step.
-    surrogate : surrogate of `brian_eprop.surrogates`, optional
-        ψ. Default: what the neuron model suggests.
-    reset_path : dict of str to {"implicit", "explicit", "detached"}
-        How the path spike → variable through the reset is differentiated, for the variables
-        named. ``"explicit"`` and ``"detached"`` both leave it out at order 1.
-    """
-
-    order: int = 1
-    engine: str = "traces"
-    surrogate: object = None
-    reset_path: dict = field(default_factory=dict)
-
-    def __post_init__(self):
-        if self.engine != "traces":
-            raise ValueError(f"EProp.engine = '{self.engine}' is not known; there is 'traces'")
-        if self.order != 1:
-            raise ValueError(
-                f"EProp.order = {self.order!r}: the engine 'traces' is local, which is order 1; "
-                "higher orders are in brian_eprop.reference"
-            )
-        if self.surrogate is not None and not hasattr(self.surrogate, "expression"):
-            raise ValueError(
-                f"EProp.surrogate = {self.surrogate!r} is not a surrogate; give one of "
-                "brian_eprop.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
-            )
-        for name, path in self.reset_path.items():
-            if path not in RESET_PATHS:
-                raise ValueError(
-                    f"EProp.reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
-                )
+from .rule import EProp
 
 
 class Learner:
@@ -115,25 +66,7 @@ class Learner:
         feedback_decay=0.0,
         seed=None,
     ):
-        if not isinstance(readout, LeakyReadout):
-            raise TypeError(
-                f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the "
-                "error of one"
-            )
-        if readout.learner is not None:
-            raise ValueError(
-                f"readout '{readout.name}' already has a learner; give all its synapses the same"
-            )
-        if readout.target is None:
-            raise ValueError(
-                f"readout '{readout.name}' has no target and therefore no error to learn from; "
-                "create it with LeakyReadout(..., target=...)"
-            )
-        if isinstance(feedback, str) and feedback not in FEEDBACKS:
-            raise ValueError(
-                f"Learner.feedback = '{feedback}' is not known; choose one of "
-                f"{', '.join(FEEDBACKS)}, or give an array"
-            )
+        _check_readout(readout)
         if not 0 <= feedback_decay < 1:
             raise ValueError(f"Learner.feedback_decay = {feedback_decay!r} must be in [0, 1)")
         if optimizer is not None and update_every is None:
@@ -141,27 +74,30 @@ class Learner:
                 "Learner.update_every is missing: say how often the optimizer changes the "
                 "weights, for example update_every=1*second"
             )
-        self.readout, self.rule, self.feedback = readout, rule or EProp(), feedback
+        self.readout, self.rule = readout, rule or EProp()
+        self.feedback = checked_feedback(feedback, readout)
+        self.feedback_decay = float(feedback_decay)
+        if self.feedback_decay and not self.feedback_is("adaptive"):
+            raise ValueError(
+                f"Learner.feedback_decay = {feedback_decay!r} is for feedback='adaptive' only"
+            )
         self.optimizer, self.regularizers = optimizer, tuple(regularizers)
-        self.feedback_decay, self.seed = feedback_decay, seed
-        dt = readout.clock.dt
-        self.trial = None if reset_every is None else steps("Learner.reset_every", reset_every, dt)
-        self.interval = (
-            None if update_every is None else steps("Learner.update_every", update_every, dt)
-        )
-        self.window = (
-            None
-            if learning_window is None
-            else steps("Learner.learning_window", learning_window, dt)
-        )
+        self.trial = self._steps("reset_every", reset_every)
+        self.interval = self._steps("update_every", update_every)
+        self.window = self._steps("learning_window", learning_window)
         self._check_durations()
         self.populations = {}
-        self.resettable = set()
-        self.synapses = []
+        self.restored = set()
+        self._seeds = np.random.SeedSequence(seed)
         self._describe_step()
         if self.trial is not None:
             self.reset_with_trial(readout)
         readout.learner = self
+
+    def _steps(self, name, duration):
+        if duration is None:
+            return None
+        return steps(f"Learner.{name}", duration, self.readout.clock.dt)
 
     def _check_durations(self):
         if self.window is not None and (self.trial is None or self.window > self.trial):
@@ -169,8 +105,10 @@ class Learner:
                 "Learner.learning_window is the last part of a trial: it needs reset_every, and "
                 "cannot be longer"
             )
-        if self.trial and self.interval and max(self.trial, self.interval) % min(
-            self.trial, self.interval
+        if (
+            self.trial
+            and self.interval
+            and max(self.trial, self.interval) % min(self.trial, self.interval)
         ):
             raise ValueError(
                 f"Learner.update_every ({self.interval} steps) and reset_every ({self.trial} "
@@ -227,16 +165,16 @@ class Learner:
 
     def population(self, group):
         """The neuron-level part of learning of a group, created when first asked for."""
-        if id(group) not in self.populations:
+        if group not in self.populations:
             self.share(group, "signal_scale")
             population = Population(group, self.rule)
-            self.populations[id(group)] = population
             self.reset_with_trial(group)
             if self.regularizers:
                 self._regularize(group)
             if not self.feedback_is("symmetric", "adaptive"):
                 FeedbackWeights(self, population)
-        return self.populations[id(group)]
+            self.populations[group] = population
+        return self.populations[group]
 
     def _regularize(self, group):
         """Count the spikes of a group and turn the count into a pressure on its rate."""
@@ -251,34 +189,32 @@ class Learner:
             GatedCode(group, code, "episode_ends", schedule.REGULARIZATION, name)
         )
 
-    def share(self, group, *names):
-        """Make shared variables of the readout known to a group."""
+    def share(self, group, *names, prefix=""):
+        """Make shared variables of the readout known to a group, as ``prefix + name``."""
         for name in names:
-            if name not in group.variables:
-                group.variables.add_reference(name, self.readout, name, index="0")
+            if prefix + name not in group.variables:
+                group.variables.add_reference(prefix + name, self.readout, name, index="0")
 
     def reset_with_trial(self, group):
-        """Start every trial of a group from the state in which it started the first."""
+        """Start every trial of a group from the state in which it started the first.
+
+        Groups with trained synapses onto or from them are reset without being asked for.
+        """
         group = parent_group(group)
-        if self.trial is None or id(group) in self.resettable or not isinstance(group, NeuronGroup):
+        if self.trial is None or group in self.restored or not isinstance(group, NeuronGroup):
             return
-        self.resettable.add(id(group))
-        changed = assigned_names(group.event_codes.get("spike", ""))
-        states = group.equations.diff_eq_names | {n for n in changed if n in group.variables}
-        code = []
-        for name in sorted(states):
-            declare(group, f"start_{name}")
-            code.append(f"start_{name} = started*start_{name} + (1 - started)*{name}")
-            code.append(f"{name} = start_{name}")
-        if group._refractory is not False:
-            code += ["lastspike = -10000.0", "not_refractory = True"]
+        self.restored.add(group)
         if group is not self.readout:
             self.share(group, "started", "trial_begins")
-        at_start(group, "\n".join(code), f"{group.name}_trial_start")
+        restore_at_trial_start(group)
 
     def feedback_is(self, *kinds):
         """Whether the feedback is one of the named kinds (and not an array)."""
         return isinstance(self.feedback, str) and self.feedback in kinds
+
+    def next_seed(self):
+        """A seed for the next random weights."""
+        return self._seeds.spawn(1)[0]
 
     def check_complete(self):
         """Raise an error if a group learns without a learning signal."""
@@ -286,7 +222,19 @@ class Learner:
             if population.runners:
                 population.check_signal()
 
-    def random_feedback(self, n_out, n):
-        """Feedback weights B ~ N(0, 1/n) : (n_out, n)."""
-        rng = np.random.default_rng([self.seed or 0, len(self.populations)])
-        return rng.standard_normal((n_out, n)) / math.sqrt(n)
+
+def _check_readout(readout):
+    if not isinstance(readout, LeakyReadout):
+        raise TypeError(
+            f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
+            "of one"
+        )
+    if readout.learner is not None:
+        raise ValueError(
+            f"readout '{readout.name}' already has a learner; give all its synapses the same"
+        )
+    if readout.target is None:
+        raise ValueError(
+            f"readout '{readout.name}' has no target and therefore no error to learn from; create "
+            "it with LeakyReadout(..., target=...)"
+        )

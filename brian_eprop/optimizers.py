@@ -1,7 +1,7 @@
 """Optimizers, as statements that Brian2 runs per synapse and NumPy per array.
 
-Each is a few lines of code in the names ``gradient`` (dE/dw), ``updates`` (how many updates
-there have been, this one included) and its own state variables; they assign ``step``, which
+Each is a few lines of code in the names ``_gradient`` (dE/dw), ``updates`` (how many updates
+there have been, this one included) and its own state variables; they assign ``_step``, which
 is then subtracted from the weight.
 """
 
@@ -59,10 +59,10 @@ class Optimizer:
             The new weights.
         """
         names = {name: state.get(name, np.zeros_like(weights)) for name in self.state}
-        names |= {"gradient": gradient, "updates": updates, "sqrt": np.sqrt}
+        names |= {"_gradient": gradient, "updates": updates, "sqrt": np.sqrt}
         exec(self.statements, {"__builtins__": {}}, names)
         state.update({name: names[name] for name in self.state})
-        return weights - names["step"]
+        return weights - names["_step"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class GradientDescent(Optimizer):
 
     @property
     def statements(self):
-        return f"step = {float(self.learning_rate)!r}*gradient"
+        return f"_step = {float(self.learning_rate)!r}*_gradient"
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,8 @@ class Adam(Optimizer):
     def statements(self):
         b1, b2 = float(self.beta_1), float(self.beta_2)
         return (
-            f"adam_m = {b1!r}*adam_m + {1 - b1!r}*gradient\n"
-            f"adam_s = {b2!r}*adam_s + {1 - b2!r}*gradient**2\n"
-            f"step = {float(self.learning_rate)!r}*sqrt(1 - {b2!r}**updates)/(1 - {b1!r}**updates)"
+            f"adam_m = {b1!r}*adam_m + {1 - b1!r}*_gradient\n"
+            f"adam_s = {b2!r}*adam_s + {1 - b2!r}*_gradient**2\n"
+            f"_step = {float(self.learning_rate)!r}*sqrt(1 - {b2!r}**updates)/(1 - {b1!r}**updates)"
             f"*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
         )

@@ -1,27 +1,21 @@
 """Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
 
+import inspect
 
-import re
-
-import numpy as np
-from brian2 import Equations, NeuronGroup, Quantity, Synapses, ms
+from brian2 import Equations, NeuronGroup, Synapses, TimedArray, ms, second
 from brian2.core.namespace import get_local_namespace
-from brian2.equations.equations import PARAMETER
-from brian2.units.fundamentalunits import fail_for_dimension_mismatch
 
 from . import schedule
+from . import synapse_validation as validation
 from .calculus.derivatives import NoDerivativeError
 from .calculus.linearization import arrivals
 from .calculus.one_step import one_step, parent_group, symbol
 from .calculus.statements import printed
 from .engines import traces
 from .engines.gated import GatedCode
-from .engines.population import sum_over_synapses
-
-#: Slots in which spikes may arrive: after the threshold (they act on the next step), or
-#: between state update and threshold (they act on this one).
-ARRIVALS = ("synapses", "after_groups")
-SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
+from .engines.population import see_new_variables, sum_over_synapses
+from .engines.trials import Timing, dropped_at_trial_start
+from .feedback import random_feedback
 
 
 class TrainableSynapses(Synapses):
@@ -33,7 +27,7 @@ class TrainableSynapses(Synapses):
         eps_<state>   eligibility vector s_ji = ∂(state of j)/∂w
         e_trace       eligibility trace e_ji = c_j · s_ji
         e_bar         F_κ(e_ji)^t = κ F_κ(e_ji)^{t−1} + g e_ji^t
-        grad          dE/dw, summed since the last update
+        grad          dE/dw, summed since the last update, in SI units
 
     (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 13–14, 28), and to the target ``psi`` and
     the learning signal ``L``. Monitors see e_trace, e_bar, L and grad of a step in the slot
@@ -59,8 +53,16 @@ class TrainableSynapses(Synapses):
         One delay for all synapses. ``delay=0*ms`` tells that there will be none: traces
         that depend on the presynaptic neuron alone are then kept per neuron. Without it
         each synapse may have its own, as usual.
+    namespace : dict, optional
+        As for Synapses.
     **as_synapses
         Everything else that Synapses takes.
+
+    Notes
+    -----
+    With adaptive feedback the synapses onto the readout also have a variable ``B``, drawn
+    from N(0, 1/n) for n presynaptic neurons at every :meth:`connect`; set it afterwards to
+    choose other values.
 
     Raises
     ------
@@ -68,6 +70,8 @@ class TrainableSynapses(Synapses):
         If the effect of the weight on the target cannot be differentiated; names why.
     ValueError, TypeError
         For an argument that does not fit; names it, its value and the remedy.
+    DimensionMismatchError
+        For bounds, or an optimizer's learning rate, that do not fit the weight's unit.
     """
 
     def __init__(
@@ -86,164 +90,109 @@ class TrainableSynapses(Synapses):
         **as_synapses,
     ):
         target = source if target is None else target
-        _check_arguments(on_pre, learner, arrival, as_synapses)
+        validation.check_arguments(target, on_pre, learner, arrival, as_synapses)
+        validation.check_time_step(learner, source, target)
         equations = Equations(model)
-        _check_weight(equations, weight)
-        names = get_local_namespace(level=1) | (namespace or {})
-        to_readout = parent_group(target) is learner.readout
-        if to_readout:
-            delay = _no_delay(delay, learner)
-        # Spikes of one trial must not arrive in the next.
-        lag = int(arrival == "after_groups" and not _fires_early(source))
-        without_delay = delay is not None and np.ndim(delay) == 0 and float(delay) == 0
-        may_cross = learner.trial is not None and (lag or not without_delay)
-        local = without_delay and not may_cross
-
-        if to_readout:
-            effect = _effect_on_readout(on_pre, weight, target, names)
-            eligibility = traces.of_readout(effect, uniform_delay=local)
-            signal = _feedback_signal(source, learner)
-            added = ["B : 1"] if signal and learner.feedback_is("adaptive") else []
-        else:
-            population = learner.population(parent_group(target))
-            synaptic = set(equations.names) - {weight}
-            eligibility = traces.of_neurons(
-                population.linearize(on_pre, weight, names, synaptic),
-                early=arrival == "after_groups",
-                uniform_delay=local,
-                regularized=bool(learner.regularizers),
-            )
-            _see_new_variables(target)
-            signal, added = None, []
-        added += [f"{name} : 1" for name in eligibility.variables]
+        validation.check_weight(equations, weight)
+        limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
         if learner.optimizer is not None:
             learner.optimizer.check_unit(weight, equations[weight].dim)
-            added += [f"{name} : 1" for name in learner.optimizer.state]
-        clash = set(Equations("\n".join(added)).names) & set(equations.names)
-        if clash:
-            raise ValueError(
-                f"the model of the synapses defines '{min(clash)}', a name that learning adds "
-                "itself; rename it"
+        names = get_local_namespace(level=1) | (namespace or {})
+        on_pre = on_pre.replace(";", "\n")
+        if parent_group(target) is learner.readout:
+            validation.check_no_delay_onto_readout(delay, learner.readout)
+            delay = 0 * ms
+            timing = Timing.of(source, arrival, delay, learner)
+            effect = _effect_on_readout(on_pre, weight, target, names)
+            eligibility = traces.of_readout(effect, uniform_delay=timing.unconditional)
+            feedback = _feedback(learner, source, f"{weight}*({printed(effect)})")
+        else:
+            timing = Timing.of(source, arrival, delay, learner)
+            synaptic = set(equations.names) - {weight}
+            population = learner.population(parent_group(target))
+            eligibility = traces.of_neurons(
+                population.linearize(on_pre, weight, names, synaptic),
+                early=timing.early,
+                uniform_delay=timing.unconditional,
+                regularized=bool(learner.regularizers),
             )
-        code = f"{on_pre}\n{eligibility.on_pre}"
-        if may_cross:
-            code = _dropped_at_trial_start(code, weight, lag)
+            feedback = None
+            see_new_variables(target)
+
+        added = [*eligibility.variables, *(["B"] if feedback == "B" else [])]
+        added += learner.optimizer.state if learner.optimizer is not None else ()
+        validation.check_names(equations, added)
+        # The effect of an arrival is in terms of what is there before on_pre changes it.
+        code = f"{eligibility.on_pre}\n{on_pre}"
+        if timing.crosses_trials:
+            code = dropped_at_trial_start(code, weight, timing.lag)
         super().__init__(
             source,
             target,
-            equations + Equations("\n".join(added)),
+            equations + Equations("\n".join(f"{name} : 1" for name in added)),
             on_pre=code,
             delay=delay,
             namespace=namespace,
             **as_synapses,
         )
-        for name in ("learner", "weight", "arrival"):
+        for name in ("learner", "weight", "arrival", "timing"):
             self.add_attribute(name)
-        self.learner, self.weight, self.arrival = learner, weight, arrival
+        self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
         self.pre.when = arrival
-        if signal:
-            backwards = "B" if learner.feedback_is("adaptive") else f"{weight}*({printed(effect)})"
-            sum_over_synapses(self, f"{backwards}*error_post", signal, "pre", schedule.FEEDBACK)
-        traces.install(self, eligibility, learner, arrival)
-        if may_cross:
+        if timing.crosses_trials:
             learner.share(self.pre, "trial_step")
+        if feedback is not None:
+            self._send_back(feedback)
+        traces.install(self, eligibility, learner, arrival)
         if learner.optimizer is not None:
-            self._add_optimizer(bounds, adaptive=to_readout and learner.feedback_is("adaptive"))
+            self._add_optimizer(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
-        learner.synapses.append(self)
 
-    def _add_optimizer(self, bounds, adaptive):
-        learner = self.learner
+    def connect(self, *args, level=0, **kwds):
+        """Add synapses; see :meth:`brian2.Synapses.connect`."""
+        super().connect(*args, level=level + 1, **kwds)
+        if "B" in self.variables:
+            self.B = "random_feedback(i*second, j)"
+
+    connect.__signature__ = inspect.signature(Synapses.connect)
+
+    def _send_back(self, feedback):
+        """Let the error go backwards along these synapses to the neurons they come from."""
+        learner, source = self.learner, self.source
+        if feedback == "B":
+            weights = random_feedback(len(self.target), len(source), learner.next_seed())
+            # The same in every device, also where the synapses are not known before the run
+            self.namespace["random_feedback"] = TimedArray(weights.T, dt=1 * second)
+        population = learner.population(parent_group(source))
+        signal = population.add_signal(f"L_{len(population.signals)}_{learner.readout.name}")
+        sum_over_synapses(self, f"{feedback}*error_post", signal, "pre", schedule.FEEDBACK)
+
+    def _add_optimizer(self, limits, moving_along):
+        learner, weight = self.learner, self.weight
         learner.share(self, "update_due", "updates")
-        weights = [self.weight, "B"] if adaptive else [self.weight]
-        code = [f"gradient = grad/{learner.trials_per_update}", learner.optimizer.statements]
-        for name in weights:
-            kept = f"{1 - learner.feedback_decay!r}*{name}" if adaptive else name
-            code.append(f"{name} = {kept} - step")
-        if bounds is not None:
-            low, high = _checked_bounds(bounds, self.variables[self.weight].dim)
-            code.append(f"{self.weight} = clip({self.weight}, {low!r}, {high!r})")
+        kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
+        code = [
+            f"_gradient = grad/{learner.trials_per_update}",
+            learner.optimizer.statements,
+            *(f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)),
+        ]
+        if limits is not None:
+            code.append(f"{weight} = clip({weight}, {limits[0]!r}, {limits[1]!r})")
         code.append("grad = 0")
-        self.contained_objects.append(
-            GatedCode(
-                self, "\n".join(code), "update_due", schedule.OPTIMIZER, f"{self.name}_optimizer"
-            )
-        )
+        name = f"{self.name}_optimizer"
+        runner = GatedCode(self, "\n".join(code), "update_due", schedule.OPTIMIZER, name)
+        self.contained_objects.append(runner)
 
     def before_run(self, run_namespace):
         """Check what may have been changed since the synapses were created."""
         super().before_run(run_namespace)
-        if self.pre.when != self.arrival:
-            raise ValueError(
-                f"the spikes of '{self.name}' were moved to the slot '{self.pre.when}', but its "
-                f"traces are made for '{self.arrival}'; create it with arrival='{self.pre.when}'"
-            )
-        for group in (self.source, self.target, self):
-            if group.clock.dt_ != self.learner.readout.clock.dt_:
-                raise ValueError(
-                    f"'{group.name}' runs with dt = {group.clock.dt!s} but the readout "
-                    f"'{self.learner.readout.name}' with {self.learner.readout.clock.dt!s}; "
-                    "learning needs one time step"
-                )
+        validation.check_before_run(self, self.timing)
         self.learner.check_complete()
 
 
-def _check_arguments(on_pre, learner, arrival, as_synapses):
-    if learner is None:
-        raise TypeError(
-            "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
-            "brian2.Synapses for fixed weights"
-        )
-    if not isinstance(on_pre, str):
-        raise TypeError(
-            f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
-        )
-    if arrival not in ARRIVALS:
-        raise ValueError(f"TrainableSynapses.arrival = '{arrival}' is not one of {ARRIVALS}")
-    if "on_event" in as_synapses:
-        raise ValueError("TrainableSynapses.on_event: the gradient is that of spikes only")
-
-
-def _check_weight(equations, weight):
-    if weight not in equations.names or equations[weight].type != PARAMETER:
-        raise ValueError(
-            f"TrainableSynapses.weight = '{weight}' is not a parameter of the model; the model "
-            f"must have a line '{weight} : 1'"
-        )
-    if "shared" in equations[weight].flags or "constant" in equations[weight].flags:
-        raise ValueError(
-            f"the weight '{weight}' is flagged {', '.join(equations[weight].flags)}; a trained "
-            "weight changes and is one per synapse: remove the flag"
-        )
-    for equation in equations.values():
-        if equation.expr is not None and weight in equation.identifiers:
-            raise NoDerivativeError(
-                f"the equation of '{equation.varname}' uses the weight '{weight}', which would "
-                "act between spikes; a trainable weight acts through on_pre only"
-            )
-
-
-def _no_delay(delay, learner):
-    if delay is not None and np.any(np.asarray(delay) != 0):
-        raise ValueError(
-            f"delay = {delay!r} of synapses onto readout '{learner.readout.name}': the engine "
-            "'traces' pairs the error of a step with the spikes of that step; use no delay here"
-        )
-    return 0 * ms
-
-
-def _fires_early(source):
-    """Whether the spikes of a source are there before the threshold of the same step."""
-    group = parent_group(source)
-    thresholder = getattr(group, "thresholder", {}).get("spike", group)
-    return SLOTS.index(thresholder.when.removeprefix("before_").removeprefix("after_")) < (
-        SLOTS.index("thresholds")
-    )
-
-
 def _effect_on_readout(on_pre, weight, target, names):
-    effects = arrivals(on_pre, weight, target, one_step(target, names))
-    effect = effects["y"]
+    """∂(jump of y)/∂w of an arriving spike, in the names of the synapse."""
+    effect = arrivals(on_pre, weight, target, one_step(target, names))["y"]
     if symbol(weight) in effect.free_symbols:
         raise NoDerivativeError(
             f"on_pre = '{on_pre}': the output must be proportional to the weight '{weight}'"
@@ -251,43 +200,10 @@ def _effect_on_readout(on_pre, weight, target, names):
     return effect
 
 
-def _feedback_signal(source, learner):
-    """A summand of the source's learning signal, if feedback goes back along its synapses."""
-    group = parent_group(source)
-    if not (learner.feedback_is("symmetric", "adaptive") and isinstance(group, NeuronGroup)):
+def _feedback(learner, source, weight):
+    """What takes the error backwards along synapses onto the readout, if anything does."""
+    if not isinstance(parent_group(source), NeuronGroup):
         return None
-    population = learner.population(group)
-    signal = population.add_signal(f"L_{len(population.signals)}_{learner.readout.name}")
-    _see_new_variables(source)
-    return signal
-
-
-def _see_new_variables(group):
-    """Let a sub-group see variables that its parent was given later."""
-    for name in parent_group(group).variables:
-        if name not in group.variables:
-            group.variables.add_reference(name, parent_group(group), name)
-            if parent_group(group).variables[name].scalar:
-                group.variables.indices[name] = "0"
-
-
-def _dropped_at_trial_start(code, weight, lag):
-    """Let spikes that were emitted before the trial began act on nothing."""
-    emitted = f"_emitted = int(trial_step >= timestep(delay, dt) + {lag})"
-    lines = [emitted]
-    for line in code.split("\n"):
-        lines.append(re.sub(rf"\b{weight}\b", f"({weight}*_emitted)", line))
-    return "\n".join(
-        f"{line}*_emitted" if line.startswith(("eps_", "arrived_")) else line for line in lines
-    )
-
-
-def _checked_bounds(bounds, dimensions):
-    low, high = bounds
-    for value in (low, high):
-        fail_for_dimension_mismatch(
-            value, Quantity(1, dim=dimensions), "TrainableSynapses.bounds = {value}", value=value
-        )
-    if not float(low) <= float(high):
-        raise ValueError(f"TrainableSynapses.bounds = {bounds!r}: the lower must be below")
-    return float(low), float(high)
+    if learner.feedback_is("adaptive"):
+        return "B"
+    return weight if learner.feedback_is("symmetric") else None

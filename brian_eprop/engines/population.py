@@ -6,9 +6,8 @@ from brian2.synapses.synapses import SummedVariableUpdater
 
 from .. import schedule
 from ..calculus.linearization import linearize
-from ..calculus.one_step import NEXT_NOT_REFRACTORY
+from ..calculus.one_step import NEXT_NOT_REFRACTORY, parent_group
 from ..calculus.statements import Phase
-from .gated import GatedCode
 
 _MOMENTS = {
     "before_start": schedule.ARRIVAL_EFFECT,
@@ -29,6 +28,16 @@ def declare(group, name, *, shared=False, dtype=None):
         group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
     else:
         group.variables.add_array(name, size=len(group), dtype=dtype)
+
+
+def see_new_variables(group):
+    """Let a sub-group see variables that its parent was given later."""
+    parent = parent_group(group)
+    for name, variable in parent.variables.items():
+        if name not in group.variables:
+            group.variables.add_reference(name, parent, name)
+            if variable.scalar:
+                group.variables.indices[name] = "0"
 
 
 def run_code(group, code, moment, name, template="stateupdate", **kwds):
@@ -68,6 +77,7 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
     adds its variables to groups that exist already.
     """
     group = synapses.source if side == "pre" else synapses.target
+    see_new_variables(group)
     name = f"{variable}_{side}"
     if name not in synapses.variables:
         index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
@@ -77,12 +87,6 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
     )
     updater.when, updater.order = moment
     synapses.contained_objects.append(updater)
-
-
-def at_start(group, code, name):
-    """Run abstract code for all of a group at the start of every trial."""
-    runner = GatedCode(group, code, "trial_begins", schedule.TRIAL_START, name)
-    group.contained_objects.append(runner)
 
 
 class Population:

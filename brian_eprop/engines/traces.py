@@ -16,7 +16,8 @@ from .. import schedule
 from ..calculus.one_step import parent_group
 from ..calculus.statements import printed
 from .gated import GatedCode
-from .population import at_start, declare, on_spike, run_code
+from .population import declare, on_spike, run_code
+from .trials import at_trial_start
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def of_readout(effect, *, uniform_delay):
     """
     gradient = "grad += signal_scale*gain*error_post*eps_y"
     if uniform_delay and effect.is_number:
-        advance = f"{{own}}eps_y = kappa*{{own}}eps_y + {printed(effect)}*{{own}}arrived\n"
+        advance = f"{{own}}eps_y = {{own}}kappa*{{own}}eps_y + {printed(effect)}*{{own}}arrived\n"
         presynaptic = PresynapticTraces(
             variables=("eps_y", "arrived"),
             on_spike="{own}arrived += 1",
@@ -235,7 +236,7 @@ def install(synapses, eligibility, learner, arrival):
     run_code(synapses, eligibility.advance, schedule.TRACES, f"{name}_traces")
     cleared = [v for v in eligibility.variables if v not in ("grad", "e_trace", "e_sum")]
     if learner.trial is not None and cleared:
-        at_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
+        at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
     if "e_sum" in eligibility.variables:
         code = "grad += rate_pressure_post*e_sum\ne_sum = 0"
         runner = GatedCode(
@@ -253,7 +254,8 @@ def _install_presynaptic(synapses, traces, learner, arrival):
         synapses.variables.add_reference(variable, source, f"{name}_{variable}", index=index)
     for shared in traces.shared:
         source.variables.add_reference(f"{name}_{shared}", target, shared, index="0")
-    learner.share(source, "kappa", "trial_begins")
+    # Another learner's traces may be kept in the same source.
+    learner.share(source, "kappa", "trial_begins", prefix=f"{name}_")
 
     def own(code):
         return code.replace("{own}", f"{name}_")
@@ -263,4 +265,6 @@ def _install_presynaptic(synapses, traces, learner, arrival):
     run_code(source, own(traces.advance), traces.moment, f"{name}_presynaptic_traces")
     if learner.trial is not None:
         cleared = "\n".join(f"{name}_{variable} = 0" for variable in traces.variables)
-        at_start(source, cleared, f"{name}_presynaptic_trial_start")
+        at_trial_start(
+            source, cleared, f"{name}_presynaptic_trial_start", gate=f"{name}_trial_begins"
+        )

@@ -1,0 +1,179 @@
+"""What trainable synapses refuse: each message names the object, the value and the remedy."""
+
+import numpy as np
+from brian2 import NeuronGroup, Quantity
+from brian2.equations.equations import PARAMETER
+from brian2.units import second
+from brian2.units.fundamentalunits import fail_for_dimension_mismatch
+
+from .calculus.derivatives import NoDerivativeError
+from .calculus.one_step import parent_group
+from .engines.trials import fires_early
+from .readout import LeakyReadout
+
+#: Slots in which spikes may arrive: after the threshold (they act on the next step), or
+#: between state update and threshold (they act on this one).
+ARRIVALS = ("synapses", "after_groups")
+
+
+def check_arguments(target, on_pre, learner, arrival, as_synapses):
+    """Raise an error unless the arguments of TrainableSynapses fit each other."""
+    if learner is None:
+        raise TypeError(
+            "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
+            "brian2.Synapses for fixed weights"
+        )
+    if not isinstance(on_pre, str):
+        raise TypeError(
+            f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
+        )
+    if arrival not in ARRIVALS:
+        raise ValueError(
+            f"TrainableSynapses.arrival = {arrival!r} is not one of "
+            f"{', '.join(repr(slot) for slot in ARRIVALS)}"
+        )
+    if "on_event" in as_synapses:
+        raise ValueError(
+            f"TrainableSynapses.on_event = {as_synapses['on_event']!r}: the gradient is that of "
+            "spikes; leave it out"
+        )
+    group = parent_group(target)
+    if isinstance(group, LeakyReadout):
+        _check_readout(group, learner, arrival)
+    elif not isinstance(group, NeuronGroup):
+        raise TypeError(
+            f"TrainableSynapses.target = '{group.name}' is a {type(group).__name__}; trainable "
+            "synapses end on a NeuronGroup or on the learner's readout"
+        )
+
+
+def _check_readout(readout, learner, arrival):
+    if readout is not learner.readout:
+        raise ValueError(
+            f"TrainableSynapses.target = '{readout.name}' is not the readout of the learner, "
+            f"which is '{learner.readout.name}'; one learner reduces the error of one readout: "
+            "use one LeakyReadout with more outputs, or a second Learner"
+        )
+    if arrival != "synapses":
+        raise ValueError(
+            f"TrainableSynapses.arrival = '{arrival}' onto readout '{readout.name}': it takes "
+            "spikes after the threshold, in the slot 'synapses'"
+        )
+
+
+def check_weight(equations, weight):
+    """Raise an error unless the weight is a parameter that acts through spikes alone."""
+    if weight not in equations.names or equations[weight].type != PARAMETER:
+        raise ValueError(
+            f"TrainableSynapses.weight = '{weight}' is not a parameter of the model; the model "
+            f"must have a line '{weight} : 1'"
+        )
+    flags = {"shared", "constant"}.intersection(equations[weight].flags)
+    if flags:
+        raise ValueError(
+            f"the weight '{weight}' is flagged {', '.join(sorted(flags))}; a trained weight "
+            "changes and is one per synapse: remove the flag"
+        )
+    for equation in equations.values():
+        if equation.expr is not None and weight in equation.identifiers:
+            raise NoDerivativeError(
+                f"the equation of '{equation.varname}' uses the weight '{weight}', which would "
+                "act between spikes; a trainable weight acts through on_pre only"
+            )
+
+
+def check_names(equations, added):
+    """Raise an error if the user's model has a name that learning adds."""
+    clash = set(added) & equations.names
+    if clash:
+        raise ValueError(
+            f"the model of the synapses defines '{min(clash)}', a name that learning adds "
+            "itself; rename it"
+        )
+
+
+def checked_bounds(bounds, dimensions, learner):
+    """Lower and upper bound as numbers in SI units, or None."""
+    if bounds is None:
+        return None
+    if learner.optimizer is None:
+        raise ValueError(
+            f"TrainableSynapses.bounds = {bounds!r}: weights are clipped when they are updated, "
+            "but the learner has no optimizer"
+        )
+    if np.size(bounds) != 2:
+        raise ValueError(f"TrainableSynapses.bounds = {bounds!r} must be a pair (low, high)")
+    low, high = bounds
+    for value in (low, high):
+        fail_for_dimension_mismatch(
+            value, Quantity(1, dim=dimensions), "TrainableSynapses.bounds = {value}", value=value
+        )
+    if not float(low) <= float(high):
+        raise ValueError(
+            f"TrainableSynapses.bounds = {bounds!r}: the first must not be above the second"
+        )
+    return float(low), float(high)
+
+
+def check_no_delay_onto_readout(delay, readout):
+    """Raise an error for a delay on the way to the readout."""
+    if delay is not None and np.any(np.asarray(delay) != 0):
+        raise ValueError(
+            f"delay = {delay!r} of synapses onto readout '{readout.name}': the engine 'traces' "
+            "pairs the error of a step with the spikes of that step; use no delay here"
+        )
+
+
+def check_time_step(learner, *groups):
+    """Raise an error unless all groups run with the time step of the readout."""
+    readout = learner.readout
+    for group in groups:
+        if group.clock.dt_ != readout.clock.dt_:
+            raise ValueError(
+                f"'{group.name}' runs with dt = {group.clock.dt!s} but the readout "
+                f"'{readout.name}' with {readout.clock.dt!s}; learning needs one time step"
+            )
+
+
+def check_before_run(synapses, timing):
+    """Raise an error for what has changed, or was set, since the synapses were created.
+
+    Parameters
+    ----------
+    synapses : TrainableSynapses
+    timing : Timing
+        As it was when the traces were made.
+    """
+    name, source = synapses.name, synapses.source
+    if synapses.pre.when != synapses.arrival:
+        raise ValueError(
+            f"the spikes of '{name}' were moved to the slot '{synapses.pre.when}', but its traces "
+            f"are made for '{synapses.arrival}'; create it with arrival='{synapses.pre.when}'"
+        )
+    if timing.early and timing.lag != int(not fires_early(source)):
+        raise ValueError(
+            f"the slot in which '{source.name}' fires was changed after '{name}' had been "
+            "created; change it before"
+        )
+    check_time_step(synapses.learner, source, synapses.target, synapses)
+    delays = _known_values(synapses.pre, "delay")
+    if timing.without_delay and np.any(delays != 0):
+        raise ValueError(
+            f"'{name}' was created with delay=0*ms, but its delay was set to "
+            f"{Quantity(delays.max(), dim=second.dim)!s} later; leave the argument out if its "
+            "synapses have delays"
+        )
+    weights = _known_values(synapses, synapses.weight)
+    if not np.isfinite(weights).all():
+        where = int(np.argmin(np.isfinite(weights)))
+        raise ValueError(
+            f"'{name}'.{synapses.weight}[{where}] = {weights[where]}; weights must be finite"
+        )
+
+
+def _known_values(owner, variable):
+    """Values of a variable; none where a standalone program will compute them."""
+    try:
+        return np.atleast_1d(owner.variables[variable].get_value())
+    except NotImplementedError:
+        return np.zeros(0)
