@@ -15,7 +15,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from . import serialization
 from .devices.blocks import Trials, spans
 from .devices.compiled import CompiledNetwork
-from .devices.recorder import record_trial
+from .devices.recorder import numpy_runtime, record_trial
 from .devices.runtime import RuntimeNetwork
 from .learner import EProp
 from .neuron_model import NeuronModel, load_model
@@ -284,7 +284,8 @@ class RecurrentNetwork:
         """
         inputs, _ = self._trials("inputs", inputs, self.description.n_in)
         targets, _ = self._trials("targets", targets, self.description.n_out)
-        rates = self.simulate(inputs[0]).spikes.sum(axis=0)
+        with numpy_runtime():
+            rates = self.simulate(inputs[0]).spikes.sum(axis=0)
         if isinstance(neurons, int):
             neurons = np.argsort(-rates, kind="stable")[:neurons]
         synapses = []

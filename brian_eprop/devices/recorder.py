@@ -35,7 +35,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     Recording
     """
     trials = Trials(1, len(inputs), window)
-    with _numpy_runtime():
+    with numpy_runtime():
         assembly = assemble(description, trials, inputs, targets)
         objects, network = assembly.objects, assembly.network
         for block in blocks(description, trials):
@@ -79,7 +79,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
 
 
 @contextmanager
-def _numpy_runtime():
+def numpy_runtime():
     """Brian2's runtime device and numpy target, whatever the user has set."""
     before = prefs.codegen.target
     set_device("runtime")

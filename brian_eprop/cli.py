@@ -1,0 +1,137 @@
+"""The command ``brian-eprop``."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from brian2 import BrianLogger
+from brian2.units import DimensionMismatchError
+
+from .calculus.linearization import linearize
+from .checking import check_model
+from .configuration import Configuration
+from .neuron_model import available_models, load_model
+from .runs import plot_run
+from .runs import train as run_training
+from .tasks import available_tasks
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="e-prop and its family for Brian2: train networks, derive and check learning rules.",
+)
+
+Model = Annotated[str, typer.Argument(help="A model's name, or the path of your own .toml file.")]
+
+
+@contextmanager
+def _errors_in_words():
+    """Print what is wrong with the input instead of a traceback."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, ArithmeticError, DimensionMismatchError) as error:
+        typer.echo(f"brian-eprop: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def train(
+    task: Annotated[str | None, typer.Argument(help="Which task; see 'brian-eprop tasks'.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A configuration file to start from.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/TASK.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpp_standalone or runtime.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights and trials.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Number of updates.")] = None,
+    neurons: Annotated[int | None, typer.Option(help="Number of recurrent neurons.")] = None,
+    model: Annotated[str | None, typer.Option(help="Neuron model, or path of one.")] = None,
+    feedback: Annotated[str | None, typer.Option(help="symmetric, random or adaptive.")] = None,
+):
+    """Train a network on a task and write a run folder with its figures."""
+    with _errors_in_words():
+        if (task is None) == (config is None):
+            raise ValueError(
+                f"name a task ({', '.join(available_tasks())}) or a configuration with --config, "
+                "one of the two"
+            )
+        start = Configuration.read(config) if config else Configuration.of_task(task)
+        configuration = start.changed(
+            model=model,
+            neurons=neurons,
+            seed=seed,
+            device=device,
+            iterations=iterations,
+            feedback=feedback,
+        )
+        folder = out or Path("runs") / configuration.task
+        history, interrupted = run_training(configuration, folder)
+    if interrupted:
+        typer.echo(f"interrupted after {len(history)} iterations; what there is was written")
+    if history:
+        first, last = history[0], history[-1]
+        typer.echo(
+            f"loss {first['loss']:.4g} → {last['loss']:.4g} in {len(history)} iterations and "
+            f"{last['seconds']:.0f} s, at {last['rate']:.1f} spikes/s"
+        )
+    typer.echo(f"written to {folder}{'/: look at figures/' if history else ''}")
+    if interrupted:
+        raise typer.Exit(130)
+
+
+@app.command()
+def derive(
+    model: Model,
+    latex: Annotated[bool, typer.Option("--latex", help="As LaTeX instead of text.")] = False,
+    method: Annotated[str | None, typer.Option(help="Another integration method.")] = None,
+):
+    """Print the eligibility traces of a model, derived from its equations."""
+    with _errors_in_words():
+        loaded = load_model(model)
+        group = loaded.group(1, **({"method": method} if method else {}))
+        linearization = linearize(group)
+        typer.echo(linearization._repr_latex_() if latex else str(linearization))
+
+
+@app.command()
+def check(
+    model: Model,
+    method: Annotated[str | None, typer.Option(help="Another integration method.")] = None,
+    seed: Annotated[int, typer.Option(help="Of weights and input.")] = 0,
+):
+    """Compare a model's traces in Brian2 with finite differences, and with the reference."""
+    with _errors_in_words():
+        report = check_model(load_model(model), method=method, seed=seed)
+    typer.echo(str(report))
+    raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def models():
+    """List the neuron models."""
+    for name in available_models():
+        description = " ".join(load_model(name).description.split())
+        typer.echo(f"{name:18} {description.split('. ')[0].split(': ')[0].rstrip('.')}")
+
+
+@app.command()
+def tasks():
+    """List the tasks."""
+    for name in available_tasks():
+        typer.echo(name.replace("_", "-"))
+
+
+@app.command()
+def plot(run: Annotated[Path, typer.Argument(help="A run folder.")]):
+    """Draw the figures of a run folder again."""
+    with _errors_in_words():
+        for path in plot_run(run):
+            typer.echo(path)
+
+
+@app.callback()
+def main():
+    BrianLogger.suppress_name("resolution_conflict")
+
+
+if __name__ == "__main__":
+    app()
