@@ -4,6 +4,7 @@ import inspect
 
 from brian2 import Equations, NeuronGroup, Synapses, TimedArray, ms, second
 from brian2.core.namespace import get_local_namespace
+from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
 from . import synapse_validation as validation
@@ -16,6 +17,7 @@ from .engines.gated import GatedCode
 from .engines.population import see_new_variables, sum_over_synapses
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
+from .quantities import unit_name
 
 
 class TrainableSynapses(Synapses):
@@ -129,7 +131,7 @@ class TrainableSynapses(Synapses):
         super().__init__(
             source,
             target,
-            equations + Equations("\n".join(f"{name} : 1" for name in added)),
+            equations + _with_units(added, equations[weight].dim, target),
             on_pre=code,
             delay=delay,
             namespace=namespace,
@@ -188,6 +190,21 @@ class TrainableSynapses(Synapses):
         super().before_run(run_namespace)
         validation.check_before_run(self, self.timing)
         self.learner.check_complete()
+
+
+def _with_units(names, of_weight, target):
+    """The variables that learning adds, as equations; losses and spikes have no unit."""
+    lines = []
+    for name in names:
+        kind, _, state = name.partition("_")
+        if kind in ("eps", "arrived"):
+            dimensions = target.variables[state].dim / of_weight
+        elif name == "B":
+            dimensions = DIMENSIONLESS
+        else:
+            dimensions = of_weight ** (-2 if name == "adam_s" else -1)
+        lines.append(f"{name} : {unit_name(dimensions)}")
+    return Equations("\n".join(lines))
 
 
 def _effect_on_readout(on_pre, weight, target, names):
