@@ -10,7 +10,7 @@ import sympy
 from sympy.core.cache import cacheit
 
 exprel = sympy.Function("exprel")
-clip = sympy.Function("clip")
+sqrt = sympy.Function("sqrt")  # Brian2 does not turn it into a power
 indicator = sympy.Function("int_")  # Brian2's name for int(...) inside SymPy
 
 #: Functions that are flat almost everywhere and jump in between: their derivative
@@ -58,6 +58,7 @@ _TABLE = {
     ),
     "expm1": (lambda x: sympy.exp(x),),
     "log1p": (lambda x: 1 / (1 + x),),
+    "sqrt": (lambda x: 1 / (2 * sqrt(x)),),
     "log10": (lambda x: 1 / (x * sympy.log(10)),),
 }
 

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
+from sympy.core.function import AppliedUndef
 
-from .derivatives import NoDerivativeError, derivative
+from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import OneStep, one_step, parent_group, run_statements, symbol
 from .statements import Coefficients, printed, tidy
 
@@ -65,14 +66,38 @@ class Linearization:
 
     @cached_property
     def integrator_jacobian(self):
-        """F' : (states, states) SymPy matrix, at the state a step starts from."""
-        return self._jacobian(self.step.update)
+        """F' : (states, states) SymPy matrix, at the state a step starts from.
+
+        May use ``definitions``.
+        """
+        return self._integrator[0]
+
+    @property
+    def definitions(self):
+        """What stands for longer expressions in A and D: {symbol: expression}, in order."""
+        return self._integrator[1]
+
+    @cached_property
+    def _integrator(self):
+        matrix, definitions = self.step.update.jacobian(self.states)
+        update = self.step.update
+        random = _random((*update.values.values(), *update.definitions.values()))
+        if random and _random((*matrix, *definitions.values())):
+            raise NoDerivativeError(
+                "the noise in the equations is multiplied by a state variable, so that the "
+                "derivative of a step is random too; only additive noise can be linearized"
+            )
+        return matrix, definitions
 
     @cached_property
     def reset_jacobian(self):
         """J : (states, states) SymPy matrix; the symbol ``spiked`` is 1 if the neuron fired."""
         identity = sympy.eye(len(self.states))
-        return identity + SPIKED * (self._jacobian(self.step.reset) - identity)
+        names = [symbol(name) for name in self.states]
+        after = sympy.Matrix(
+            [[derivative(self.step.reset[row.name], column) for column in names] for row in names]
+        )
+        return identity + SPIKED * (after - identity)
 
     @cached_property
     def jump(self):
@@ -105,11 +130,6 @@ class Linearization:
     def D(self):
         """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
         return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
-
-    def _jacobian(self, mapping):
-        return sympy.Matrix(
-            [[derivative(mapping[r], symbol(c)) for c in self.states] for r in self.states]
-        )
 
     @cached_property
     def coefficients(self):
@@ -221,12 +241,19 @@ def linearize(
             f"no variable that '{on_pre}' changes can reach the threshold '{step.condition}' of "
             f"group '{name}': every gradient would be zero"
         )
+    if states == whole.states:
+        return whole
     return replace(
         whole,
         states=states,
         arrivals={n: b for n, b in whole.arrivals.items() if n in states},
         reset_path={n: path for n, path in whole.reset_path.items() if n in states},
     )
+
+
+def _random(expressions):
+    """Whether random numbers are drawn in any of the expressions."""
+    return any(f.func.__name__ in RANDOM for e in expressions for f in e.atoms(AppliedUndef))
 
 
 def arrivals(on_pre, weight, group, step):
@@ -310,5 +337,3 @@ def _relevant_states(whole):
     driven = closure({i for i in range(n) if whole.b[i] != 0}, forward=True)
     read = closure({i for i in range(n) if whole.slope[i] != 0}, forward=False)
     return tuple(whole.states[i] for i in sorted(driven & read))
-
-

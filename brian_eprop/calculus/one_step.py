@@ -14,22 +14,19 @@ values *before* that phase.
 from dataclasses import dataclass
 
 import sympy
-from brian2 import Quantity
-from brian2.equations.equations import SUBEXPRESSION
+from brian2 import Quantity, second
+from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
 from brian2.groups.subgroup import Subgroup
-from brian2.parsing.statements import parse_statement
+from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.parsing.sympytools import str_to_sympy
 from brian2.stateupdaters.base import StateUpdateMethod
+from brian2.utils.stringtools import get_identifiers
 
-from .derivatives import NoDerivativeError
+from .derivatives import NoDerivativeError, indicator
+from .programs import Program, assigned_names, expand, run_statements, symbol
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
-
-
-def symbol(name):
-    """The SymPy symbol that Brian2's parser makes of ``name``."""
-    return str_to_sympy(name)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class OneStep:
     states : tuple of str
         Variables that a step changes: those of the differential equations, and those
         that the reset assigns to.
-    update : dict of str to sympy.Expr
+    update : Program
         F: each state after the state update.
     distance : sympy.Expr or None
         Left side minus right side of the threshold: positive when the neuron fires.
@@ -62,7 +59,7 @@ class OneStep:
     """
 
     states: tuple
-    update: dict
+    update: Program
     distance: sympy.Expr | None
     condition: str
     reset: dict
@@ -72,61 +69,13 @@ class OneStep:
     per_neuron: frozenset
 
 
-def run_statements(code, names, subexpressions=None):
-    """Substitute the statements of abstract code into each other, in order.
-
-    Parameters
-    ----------
-    code : str
-        Brian2 abstract code, one statement a line.
-    names : iterable of str
-        Names whose final values are wanted.
-    subexpressions : dict of str to sympy.Expr, optional
-        Replaced wherever they are used, with the values of that moment.
-
-    Returns
-    -------
-    dict of str to sympy.Expr
-    """
-    values = {}
-    subexpressions = subexpressions or {}
-    for line in code.split("\n"):
-        line = line.split("#")[0].strip()
-        if not line:
-            continue
-        target, operation, expression, _ = parse_statement(line)
-        value = str_to_sympy(expression)
-        value = expand(value, subexpressions).xreplace(values)
-        if operation != "=":
-            previous = values.get(symbol(target), symbol(target))
-            value = {
-                "+=": lambda a, b: a + b,
-                "-=": lambda a, b: a - b,
-                "*=": lambda a, b: a * b,
-                "/=": lambda a, b: a / b,
-                "**=": lambda a, b: a**b,
-            }[operation](previous, value)
-        values[symbol(target)] = value
-    return {name: values.get(symbol(name), symbol(name)) for name in names}
-
-
-def expand(expression, subexpressions):
-    """Replace the names of subexpressions by what they stand for, to any depth."""
-    replacement = {symbol(name): value for name, value in subexpressions.items()}
-    while replacement and expression.free_symbols & replacement.keys():
-        expression = expression.xreplace(replacement)
-    return expression
-
-
 def parent_group(group):
     """The whole group that a sub-group is a part of (itself if it is not one)."""
-    return group.source if isinstance(group, Subgroup) else group
-
-
-def assigned_names(code):
-    """Names on the left side of the statements of ``code``, in order."""
-    lines = (line.split("#")[0].strip() for line in code.split("\n"))
-    return list(dict.fromkeys(parse_statement(line)[0] for line in lines if line))
+    if not isinstance(group, Subgroup):
+        return group
+    # A sub-group holds a weak proxy, which is neither hashable nor identical to its group; a
+    # bound method has the group itself.
+    return group.source.before_run.__self__
 
 
 def one_step(group, namespace):
@@ -158,12 +107,21 @@ def one_step(group, namespace):
         for eq in group.equations.values()
         if eq.type == SUBEXPRESSION
     }
-    states = list(group.equations.diff_eq_names)
+    # `diff_eq_names` is a set: its order would differ from process to process.
+    states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
     states += [
-        name for name in assigned_names(reset_code) if name in group.variables and name not in states
+        name
+        for name in assigned_names(reset_code)
+        if name in group.variables and name not in states
     ]
-    update_code = _integrator_code(group, namespace)
-    update = run_statements(update_code, states, constant_over_dt)
+    clamped = [
+        eq.varname
+        for eq in group.user_equations.values()
+        if "unless refractory" in eq.flags and group._refractory is not False
+    ]
+    update = _update(
+        _integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
+    )
 
     condition = group.events.get("spike", "")
     distance = None
@@ -171,31 +129,47 @@ def one_step(group, namespace):
         distance = _threshold_distance(condition, subexpressions, group.name)
     reset = run_statements(reset_code, states, subexpressions)
     for name in constant_over_dt:
-        if any(symbol(name) in e.free_symbols for e in [distance, *reset.values()] if e is not None):
+        if any(
+            symbol(name) in e.free_symbols for e in [distance, *reset.values()] if e is not None
+        ):
             raise NoDerivativeError(
                 f"the threshold or reset of group '{group.name}' uses '{name}', which is "
                 "'(constant over dt)' and therefore one step old; remove the flag"
             )
 
-    needs_refractory = any(symbol("not_refractory") in e.free_symbols for e in update.values())
-    renamed = {symbol("not_refractory"): symbol(NEXT_NOT_REFRACTORY)}
+    expressions = [*update.values.values(), *update.definitions.values()]
+    needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
     return OneStep(
         states=tuple(states),
-        update={name: e.xreplace(renamed) for name, e in update.items()},
+        update=update,
         distance=distance,
         condition=condition,
         reset=reset,
         refractory=group._refractory is not False,
-        next_not_refractory=_next_not_refractory(group) if needs_refractory else "",
-        clamped=frozenset(
-            eq.varname
-            for eq in group.user_equations.values()
-            if "unless refractory" in eq.flags
-        ),
+        next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
+        clamped=frozenset(clamped),
         per_neuron=frozenset(
             [n for n in group.variables if not group.variables[n].scalar] + [NEXT_NOT_REFRACTORY]
         ),
     )
+
+
+def _update(code, states, clamped, subexpressions):
+    """F, with what Brian2 does to a state that is held during refractoriness.
+
+    Such a state is written only outside refractoriness. The formula need not say so: that of
+    exponential_euler is then 0/0, which Brian2 computes and throws away.
+    """
+    flag, renamed = str_to_sympy("int(not_refractory)"), symbol(NEXT_NOT_REFRACTORY)
+    known = {symbol("not_refractory"): renamed}
+    update = Program.of(code, states, subexpressions=subexpressions, known=known)
+    if not clamped:
+        return update
+    known = {flag: sympy.S.One, **known}
+    free = Program.of(code, clamped, subexpressions=subexpressions, known=known, label="_free")
+    flag = indicator(renamed)
+    held = {n: flag * free.values[n] + (1 - flag) * symbol(n) for n in clamped}
+    return Program(update.values | held, update.definitions | free.definitions)
 
 
 def _integrator_code(group, namespace):
@@ -203,13 +177,7 @@ def _integrator_code(group, namespace):
     if not group.equations.diff_eq_names:
         return ""
     names = group.equations.names | group.equations.identifiers | {"dt"}
-    try:
-        variables = group.resolve_all(names, namespace, user_identifiers=set())
-    except KeyError as error:
-        raise ValueError(
-            f"the equations of group '{group.name}' cannot be linearized yet: {error.args[0]} "
-            "Define it before this call, or pass it in the group's namespace"
-        ) from error
+    variables = _resolved(group, names, namespace)
     updater = group.state_updater
     code = StateUpdateMethod.apply_stateupdater(
         group.equations,
@@ -224,6 +192,17 @@ def _integrator_code(group, namespace):
             "use an explicit method such as 'exponential_euler' or 'rk4'"
         )
     return code
+
+
+def _resolved(group, names, namespace):
+    """The objects behind the names that a group's code uses, or an error for an unknown one."""
+    try:
+        return group.resolve_all(names, namespace, user_identifiers=set())
+    except KeyError as error:
+        raise ValueError(
+            f"the equations of group '{group.name}' cannot be linearized yet: {error.args[0]} "
+            "Define it before this call, or pass it in the group's namespace"
+        ) from error
 
 
 def _constant_over_dt(group):
@@ -249,17 +228,14 @@ def _threshold_distance(condition, subexpressions, group_name):
     return expand(distance, subexpressions)
 
 
-def _next_not_refractory(group):
+def _next_not_refractory(group, namespace):
     """Code for the ``not_refractory`` of the next step, evaluated at the end of this one."""
     refractory = group._refractory
     if isinstance(refractory, Quantity):
-        return f"timestep(t + dt - lastspike, dt) >= timestep({float(refractory)!r}, dt)"
-    if _is_duration(group, refractory):
+        refractory, is_duration = repr(float(refractory)), True
+    else:
+        variables = _resolved(group, get_identifiers(refractory), namespace)
+        is_duration = parse_expression_dimensions(refractory, variables) is second.dim
+    if is_duration:
         return f"timestep(t + dt - lastspike, dt) >= timestep({refractory}, dt)"
     return f"not_refractory or not ({refractory})"
-
-
-def _is_duration(group, expression):
-    """Whether a refractory expression is a time span and not a condition."""
-    parsed = str_to_sympy(expression)
-    return not isinstance(parsed, sympy.logic.boolalg.Boolean | sympy.core.relational.Relational)

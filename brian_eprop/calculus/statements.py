@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
-from .one_step import NEXT_NOT_REFRACTORY, symbol
+from .one_step import NEXT_NOT_REFRACTORY
+from .programs import longer_than, symbol
 
 #: The moments of a step at which coefficients are computed, in the order of Brian2's schedule.
 SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
@@ -27,11 +28,14 @@ class Phase:
     text : dict of str to str
         Assignments kept as Brian2 code; they come first. Names with a leading underscore
         are local to the code.
+    definitions : dict of sympy.Symbol to sympy.Expr
+        Local names that the expressions may use.
     """
 
     uniform: dict = field(default_factory=dict)
     neuron: dict = field(default_factory=dict)
     text: dict = field(default_factory=dict)
+    definitions: dict = field(default_factory=dict)
 
     @property
     def empty(self):
@@ -40,7 +44,7 @@ class Phase:
     def merge(self, other):
         """Both phases in one; equal names must mean equal things."""
         merged = {}
-        for kind in ("uniform", "neuron", "text"):
+        for kind in ("uniform", "neuron", "text", "definitions"):
             mine, theirs = getattr(self, kind), getattr(other, kind)
             for name in mine.keys() & theirs.keys():
                 if mine[name] != theirs[name]:
@@ -56,12 +60,42 @@ class Phase:
     def code(self):
         """Brian2 statements, with common subexpressions computed once."""
         lines = [f"{name} = {value}" for name, value in self.text.items()]
+        written = set()
         for block, prefix in ((self.uniform, "_shared"), (self.neuron, "_common")):
-            numbered = sympy.numbered_symbols(prefix, real=True)
-            common, results = sympy.cse(list(block.values()), symbols=numbered)
-            lines += [f"{name} = {printed(value)}" for name, value in common]
-            lines += [f"{name} = {printed(v)}" for name, v in zip(block, results, strict=True)]
+            targets = {symbol(name): value for name, value in block.items()}
+            needed = _needed(targets.values(), self.definitions) - written
+            kept = {name: e for name, e in self.definitions.items() if name in needed}
+            lines += _without_repetition(kept | targets, prefix)
+            written |= needed
         return "\n".join(lines)
+
+
+def _needed(expressions, definitions):
+    """Names of the definitions that the expressions use, through others too."""
+    needed = set().union(*(e.free_symbols for e in expressions)) & definitions.keys()
+    for name in reversed(definitions):
+        if name in needed:
+            needed |= definitions[name].free_symbols & definitions.keys()
+    return needed
+
+
+def _without_repetition(assignments, prefix):
+    """Statements that make the assignments, and name first what occurs in them repeatedly."""
+    numbered = sympy.numbered_symbols(prefix, real=True)
+    common, results = sympy.cse(list(assignments.values()), symbols=numbered)
+    waiting = dict(common)
+    lines = []
+
+    def write(name, value):
+        # What the value is made of comes first; a repeated part may use an assignment.
+        for part in sorted(value.free_symbols & waiting.keys(), key=str):
+            if part in waiting:
+                write(part, waiting.pop(part))
+        lines.append(f"{name} = {printed(value)}")
+
+    for name, value in zip(assignments, results, strict=True):
+        write(name, value)
+    return lines
 
 
 @dataclass(frozen=True)
@@ -101,6 +135,15 @@ class _Naming:
         self.step = linearization.step
         self.phases = {slot: Phase() for slot in SLOTS}
         self.known = {symbol("psi"): symbol("psi")}
+        # At `end` the next state update is described: its time is one step ahead.
+        self.ahead = {symbol("t"): symbol("t") + symbol("dt")}
+        self.definitions = {
+            name: value.xreplace(self.ahead) for name, value in linearization.definitions.items()
+        }
+        self.varying = self.step.per_neuron | {"psi", "spiked"}
+        for name, value in self.definitions.items():
+            if not self._uniform(value):
+                self.varying |= {name.name}
 
     def result(self):
         lin, states = self.linearization, self.linearization.states
@@ -117,8 +160,7 @@ class _Naming:
         held_c = sympy.Matrix([c.get(name, 0) for name in states])
         jump = self._before_reset(lin.jump, "jump")
         reset = self._before_reset(lin.reset_jacobian, "reset")
-        t, dt = symbol("t"), symbol("dt")
-        update = lin.integrator_jacobian.xreplace({t: t + dt})
+        update = lin.integrator_jacobian.xreplace(self.ahead)
         matrices = {"A": update * (reset + jump * held_c.T), "D": update * reset}
         entries = {letter: {} for letter in matrices}
         for letter, matrix in matrices.items():
@@ -131,7 +173,11 @@ class _Naming:
         if symbol("spiked") in reset.free_symbols:
             both = " and not_refractory" if self.step.refractory else ""
             at_threshold.text["spiked"] = f"int(({self.step.condition}){both})"
-        if symbol(NEXT_NOT_REFRACTORY) in update.free_symbols:
+        values = [*at_end.uniform.values(), *at_end.neuron.values()]
+        used = _needed(values, self.definitions)
+        at_end.definitions.update({n: e for n, e in self.definitions.items() if n in used})
+        values += at_end.definitions.values()
+        if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
             at_end.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory
         b = self._arrivals()
         phases = {slot: phase for slot, phase in self.phases.items() if not phase.empty}
@@ -163,8 +209,7 @@ class _Naming:
         return held
 
     def _uniform(self, expression):
-        varying = self.step.per_neuron | {"psi", "spiked"}
-        varying = varying.union(*(phase.neuron for phase in self.phases.values()))
+        varying = self.varying.union(*(phase.neuron for phase in self.phases.values()))
         return not any(s.name in varying for s in expression.free_symbols)
 
     def _held(self, expression, name, slot):
@@ -179,10 +224,13 @@ class _Naming:
 
 
 def tidy(expression):
-    """Expand a small expression and merge its exponentials, so that what cancels is seen to."""
-    if sympy.count_ops(expression) > 80:
+    """The shorter of an expression and its expansion, in which what cancels is seen to.
+
+    Expressions that are already long are left alone.
+    """
+    if longer_than(160, expression):
         return expression
-    return sympy.powsimp(sympy.expand_mul(expression))
+    return min(expression, sympy.powsimp(sympy.expand_mul(expression)), key=sympy.count_ops)
 
 
 def printed(expression):
@@ -193,8 +241,6 @@ def printed(expression):
     """
     half = {sympy.S.Half, -sympy.S.Half} if expression.atoms(sympy.Pow) else set()
     fractions = {
-        r: sympy.Float(r, 17)
-        for r in expression.atoms(sympy.Rational) - half
-        if not r.is_Integer
+        r: sympy.Float(r, 17) for r in expression.atoms(sympy.Rational) - half if not r.is_Integer
     }
     return sympy_to_str(expression.xreplace(fractions))

@@ -1,0 +1,172 @@
+"""Brian2 abstract code as a straight-line program: what it computes, and its Jacobian.
+
+Substituting every statement into the next gives closed expressions, which is what one wants to
+read for a leaky integrator, and is hopeless for four nested stages of rk4. So a value that has
+grown beyond a few dozen operations keeps a name; the chain rule is then applied statement by
+statement (forward accumulation; Griewank & Walther 2008, Evaluating Derivatives, §3.1), and no
+expression ever grows.
+"""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import sympy
+from brian2.parsing.statements import parse_statement
+from brian2.parsing.sympytools import str_to_sympy
+
+from .derivatives import derivative
+
+#: Largest number of nodes (operations and operands) of a value that is substituted, not named.
+READABLE = 120
+
+_IN_PLACE = {
+    "+=": lambda a, b: a + b,
+    "-=": lambda a, b: a - b,
+    "*=": lambda a, b: a * b,
+    "/=": lambda a, b: a / b,
+    "**=": lambda a, b: a**b,
+}
+
+
+def symbol(name):
+    """The SymPy symbol that Brian2's parser makes of ``name``."""
+    return str_to_sympy(name)
+
+
+def statements_of(code):
+    """(target, operation, expression) of each statement of abstract code."""
+    lines = (line.split("#")[0].strip() for line in code.split("\n"))
+    return [parse_statement(line)[:3] for line in lines if line]
+
+
+def assigned_names(code):
+    """Names on the left side of the statements of ``code``, in order."""
+    return list(dict.fromkeys(target for target, _, _ in statements_of(code)))
+
+
+def expand(expression, subexpressions):
+    """Replace the names of subexpressions by what they stand for, to any depth."""
+    replacement = {symbol(name): value for name, value in subexpressions.items()}
+    while replacement and expression.free_symbols & replacement.keys():
+        expression = expression.xreplace(replacement)
+    return expression
+
+
+def longer_than(nodes, expression):
+    """Whether an expression has more than this number of nodes, without counting them all."""
+    return next(islice(sympy.preorder_traversal(expression), nodes, None), None) is not None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Final values of variables as expressions of their initial values.
+
+    Attributes
+    ----------
+    values : dict of str to sympy.Expr
+        In initial values and definitions.
+    definitions : dict of sympy.Symbol to sympy.Expr
+        Values that kept a name, each in initial values and earlier definitions.
+    """
+
+    values: dict
+    definitions: dict
+
+    @classmethod
+    def of(cls, code, names, *, subexpressions=None, known=None, label="", readable=READABLE):
+        """Read abstract code.
+
+        Parameters
+        ----------
+        code : str
+            One statement a line.
+        names : iterable of str
+            Variables whose final values are wanted.
+        subexpressions : dict of str to sympy.Expr, optional
+            Replaced wherever they are used, with the values of that moment.
+        known : dict of sympy.Expr to sympy.Expr, optional
+            Values to put in for whatever is known, such as a flag.
+        label : str
+            Appended to the names of definitions.
+        readable : int or None
+            Nodes from which on a value keeps a name; None for a closed expression.
+        """
+        values, definitions = {}, {}
+        for target, operation, text in statements_of(code):
+            value = expand(str_to_sympy(text), subexpressions or {}).xreplace(values)
+            if operation != "=":
+                previous = values.get(symbol(target), symbol(target))
+                value = _IN_PLACE[operation](previous, value)
+            if known:
+                value = value.xreplace(known)
+            if readable is not None and longer_than(readable, value):
+                name = _unused(f"_{target.strip('_')}{label}", definitions)
+                definitions[name], value = value, name
+            values[symbol(target)] = value
+        return cls({n: values.get(symbol(n), symbol(n)) for n in names}, definitions)
+
+    def inputs(self, expression):
+        """Symbols that an expression depends on, through definitions too."""
+        found, waiting = set(), set(expression.free_symbols)
+        while waiting:
+            name = waiting.pop()
+            found.add(name)
+            if name in self.definitions:
+                waiting |= self.definitions[name].free_symbols - found
+        return found
+
+    def jacobian(self, names):
+        """Derivatives of the final values of ``names`` with respect to their initial values.
+
+        Returns
+        -------
+        matrix : (names, names) sympy.Matrix
+        definitions : dict of sympy.Symbol to sympy.Expr
+            Those of the program, and derivatives of them that kept a name.
+
+        Raises
+        ------
+        NoDerivativeError
+            Naming the function without a derivative.
+        """
+        columns = [symbol(name) for name in names]
+        total = {column: {column: sympy.S.One} for column in columns}
+        definitions = {}
+
+        def row(expression):
+            partial = {s: derivative(expression, s) for s in expression.free_symbols & total.keys()}
+            inner = sorted(partial, key=str)
+            return [
+                sympy.Add(*(partial[s] * total[s][c] for s in inner if c in total[s]))
+                for c in columns
+            ]
+
+        needed = set().union(*(self.inputs(self.values[name]) for name in names))
+        for defined, expression in self.definitions.items():
+            if defined not in needed:
+                continue
+            definitions[defined] = expression
+            changes = {}
+            for column, change in zip(columns, row(expression), strict=True):
+                if change == 0:
+                    continue
+                if longer_than(3, change):
+                    name = _unused(f"{defined}_by_{column}", definitions)
+                    definitions[name], change = change, name
+                changes[column] = change
+            total[defined] = changes
+        return sympy.Matrix([row(self.values[name]) for name in names]), definitions
+
+
+def run_statements(code, names, subexpressions=None):
+    """Final values of ``names`` after abstract code, as closed expressions: {name: expression}."""
+    return Program.of(code, names, subexpressions=subexpressions, readable=None).values
+
+
+def _unused(name, taken):
+    """A symbol with this name, numbered if there is one already."""
+    candidate, number = symbol(name), 1
+    while candidate in taken:
+        number += 1
+        candidate = symbol(f"{name}_{number}")
+    return candidate
