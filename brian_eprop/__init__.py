@@ -1,8 +1,9 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
-from . import reference
+from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
 from .learner import EProp, Learner
+from .network import RecurrentNetwork
 from .neuron_model import NeuronModel, available_models, load_model
 from .optimizers import Adam, GradientDescent
 from .readout import LeakyReadout
@@ -28,9 +29,11 @@ __all__ = [
     "MultiGaussian",
     "NeuronModel",
     "PiecewiseLinear",
+    "RecurrentNetwork",
     "TrainableSynapses",
     "available_models",
     "linearize",
     "load_model",
     "reference",
+    "tasks",
 ]
