@@ -33,6 +33,11 @@ KINDS = {
 DT = 1 * ms
 
 
+def difference(found, expected):
+    """Largest deviation in units of the largest expected value."""
+    return np.max(np.abs(found - expected)) / max(np.max(np.abs(expected)), 1e-3)
+
+
 @dataclass(eq=False)
 class BrianNetwork:
     """Brian2 objects of a reference network; ``synapses`` by the names of the weights."""
@@ -132,9 +137,7 @@ def neuron_group(network, kind="alif"):
 def spike_source(inputs):
     """Trials (n_trials, T, n_in) one after the other."""
     step, index = np.nonzero(inputs.reshape(-1, inputs.shape[-1]))
-    return SpikeGeneratorGroup(
-        inputs.shape[-1], index, step * DT, when="start", name="inputs", dt=DT
-    )
+    return SpikeGeneratorGroup(inputs.shape[-1], index, step * DT, when="start", name="inputs")
 
 
 def connect(synapses, weights, mask, delay=None):
@@ -159,6 +162,7 @@ def build(
     on_input=None,
     bounds=None,
     arrival="after_groups",
+    arrival_rec="synapses",
     **for_learner,
 ):
     """The Brian2 objects of a reference network, whose trials follow each other.
@@ -178,8 +182,10 @@ def build(
         Whether the state is reset after each trial.
     on_pre, on_input : str, optional
         Of the recurrent and of the input synapses instead of the model's.
-    bounds, arrival : optional
-        Of the trainable synapses; the latter of those of the inputs.
+    bounds : optional
+        Of all synapses.
+    arrival, arrival_rec : str
+        Of the input and of the recurrent synapses.
     **for_learner
         Of the learner.
     """
@@ -236,6 +242,7 @@ def build(
             neurons,
             neurons,
             on_pre=on_pre or model.on_pre,
+            arrival=arrival_rec,
             name="synapses_rec",
             **delay_rec,
             **options,

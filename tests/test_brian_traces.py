@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import prefs
-from brian_networks import BLOCKS, KINDS, build, examples
+from brian_networks import BLOCKS, KINDS, build, difference, examples
 from hypothesis import HealthCheck, given, settings
 from random_networks import random_network, random_task
 
@@ -16,18 +15,7 @@ from brian_eprop.schedule import Moment
 # Both sides compute in float64; sums of some hundred terms are taken in different orders.
 TOLERANCE = 1e-10
 
-
-@pytest.fixture(autouse=True, scope="module")
-def numpy_target():
-    before = prefs.codegen.target
-    prefs.codegen.target = "numpy"
-    yield
-    prefs.codegen.target = before
-
-
-def difference(found, expected):
-    """Largest deviation in units of the largest expected value."""
-    return np.max(np.abs(found - expected)) / max(np.max(np.abs(expected)), 1e-3)
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def run_recorded(network, inputs, targets, **options):
