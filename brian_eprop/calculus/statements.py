@@ -26,7 +26,7 @@ class Phase:
     uniform, neuron : dict of str to sympy.Expr
         Variables with one value for the group, and with one value per neuron.
     text : dict of str to str
-        Assignments kept as Brian2 code; they come first. Names with a leading underscore
+        Assignments kept as Brian2 code, between the two. Names with a leading underscore
         are local to the code.
     definitions : dict of sympy.Symbol to sympy.Expr
         Local names that the expressions may use.
@@ -59,15 +59,16 @@ class Phase:
     @property
     def code(self):
         """Brian2 statements, with common subexpressions computed once."""
-        lines = [f"{name} = {value}" for name, value in self.text.items()]
-        written = set()
-        for block, prefix in ((self.uniform, "_shared"), (self.neuron, "_common")):
-            targets = {symbol(name): value for name, value in block.items()}
-            needed = _needed(targets.values(), self.definitions) - written
-            kept = {name: e for name, e in self.definitions.items() if name in needed}
-            lines += _without_repetition(kept | targets, prefix)
-            written |= needed
-        return "\n".join(lines)
+        # Brian2 wants shared variables written before any other.
+        shared = self._block(self.uniform, "_shared", written=set())
+        text = [f"{name} = {value}" for name, value in self.text.items()]
+        written = _needed(self.uniform.values(), self.definitions)
+        return "\n".join([*shared, *text, *self._block(self.neuron, "_common", written)])
+
+    def _block(self, values, prefix, written):
+        needed = _needed(values.values(), self.definitions) - written
+        kept = {name: e for name, e in self.definitions.items() if name in needed}
+        return _without_repetition(kept | {symbol(n): e for n, e in values.items()}, prefix)
 
 
 def _needed(expressions, definitions):
