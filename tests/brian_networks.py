@@ -114,7 +114,7 @@ def neuron_model(network, kind):
     return replace(model, parameters=parameters, surrogate=surrogate)
 
 
-def neuron_group(network, kind="alif"):
+def neuron_group(network, kind="alif", name="hidden"):
     """A NeuronGroup with the parameters of the reference; uniform ones are shared."""
 
     def of(values, unit=1):
@@ -128,10 +128,11 @@ def neuron_group(network, kind="alif"):
     )
     if kind == "alif":
         parameters |= dict(tau_a=of(-1 / np.log(network.rho), ms), beta=of(network.beta))
-    for name in model.parameters:
-        if name.startswith("psi_"):
-            parameters[name] = of(getattr(network, f"surrogate_{name.removeprefix('psi_')}"))
-    return model.group(len(network.v_th), name="hidden", **parameters)
+    for parameter in model.parameters:
+        if parameter.startswith("psi_"):
+            shape = parameter.removeprefix("psi_")
+            parameters[parameter] = of(getattr(network, f"surrogate_{shape}"))
+    return model.group(len(network.v_th), name=name, **parameters)
 
 
 def spike_source(inputs):
