@@ -8,6 +8,7 @@
 """
 
 import json
+import signal
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from .configuration import Configuration
 from .figures import save_run_figures
 from .network import RecurrentNetwork
 from .recording import Recording
+from .training import StopTraining
 
 
 def train(configuration, folder, *, progress=True):
     """Train as configured, and write a run folder.
 
-    Ctrl-C ends training early; everything is then written as if the run had been configured
-    with so many iterations.
+    Ctrl-C ends training after the present iteration (a second one at once); everything is then
+    written as if the run had been configured with so many iterations.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ def train(configuration, folder, *, progress=True):
     _create(folder)
     configuration.write(folder / "config.toml")
     _record(network, configuration, folder / "recordings" / "before.npz")
-    history, interrupted = [], False
+    history = []
     log = (folder / "history.jsonl").open("w", encoding="utf-8")
     bar = tqdm(total=setup.iterations, disable=not progress, unit="it", desc="preparing")
 
@@ -64,19 +66,21 @@ def train(configuration, folder, *, progress=True):
         bar.set_description("training", refresh=False)
         bar.set_postfix_str(f"loss {entry['loss']:.4g}, {entry['rate']:.1f} Hz", refresh=False)
         bar.update()
+        if interrupted:
+            raise StopTraining
 
-    with log, bar, _device(configuration.device):
+    with log, bar, _device(configuration.device), _counted_interrupts() as interrupted:
         try:
             network.fit(
                 task, setup.iterations, setup.batch_size, [report], seed=configuration.seed
             )
         except KeyboardInterrupt:
-            interrupted = True
+            pass
     network.save(folder / "weights.npz")
     if history:
         _record(network, configuration, folder / "recordings" / "after.npz")
         plot_run(folder)
-    return history, interrupted
+    return history, bool(interrupted)
 
 
 def plot_run(folder):
@@ -139,6 +143,27 @@ def _record(network, configuration, path):
     task, window = configuration.make_task(), configuration.setup.learning_window
     inputs, targets = task.sample(np.random.default_rng([configuration.seed, 2]), 1)
     network.record(inputs[0], targets[0], window).save(path)
+
+
+@contextmanager
+def _counted_interrupts():
+    """A list that grows with each Ctrl-C; the second one is an exception as usual.
+
+    Brian2 drops objects in weak-reference callbacks, where Python ignores exceptions: a
+    KeyboardInterrupt that happens to be raised there is lost.
+    """
+    seen = []
+
+    def note(*_):
+        seen.append(True)
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -5,6 +5,10 @@ import time
 import numpy as np
 
 
+class StopTraining(Exception):  # noqa: N818 - like StopIteration, it is no error
+    """Raised by a callback to end training after the present iteration."""
+
+
 def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     """Train a network on a task.
 
@@ -19,7 +23,7 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     batch_size : int
         Trials per update.
     callbacks : sequence of callable
-        Each is called with the entry of every iteration.
+        Each is called with the entry of every iteration; may raise :class:`StopTraining`.
     seed : int, optional
         Of the trials.
 
@@ -57,6 +61,9 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
             "seconds": time.perf_counter() - start,
         }
         history.append(entry)
-        for callback in callbacks:
-            callback(entry)
+        try:
+            for callback in callbacks:
+                callback(entry)
+        except StopTraining:
+            break
     return history
