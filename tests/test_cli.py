@@ -1,0 +1,258 @@
+"""The command line: run folders, figures, interrupts, and errors in words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from brian_eprop import RecurrentNetwork
+from brian_eprop.cli import app
+from brian_eprop.configuration import Configuration
+from brian_eprop.recording import Recording
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+SMALL = """
+task = "pattern_generation"
+seed = 4
+device = "runtime"
+
+[options]
+steps = 80
+n_in = 30
+input_rate = "100*Hz"
+
+[setup]
+iterations = 3
+rate_strength = 10.0
+neurons = [{ model = "lif", count = 12, parameters = { tau_m = "30*ms", t_ref = "0*ms" } }]
+gains = { w_in = 1.0, w_rec = 0.5, w_out = 0.1, feedback = 0.1 }
+"""
+
+
+def brian_eprop(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def without_times(path):
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in entries]
+
+
+def test_train_writes_a_run_folder(config, tmp_path):
+    run = tmp_path / "run"
+    done = brian_eprop("train", "--config", config, "--out", run)
+    assert done.exit_code == 0, done.output
+    assert {p.name for p in run.iterdir()} == {
+        "config.toml",
+        "history.jsonl",
+        "weights.npz",
+        "recordings",
+        "figures",
+    }
+    history = without_times(run / "history.jsonl")
+    assert [entry["iteration"] for entry in history] == [0, 1, 2]
+    assert all(entry["rate"] > 0 for entry in history)
+    assert history[0]["loss"] != history[2]["loss"]
+    network = RecurrentNetwork.load(run / "weights.npz")
+    initial = Configuration.read(config).make_network()
+    for name in ("w_in", "w_rec", "w_out"):
+        assert np.any(network.weights[name] != initial.weights[name])
+    for name in ("before", "after"):
+        recording = Recording.load(run / "recordings" / f"{name}.npz")
+        assert recording.spikes.any() and recording.psi.any() and recording.e_bar.any()
+        # the membrane is the one that the threshold saw
+        fired = recording.membrane > recording.threshold
+        assert (fired == recording.spikes[:, recording.neurons]).all()
+    figures = {p.name for p in (run / "figures").iterdir()}
+    assert figures == {
+        "trial_before.png",
+        "trial_after.png",
+        "learning_curve.png",
+        "weights.png",
+    }
+    assert all(p.stat().st_size > 5000 for p in (run / "figures").iterdir())
+
+
+def test_the_written_configuration_repeats_the_run(config, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert brian_eprop("train", "--config", config, "--out", first).exit_code == 0
+    again = brian_eprop("train", "--config", first / "config.toml", "--out", second)
+    assert again.exit_code == 0, again.output
+    assert without_times(first / "history.jsonl") == without_times(second / "history.jsonl")
+    one, two = (RecurrentNetwork.load(run / "weights.npz").weights for run in (first, second))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    with (first / "config.toml").open("rb") as file:
+        assert tomllib.load(file)["setup"]["neurons"][0]["parameters"]["tau_m"] == "0.03*second"
+
+
+def test_options_change_the_configuration(config, tmp_path):
+    run = tmp_path / "run"
+    options = ["--iterations", 1, "--seed", 9, "--neurons", 7, "--model", "alif"]
+    done = brian_eprop(
+        "train", "--config", config, "--out", run, "--feedback", "random", *options
+    )
+    assert done.exit_code == 0, done.output
+    written = Configuration.read(run / "config.toml")
+    assert written.seed == 9 and written.setup.iterations == 1
+    assert written.setup.feedback == "random"
+    ((model, count, _),) = written.setup.neurons
+    assert (model, count) == ("alif", 7)
+    assert len(without_times(run / "history.jsonl")) == 1
+
+
+def test_an_interrupt_writes_what_there_is(config, tmp_path):
+    run = tmp_path / "run"
+    code = (
+        "from brian2 import prefs; prefs.codegen.target = 'numpy'\n"
+        "from brian_eprop.cli import app; app()"
+    )
+    command = [sys.executable, "-c", code, "train", "--config", config, "--out", run]
+    started = subprocess.Popen(
+        [str(part) for part in [*command, "--iterations", 100000]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    history = run / "history.jsonl"
+    while not (history.exists() and history.read_text().count("\n") >= 2):
+        assert started.poll() is None, started.stdout.read()
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    output, _ = started.communicate(timeout=120)
+    assert started.returncode == 130, output
+    entries = without_times(history)
+    assert len(entries) >= 2 and f"interrupted after {len(entries)} iterations" in output
+    assert RecurrentNetwork.load(run / "weights.npz").updates == len(entries)
+    assert (run / "figures" / "learning_curve.png").exists()
+
+
+def test_plot_draws_the_figures_again(config, tmp_path):
+    run = tmp_path / "run"
+    assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0
+    for figure in (run / "figures").iterdir():
+        figure.unlink()
+    # a process that was killed while it wrote leaves half a line
+    with (run / "history.jsonl").open("a") as file:
+        file.write('{"iteration": 3, "lo')
+    done = brian_eprop("plot", run)
+    assert done.exit_code == 0, done.output
+    assert len(list((run / "figures").iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ('task = "pattern_generatoin"', "pattern_generation"),
+        ("seed = -1", "seed = -1"),
+        ('device = "gpu"', "cpp_standalone"),
+        ("[setup]\niteration = 3", "did you mean 'iterations'"),
+        ("[options]\nstep = 80", "steps"),
+        ('[setup]\ntau_out = "30*mV"', "tau_out"),
+        ('[setup]\nfeedback = "symetric"', "symetric"),
+        ('[setup]\nloss = "l1"', "l1"),
+        ('[setup]\noptimizer = "RMSprop"', "RMSprop"),
+        ('[setup]\nneurons = [{ model = "lif2", count = 3 }]', "lif2"),
+        ('[setup]\nneurons = [{ model = "lif", count = 3, parameters = { tau_m = "-3*ms" } }]', "tau_m"),
+        ('[setup]\nneurons = [{ model = "lif", number = 3 }]', "number"),
+        ("[setup]\niterations = 0", "iterations"),
+        ("no toml", "is not TOML"),
+    ],
+)
+def test_a_wrong_configuration_is_told_in_words(tmp_path, change, message):
+    path = tmp_path / "wrong.toml"
+    task = "" if change.startswith("task") else 'task = "pattern_generation"\n'
+    path.write_text(task + change)
+    done = brian_eprop("train", "--config", path, "--out", tmp_path / "run")
+    assert done.exit_code == 2
+    assert message in done.output and "Traceback" not in done.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_errors_of_train(config, tmp_path):
+    occupied = tmp_path / "occupied"
+    occupied.mkdir()
+    (occupied / "precious").write_text("data")
+    done = brian_eprop("train", "--config", config, "--out", occupied)
+    assert done.exit_code == 2 and "exists already" in done.output
+    assert [p.name for p in occupied.iterdir()] == ["precious"]
+    done = brian_eprop("train", "--config", config, "--out", config)
+    assert done.exit_code == 2 and "exists already" in done.output
+    done = brian_eprop("train", "--config", config, "--out", "/proc/nowhere/run")
+    assert done.exit_code == 2 and "cannot be written" in done.output
+    done = brian_eprop("train")
+    assert done.exit_code == 2 and "pattern_generation" in done.output
+    done = brian_eprop("train", "patern-generation")
+    assert done.exit_code == 2 and "pattern_generation" in done.output
+    done = brian_eprop("train", "--config", config, "--model", "adex", "--out", tmp_path / "x")
+    assert done.exit_code == 2 and "adex" in done.output
+
+
+def test_errors_of_plot(config, tmp_path):
+    done = brian_eprop("plot", tmp_path)
+    assert done.exit_code == 2 and "is not a run folder" in done.output
+    run = tmp_path / "run"
+    assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0
+    weights = run / "weights.npz"
+    weights.write_bytes(weights.read_bytes()[:200])
+    done = brian_eprop("plot", run)
+    assert done.exit_code == 2 and "weights.npz" in done.output
+
+
+def test_models_and_tasks_are_listed():
+    listed = brian_eprop("models").output
+    assert all(name in listed for name in ("lif", "alif", "adex", "hodgkin_huxley"))
+    assert "pattern-generation" in brian_eprop("tasks").output
+
+
+def test_derive_prints_the_equations():
+    text = brian_eprop("derive", "alif")
+    assert text.exit_code == 0 and "psi" in text.output and "beta" in text.output
+    latex = brian_eprop("derive", "alif", "--latex")
+    assert latex.output.startswith("$$") and r"\beta" in latex.output
+    wrong = brian_eprop("derive", "alf")
+    assert wrong.exit_code == 2 and "did you mean 'alif'" in wrong.output
+
+
+def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
+    done = brian_eprop("check", "lif")
+    assert done.exit_code == 0, done.output
+    from brian_eprop.surrogates import PiecewiseLinear
+
+    monkeypatch.setattr(
+        PiecewiseLinear, "expression", lambda self, x: f"0.4*clip(1 - abs({x}), 0, 1)"
+    )
+    done = brian_eprop("check", "lif")
+    assert done.exit_code == 1, done.output
+
+
+@pytest.mark.standalone
+def test_the_main_job_learns(tmp_path):
+    """Defaults: the loss falls at least 10×, at 5 to 40 spikes/s throughout."""
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "brian_eprop.cli", "train", "pattern-generation"]
+    environment = os.environ | {"BRIAN_EPROP_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*command, "--out", str(run)], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = without_times(Path(run) / "history.jsonl")
+    assert len(history) == 200
+    loss = [entry["loss"] for entry in history]
+    assert np.mean(loss[-10:]) < loss[0] / 10
+    assert all(5 < entry["rate"] < 40 for entry in history)
