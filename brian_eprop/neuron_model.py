@@ -138,25 +138,15 @@ class NeuronModel:
             wrong unit or length, is not finite, or is a negative time.
         """
         model = self if surrogate is None else replace(self, surrogate=surrogate)
-        try:
-            size = operator.index(N)
-        except TypeError:
-            size = 0
-        if size < 1:
-            raise ModelError(
-                f"'{self.name}'.group: 'N' = {N!r} is no number of neurons; give an integer >= 1"
-            )
         keywords = {"method": self.method}
         keywords |= {key: overrides.pop(key) for key in GROUP_KEYWORDS & set(overrides)}
-        values = self.parameters | {
-            name: self._override(name, value, size) for name, value in overrides.items()
-        }
+        values = self.values(N, **overrides)
         lines = []
         for name, value in values.items():
             flags = "constant" if np.ndim(value) else "shared, constant"
             lines.append(f"{name} : {unit_name(get_dimensions(value))} ({flags})")
         group = NeuronGroup(
-            size,
+            N,
             "\n".join([self.equations, *lines]),
             threshold=self.threshold,
             # Brian2 would compile an empty reset
@@ -173,6 +163,38 @@ class NeuronModel:
         group.add_attribute("neuron_model")
         group.neuron_model = model
         return group
+
+    def values(self, N, **overrides):
+        """The parameters of `N` neurons.
+
+        Parameters
+        ----------
+        N : int
+            Number of neurons.
+        **overrides
+            Values of parameters, as for :meth:`group`.
+
+        Returns
+        -------
+        dict of str to Quantity
+            All parameters: one value for all neurons, or an array of length `N`.
+
+        Raises
+        ------
+        ModelError
+            As for :meth:`group`.
+        """
+        try:
+            size = operator.index(N)
+        except TypeError:
+            size = 0
+        if size < 1:
+            raise ModelError(
+                f"'{self.name}'.group: 'N' = {N!r} is no number of neurons; give an integer >= 1"
+            )
+        return dict(self.parameters) | {
+            name: self._override(name, value, size) for name, value in overrides.items()
+        }
 
     def _override(self, name, value, size):
         where = f"'{self.name}'.group: '{name}' = {value!r}"

@@ -26,10 +26,16 @@ def unit_name(dimensions):
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
 
 
-def quantity(value):
+def quantity(value, names=None):
     """Turn a number, a Quantity, a list of either or text such as '20*ms' into a Quantity.
 
-    Text may contain numbers, Brian2's unit names and + - * / ** only.
+    Text may contain numbers, names and + - * / ** only.
+
+    Parameters
+    ----------
+    value : number, Quantity, list or str
+    names : mapping of str to Quantity, optional
+        What names in the text stand for, besides Brian2's units.
 
     Raises
     ------
@@ -41,11 +47,12 @@ def quantity(value):
             tree = ast.parse(value.strip(), mode="eval")
         except SyntaxError:
             raise ValueError("it is not an expression") from None
+        known = _UNITS | dict(names or {})
         allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
-                if node.id not in _UNITS:
-                    hint = suggest(node.id, _UNITS)
+                if node.id not in known:
+                    hint = suggest(node.id, known)
                     raise ValueError(f"'{node.id}' is not a unit that Brian2 knows{hint}")
             elif isinstance(node, ast.Constant):
                 if type(node.value) not in (int, float):
@@ -53,8 +60,8 @@ def quantity(value):
             elif not isinstance(node, (*allowed, ast.Load)):
                 raise ValueError("only numbers, units and + - * / ** are allowed")
         try:
-            # the tree holds nothing but arithmetic of numbers and units
-            value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, _UNITS)
+            # the tree holds nothing but arithmetic of numbers, units and the given names
+            value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, known)
         except (ArithmeticError, DimensionMismatchError) as error:
             raise ValueError(str(error)) from None
     if np.asarray(value).dtype == bool:
