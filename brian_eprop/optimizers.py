@@ -42,12 +42,12 @@ class Optimizer:
                 "into on_pre, as in 'g_post += w*nS'"
             )
 
-    def advance(self, weights, gradient, state, updates):
-        """One update of an array of weights in NumPy, by the same statements.
+    def step(self, gradient, state, updates):
+        """What one update subtracts from an array of weights, by the same statements in NumPy.
 
         Parameters
         ----------
-        weights, gradient : ndarray
+        gradient : ndarray
         state : dict of str to ndarray
             Its own variables; changed in place. Missing ones are taken as 0.
         updates : int
@@ -56,13 +56,12 @@ class Optimizer:
         Returns
         -------
         ndarray
-            The new weights.
         """
-        names = {name: state.get(name, np.zeros_like(weights)) for name in self.state}
+        names = {name: state.get(name, np.zeros_like(gradient)) for name in self.state}
         names |= {"_gradient": gradient, "updates": updates, "sqrt": np.sqrt}
         exec(self.statements, {"__builtins__": {}}, names)
         state.update({name: names[name] for name in self.state})
-        return weights - names["_step"]
+        return names["_step"]
 
 
 @dataclass(frozen=True)

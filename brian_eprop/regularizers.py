@@ -46,3 +46,18 @@ class FiringRateRegularizer:
     def pressure(self, count, steps):
         """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
         return f"{float(self.strength)!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
+
+    def penalty(self, spikes, dt):
+        """E_reg of every trial.
+
+        Parameters
+        ----------
+        spikes : (batch, T, n) bool array
+        dt : Quantity
+
+        Returns
+        -------
+        (batch,) ndarray
+        """
+        excess = spikes.mean(axis=1) - float(self.target * dt)
+        return 0.5 * float(self.strength) * (excess**2).sum(axis=-1)

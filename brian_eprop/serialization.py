@@ -27,10 +27,23 @@ def register(cls):
     return cls
 
 
-def encode(value):
-    """Turn a description into what :mod:`json` can write, without loss."""
+def encode(value, without=()):
+    """Turn a description into what :mod:`json` can write, without loss.
+
+    Parameters
+    ----------
+    value : dataclass, Quantity, array, mapping, sequence, number, str or None
+    without : sequence of str
+        Fields of ``value`` to leave out.
+
+    Raises
+    ------
+    TypeError
+        For anything else, also inside of ``value``.
+    """
     if is_dataclass(value):
-        content = {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        names = [f.name for f in fields(value) if f.name not in without]
+        content = {name: encode(getattr(value, name)) for name in names}
         return {"class": type(value).__name__, "fields": content}
     if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
         return {"value": encode(np.asarray(value)), "dimensions": list(get_dimensions(value)._dims)}
@@ -46,7 +59,7 @@ def encode(value):
 
 
 def decode(value):
-    """The inverse of :func:`encode`; lists become tuples of values, arrays lists of numbers."""
+    """The inverse of :func:`encode`, but for arrays and tuples, which become lists."""
     if isinstance(value, list):
         return [decode(entry) for entry in value]
     if not isinstance(value, dict):

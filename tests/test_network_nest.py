@@ -5,13 +5,11 @@ from itertools import groupby
 
 import numpy as np
 import pytest
-from brian2 import get_device, ms, prefs, set_device
+from brian2 import get_device, ms, set_device
 from brian2.devices.device import reset_device
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
-from brian_eprop.network import RecurrentNetwork
-from brian_eprop.regularizers import FiringRateRegularizer
-from brian_eprop.surrogates import PiecewiseLinear
+from brian_eprop import FiringRateRegularizer, PiecewiseLinear, RecurrentNetwork
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case
 NEST = 1e-10
@@ -19,11 +17,7 @@ NEST = 1e-10
 TENSORFLOW = 1e-6
 
 
-@pytest.fixture(autouse=True)
-def numpy_target():
-    before, prefs.codegen.target = prefs.codegen.target, "numpy"
-    yield
-    prefs.codegen.target = before
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ t+1, and readout spikes on the output of step t (Bellec et al. 2020, Nat. Commun
 Methods, Eqs 6–11).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from brian2 import (
@@ -84,7 +84,7 @@ def assemble(description, trials, inputs, targets):
     clock = Clock(d.dt, name="brian_eprop_clock")
     groups = {"inputs": input_group(d.n_in, inputs, clock)}
     for k, p in enumerate(d.populations):
-        groups[k] = p.model.group(p.count, clock=clock, name=f"population_{k}", **p.overrides)
+        groups[k] = p.group(d.rule, clock=clock, name=f"population_{k}")
     groups["readout"] = LeakyReadout(
         d.n_out,
         d.tau_out,
@@ -151,7 +151,8 @@ def _learner(d, trials, readout, populations):
         feedback = {g: zeros[:, own] for g, own in zip(populations, spans(d), strict=True)}
     learner = Learner(
         readout,
-        rule=d.rule,
+        # Surrogate and reset paths are in the populations.
+        rule=replace(d.rule, surrogate=None, reset_path={}),
         feedback=feedback,
         regularizers=d.regularizers,
         reset_every=trials.steps * d.dt,

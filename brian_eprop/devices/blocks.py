@@ -6,6 +6,7 @@ Brian2, so that a compiled program can be fed by a process that has not built it
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -83,8 +84,8 @@ class Block:
 
 def spans(description):
     """The columns of each population : list of slice."""
-    edges = np.cumsum([0, *(p.count for p in description.populations)])
-    return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    edges = np.cumsum([0, *(p.count for p in description.populations)]).tolist()
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def blocks(description, trials):
@@ -133,27 +134,32 @@ def results(description, trials, read):
     Returns
     -------
     dict of str to ndarray
-        ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``loss``: its sum
-        over the trials; ``spikes`` (total steps, n_rec) bool; ``readout`` (total steps,
-        n_out); ``learning_signal`` (total steps, n_rec).
+        ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``loss`` and
+        ``regularization``: summed over the trials; ``spikes`` (count, steps, n_rec) bool;
+        ``readout`` (count, steps, n_out); ``learning_signal`` (count, steps, n_rec).
+        Without learning only spikes and readout.
     """
-    collected = {"spikes": np.zeros((trials.total, description.n_rec), dtype=bool)}
-    for k, own in enumerate(spans(description)):
-        when = np.rint(read(f"spikes_{k}.t") / float(description.dt)).astype(int)
-        collected["spikes"][when, own.start + read(f"spikes_{k}.i")] = True
-    collected["readout"] = read("output.y").reshape(trials.total, -1)
+    d, shape = description, (trials.count, trials.steps, -1)
+    spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
+    for k, own in enumerate(spans(d)):
+        when = np.rint(read(f"spikes_{k}.t") / float(d.dt)).astype(int)
+        spikes[when, own.start + read(f"spikes_{k}.i")] = True
+    spikes = spikes.reshape(shape)
+    collected = {"spikes": spikes, "readout": read("output.y").reshape(shape)}
     if not trials.learning:
         return collected
     for name in ("w_in", "w_rec", "w_out"):
-        collected[name] = np.zeros(description.connectivity[name].shape)
-    for block in blocks(description, trials):
+        collected[name] = np.zeros(d.shapes[name])
+    for block in blocks(d, trials):
         if block.gradient is not None:
             gradient = read(block.gradient) * block.scale
             collected[block.matrix][block.rows, block.columns] = gradient
-    count = len(description.populations)
-    signals = [read(f"signal_{k}.L").reshape(trials.total, -1) for k in range(count)]
-    collected["learning_signal"] = np.hstack(signals)
+    signals = [read(f"signal_{k}.L").reshape(shape) for k in range(len(d.populations))]
+    collected["learning_signal"] = np.concatenate(signals, axis=-1)
     collected["loss"] = read("readout.loss").sum()
+    scored = (trials.window or trials.steps) if d.average else 1
+    penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
+    collected["regularization"] = sum(penalties) / scored
     return collected
 
 

@@ -10,11 +10,11 @@ from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 from .. import schedule
 from ..engines.population import declare, run_code
 from ..recording import Recording
-from .assembly import assemble
 from .blocks import Trials, blocks, spans
+from .runtime import RuntimeNetwork
 
 
-def record_trial(description, weights, inputs, targets, window, neurons, synapses):
+def record_trial(description, weights, inputs, targets, window, neurons, synapses_per_neuron):
     """Run one trial with Brian2's numpy target and record it.
 
     Parameters
@@ -25,57 +25,85 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     targets : (T, n_out) float array
     window : int or None
         Steps at the end of the trial in which errors count.
-    neurons : sequence of int
-        Recurrent neurons whose membrane is recorded.
-    synapses : sequence of (matrix, pre, post)
-        Synapses whose traces are recorded; matrix is ``"w_in"`` or ``"w_rec"``.
+    neurons : int or sequence of int
+        Recurrent neurons whose membrane is recorded, or how many: those that fire most.
+    synapses_per_neuron : int
+        For each of them, so many synapses whose traces are recorded.
 
     Returns
     -------
     Recording
     """
-    trials = Trials(1, len(inputs), window)
+    d, trials = description, Trials(1, len(inputs), window)
     with numpy_runtime():
-        assembly = assemble(description, trials, inputs, targets)
-        objects, network = assembly.objects, assembly.network
-        for block in blocks(description, trials):
-            values = weights[block.matrix][block.rows, block.columns] * block.scale
-            assembly.variable(block.weight).set_value(values)
-        membranes = _membranes(description, objects, neurons)
-        traces = _traces(description, trials, objects, synapses)
+        silent = Trials(1, len(inputs), learning=False)
+        spikes = RuntimeNetwork(d, silent, inputs, targets).run(weights, inputs, targets)["spikes"]
+        if isinstance(neurons, int | np.integer):
+            neurons = np.argsort(-spikes[0].sum(axis=0), kind="stable")[:neurons]
+        neurons = [int(j) for j in neurons]
+        if not set(neurons) <= set(range(d.n_rec)):
+            raise ValueError(f"neurons = {neurons} must be between 0 and {d.n_rec - 1}")
+        synapses = busiest_synapses(d, neurons, inputs, spikes[0], synapses_per_neuron)
+        recorded = RuntimeNetwork(d, trials, inputs, targets)
+        objects, network = recorded.assembly.objects, recorded.assembly.network
+        membranes = _membranes(d, objects, neurons)
+        traces = _traces(d, trials, objects, synapses)
         error = _monitor(objects["readout"], ["error"], True, "error_monitor")
-        found = [m for m, _ in membranes + traces]
-        network.add(*{id(m): m for m in found}.values(), error)
-        network.run(trials.total * description.dt, namespace={})
+        network.add(*{id(m): m for m, _ in membranes + traces}.values(), error)
+        network.store("start")
+        found = recorded.run(weights, inputs, targets)
 
     def rows(monitored, variable):
         columns = [getattr(m, f"{variable}_")[row] for m, row in monitored]
         return np.array(columns).T.reshape(trials.total, len(monitored))
 
-    spikes = np.zeros((trials.total, description.n_rec), dtype=bool)
-    for k, own in enumerate(spans(description)):
-        monitor = objects[f"spikes_{k}"]
-        spikes[np.rint(monitor.t_ / float(description.dt)).astype(int), own.start + monitor.i] = True
-    count = len(description.populations)
     return Recording(
-        dt=description.dt,
+        dt=d.dt,
         inputs=inputs,
-        spikes=spikes,
-        readout=objects["output"].y_.T,
+        spikes=found["spikes"][0],
+        readout=found["readout"][0],
         target=targets,
         error=error.error_.T,
-        learning_signal=np.hstack([objects[f"signal_{k}"].L_.T for k in range(count)]),
+        learning_signal=found["learning_signal"][0],
         membrane=rows(membranes, "membrane"),
         threshold=rows(membranes, "threshold_level"),
         psi=rows(membranes, "psi"),
         e_trace=rows(traces, "e_trace"),
         e_bar=rows(traces, "e_bar"),
-        neurons=np.asarray(neurons, dtype=int),
+        neurons=neurons,
         synapses=[
             f"{'in' if matrix == 'w_in' else 'rec'} {pre} → {post}"
             for matrix, pre, post in synapses
         ],
     )
+
+
+def busiest_synapses(description, neurons, inputs, spikes, each):
+    """The synapses to record: for each neuron those that most spikes come through.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    neurons : sequence of int
+    inputs : (T, n_in) bool array
+    spikes : (T, n_rec) bool array
+    each : int
+        Synapses of each neuron: from inputs and from recurrent neurons in turn.
+
+    Returns
+    -------
+    list of (matrix, pre, post)
+    """
+    activity = {"w_in": inputs.sum(axis=0), "w_rec": spikes.sum(axis=0)}
+    chosen = []
+    for j in neurons:
+        for k in range(each):
+            matrix = ("w_in", "w_rec")[k % 2]
+            exists = np.flatnonzero(description.connectivity[matrix][:, j])
+            busiest = exists[np.argsort(-activity[matrix][exists], kind="stable")]
+            if len(busiest) > k // 2:
+                chosen.append((matrix, int(busiest[k // 2]), j))
+    return chosen
 
 
 @contextmanager

@@ -1,0 +1,113 @@
+"""Saved networks: description, weights and the optimizer's state in one file (.npz).
+
+The file holds arrays and JSON. Nothing in it is executed when it is read.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from . import serialization
+from .network_validation import checked_matrices
+from .training import TrainingState
+
+__all__ = ["read", "write"]
+
+FORMAT = "brian_eprop network 1"
+
+
+def write(path, description, optimizer, state):
+    """Write a network; the file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path-like
+    description : NetworkDescription
+    optimizer : GradientDescent, Adam or None
+    state : TrainingState
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; one that was there before is not changed.
+    """
+    path = Path(path)
+    config = {
+        "format": FORMAT,
+        # The masks go among the arrays.
+        "description": serialization.encode(description, without=("connectivity",)),
+        "optimizer": serialization.encode(optimizer),
+        "updates": state.updates,
+    }
+    arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
+    arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
+    for matrix, moments in state.moments.items():
+        arrays |= {f"moments/{matrix}/{name}": values for name, values in moments.items()}
+    # In the same folder: os.replace is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, config=json.dumps(config), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise type(error)(
+            error.errno, f"cannot write the network '{path}': {error.strerror}"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path):
+    """Read what :func:`write` has written.
+
+    Returns
+    -------
+    description, optimizer, state
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or is not a saved network.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        config = json.loads(str(arrays.pop("config")))
+        if config["format"] != FORMAT:
+            raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
+        groups = {"connectivity": {}, "weights": {}, "moments": {}}
+        for name, values in arrays.items():
+            group, matrix, *moment = name.split("/")
+            where = groups[group].setdefault(matrix, {}) if moment else groups[group]
+            where[moment[0] if moment else matrix] = values
+        description = serialization.decode(config["description"])
+        description = replace(description, connectivity=groups["connectivity"])
+        weights = checked_matrices(description, groups["weights"])
+        optimizer = serialization.decode(config["optimizer"])
+        state = TrainingState(weights, groups["moments"], int(config["updates"]))
+    except FileNotFoundError:
+        raise
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(
+            f"'{path}' is damaged or is not a network written by RecurrentNetwork.save ({error}); "
+            "use an older checkpoint"
+        ) from error
+    return description, optimizer, state

@@ -1,0 +1,253 @@
+"""What a recurrent network consists of, as plain data that validates itself.
+
+Nothing of Brian2's simulation is here: :mod:`brian_eprop.devices` makes objects from it,
+:mod:`brian_eprop.checkpoint` writes it to files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from brian2 import Equations, Quantity
+
+from . import serialization
+from .feedback import FEEDBACKS
+from .network_validation import checked_mask, whole_number
+from .neuron_model import NeuronModel, load_model
+from .quantities import suggest
+from .readout import LOSSES, check_time
+from .regularizers import FiringRateRegularizer
+from .rule import EProp
+
+serialization.register(EProp)
+
+#: Weights that are trained.
+MATRICES = ("w_in", "w_rec", "w_out")
+#: What an override may be, besides a parameter.
+KEYWORDS = ("surrogate", "method", "method_options")
+
+
+@serialization.register
+@dataclass(frozen=True, eq=False)
+class PopulationDescription:
+    """Neurons of one model: how many, and which parameters are overridden.
+
+    Parameters
+    ----------
+    model : str, Path or NeuronModel
+    count : int
+    overrides : mapping
+        Parameters as for :meth:`NeuronModel.group`, and its ``surrogate``, ``method`` and
+        ``method_options``.
+
+    Raises
+    ------
+    ValueError
+        For a model, a parameter or a value that does not exist or fit.
+    """
+
+    model: NeuronModel
+    count: int
+    overrides: Mapping
+
+    def __post_init__(self):
+        model = self.model if isinstance(self.model, NeuronModel) else load_model(self.model)
+        object.__setattr__(self, "model", model)
+        count = whole_number(f"RecurrentNetwork.neurons: the number of '{model.name}'", self.count)
+        object.__setattr__(self, "count", count)
+        if not isinstance(self.overrides, Mapping):
+            raise ValueError(
+                f"RecurrentNetwork.neurons: the overrides of '{model.name}' are "
+                f"{self.overrides!r}; give a dict of parameters, such as {{'tau_m': 30*ms}}"
+            )
+        keywords = {key: self.overrides[key] for key in KEYWORDS if key in self.overrides}
+        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
+        for name in given:
+            if name not in model.parameters:
+                known = [*model.parameters, *KEYWORDS]
+                raise ValueError(
+                    f"RecurrentNetwork.neurons: '{model.name}' has no parameter '{name}'"
+                    f"{suggest(name, known)}; there are {', '.join(known)}"
+                )
+        values = model.values(count, **given)
+        overrides = keywords | {name: values[name] for name in given}
+        object.__setattr__(self, "overrides", MappingProxyType(overrides))
+
+    @property
+    def parameters(self):
+        """All parameters, one value or an array (count,) each : dict of str to Quantity."""
+        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
+        return self.model.values(self.count, **given)
+
+    def learning_with(self, rule):
+        """The model with the surrogate and the reset paths that learning uses.
+
+        Parameters
+        ----------
+        rule : EProp
+            Its ``reset_path`` may name variables of other populations as well.
+
+        Returns
+        -------
+        NeuronModel
+        """
+        variables = Equations(self.model.equations).names
+        paths = {name: path for name, path in rule.reset_path.items() if name in variables}
+        surrogate = rule.surrogate or self.overrides.get("surrogate") or self.model.surrogate
+        try:
+            return replace(
+                self.model,
+                surrogate=surrogate,
+                reset_path=dict(self.model.reset_path) | paths,
+            )
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"RecurrentNetwork: {error}") from error
+
+    def group(self, rule, **as_neuron_group):
+        """The NeuronGroup, with the surrogate and the reset paths that learning uses."""
+        own = {key: value for key, value in self.overrides.items() if key != "surrogate"}
+        return self.learning_with(rule).group(self.count, **own, **as_neuron_group)
+
+
+@serialization.register
+@dataclass(frozen=True, eq=False)
+class NetworkDescription:
+    """A network without its weights: all that its Brian2 objects are made from.
+
+    Parameters are those of :class:`RecurrentNetwork`, but for
+
+    Parameters
+    ----------
+    populations : sequence of PopulationDescription
+    feedback : {"symmetric", "random", "adaptive", "given"}
+    """
+
+    n_in: int
+    n_out: int
+    populations: tuple
+    dt: Quantity
+    tau_out: Quantity
+    loss: str
+    normalize: bool
+    average: bool
+    feedback: str
+    feedback_decay: float
+    rule: EProp
+    regularizers: tuple
+    connectivity: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        assign = object.__setattr__  # the dataclass is frozen
+        for name in ("n_in", "n_out"):
+            assign(self, name, whole_number(f"RecurrentNetwork.{name}", getattr(self, name)))
+        for name in ("dt", "tau_out"):
+            check_time(f"RecurrentNetwork.{name}", getattr(self, name))
+            assign(self, name, Quantity(getattr(self, name)))
+        for name in ("normalize", "average"):
+            assign(self, name, bool(getattr(self, name)))
+        for name, known in (("loss", tuple(LOSSES)), ("feedback", (*FEEDBACKS, "given"))):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(
+                    f"RecurrentNetwork.{name} = {value!r} is not known{suggest(value, known)}; "
+                    f"choose one of {', '.join(repr(k) for k in known if k != 'given')}"
+                    + (", or give an array (n_out, n_rec)" if name == "feedback" else "")
+                )
+        if not 0 <= self.feedback_decay < 1:
+            raise ValueError(
+                f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} must be in [0, 1)"
+            )
+        if self.feedback_decay and self.feedback != "adaptive":
+            raise ValueError(
+                f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} is for "
+                "feedback='adaptive' only"
+            )
+        assign(self, "populations", tuple(self.populations))
+        assign(self, "connectivity", self._masks())
+        self._check_rule()
+        assign(self, "regularizers", self._checked_regularizers())
+
+    @property
+    def n_rec(self):
+        return sum(p.count for p in self.populations)
+
+    @property
+    def shapes(self):
+        """Shape of every weight matrix : dict of str to (rows, columns)."""
+        n_in, n_rec, n_out = self.n_in, self.n_rec, self.n_out
+        return {
+            "w_in": (n_in, n_rec),
+            "w_rec": (n_rec, n_rec),
+            "w_out": (n_rec, n_out),
+            "feedback": (n_out, n_rec),
+        }
+
+    def _masks(self):
+        masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
+        np.fill_diagonal(masks["w_rec"], False)
+        for name, mask in self.connectivity.items():
+            if name not in MATRICES:
+                raise ValueError(
+                    f"connectivity['{name}'] is not one of {', '.join(MATRICES)}"
+                    f"{suggest(name, MATRICES)}"
+                )
+            masks[name] = checked_mask(name, mask, self.shapes[name])
+        for mask in masks.values():
+            mask.setflags(write=False)
+        return MappingProxyType(masks)
+
+    def _check_rule(self):
+        if not isinstance(self.rule, EProp):
+            raise TypeError(f"RecurrentNetwork.rule = {self.rule!r} is not a rule; give EProp()")
+        models = [population.learning_with(self.rule) for population in self.populations]
+        known = sorted({name for model in models for name in model.reset_path})
+        for name in self.rule.reset_path:
+            if name not in known:
+                raise ValueError(
+                    f"EProp.reset_path names '{name}', which is no variable of the neurons that "
+                    f"the reset changes{suggest(name, known)}; there are {', '.join(known)}"
+                )
+
+    def _checked_regularizers(self):
+        if isinstance(self.regularizers, FiringRateRegularizer):
+            raise TypeError(
+                "RecurrentNetwork.regularizers is one regularizer; give a list, [regularizer]"
+            )
+        for regularizer in self.regularizers:
+            if not isinstance(regularizer, FiringRateRegularizer):
+                raise TypeError(
+                    f"RecurrentNetwork.regularizers holds {regularizer!r}, which is no "
+                    "regularizer; give FiringRateRegularizer(10*Hz, strength)"
+                )
+        return tuple(self.regularizers)
+
+
+def populations(neurons, n_rec):
+    """The argument ``neurons`` of :class:`RecurrentNetwork` as PopulationDescriptions.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not (model, count, overrides), or the counts do not add up to n_rec.
+    """
+    whole_number("RecurrentNetwork.n_rec", n_rec)
+    if isinstance(neurons, str | Path | NeuronModel):
+        neurons = [(neurons, n_rec, {})]
+    found = []
+    for entry in neurons:
+        try:
+            model, count, overrides = entry
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"RecurrentNetwork.neurons: {entry!r} is not (model, count, overrides)"
+            ) from None
+        found.append(PopulationDescription(model, count, overrides))
+    total = sum(p.count for p in found)
+    if total != n_rec:
+        raise ValueError(
+            f"RecurrentNetwork.neurons has {total} neurons in all, but n_rec = {n_rec}; make them "
+            "agree"
+        )
+    return tuple(found)

@@ -1,0 +1,179 @@
+"""Arguments of a recurrent network: each is converted, or refused by name, value and remedy."""
+
+import numpy as np
+from brian2.units import DimensionMismatchError
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
+
+from .optimizers import Optimizer
+from .quantities import suggest
+
+__all__ = [
+    "checked_inputs",
+    "checked_mask",
+    "checked_matrices",
+    "checked_optimizer",
+    "checked_trials",
+    "checked_weights",
+    "initial_matrices",
+    "whole_number",
+]
+
+
+def whole_number(name, value):
+    """An integer ≥ 1; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
+    return int(value)
+
+
+def checked_mask(name, mask, shape):
+    """A copy of a boolean mask of the given shape."""
+    mask = np.array(mask)
+    if mask.dtype != bool or mask.shape != shape:
+        raise ValueError(
+            f"connectivity['{name}'] is a {mask.dtype} array of shape {mask.shape}; it must be "
+            f"bool, of shape {shape} (row = pre, column = post)"
+        )
+    return mask
+
+
+def checked_weights(name, weights, shape):
+    """A copy of a weight matrix of the given shape, as finite float numbers."""
+    weights = _numbers(f"weights['{name}']", weights)
+    if weights.shape != shape:
+        raise ValueError(
+            f"weights['{name}'] has the shape {weights.shape}; it must be {shape} (row = pre, "
+            "column = post)"
+        )
+    _check_finite(f"weights['{name}']", weights)
+    return weights
+
+
+def checked_optimizer(optimizer):
+    """The optimizer; an error unless it is one whose learning rate is a number."""
+    if optimizer is None:
+        return None
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"RecurrentNetwork.optimizer = {optimizer!r} is not an optimizer; give for example "
+            "Adam(5e-3)"
+        )
+    if get_dimensions(optimizer.learning_rate) is not DIMENSIONLESS:
+        raise DimensionMismatchError(
+            f"RecurrentNetwork.optimizer = {optimizer!r}: give the learning rate without unit, as "
+            "the weights are numbers in the model's weight_unit"
+        )
+    return optimizer
+
+
+def checked_matrices(description, weights):
+    """Copies of all weight matrices of a network : dict of str to ndarray."""
+    shapes = description.shapes
+    for name in weights:
+        if name not in shapes:
+            raise ValueError(
+                f"weights['{name}'] is not one of {', '.join(shapes)}{suggest(name, shapes)}"
+            )
+    return {name: checked_weights(name, weights[name], shape) for name, shape in shapes.items()}
+
+
+def initial_matrices(description, given, rng):
+    """The given matrices, and for the others N(0, 1/n_pre); 0 where there is no synapse.
+
+    The random feedback has 1/n_rec, that of ``w_out`` transposed.
+    """
+    weights = {}
+    for name, shape in description.shapes.items():
+        n_pre = description.n_rec if name == "feedback" else shape[0]
+        weights[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
+    weights = checked_matrices(description, weights | given)
+    for name, mask in description.connectivity.items():
+        weights[name][~mask] = 0.0
+    return weights
+
+
+def checked_inputs(inputs, n_in):
+    """Spikes as a bool array (batch, T, n_in), and whether they had the first axis."""
+    inputs = np.asarray(inputs)
+    _check_trials("inputs", inputs, n_in)
+    if inputs.dtype != bool and not np.isin(inputs, (0, 1)).all():
+        raise ValueError("inputs must be booleans: a spike, or none, per step and channel")
+    inputs = inputs.astype(bool)
+    return (inputs, True) if inputs.ndim == 3 else (inputs[np.newaxis], False)
+
+
+def checked_trials(description, inputs, targets, window):
+    """Inputs and targets with the axis ``batch``, and the learning window.
+
+    Returns
+    -------
+    inputs : (batch, T, n_in) bool ndarray
+    targets : (batch, T, n_out) float ndarray
+    window : int or None
+        None if it is the whole trial.
+    batched : bool
+        Whether the inputs had the axis.
+    """
+    inputs, batched = checked_inputs(inputs, description.n_in)
+    window = _checked_window(window, inputs.shape[1])
+    targets = _checked_targets(targets, description, inputs.shape[:2], window)
+    return inputs, targets, window, batched
+
+
+def _checked_targets(targets, description, shape, window):
+    targets = _numbers("targets", targets)
+    _check_trials("targets", targets, description.n_out)
+    _check_finite("targets", targets)
+    targets = targets if targets.ndim == 3 else targets[np.newaxis]
+    if targets.shape[:2] != shape:
+        raise ValueError(
+            f"targets have (batch, steps) = {targets.shape[:2]} but inputs {shape}; give one row "
+            "of targets per time step of the inputs"
+        )
+    if description.loss == "cross_entropy":
+        # The error softmax(y) − y* is ∂E/∂y for probabilities only.
+        counted = targets[:, -(window or shape[1]) :]
+        wrong = (counted < 0).any(axis=-1) | (abs(counted.sum(axis=-1) - 1) > 1e-6)
+        if wrong.any():
+            trial, step = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"targets of trial {trial}, step {step + shape[1] - counted.shape[1]} are "
+                f"{counted[trial, step]}; the loss 'cross_entropy' needs probabilities (≥ 0, with "
+                "the sum 1) in every step that counts"
+            )
+    return targets
+
+
+def _checked_window(window, steps):
+    if window is None:
+        return None
+    whole = isinstance(window, int | np.integer) and not isinstance(window, bool)
+    if not whole or not 1 <= window <= steps:
+        raise ValueError(
+            f"learning_window = {window!r} must be an integer between 1 and the {steps} steps of "
+            "a trial"
+        )
+    return None if window == steps else int(window)
+
+
+def _numbers(name, values):
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers without units") from None
+
+
+def _check_trials(name, values, columns):
+    if values.ndim not in (2, 3) or values.shape[-1] != columns or 0 in values.shape:
+        raise ValueError(
+            f"{name} have the shape {values.shape}; give (T, {columns}) or (batch, T, {columns})"
+        )
+
+
+def _check_finite(name, values):
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        where = tuple(int(k) for k in wrong[0])
+        raise ValueError(
+            f"{name}[{', '.join(map(str, where))}] = {values[where]}; it must be finite"
+        )

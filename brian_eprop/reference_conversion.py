@@ -1,0 +1,115 @@
+"""A recurrent network of lif and alif neurons in the terms of :mod:`brian_eprop.reference`."""
+
+from dataclasses import fields
+
+import numpy as np
+
+from .devices.blocks import spans
+from .neuron_model import load_model
+from .quantities import quantity
+from .reference import SpikingNetwork
+from .reference.surrogates import SURROGATES
+
+#: What says how a model moves: these must be those of lif or alif, the rest is taken over.
+DYNAMICS = ("equations", "threshold", "reset", "refractory", "on_pre", "on_input", "initial")
+
+
+def reference_network(description, weights):
+    """The SpikingNetwork with the same dynamics and the same gradients.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    weights : dict of str to ndarray
+
+    Returns
+    -------
+    SpikingNetwork
+
+    Raises
+    ------
+    ValueError
+        If a population has other dynamics than lif and alif, a surrogate that the reference
+        does not know, or the network more than one regularizer.
+    """
+    d, n = description, description.n_rec
+    names = ("alpha", "rho", "beta", "v_th", "n_ref")
+    names += tuple(f"surrogate_{name}" for name in ("height", "width", "h", "s"))
+    columns = {name: np.zeros(n) for name in names}
+    columns["surrogate_s"] += 1
+    kinds, paths = [], {}
+    for own, population in zip(spans(d), d.populations, strict=True):
+        _check_dynamics(population)
+        values = population.parameters
+        columns["alpha"][own] = np.exp(-d.dt / values["tau_m"])
+        columns["v_th"][own] = values["v_th"]
+        # As Brian2 counts steps: a little less than a whole step is one
+        columns["n_ref"][own] = np.floor(np.asarray(values["t_ref"] / d.dt) + 1e-3)
+        if "tau_a" in values:
+            columns["rho"][own] = np.exp(-d.dt / values["tau_a"])
+            columns["beta"][own] = values["beta"]
+        model = population.learning_with(d.rule)
+        for name in ("v", "a") if "tau_a" in values else ("v",):
+            path = model.reset_path.get(name, "implicit")
+            if paths.setdefault(name, path) != path:
+                raise ValueError(
+                    f"the reference has one reset path for all neurons, but that of '{name}' is "
+                    f"'{path}' in one population and '{paths[name]}' in another"
+                )
+        kinds += [_kind(model.surrogate)] * population.count
+        for field in fields(model.surrogate):
+            value = quantity(getattr(model.surrogate, field.name), values)
+            columns[f"surrogate_{field.name}"][own] = value
+    kappa = float(np.exp(-d.dt / d.tau_out))
+    return SpikingNetwork(
+        **{name: weights[name] for name in ("w_in", "w_rec", "w_out")},
+        **columns,
+        **_regularizer(d),
+        kappa=kappa,
+        feedback=None if d.feedback == "symmetric" else weights["feedback"],
+        mask_in=d.connectivity["w_in"],
+        mask_rec=d.connectivity["w_rec"],
+        mask_out=d.connectivity["w_out"],
+        readout_gain=1 - kappa if d.normalize else 1.0,
+        loss=d.loss,
+        average=d.average,
+        surrogate=kinds,
+        reset_path=paths,
+    )
+
+
+def _check_dynamics(population):
+    """Raise an error unless the neurons move as lif or alif do."""
+    model, method = population.model, population.overrides.get("method", population.model.method)
+    for published in map(load_model, ("lif", "alif")):
+        same = all(getattr(model, name) == getattr(published, name) for name in DYNAMICS)
+        if same and method == published.method:
+            return
+    raise ValueError(
+        f"the reference knows the dynamics of the models lif and alif, not of '{model.name}' with "
+        f"the method '{method}'; use 'brian-eprop check' for it"
+    )
+
+
+def _kind(surrogate):
+    """'piecewise_linear' for an object of the class PiecewiseLinear."""
+    name = type(surrogate).__name__
+    kind = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    if kind not in SURROGATES:
+        raise ValueError(
+            f"the reference does not know the surrogate {surrogate!r}; it has "
+            f"{', '.join(SURROGATES)}"
+        )
+    return kind
+
+
+def _regularizer(description):
+    if not description.regularizers:
+        return {}
+    if len(description.regularizers) > 1:
+        raise ValueError(
+            "the reference has one target rate for each neuron, but the network "
+            f"{len(description.regularizers)} regularizers; give one"
+        )
+    (only,) = description.regularizers
+    return {"rate_target": float(only.target * description.dt), "rate_strength": only.strength}
