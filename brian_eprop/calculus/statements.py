@@ -171,7 +171,7 @@ class _Naming:
                     if entry != 0 and (letter == "A" or column in lin.arrivals):
                         name = f"{letter}_{row}_{column}"
                         entries[letter][row, column] = self._held(entry, name, "end")
-        if symbol("spiked") in reset.free_symbols:
+        if symbol("spiked") in lin.reset_jacobian.free_symbols:
             both = " and not_refractory" if self.step.refractory else ""
             at_threshold.text["spiked"] = f"int(({self.step.condition}){both})"
         values = [*at_end.uniform.values(), *at_end.neuron.values()]
