@@ -171,7 +171,7 @@ def _connect(d, trials, block, groups, learner):
         model = d.populations[block.post].model
         on_pre = model.on_input if block.matrix == "w_in" else model.on_pre
     arrival = "after_groups" if block.matrix == "w_in" else "synapses"
-    model = f"w : {block.unit}"
+    model = f"w : {block.base_unit}"
     common = {
         "delay": 0 * ms,
         "name": block.name,

@@ -2,15 +2,16 @@
 
 Every pair of groups is one projection; its weights are a block of ``w_in``, ``w_rec``,
 ``w_out`` or ``feedback``. What is here is worked out from the description alone, without
-Brian2, so that a compiled program can be fed by a process that has not built it.
+objects of Brian2, so that a compiled program can be fed by a process that has not built it.
 """
 
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from brian2 import get_dimensions
 
-from ..quantities import quantity
+from ..quantities import quantity, unit_name
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Block:
     def scale(self):
         """One unit of the matrix's entries, in SI units."""
         return float(quantity(self.unit))
+
+    @property
+    def base_unit(self):
+        """The unit without its scale, as Brian2's equations want it: 'amp' for 'pA'."""
+        return unit_name(get_dimensions(quantity(self.unit)))
 
     @property
     def weight(self):
