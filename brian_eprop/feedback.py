@@ -61,6 +61,31 @@ def _checked_weights(weights, n_out, n, of_group):
     return weights
 
 
+def dense_feedback(learner, group):
+    """The weights from the readout to a group : (n_out, n), or None if none are needed.
+
+    Symmetric and adaptive feedback goes backwards along the synapses onto the readout.
+    """
+    given, n_out = learner.feedback, len(learner.readout)
+    if learner.feedback_is("symmetric", "adaptive"):
+        return None
+    if learner.feedback_is("random"):
+        return random_feedback(n_out, len(group), learner.next_seed())
+    if isinstance(given, dict):
+        if group not in given:
+            raise ValueError(
+                f"Learner.feedback has no weights for group '{group.name}', which learns; add "
+                "them to the dict"
+            )
+        return given[group]
+    if learner.populations:
+        raise ValueError(
+            f"Learner.feedback is one array, but a second group, '{group.name}', learns too; "
+            "give a dict {group: array}"
+        )
+    return _checked_weights(given, n_out, len(group), f" for group '{group.name}'")
+
+
 class FeedbackWeights(Synapses):
     """Dense weights B of their own, from the readout to a learning group.
 
@@ -70,14 +95,14 @@ class FeedbackWeights(Synapses):
 
     Parameters
     ----------
-    learner : Learner
+    readout : LeakyReadout
     population : Population
         The group that learns.
+    weights : (n_out, n) ndarray
     """
 
-    def __init__(self, learner, population):
-        readout, group = learner.readout, population.group
-        weights = self._weights(learner, len(readout), group)
+    def __init__(self, readout, population, weights):
+        group = population.group
         signal = population.add_signal(f"L_{readout.name}")
         super().__init__(
             readout,
@@ -91,22 +116,3 @@ class FeedbackWeights(Synapses):
         self.B = weights.ravel()
         sum_over_synapses(self, "B*error_pre", signal, "post", schedule.FEEDBACK)
         readout.contained_objects.append(self)
-
-    @staticmethod
-    def _weights(learner, n_out, group):
-        given = learner.feedback
-        if isinstance(given, str):
-            return random_feedback(n_out, len(group), learner.next_seed())
-        if isinstance(given, dict):
-            if group not in given:
-                raise ValueError(
-                    f"Learner.feedback has no weights for group '{group.name}', which learns; add "
-                    "them to the dict"
-                )
-            return given[group]
-        if learner.populations:
-            raise ValueError(
-                f"Learner.feedback is one array, but a second group, '{group.name}', learns too; "
-                "give a dict {group: array}"
-            )
-        return _checked_weights(given, n_out, len(group), f" for group '{group.name}'")

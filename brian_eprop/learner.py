@@ -8,7 +8,7 @@ from .calculus.one_step import parent_group
 from .engines.gated import GatedCode
 from .engines.population import Population, declare, on_spike, run_code
 from .engines.trials import restore_at_trial_start
-from .feedback import FeedbackWeights, checked_feedback
+from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .readout import LeakyReadout, steps
 from .rule import EProp
 
@@ -67,8 +67,12 @@ class Learner:
         seed=None,
     ):
         _check_readout(readout)
+        _check_types(rule, optimizer, regularizers)
         if not 0 <= feedback_decay < 1:
-            raise ValueError(f"Learner.feedback_decay = {feedback_decay!r} must be in [0, 1)")
+            raise ValueError(
+                f"Learner.feedback_decay = {feedback_decay!r} is not a fraction; it must be at "
+                "least 0 and below 1"
+            )
         if optimizer is not None and update_every is None:
             raise ValueError(
                 "Learner.update_every is missing: say how often the optimizer changes the "
@@ -166,13 +170,14 @@ class Learner:
     def population(self, group):
         """The neuron-level part of learning of a group, created when first asked for."""
         if group not in self.populations:
+            weights = dense_feedback(self, group)
             self.share(group, "signal_scale")
             population = Population(group, self.rule)
             self.reset_with_trial(group)
             if self.regularizers:
                 self._regularize(group)
-            if not self.feedback_is("symmetric", "adaptive"):
-                FeedbackWeights(self, population)
+            if weights is not None:
+                FeedbackWeights(self.readout, population, weights)
             self.populations[group] = population
         return self.populations[group]
 
@@ -237,4 +242,19 @@ def _check_readout(readout):
         raise ValueError(
             f"readout '{readout.name}' has no target and therefore no error to learn from; create "
             "it with LeakyReadout(..., target=...)"
+        )
+
+
+def _check_types(rule, optimizer, regularizers):
+    if rule is not None and not isinstance(rule, EProp):
+        raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
+    if optimizer is not None and not hasattr(optimizer, "statements"):
+        raise TypeError(
+            f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
+        )
+    known = isinstance(regularizers, list | tuple)
+    if not known or not all(hasattr(one, "pressure") for one in regularizers):
+        raise TypeError(
+            f"Learner.regularizers = {regularizers!r} is not a list of regularizers, such as "
+            "[FiringRateRegularizer(10*Hz, 0.1)]"
         )

@@ -11,6 +11,8 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import get_dimensions
 
+from .quantities import unit_name
+
 
 class Optimizer:
     """What an optimizer must say of itself; see :class:`GradientDescent`."""
@@ -37,7 +39,7 @@ class Optimizer:
         if given is not expected:
             raise DimensionMismatchError(
                 f"{type(self).__name__}.learning_rate = {self.learning_rate!r} does not fit the "
-                f"weight '{weight}': it must have the unit {expected}. To train weights of "
+                f"weight '{weight}': it must have the unit '{unit_name(expected)}'. To train weights of "
                 "different units with one optimizer, make them dimensionless and put the unit "
                 "into on_pre, as in 'g_post += w*nS'"
             )

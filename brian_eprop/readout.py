@@ -1,12 +1,26 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, get_dimensions
+from brian2 import NeuronGroup, Synapses, TimedArray, get_dimensions
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
 from .engines.population import run_code
+from .quantities import unit_name
+
+#: The last five describe the step to every object that learns from a readout.
+EQUATIONS = """
+dy/dt = -y/tau_out : 1
+tau_out : second (shared, constant)
+error : 1
+loss : 1
+kappa : 1 (shared)
+gain : 1 (shared)
+active : 1 (shared)
+signal_scale : 1 (shared)
+trial_step : integer (shared)
+"""
 
 #: Statements that turn output and target into an error and a loss per step.
 LOSSES = {
@@ -83,44 +97,30 @@ class LeakyReadout(NeuronGroup):
     ):
         if loss not in LOSSES:
             raise ValueError(
-                f"LeakyReadout.loss = '{loss}' is not known; choose one of {', '.join(LOSSES)}"
+                f"LeakyReadout.loss = {loss!r} is not known; choose one of "
+                f"{', '.join(repr(known) for known in LOSSES)}"
             )
         check_time("LeakyReadout.tau", tau)
         if period is not None:
             check_time("LeakyReadout.period", period)
-        # The last five describe the step to every object that learns from this readout.
-        equations = """
-        dy/dt = -y/tau_out : 1
-        tau_out : second (shared, constant)
-        error : 1
-        loss : 1
-        kappa : 1 (shared)
-        gain : 1 (shared)
-        active : 1 (shared)
-        signal_scale : 1 (shared)
-        trial_step : integer (shared)
-        """
         softmax = loss == "cross_entropy" and target is not None
+        equations = [EQUATIONS]
         if normalize:
-            equations += "y_before : 1\n"
+            equations.append("y_before : 1")
         if softmax:
-            equations += "softmax_norm : 1\n"
+            equations.append("softmax_norm : 1")
         if target is not None:
-            when = "(timestep(t, dt) % target_period)*dt" if period is not None else "t"
-            equations += f"y_target = target_values({when}, i) : 1\n"
+            when = "t" if period is None else "(timestep(t, dt) % target_period)*dt"
+            equations.append(f"y_target = target_values({when}, i) : 1")
         as_neuron_group.setdefault("name", "readout*")
-        super().__init__(n, equations, method="exact", namespace={}, **as_neuron_group)
+        super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
         for name in ("target", "period_steps", "learner", "average", "step_clock"):
             self.add_attribute(name)
         self.average, self.learner, self.period_steps = bool(average), None, None
         self.tau_out = tau
         self.target = None
         if target is not None:
-            self.target = _timed(target, n, self.clock.dt)
-            self.namespace["target_values"] = self.target
-            if period is not None:
-                self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
-                self.namespace["target_period"] = self.period_steps
+            self._set_target(target, period)
         gain = "1 - kappa" if normalize else "1"
         code = f"kappa = exp(-dt/tau_out)\ngain = {gain}"
         self.step_clock = run_code(self, code, schedule.CLOCK, f"{self.name}_step_clock")
@@ -131,6 +131,14 @@ class LeakyReadout(NeuronGroup):
             self._add_softmax()
         if target is not None:
             run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
+
+    def _set_target(self, target, period):
+        self.target = _timed(target, len(self), self.clock.dt)
+        self._check_target_step()
+        self.namespace["target_values"] = self.target
+        if period is not None:
+            self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
+            self.namespace["target_period"] = self.period_steps
 
     def describe_step(self, code):
         """Append statements about the present step, run before anything else in it."""
@@ -153,7 +161,8 @@ class LeakyReadout(NeuronGroup):
             namespace={},
         )
         normalization.connect()
-        place(normalization, "softmax_norm_post", schedule.SOFTMAX)
+        updater = normalization.summed_updaters["softmax_norm_post"]
+        updater.when, updater.order = schedule.SOFTMAX
         self.contained_objects.append(normalization)
 
     def before_run(self, run_namespace):
@@ -161,33 +170,31 @@ class LeakyReadout(NeuronGroup):
         super().before_run(run_namespace)
         if self.target is None:
             return
-        clock = self.clock
-        if abs(float(self.target.dt) - clock.dt_) > 1e-9 * clock.dt_:
-            raise ValueError(
-                f"the target of readout '{self.name}' has one row every {self.target.dt!s}, but "
-                f"the readout runs with dt = {clock.dt!s}; set defaultclock.dt before creating it"
-            )
+        self._check_target_step()
         rows = len(self.target.values)
-        needed = self.period_steps or clock._i_end
+        needed = self.period_steps or self.clock._i_end
         if rows < needed:
             raise ValueError(
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
                 f"{needed} are needed; give a longer target, or its period if it repeats"
             )
 
-
-def place(synapses, summed_variable, moment):
-    """Say when the summed variable of a Synapses object is updated."""
-    updater = synapses.summed_updaters[summed_variable]
-    updater.when, updater.order = moment
+    def _check_target_step(self):
+        dt = self.clock.dt_
+        if abs(float(self.target.dt) - dt) > 1e-9 * dt:
+            raise ValueError(
+                f"the target of readout '{self.name}' has one row every "
+                f"{self.target.dt * second!s}, but the readout runs with dt = {self.clock.dt!s}; "
+                "set defaultclock.dt before creating it"
+            )
 
 
 def check_time(name, value):
     """Raise an error unless ``value`` is a positive, finite scalar time."""
     if get_dimensions(value) is not second.dim:
-        unit = "no unit" if get_dimensions(value) is DIMENSIONLESS else f"the unit {value.dim}"
         raise DimensionMismatchError(
-            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
+            f"{name} = {value!r} has the unit '{unit_name(get_dimensions(value))}' but must be a "
+            "time; write for example 20*ms"
         )
     if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} = {value!r} must be one positive, finite time")
@@ -204,13 +211,12 @@ def steps(name, duration, dt):
 
 def _timed(target, n, dt):
     """The target as a TimedArray of shape (steps, n)."""
-    if isinstance(target, TimedArray):
-        values, dt = target.values, Quantity(target.dt, dim=second.dim)
-    else:
-        values = target
-    if get_dimensions(target if not isinstance(target, TimedArray) else 1) is not DIMENSIONLESS:
-        raise DimensionMismatchError("LeakyReadout.target has a unit, but the output y has none")
-    values = np.asarray(values, dtype=float)
+    given = isinstance(target, TimedArray)
+    if (target.dim if given else get_dimensions(target)) is not DIMENSIONLESS:
+        raise DimensionMismatchError(
+            "LeakyReadout.target has a unit, but the output y has none; divide by the unit"
+        )
+    values = np.asarray(target.values if given else target, dtype=float)
     if values.ndim == 1 and n == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.shape[1] != n:
@@ -222,6 +228,6 @@ def _timed(target, n, dt):
         raise ValueError(
             f"LeakyReadout.target[{step}, {output}] = {values[step, output]}; targets are finite"
         )
-    if isinstance(target, TimedArray) and target.values.ndim == 2:
+    if given and target.values.ndim == 2:
         return target
-    return TimedArray(values, dt=dt)
+    return TimedArray(values, dt=target.dt * second if given else dt)

@@ -158,10 +158,12 @@ def check_before_run(synapses, timing):
     check_time_step(synapses.learner, source, synapses.target, synapses)
     delays = _known_values(synapses.pre, "delay")
     if timing.without_delay and np.any(delays != 0):
+        later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
+        if parent_group(synapses.target) is synapses.learner.readout:
+            raise ValueError(f"{later}, but synapses onto a readout have none")
         raise ValueError(
-            f"'{name}' was created with delay=0*ms, but its delay was set to "
-            f"{Quantity(delays.max(), dim=second.dim)!s} later; leave the argument out if its "
-            "synapses have delays"
+            f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "
+            "have delays"
         )
     weights = _known_values(synapses, synapses.weight)
     if not np.isfinite(weights).all():
