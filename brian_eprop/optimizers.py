@@ -39,9 +39,9 @@ class Optimizer:
         if given is not expected:
             raise DimensionMismatchError(
                 f"{type(self).__name__}.learning_rate = {self.learning_rate!r} does not fit the "
-                f"weight '{weight}': it must have the unit '{unit_name(expected)}'. To train weights of "
-                "different units with one optimizer, make them dimensionless and put the unit "
-                "into on_pre, as in 'g_post += w*nS'"
+                f"weight '{weight}': it must have the unit '{unit_name(expected)}'. To train "
+                "weights of different units with one optimizer, make them dimensionless and put "
+                "the unit into on_pre, as in 'g_post += w*nS'"
             )
 
     def step(self, gradient, state, updates):
