@@ -40,7 +40,9 @@ class Learner:
         Interval of the updates; needed with an optimizer.
     reset_every : Quantity, optional
         Length of a trial: at its end neurons, readout and traces return to the state in
-        which the first trial started. Default: they never do.
+        which the first trial started, and spikes on the way along trained synapses are
+        dropped. What fixed synapses carry, and variables of synapses themselves, are left
+        alone. Default: nothing is ever reset.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
     seed : int, optional

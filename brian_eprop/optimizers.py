@@ -6,6 +6,7 @@ is then subtracted from the weight.
 """
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 from brian2.units import DimensionMismatchError
@@ -17,8 +18,9 @@ from .quantities import unit_name
 class Optimizer:
     """What an optimizer must say of itself; see :class:`GradientDescent`."""
 
-    #: Names of its variables, one value per weight, 0 at the start.
-    state = ()
+    #: Its variables, one value per weight, 0 at the start, and the power of the weight's unit
+    #: that each is in.
+    state: ClassVar[dict] = {}
     #: The learning rate is in units of the weight to this power.
     weight_power = 1
 
@@ -105,7 +107,7 @@ class Adam(Optimizer):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
-    state = ("adam_m", "adam_s")
+    state: ClassVar[dict] = {"adam_m": -1, "adam_s": -2}
 
     @property
     def statements(self):

@@ -16,7 +16,7 @@ from .readout import LeakyReadout
 ARRIVALS = ("synapses", "after_groups")
 
 
-def check_arguments(target, on_pre, learner, arrival, as_synapses):
+def check_arguments(target, on_pre, learner, arrival, delay, as_synapses):
     """Raise an error unless the arguments of TrainableSynapses fit each other."""
     if learner is None:
         raise TypeError(
@@ -26,6 +26,10 @@ def check_arguments(target, on_pre, learner, arrival, as_synapses):
     if not isinstance(on_pre, str):
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
+        )
+    if isinstance(delay, dict):
+        raise TypeError(
+            f"TrainableSynapses.delay = {delay!r}: there is one pathway; give its delay alone"
         )
     if arrival not in ARRIVALS:
         raise ValueError(
@@ -84,7 +88,7 @@ def check_weight(equations, weight):
 
 def check_names(equations, added):
     """Raise an error if the user's model has a name that learning adds."""
-    clash = set(added) & equations.names
+    clash = added & equations.names
     if clash:
         raise ValueError(
             f"the model of the synapses defines '{min(clash)}', a name that learning adds "
@@ -165,11 +169,17 @@ def check_before_run(synapses, timing):
             f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "
             "have delays"
         )
-    weights = _known_values(synapses, synapses.weight)
+    check_finite(synapses, _known_values(synapses, synapses.weight))
+
+
+def check_finite(synapses, weights):
+    """Raise an error for weights that are not finite numbers."""
+    weights = np.atleast_1d(np.asarray(weights, dtype=float))
     if not np.isfinite(weights).all():
         where = int(np.argmin(np.isfinite(weights)))
         raise ValueError(
-            f"'{name}'.{synapses.weight}[{where}] = {weights[where]}; weights must be finite"
+            f"'{synapses.name}'.{synapses.weight}[{where}] = {weights.flat[where]}; weights must "
+            "be finite"
         )
 
 

@@ -1,7 +1,5 @@
 """Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
 
-import inspect
-
 from brian2 import Equations, NeuronGroup, Synapses, TimedArray, ms, second
 from brian2.core.namespace import get_local_namespace
 from brian2.units.fundamentalunits import DIMENSIONLESS
@@ -92,7 +90,7 @@ class TrainableSynapses(Synapses):
         **as_synapses,
     ):
         target = source if target is None else target
-        validation.check_arguments(target, on_pre, learner, arrival, as_synapses)
+        validation.check_arguments(target, on_pre, learner, arrival, delay, as_synapses)
         validation.check_time_step(learner, source, target)
         equations = Equations(model)
         validation.check_weight(equations, weight)
@@ -104,26 +102,18 @@ class TrainableSynapses(Synapses):
         if parent_group(target) is learner.readout:
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
-            timing = Timing.of(source, arrival, delay, learner)
+        timing = Timing.of(source, arrival, delay, learner)
+        if parent_group(target) is learner.readout:
             effect = _effect_on_readout(on_pre, weight, target, names)
             eligibility = traces.of_readout(effect, uniform_delay=timing.unconditional)
             feedback = _feedback(learner, source, f"{weight}*({printed(effect)})")
         else:
-            timing = Timing.of(source, arrival, delay, learner)
             synaptic = set(equations.names) - {weight}
-            population = learner.population(parent_group(target))
-            eligibility = traces.of_neurons(
-                population.linearize(on_pre, weight, names, synaptic),
-                early=timing.early,
-                uniform_delay=timing.unconditional,
-                regularized=bool(learner.regularizers),
-            )
+            eligibility = _onto_neurons(target, on_pre, weight, names, synaptic, learner, timing)
             feedback = None
-            see_new_variables(target)
 
-        added = [*eligibility.variables, *(["B"] if feedback == "B" else [])]
-        added += learner.optimizer.state if learner.optimizer is not None else ()
-        validation.check_names(equations, added)
+        added = _added_equations(eligibility, feedback, learner, equations[weight].dim, target)
+        validation.check_names(equations, added.names)
         # The effect of an arrival is in terms of what is there before on_pre changes it.
         code = f"{eligibility.on_pre}\n{on_pre}"
         if timing.crosses_trials:
@@ -131,7 +121,7 @@ class TrainableSynapses(Synapses):
         super().__init__(
             source,
             target,
-            equations + _with_units(added, equations[weight].dim, target),
+            equations + added,
             on_pre=code,
             delay=delay,
             namespace=namespace,
@@ -156,7 +146,10 @@ class TrainableSynapses(Synapses):
         if "B" in self.variables:
             self.B = "random_feedback(i*second, j)"
 
-    connect.__signature__ = inspect.signature(Synapses.connect)
+    def __setattr__(self, name, value):
+        if name == self.__dict__.get("weight") and not isinstance(value, str):
+            validation.check_finite(self, value)
+        super().__setattr__(name, value)
 
     def _send_back(self, feedback):
         """Let the error go backwards along these synapses to the neurons they come from."""
@@ -192,18 +185,32 @@ class TrainableSynapses(Synapses):
         self.learner.check_complete()
 
 
-def _with_units(names, of_weight, target):
-    """The variables that learning adds, as equations; losses and spikes have no unit."""
-    lines = []
-    for name in names:
+def _onto_neurons(target, on_pre, weight, names, synaptic, learner, timing):
+    """The eligibility of synapses onto spiking neurons."""
+    population = learner.population(parent_group(target))
+    eligibility = traces.of_neurons(
+        population.linearize(on_pre, weight, names, synaptic),
+        early=timing.early,
+        uniform_delay=timing.unconditional,
+        regularized=bool(learner.regularizers),
+    )
+    see_new_variables(target)
+    return eligibility
+
+
+def _added_equations(eligibility, feedback, learner, of_weight, target):
+    """The variables that learning adds, with their units; losses and spikes have none."""
+    dimensions = {}
+    for name in eligibility.variables:
         kind, _, state = name.partition("_")
-        if kind in ("eps", "arrived"):
-            dimensions = target.variables[state].dim / of_weight
-        elif name == "B":
-            dimensions = DIMENSIONLESS
-        else:
-            dimensions = of_weight ** (-2 if name == "adam_s" else -1)
-        lines.append(f"{name} : {unit_name(dimensions)}")
+        of_state = target.variables[state].dim if kind in ("eps", "arrived") else DIMENSIONLESS
+        dimensions[name] = of_state / of_weight
+    if feedback == "B":
+        dimensions["B"] = DIMENSIONLESS
+    if learner.optimizer is not None:
+        for name, power in learner.optimizer.state.items():
+            dimensions[name] = of_weight**power
+    lines = (f"{name} : {unit_name(dim)}" for name, dim in dimensions.items())
     return Equations("\n".join(lines))
 
 

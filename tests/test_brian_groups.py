@@ -118,8 +118,19 @@ def run_projections(network, inputs, targets, groups, wholes, feedback, delay, s
     return gradient, sum(m.num_spikes for m in spikes), found
 
 
+def drawn_feedback(projections):
+    feedback = np.zeros((5, 2))
+    for p in projections:
+        if p.weights == "w_out":
+            block = np.zeros_like(feedback[p.rows, p.columns])
+            block[p.synapses.i[:], p.synapses.j[:]] = p.synapses.B[:]
+            feedback[p.rows, p.columns] = block
+    assert len(np.unique(feedback)) == 10
+    return feedback
+
+
 @pytest.mark.parametrize("divide", [two_groups, two_subgroups])
-@pytest.mark.parametrize("feedback", ["symmetric", "given"])
+@pytest.mark.parametrize("feedback", ["symmetric", "given", "adaptive"])
 @pytest.mark.parametrize("delay", [None, 0 * ms], ids=["delays", "no delays"])
 def test_parts_learn_as_the_whole(divide, feedback, delay):
     defaultclock.dt = DT
@@ -135,7 +146,7 @@ def test_parts_learn_as_the_whole(divide, feedback, delay):
         network = replace(network, feedback=None)
     inputs, targets = random_task(3, "mse", batch=3)
     groups, wholes = divide(network)
-    given = "symmetric"
+    given = feedback
     if feedback == "given" and divide is two_groups:
         pairs = zip(groups, PARTS, strict=True)
         given = {group: network.feedback[:, own] for group, own in pairs}
@@ -144,6 +155,8 @@ def test_parts_learn_as_the_whole(divide, feedback, delay):
     found, n_spikes, projections = run_projections(
         network, inputs, targets, groups, wholes, given, delay
     )
+    if feedback == "adaptive":
+        network = replace(network, feedback=drawn_feedback(projections).T)
     expected = gradients(network, inputs, targets, rule="eprop")
     assert n_spikes == expected.spikes.sum() > 20
     for name in BLOCKS:

@@ -140,6 +140,32 @@ def online_descent(network, inputs, targets, every, rate):
     return w
 
 
+def test_a_rate_is_measured_over_the_interval_of_the_updates_without_trials():
+    network = random_network(29, rate_strength=30.0, rate_target=0.1)
+    inputs, targets = random_task(29, "mse", batch=1)
+    rate = GradientDescent(0.01)
+    every = inputs.shape[1] * DT
+    brian = build(network, inputs, targets, reset=False, optimizer=rate, update_every=every).run()
+    expected = several_updates(network, inputs, targets, 1, gradient_descent)
+    task_only = replace(network, rate_strength=0.0)
+    without = several_updates(task_only, inputs, targets, 1, gradient_descent)
+    for name in ("w_in", "w_rec"):
+        assert difference(brian.matrix(name, "w"), getattr(expected, name)) < TOLERANCE
+        assert difference(getattr(without, name), getattr(expected, name)) > 1e-3
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_step_of_arrays_is_that_of_the_synapses(optimizer):
+    statements, update = OPTIMIZERS[optimizer]
+    rng = np.random.default_rng(1)
+    state, expected_state = {}, {}
+    for n in range(1, 5):
+        gradient = rng.normal(size=(3, 4))
+        expected = -update(np.zeros((3, 4)), gradient, expected_state, n)
+        np.testing.assert_allclose(statements.step(gradient, state, n), expected, rtol=1e-13)
+    assert set(state) == set(statements.state)
+
+
 @pytest.mark.parametrize("every", [1, 5])
 def test_weights_that_change_while_the_network_runs(every):
     network = random_network(23, n_ref=0, max_delay=0, feedback=None)
@@ -412,6 +438,15 @@ class TestOtherNetworks:
             found = np.asarray(synapses.grad).reshape(3, 5) / len(targets)
             assert difference(found, expected.w_in) < TOLERANCE
 
+    def test_connect_sees_the_names_of_its_caller(self):
+        distance = 2
+        brian = build(self.network, *self.task)
+        synapses = TrainableSynapses(brian.neurons, learner=brian.learner)
+        synapses.connect(condition="abs(i - j) == distance")
+        assert set(zip(synapses.i, synapses.j, strict=True)) == {
+            (i, j) for i in range(5) for j in range(5) if abs(i - j) == distance
+        }
+
     def test_two_learners_may_listen_to_one_group(self):
         """Each keeps the traces of its own readout."""
         _, targets = self.task
@@ -431,7 +466,14 @@ class TestOtherNetworks:
             expected_slow += np.outer(filtered, y - target)
         assert difference(np.asarray(synapses.grad).reshape(5, 2), expected_slow) < TOLERANCE
 
-    def test_an_effect_that_the_spike_itself_changes(self):
+    @pytest.mark.parametrize(
+        "recovery, strengths",
+        [
+            ("strength : 1", (1, 0.5, 0.25)),
+            ("dstrength/dt = (1 - strength)/(5*ms) : 1 (event-driven)", None),
+        ],
+    )
+    def test_an_effect_that_the_spike_itself_changes(self, recovery, strengths):
         """The trace of a depressing synapse has the effect that the membrane has."""
         inputs = np.zeros((1, 10, 1), dtype=bool)
         inputs[0, [1, 4, 5], 0] = True
@@ -442,7 +484,7 @@ class TestOtherNetworks:
         synapses = TrainableSynapses(
             source,
             neurons,
-            "w : 1\nstrength : 1",
+            f"w : 1\n{recovery}",
             on_pre="v_post += w*strength; strength *= 0.5",
             arrival="after_groups",
             learner=learner,
@@ -451,7 +493,10 @@ class TestOtherNetworks:
         synapses.w, synapses.strength = 2, 1
         Network(source, neurons, readout, synapses).run(10 * ms, namespace={})
         decay = np.exp(-1 / 10)
-        expected = decay**8 + 0.5 * decay**5 + 0.25 * decay**4
+        if strengths is None:
+            second = 1 - 0.5 * np.exp(-3 / 5)
+            strengths = (1, second, 1 - (1 - 0.5 * second) * np.exp(-1 / 5))
+        expected = np.dot(strengths, decay ** np.array([8, 5, 4]))
         assert abs(neurons.v[0] - 2 * expected) < TOLERANCE
         # eps has made the step to the next trace already
         assert abs(synapses.eps_v[0] - decay * expected) < TOLERANCE

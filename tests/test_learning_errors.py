@@ -204,6 +204,7 @@ class TestSynapses:
             ({"learner": None}, TypeError, ["TrainableSynapses.learner is missing"]),
             ({"on_pre": {"pre": "v += w"}}, TypeError, ["TrainableSynapses.on_pre"]),
             ({"arrival": "start"}, ValueError, ["TrainableSynapses.arrival = 'start'"]),
+            ({"delay": {"pre": 1 * ms}}, TypeError, ["TrainableSynapses.delay", "one pathway"]),
             ({"on_event": "spike"}, ValueError, ["TrainableSynapses.on_event"]),
             ({"weight": "g"}, ValueError, ["TrainableSynapses.weight = 'g'", "'g : 1'"]),
             ({"model": "w : 1 (shared)"}, ValueError, ["'w' is flagged shared"]),
@@ -356,6 +357,12 @@ class TestWhenTheRunBegins:
     def test_a_weight_that_is_not_finite(self, parts):
         parts[2].w[4] = np.nan
         self.refused(parts, "'recurrent'.w[4] = nan", "finite")
+
+    def test_a_weight_that_is_set_to_what_is_not_finite(self, parts):
+        with refused(ValueError, "'recurrent'.w[1] = inf", "finite"):
+            parts[2].w = [0, np.inf, 0, 0, 0, 0, 0, 0, 0]
+        with refused(ValueError, "'recurrent'.w[0] = nan", "finite"):
+            parts[2].w = np.nan
 
     def test_a_delay_after_there_were_none(self, parts):
         parts[2].delay = 2 * ms
