@@ -46,7 +46,8 @@ def encode(value, without=()):
         content = {name: encode(getattr(value, name)) for name in names}
         return {"class": type(value).__name__, "fields": content}
     if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
-        return {"value": encode(np.asarray(value)), "dimensions": list(get_dimensions(value)._dims)}
+        exponents = [float(exponent) for exponent in get_dimensions(value)._dims]
+        return {"value": encode(np.asarray(value)), "dimensions": exponents}
     if isinstance(value, np.ndarray | np.generic):
         return encode(value.tolist())
     if hasattr(value, "items"):
