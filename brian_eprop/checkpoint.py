@@ -4,16 +4,15 @@ The file holds arrays and JSON. Nothing in it is executed when it is read.
 """
 
 import json
-import os
 import zipfile
 import zlib
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from . import serialization
-from .network_validation import checked_matrices
+from .atomic_write import replacing
+from .network_validation import checked_matrices, checked_optimizer
 from .training import TrainingState
 
 __all__ = ["read", "write"]
@@ -36,7 +35,6 @@ def write(path, description, optimizer, state):
     OSError
         If the file cannot be written; one that was there before is not changed.
     """
-    path = Path(path)
     config = {
         "format": FORMAT,
         # The masks go among the arrays.
@@ -48,20 +46,8 @@ def write(path, description, optimizer, state):
     arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
     for matrix, moments in state.moments.items():
         arrays |= {f"moments/{matrix}/{name}": values for name, values in moments.items()}
-    # In the same folder: os.replace is atomic only within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, config=json.dumps(config), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise type(error)(
-            error.errno, f"cannot write the network '{path}': {error.strerror}"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path, "the network") as file:
+        np.savez(file, config=json.dumps(config), **arrays)
 
 
 def read(path):
@@ -92,7 +78,7 @@ def read(path):
         description = serialization.decode(config["description"])
         description = replace(description, connectivity=groups["connectivity"])
         weights = checked_matrices(description, groups["weights"])
-        optimizer = serialization.decode(config["optimizer"])
+        optimizer = checked_optimizer(serialization.decode(config["optimizer"]))
         state = TrainingState(weights, groups["moments"], int(config["updates"]))
     except FileNotFoundError:
         raise

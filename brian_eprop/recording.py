@@ -1,14 +1,14 @@
 """What was recorded in one trial, as plain arrays, and its file format."""
 
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from brian2.units.stdunits import ms
+
+from brian_eprop.atomic_write import replacing
 
 __all__ = ["Recording", "as_milliseconds"]
 
@@ -186,23 +186,10 @@ class Recording:
         OSError
             If the folder does not exist or cannot be written to.
         """
-        path = Path(path)
-        # In the same folder: os.replace is atomic only within one file system.
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-                arrays["synapses"] = np.array(self.synapses, dtype=np.str_)
-                np.savez_compressed(file, format=np.array(FORMAT), **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            raise type(error)(
-                error.errno, f"cannot write the recording '{path}': {error.strerror}"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        arrays["synapses"] = np.array(self.synapses, dtype=np.str_)
+        with replacing(path, "the recording") as file:
+            np.savez_compressed(file, format=np.array(FORMAT), **arrays)
 
     @classmethod
     def load(cls, path):
