@@ -249,11 +249,6 @@ class RecurrentNetwork:
 
         Weights and optimizer change together or, if that fails, not at all.
         """
-        if self.optimizer is None:
-            raise ValueError(
-                "RecurrentNetwork.optimizer is missing; create the network with one, for example "
-                "optimizer=Adam(5e-3)"
-            )
         self.state = training.updated(self.state, self.optimizer, gradients, self.description)
 
     def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None):

@@ -33,6 +33,15 @@ class TrainingState:
     updates: int = 0
 
 
+def check_present(optimizer):
+    """Raise an error if there is no optimizer."""
+    if optimizer is None:
+        raise ValueError(
+            "RecurrentNetwork.optimizer is missing; create the network with one, for example "
+            "optimizer=Adam(5e-3)"
+        )
+
+
 def updated(state, optimizer, gradients, description):
     """The state after one step of the optimizer.
 
@@ -56,7 +65,10 @@ def updated(state, optimizer, gradients, description):
     ------
     FloatingPointError
         If a weight would not be finite.
+    ValueError
+        If there is no optimizer.
     """
+    check_present(optimizer)
     weights, moments = dict(state.weights), {}
     for name in MATRICES:
         moments[name] = dict(state.moments.get(name, {}))
@@ -113,6 +125,7 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     ValueError
         If the network has no optimizer, or the task's arrays do not fit it.
     """
+    check_present(network.optimizer)
     whole_number("iterations", iterations)
     whole_number("batch_size", batch_size)
     entropy = np.random.SeedSequence(seed).entropy

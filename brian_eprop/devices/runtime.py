@@ -35,6 +35,11 @@ class RuntimeNetwork:
         -------
         dict of str to ndarray
             See :func:`brian_eprop.devices.blocks.results`.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the run was stopped before its end.
         """
         network, objects, dt = self.assembly.network, self.assembly.objects, self.description.dt
         network.restore("start")
@@ -44,6 +49,9 @@ class RuntimeNetwork:
             values = weights[block.matrix][block.rows, block.columns] * block.scale
             self.assembly.variable(block.weight).set_value(values)
         network.run(self.trials.total * dt, namespace={})
+        if network.t_ < (self.trials.total - 0.5) * float(dt):
+            # Brian2 only stops its run at Ctrl-C, with a warning; half a trial is no result.
+            raise KeyboardInterrupt
 
         def read(name):
             return np.array(self.assembly.variable(name).get_value())
