@@ -189,7 +189,7 @@ def _onto_neurons(target, on_pre, weight, names, synaptic, learner, timing):
     """The eligibility of synapses onto spiking neurons."""
     population = learner.population(parent_group(target))
     eligibility = traces.of_neurons(
-        population.linearize(on_pre, weight, names, synaptic),
+        *population.linearize(on_pre, weight, names, synaptic),
         early=timing.early,
         uniform_delay=timing.unconditional,
         regularized=bool(learner.regularizers),

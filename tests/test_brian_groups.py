@@ -205,6 +205,45 @@ def test_a_group_and_its_subgroup_are_one_population():
     np.testing.assert_array_equal(found[:, 1:4].ravel(), np.asarray(subset.grad))
 
 
+@pytest.mark.parametrize("stated", [{}, {"delay": 0 * ms}], ids=["per synapse", "per neuron"])
+def test_projections_with_different_effects_onto_one_group(stated):
+    """The gain of each on_pre is in its own gradient, from the first step on."""
+    defaultclock.dt = DT
+    network = random_network(5, max_delay=0, alpha=0.9, w_rec=np.zeros((5, 5)), feedback=None)
+    inputs, targets = random_task(5, "mse", batch=1)
+    inputs[:, 0] = True
+    group = neuron_group(network)
+    readout = LeakyReadout(2, tau=-1 / np.log(network.kappa) * ms, target=targets[0])
+    learner = Learner(readout)
+    source = spike_source(inputs)
+    gains = {
+        "exp(-dt_post/tau_m_post)": network.alpha[0],
+        "2": 2.0,
+        "3*exp(dt/tau_m_post)": 3 / 0.9,
+    }
+    projections = []
+    for code, gain in gains.items():
+        synapses = TrainableSynapses(
+            source,
+            group,
+            on_pre=f"v_post += w*{code}",
+            arrival="after_groups",
+            learner=learner,
+            **stated,
+        )
+        connect(synapses, network.w_in / gain / 3, network.mask_in)
+        assert (synapses.variables["eps_v"].owner.name == source.name) == bool(stated)
+        projections.append(synapses)
+    w_out = TrainableSynapses(group, readout, on_pre="y_post += w", learner=learner)
+    connect(w_out, network.w_out, network.mask_out)
+    Network(source, group, readout, *projections, w_out).run(24 * DT, namespace={})
+    expected = gradients(network, inputs, targets, rule="eprop")
+    assert expected.spikes.sum() > 10
+    for synapses, gain in zip(projections, gains.values(), strict=True):
+        found = np.asarray(synapses.grad).reshape(3, 5)
+        assert difference(found, gain * expected.w_in) < TOLERANCE
+
+
 def test_current_based_neurons_beside_lif():
     """The reference has no such neuron: the traces are computed here from what was recorded.
 

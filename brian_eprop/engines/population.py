@@ -1,13 +1,15 @@
 """The neuron-level half of learning: what all synapses onto a group have in common."""
 
+from dataclasses import replace
+
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SummedVariableUpdater
 
 from .. import schedule
 from ..calculus.linearization import linearize
-from ..calculus.one_step import NEXT_NOT_REFRACTORY, parent_group
-from ..calculus.statements import Phase
+from ..calculus.one_step import NEXT_NOT_REFRACTORY, parent_group, symbol
+from ..calculus.statements import Phase, printed
 
 _MOMENTS = {
     "before_start": schedule.ARRIVAL_EFFECT,
@@ -106,6 +108,7 @@ class Population:
         self.group = group
         self.rule = rule
         self.phases = {}
+        self.effects = {}
         self.runners = {}
         self.signals = []
         declare(group, "L")
@@ -114,7 +117,14 @@ class Population:
         )
 
     def linearize(self, on_pre, weight, namespace, synaptic):
-        """Linearize the group for synapses with this ``on_pre``; add what they need."""
+        """Linearize the group for synapses with this ``on_pre``; add what they need.
+
+        Returns
+        -------
+        linearization : Linearization
+        coefficients : Coefficients
+            Its entries, as the group's variables.
+        """
         linearization = linearize(
             self.group,
             surrogate=self.rule.surrogate,
@@ -124,19 +134,42 @@ class Population:
             namespace=namespace,
             synaptic=synaptic,
         )
-        for slot, phase in linearization.coefficients.phases.items():
-            self._merge(slot, phase)
-        return linearization
+        coefficients = linearization.coefficients
+        for slot, phase in coefficients.phases.items():
+            if slot != "before_start":
+                self._merge(slot, phase)
+        effects = {
+            name: self._effect(name, linearization.arrivals[name]) for name in coefficients.b
+        }
+        return linearization, replace(coefficients, b=effects)
+
+    def _effect(self, state, arrival):
+        """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
+        effect = arrival.xreplace(
+            {s: symbol(s.name.removesuffix("_post")) for s in arrival.free_symbols}
+        )
+        if effect.is_number:
+            return effect
+        if effect not in self.effects:
+            name = f"b_{state}" if not self.effects else f"b_{state}_{len(self.effects)}"
+            declare(self.group, name, shared=True)
+            self.effects[effect] = symbol(name)
+            code = "\n".join(f"{held} = {printed(value)}" for value, held in self.effects.items())
+            self._run("before_start", code)
+        return self.effects[effect]
 
     def _merge(self, slot, phase):
         known = {NEXT_NOT_REFRACTORY}.union(*(self._names(p) for p in self.phases.values()))
         for name in self._names(phase) - known:
             declare(self.group, name, shared=name in phase.uniform)
         self.phases[slot] = self.phases.get(slot, Phase()).merge(phase)
+        self._run(slot, self.phases[slot].code)
+
+    def _run(self, slot, code):
         if slot not in self.runners:
             name = f"{self.group.name}_coefficients_{slot}"
             self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
-        self.runners[slot].abstract_code = self.phases[slot].code
+        self.runners[slot].abstract_code = code
 
     @staticmethod
     def _names(phase):

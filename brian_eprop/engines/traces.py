@@ -68,12 +68,14 @@ class Eligibility:
     presynaptic: PresynapticTraces | None
 
 
-def of_neurons(linearization, *, early, uniform_delay, regularized):
+def of_neurons(linearization, entries, *, early, uniform_delay, regularized):
     """Eligibility of synapses onto spiking neurons.
 
     Parameters
     ----------
     linearization : Linearization
+    entries : Coefficients
+        Its entries, as variables of the target.
     early : bool
         Spikes arrive between state update and threshold, and act in the same step.
     uniform_delay : bool
@@ -81,8 +83,8 @@ def of_neurons(linearization, *, early, uniform_delay, regularized):
     regularized : bool
         The sum of e over the trial is needed.
     """
-    entries, states = linearization.coefficients, linearization.states
-    before = _presynaptic_states(linearization) if uniform_delay else ()
+    states = linearization.states
+    before = _presynaptic_states(linearization, entries) if uniform_delay else ()
     own = [name for name in states if name not in before]
     # What arrives after the threshold must not enter the trace of this step.
     waiting = [] if early else [name for name in linearization.arrivals if name in own]
@@ -166,9 +168,8 @@ def of_readout(effect, *, uniform_delay):
     )
 
 
-def _presynaptic_states(linearization):
-    """The largest set of entries that nothing of the postsynaptic neuron acts on."""
-    entries = linearization.coefficients
+def _presynaptic_states(linearization, entries):
+    """The largest set of states that nothing of the postsynaptic neuron acts on."""
     shared = {name for phase in entries.phases.values() for name in phase.uniform}
     kept = [n for n in linearization.states if n not in linearization.step.clamped]
     kept = [n for n in kept if n not in linearization.arrivals or n in entries.b]
