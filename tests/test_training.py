@@ -228,14 +228,21 @@ def test_ctrl_c_in_the_middle_of_a_trial_makes_no_update():
     before = copied(trained.weights)
     (runtime,) = trained._networks.values()
     simulation = runtime.assembly.network
-    interrupt = NetworkOperation(lambda: os.kill(os.getpid(), signal.SIGINT), dt=10 * ms)
-    simulation.add(interrupt)
+    armed = [True]
+
+    def interrupt(t):
+        if t > 5 * ms and armed:
+            armed.pop()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    simulation.restore("start")
+    simulation.add(NetworkOperation(interrupt, dt=1 * ms))
     simulation.store("start")
     with pytest.raises(KeyboardInterrupt):
         trained.fit(task, 2)
     assert trained.updates == 1
     assert_weights(trained, before)
-    simulation.remove(interrupt)
+    assert not armed
     trained.fit(task, 1)
     expected = network()
     expected.fit(task, 2)
