@@ -22,7 +22,8 @@ import sympy
 from sympy.core.function import AppliedUndef
 
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .one_step import OneStep, one_step, parent_group, run_statements, symbol
+from .display import as_latex, as_text
+from .one_step import OneStep, arrivals, one_step, parent_group, symbol
 from .statements import Coefficients, printed, tidy
 
 PSI = symbol("psi")
@@ -142,27 +143,10 @@ class Linearization:
         return {slot: phase.code for slot, phase in self.coefficients.phases.items()}
 
     def _repr_latex_(self):
-        names = r",\;".join(sympy.latex(symbol(name)) for name in self.states)
-        return (
-            rf"$$\begin{{aligned}} h &= ({names})\\ A &= {sympy.latex(self.A)}\\ "
-            rf"b &= {sympy.latex(self.b)}\\ c &= {sympy.latex(self.c)} \end{{aligned}}$$"
-        )
+        return as_latex(self)
 
     def __str__(self):
-        lines = [f"h = ({', '.join(self.states)})", f"psi = {self.surrogate_code}"]
-        for letter, vector in (("c", self.c), ("b", self.b)):
-            lines += [
-                f"{letter}[{name}] = {printed(entry)}"
-                for name, entry in zip(self.states, vector, strict=True)
-                if entry != 0
-            ]
-        lines += [
-            f"A[{row}, {column}] = {printed(self.A[i, j])}"
-            for i, row in enumerate(self.states)
-            for j, column in enumerate(self.states)
-            if self.A[i, j] != 0
-        ]
-        return "\n".join(lines)
+        return as_text(self)
 
 
 def linearize(
@@ -233,7 +217,7 @@ def linearize(
         arrivals=arrivals(on_pre, weight, group, step),
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
-        synaptic=frozenset(synaptic),
+        synaptic=frozenset({*synaptic, weight}),
     )
     states = _relevant_states(whole)
     if not states:
@@ -254,55 +238,6 @@ def linearize(
 def _random(expressions):
     """Whether random numbers are drawn in any of the expressions."""
     return any(f.func.__name__ in RANDOM for e in expressions for f in e.atoms(AppliedUndef))
-
-
-def arrivals(on_pre, weight, group, step):
-    """∂(jump of each state)/∂w of an arriving spike.
-
-    Returns
-    -------
-    dict of str to sympy.Expr
-        In the names that ``on_pre`` uses; only states that the weight acts on.
-
-    Raises
-    ------
-    NoDerivativeError
-        If the jump depends on the state of the postsynaptic neuron, or on no weight.
-    """
-    variables = parent_group(group).variables
-    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
-    names = [name for base in changeable for name in (f"{base}_post", base)]
-    after = run_statements(on_pre, [*names, weight])
-    if after[weight] != symbol(weight):
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
-        )
-    post_state = {symbol(n) for s in step.states for n in (s, f"{s}_post")}
-    found = {}
-    for name in names:
-        jump = after[name] - symbol(name)
-        effect = derivative(jump, symbol(weight))
-        if effect == 0:
-            continue
-        if (after[name] - symbol(name)).expand().free_symbols & post_state:
-            raise NoDerivativeError(
-                f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
-                "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
-                "the driving force belongs into the neuron's equations"
-            )
-        found[name.removesuffix("_post")] = effect
-    if not found:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
-            f"'{parent_group(group).name}'"
-        )
-    unknown = set(found) - set(step.states)
-    if unknown:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' adds the weight to '{sorted(unknown)[0]}', which no equation "
-            f"of group '{parent_group(group).name}' integrates; add it to a state variable"
-        )
-    return found
 
 
 def _complete_reset_path(step, of_model, override, group_name):

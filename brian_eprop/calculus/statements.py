@@ -68,7 +68,9 @@ class Phase:
     def _block(self, values, prefix, written):
         needed = _needed(values.values(), self.definitions) - written
         kept = {name: e for name, e in self.definitions.items() if name in needed}
-        return _without_repetition(kept | {symbol(n): e for n, e in values.items()}, prefix)
+        assignments = kept | {symbol(name): value for name, value in values.items()}
+        steps = without_repetition(assignments, prefix)
+        return [f"{name} = {printed(value)}" for name, value in steps]
 
 
 def _needed(expressions, definitions):
@@ -80,23 +82,34 @@ def _needed(expressions, definitions):
     return needed
 
 
-def _without_repetition(assignments, prefix):
-    """Statements that make the assignments, and name first what occurs in them repeatedly."""
+def without_repetition(assignments, prefix):
+    """The assignments with what occurs in them repeatedly assigned to names before it is used.
+
+    Parameters
+    ----------
+    assignments : dict of sympy.Symbol to sympy.Expr
+    prefix : str
+        The new names are this and a number.
+
+    Returns
+    -------
+    list of (sympy.Symbol, sympy.Expr)
+    """
     numbered = sympy.numbered_symbols(prefix, real=True)
     common, results = sympy.cse(list(assignments.values()), symbols=numbered)
     waiting = dict(common)
-    lines = []
+    ordered = []
 
     def write(name, value):
         # What the value is made of comes first; a repeated part may use an assignment.
         for part in sorted(value.free_symbols & waiting.keys(), key=str):
             if part in waiting:
                 write(part, waiting.pop(part))
-        lines.append(f"{name} = {printed(value)}")
+        ordered.append((name, value))
 
     for name, value in zip(assignments, results, strict=True):
         write(name, value)
-    return lines
+    return ordered
 
 
 @dataclass(frozen=True)
@@ -241,7 +254,8 @@ def printed(expression):
     integers in single precision. Square roots stay what they are.
     """
     half = {sympy.S.Half, -sympy.S.Half} if expression.atoms(sympy.Pow) else set()
-    fractions = {
-        r: sympy.Float(r, 17) for r in expression.atoms(sympy.Rational) - half if not r.is_Integer
-    }
-    return sympy_to_str(expression.xreplace(fractions))
+    fractions = {r for r in expression.atoms(sympy.Rational) - half if not r.is_Integer}
+    # As names and not as numbers, at which SymPy would evaluate functions anew: exprel(x + 3.25)
+    # would become a quotient that is 0/0 where its argument is 0.
+    named = {r: sympy.sign(r) * sympy.Symbol(repr(float(abs(r))), real=True) for r in fractions}
+    return sympy_to_str(expression.xreplace(named))
