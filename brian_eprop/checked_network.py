@@ -36,7 +36,7 @@ class CheckedNetwork:
         self.dt, self.steps = dt, steps
         self.inputs = rng.random((steps, N_IN)) < INPUT_PROBABILITY
         unit = rng.exponential(size=(N_IN, n)), rng.normal(size=(n, n)) * (1 - np.eye(n))
-        scale = _firing_scale(model, build, self.inputs, unit[0], dt)
+        scale = firing_scale(model, build, self.inputs, unit[0], dt)
         self.weights = {"w_in": scale * unit[0], "w_rec": 0.3 * scale * unit[1]}
         self.weights["w_out"] = rng.normal(size=(n, N_OUT))
         self.target = rng.normal(size=(steps, N_OUT))
@@ -46,7 +46,7 @@ class CheckedNetwork:
         self.readout = LeakyReadout(N_OUT, tau=TAU_STEPS * dt, target=self.target, dt=dt)
         learner = Learner(self.readout)
         common = {"learner": learner, "namespace": {}, "delay": 0 * ms, "dt": dt}
-        weight = _weight(model)
+        weight = weight_equation(model)
         early = {"on_pre": model.on_input, "arrival": "after_groups"}
         self.synapses = {
             "w_in": TrainableSynapses(source, group, weight, **early, **common),
@@ -139,24 +139,26 @@ def _source(inputs, dt):
     return SpikeGeneratorGroup(inputs.shape[1], indices, steps * dt, dt=dt, when="start")
 
 
-def _weight_unit(model):
+def weight_unit(model):
     return quantity(f"1*{model.weight_unit}")
 
 
-def _weight(model):
+def weight_equation(model):
     """The line of a synapse's equations that declares its weight."""
-    return f"w : {unit_name(get_dimensions(_weight_unit(model)))}"
+    return f"w : {unit_name(get_dimensions(weight_unit(model)))}"
 
 
-def _firing_scale(model, build, inputs, weights, dt):
+def firing_scale(model, build, inputs, weights, dt):
     """The smallest scale of the weights at which the neurons fire, found in one run."""
     n = weights.shape[1]
     group = build(n * len(SCALES))
     source = _source(inputs, dt)
-    synapses = Synapses(source, group, _weight(model), on_pre=model.on_input, namespace={}, dt=dt)
+    synapses = Synapses(
+        source, group, weight_equation(model), on_pre=model.on_input, namespace={}, dt=dt
+    )
     synapses.pre.when = "after_groups"
     synapses.connect()
-    scales = SCALES * float(_weight_unit(model))
+    scales = SCALES * float(weight_unit(model))
     columns = np.concatenate([scale * weights for scale in scales], axis=1)
     synapses.variables["w"].set_value(columns[synapses.i[:], synapses.j[:]])
     monitor = SpikeMonitor(group)
