@@ -40,8 +40,21 @@ def test_wheel_holds_every_model_file(wheel):
     assert wanted
     assert inside == wanted | {"brian_eprop/models/__init__.py"}
     assert table["name"] == "alif"
-    assert "brian_eprop/neuron_model.py" in names
     assert not any(name.startswith(("models/", "tests/", "build/")) for name in names)
+
+
+def test_wheel_holds_every_module_and_template(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {name for name in archive.namelist() if name.startswith("brian_eprop/")}
+    source = ROOT / "brian_eprop"
+    wanted = {
+        str(path.relative_to(ROOT))
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"brian_eprop/devices/compiled.py", "brian_eprop/plotting/style.py"} <= wanted
+    assert any("/templates/" in name for name in wanted)
+    assert {name for name in inside if not name.startswith("brian_eprop/models/")} == wanted
 
 
 def test_a_model_is_read_out_of_the_wheel(wheel, tmp_path):

@@ -130,7 +130,7 @@ def test_labels_of_curves_that_end_together_do_not_overlap(ax):
     [
         ("loss", "log", "Loss"),
         ("rate", "linear", "Mean rate (spikes/s)"),
-        ("seconds", "linear", "Time per iteration (s)"),
+        ("seconds", "linear", "Time since the start (s)"),
     ],
 )
 def test_learning_curve_of_each_quantity(ax, quantity, scale, label):

@@ -1,0 +1,23 @@
+"""Figures: spikes, membranes, traces, readouts, learning curves and weights.
+
+Every function takes plain arrays, draws into ``ax`` (the current axes if None) and returns
+the axes. Times may be Brian2 quantities or numbers in ms. The figures can be read in grey and
+by the colour-blind.
+"""
+
+from .learning import plot_gradient_match, plot_learning_curve, plot_weights
+from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
+from .style import DIVERGING
+from .trial import plot_trial
+
+__all__ = [
+    "DIVERGING",
+    "plot_eligibility",
+    "plot_gradient_match",
+    "plot_learning_curve",
+    "plot_raster",
+    "plot_readout",
+    "plot_traces",
+    "plot_trial",
+    "plot_weights",
+]

@@ -1,0 +1,100 @@
+"""What all figures share: colours, axes, labels, and the checks of what is drawn.
+
+Colours are those of Okabe and Ito (2008, "Color Universal Design"); curves that cross differ
+in lightness and in width or dashes as well, so that the figures can be read in grey.
+"""
+
+from itertools import pairwise
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.transforms import blended_transform_factory
+
+from brian_eprop.recording import as_milliseconds
+
+BLACK = "#000000"
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+VERMILLION, SKY = "#D55E00", "#56B4E9"
+CYCLE = (BLUE, VERMILLION, BLACK, GREEN, PURPLE, ORANGE, SKY)
+# dark and light in turn, for curves that cross
+CROSSING = (BLACK, BLUE, ORANGE, VERMILLION, SKY, GREEN, PURPLE)
+# Lightness rises from one end to the other: in grey, negative is darker than zero and
+# positive lighter, which no white-centred map can show.
+DIVERGING = LinearSegmentedColormap.from_list(
+    "blue_grey_orange", ["#00204d", BLUE, "#9c9c9c", "#eda93b", "#fff2b0"]
+)
+
+
+def prepare(ax):
+    """The axes to draw into, the current ones if None, with two spines."""
+    ax = plt.gca() if ax is None else ax
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_linewidth(0.6)
+    ax.tick_params(width=0.6, length=3)
+    return ax
+
+
+def time_axis(ax, start, end):
+    """Let the abscissa show times in ms."""
+    ax.set_xlim(float(start), float(end) if end > start else float(start) + 1)
+    ax.set_xlabel("Time (ms)")
+
+
+def label_curve(ax, height, text, color):
+    """Write the name of a curve right of the axes, at a height in data units."""
+    ax.text(
+        1.01,
+        height,
+        text,
+        color=color,
+        va="center",
+        size="small",
+        transform=blended_transform_factory(ax.transAxes, ax.transData),
+    )
+
+
+def apart(ax, heights):
+    """Move heights (data units) apart until text written there does not overlap."""
+    low, high = ax.get_ylim()
+    inches = ax.get_window_extent().height / ax.figure.dpi
+    line = 1.15 * plt.rcParams["font.size"] / 72 / inches * (high - low)
+    order = np.argsort(heights)
+    placed = np.array(heights, dtype=float)
+    for lower, upper in pairwise(order):
+        placed[upper] = max(placed[upper], placed[lower] + line)
+    # the pile has grown upwards only: centre it on where it belongs
+    return placed + np.mean(heights) - placed.mean()
+
+
+def time_series(t, values, name, expected=None):
+    """Check times (T,) and values (T,) or (T, k); return them as (T,) and (T, k)."""
+    t = as_milliseconds(t, "t")
+    if t.ndim != 1 or not t.size:
+        raise ValueError(f"'t' has the shape {t.shape}; expected (steps,), not empty")
+    values = np.asarray(values, dtype=float)
+    if values.ndim == 1:
+        values = values[:, np.newaxis]
+    if values.ndim != 2 or len(values) != len(t) or 0 in values.shape:
+        raise ValueError(
+            f"'{name}' has the shape {values.shape}; expected ({len(t)}, number of curves), "
+            f"one row for each of the {len(t)} times in 't'"
+        )
+    if expected is not None and values.shape != expected:
+        raise ValueError(f"'{name}' has the shape {values.shape}; expected {expected}")
+    check_finite(values, name)
+    return t, values
+
+
+def check_finite(values, name):
+    """Raise ValueError if a value is NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"'{name}' of shape {values.shape} holds NaN or infinity; expected finite numbers"
+        )
+
+
+def check_labels(labels, number):
+    """Raise ValueError unless there is one label for each curve, or none at all."""
+    if labels is not None and len(labels) != number:
+        raise ValueError(f"'labels' has {len(labels)} elements; expected {number}, one a curve")
