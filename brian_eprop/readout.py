@@ -192,9 +192,10 @@ class LeakyReadout(NeuronGroup):
 def check_time(name, value):
     """Raise an error unless ``value`` is a positive, finite scalar time."""
     if get_dimensions(value) is not second.dim:
+        dimensions = get_dimensions(value)
+        unit = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
         raise DimensionMismatchError(
-            f"{name} = {value!r} has the unit '{unit_name(get_dimensions(value))}' but must be a "
-            "time; write for example 20*ms"
+            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
         )
     if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
         raise ValueError(f"{name} = {value!r} must be one positive, finite time")
