@@ -34,13 +34,15 @@ class Noise:
         return inputs, rng.normal(size=(batch, self.steps, self.n_out))
 
 
-def rich_network(**changes):
+POPULATIONS = [
+    ("lif", 3, {"t_ref": 2 * ms, "tau_m": np.array([8.0, 9.1, 30.3]) * ms}),
+    ("alif", 6, {"beta": np.arange(1, 7) / 10, "surrogate": Exponential("0.3/v_th", 0.5)}),
+]
+PHYSICAL = [("cuba_lif", 9, {"I_ext": 400 * pA, "method": "exponential_euler"})]
+
+
+def rich_network(neurons=POPULATIONS, **changes):
     rng = np.random.default_rng(0)
-    neurons = [
-        ("lif", 3, {"t_ref": 2 * ms, "tau_m": np.array([8.0, 9.1, 30.3]) * ms}),
-        ("alif", 4, {"beta": [0.1, 0.2, 0.3, 0.4], "surrogate": Exponential("0.3/v_th", 0.5)}),
-        ("cuba_lif", 2, {"I_ext": 400 * pA, "method": "exponential_euler"}),
-    ]
     arguments = dict(
         dt=0.5 * ms,
         tau_out=12.3 * ms,
@@ -50,7 +52,7 @@ def rich_network(**changes):
         feedback="adaptive",
         feedback_decay=0.01,
         connectivity={"w_rec": rng.random((9, 9)) < 0.6},
-        rule=EProp(reset_path={"a": "detached"}),
+        rule=EProp(reset_path={"v": "implicit"}),
         optimizer=Adam(1e-2, beta_1=0.8),
         regularizers=[FiringRateRegularizer(12 * Hz, 100.0)],
         seed=1,
@@ -108,17 +110,15 @@ def test_save_and_load_lose_nothing(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
+        dict(neurons=PHYSICAL),
         dict(feedback="symmetric", feedback_decay=0.0, optimizer=None, regularizers=()),
         dict(feedback=np.ones((2, 9)), feedback_decay=0.0, optimizer=GradientDescent(1e-3)),
-        dict(rule=EProp(surrogate=MultiGaussian(0.5, "2*tau_m/ms"))),
+        dict(rule=EProp(surrogate=MultiGaussian(0.5, "0.5*v_th"), reset_path={"a": "detached"})),
         dict(loss="cross_entropy", feedback="random", feedback_decay=0.0),
     ],
 )
 def test_every_option_comes_back(tmp_path, changes):
-    if "rule" in changes:  # one surrogate for models of one unit
-        network = RecurrentNetwork("lif", 5, 9, 2, rule=changes["rule"])
-    else:
-        network = rich_network(**changes)
+    network = rich_network(**changes)
     network.save(tmp_path / "network.npz")
     loaded = RecurrentNetwork.load(tmp_path / "network.npz")
     assert_same_description(loaded.description, network.description)

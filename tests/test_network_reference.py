@@ -124,7 +124,7 @@ def task_for(network, seed, batch):
 
 
 # Each example generates its Brian2 objects anew: about two seconds.
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=networks(),
     seed=st.integers(0, 99),

@@ -68,11 +68,12 @@ def assert_weights(network, expected):
 
 def test_the_loss_of_a_small_task_falls():
     trained = network()
-    history = trained.fit(FrozenNoise(), 25)
+    trained.weights["w_out"] *= 0.2
+    history = trained.fit(FrozenNoise(), 15)
     losses = [entry["loss"] for entry in history]
-    assert losses[-1] < 0.5 * losses[0]
-    assert trained.updates == 25
-    assert [entry["iteration"] for entry in history] == list(range(25))
+    assert losses[-1] < 0.3 * losses[0]
+    assert trained.updates == 15
+    assert [entry["iteration"] for entry in history] == list(range(15))
     seconds = [entry["seconds"] for entry in history]
     assert seconds == sorted(seconds)
     assert history[0].keys() == {"iteration", "loss", "regularization", "rate", "seconds"}
@@ -191,7 +192,7 @@ def test_an_update_that_would_not_be_finite_is_not_made():
         np.testing.assert_array_equal(trained.state.moments["w_in"][name], values)
 
 
-@pytest.mark.parametrize("interrupted", [1, 2, 3, 5])
+@pytest.mark.parametrize("interrupted", [2, 6])
 def test_an_interrupt_in_an_update_leaves_weights_and_optimizer_consistent(
     monkeypatch, interrupted
 ):
@@ -216,8 +217,8 @@ def test_an_interrupt_in_an_update_leaves_weights_and_optimizer_consistent(
     assert trained.updates == done
     assert_weights(trained, expected.weights)
     # and goes on as if nothing had been
-    trained.fit(task, 3 - done)
-    expected.fit(task, 3 - done)
+    trained.fit(task, 1)
+    expected.fit(task, 1)
     assert_weights(trained, expected.weights)
 
 
