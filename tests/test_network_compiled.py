@@ -236,6 +236,33 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
 
 
 @pytest.mark.standalone
+def test_results_go_to_memory_if_there_is_room_and_are_never_half_read(standalone, monkeypatch):
+    inputs, targets = trials()
+    network = rich_network()
+    expected = network.gradients(inputs, targets, learning_window=40)
+    (program,) = network._networks.values()
+    assert program.written > 1000
+    usage = type("usage", (), {"free": 10 * program.written})
+    monkeypatch.setattr(compiled.shutil, "disk_usage", lambda folder: usage)
+    assert program._room() is None
+    usage.free += 1
+    assert program._room() in (None, compiled.MEMORY)  # None where there is no such folder
+    assert_same(network.gradients(inputs, targets, learning_window=40), expected)
+    right, cut = program._execute, []
+
+    def then_cut_off(arguments):
+        right(arguments)
+        path = Path(arguments[1]) / program.interface["results"][cut[-1]]["file"]
+        path.write_bytes(path.read_bytes()[:-8])
+
+    monkeypatch.setattr(program, "_execute", then_cut_off)
+    for name in ("output.y", "spikes_0.t", "rec_0_0.grad"):
+        cut.append(name)
+        with pytest.raises(OSError, match="are not complete"):
+            network.gradients(inputs, targets, learning_window=40)
+
+
+@pytest.mark.standalone
 def test_two_processes_that_build_the_same_network_both_succeed(tmp_path):
     code = """
 import sys

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 from importlib.metadata import version
@@ -24,6 +25,8 @@ from .assembly import pack
 from .blocks import blocks, results
 from .compilation import build, interface
 
+#: Linux's file system in memory.
+MEMORY = "/dev/shm"
 #: How Brian2's programs begin to say that they could not use an argument.
 UNREAD = ("Error reading", "Could not read", "Cannot set")
 #: Preferences of Brian2 that do not reach the generated code.
@@ -43,6 +46,7 @@ class CompiledNetwork:
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
+        self.written = None
         self.folder = cache_folder() / _key(description, trials)
         self.interface = interface(self.folder)
         if self.interface is None:
@@ -57,7 +61,7 @@ class CompiledNetwork:
         }
         for block in blocks(self.description, self.trials):
             given[block.weight] = weights[block.matrix][block.rows, block.columns] * block.scale
-        with tempfile.TemporaryDirectory(prefix="brian_eprop_") as scratch:
+        with tempfile.TemporaryDirectory(prefix="brian_eprop_", dir=self._room()) as scratch:
             results_folder = Path(scratch) / "results"
             results_folder.mkdir()
             arguments = ["--results_dir", f"{results_folder}{os.sep}"]
@@ -66,6 +70,7 @@ class CompiledNetwork:
                 np.asarray(values, dtype=self.interface["given"][name]).tofile(path)
                 arguments.append(f"{name}={path}")
             self._execute(arguments)
+            self.written = sum(path.stat().st_size for path in results_folder.iterdir())
 
             def read(name):
                 file = self.interface["results"][name]
@@ -73,12 +78,21 @@ class CompiledNetwork:
 
             try:
                 return results(self.description, self.trials, read)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, IndexError) as error:
                 # Brian2's programs do not notice that a file could not be written.
                 raise OSError(
                     f"the results of the compiled network in '{self.folder}' are not complete "
                     f"({error}); is the disk of '{scratch}' full?"
                 ) from error
+
+    def _room(self):
+        """A folder in memory, if there is one with room; None for the usual temporary folder.
+
+        A program writes some hundred small files, which takes a disk longer than a short trial.
+        """
+        if self.written is None or not os.access(MEMORY, os.W_OK):
+            return None
+        return MEMORY if shutil.disk_usage(MEMORY).free > 10 * self.written else None
 
     def _execute(self, arguments):
         remedy = f"; remove the folder '{self.folder}' to have the network compiled again"
