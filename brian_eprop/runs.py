@@ -17,8 +17,8 @@ from brian2.devices.device import reset_device, set_device
 from tqdm import tqdm
 
 from .configuration import Configuration
-from .figures import save_run_figures
 from .network import RecurrentNetwork
+from .plotting.run import save_run_figures
 from .recording import Recording
 from .training import StopTraining
 
@@ -140,8 +140,9 @@ def _create(folder):
 
 def _record(network, configuration, path):
     """Record one trial of the task with the present weights."""
-    task, window = configuration.make_task(), configuration.setup.learning_window
+    task = configuration.make_task()
     inputs, targets = task.sample(np.random.default_rng([configuration.seed, 2]), 1)
+    window = getattr(task, "learning_window", None)
     network.record(inputs[0], targets[0], window).save(path)
 
 

@@ -42,7 +42,6 @@ def test_every_task_brings_a_complete_set_up(name):
     np.testing.assert_allclose(
         weights["w_in"].std(), setup.gains["w_in"] / np.sqrt(task.n_in), rtol=0.1
     )
-    assert setup.learning_window is None or 1 <= setup.learning_window <= task.steps
 
 
 def test_hyphens_and_underscores_name_the_same_task():

@@ -9,6 +9,7 @@ A task is one module of this package. The module assigns its class, a frozen dat
   (a :class:`TrainingSetup`);
 * ``sample(rng, batch)``: inputs (batch, steps, n_in) of bool and targets
   (batch, steps, n_out) of float, with ``rng`` a ``numpy.random.Generator``;
+* ``learning_window``, optional: the number of last steps in which errors count;
 * ``metric(outputs, targets)``: one number by which people judge the task.
 """
 
@@ -50,8 +51,6 @@ class TrainingSetup:
         Rate towards which the regularizer pulls every neuron.
     rate_strength : float
         Strength of the regularizer.
-    learning_window : int, optional
-        Number of last steps that count; None counts all.
     """
 
     neurons: tuple
@@ -65,7 +64,6 @@ class TrainingSetup:
     batch_size: int
     rate_target: Quantity
     rate_strength: float
-    learning_window: int | None = None
 
     @property
     def n_rec(self):

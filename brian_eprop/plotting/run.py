@@ -1,0 +1,57 @@
+"""The figures of a training run."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .learning import plot_learning_curve, plot_weights
+from .trial import plot_trial
+
+
+def save_run_figures(folder, history, weights, recordings):
+    """Draw and write the figures of a run.
+
+    Parameters
+    ----------
+    folder : Path
+    history : list of dict
+        See :func:`brian_eprop.training.fit`.
+    weights : dict of str to ndarray
+    recordings : dict of str to Recording
+        By name, such as "before" and "after".
+
+    Returns
+    -------
+    list of Path
+    """
+    figures = {f"trial_{name}": plot_trial(recording) for name, recording in recordings.items()}
+    figures["learning_curve"] = _learning(history)
+    figures["weights"] = _weights(weights)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        FigureCanvasAgg(figure)
+        figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def _learning(history):
+    """Loss and firing rate against the iteration."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    for ax, quantity in zip(figure.subplots(1, 2), ("loss", "rate"), strict=True):
+        plot_learning_curve(history, quantity=quantity, ax=ax)
+    return figure
+
+
+def _weights(weights):
+    """The weight matrices side by side; that of the readout lies on its side."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    places = figure.subplot_mosaic([["w_in", "w_rec"], ["w_out", "w_out"]], height_ratios=[5, 1])
+    for name, ax in places.items():
+        plot_weights(weights[name].T if name == "w_out" else weights[name], ax=ax)
+        ax.set_title(name)
+    places["w_in"].set_ylabel("Input")
+    out = places["w_out"]
+    out.set(xlabel="Presynaptic neuron", ylabel="Output", aspect="auto")
+    out.set_yticks(np.arange(weights["w_out"].shape[1]))
+    return figure
