@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from .learning import plot_learning_curve, plot_weights
 from .trial import plot_trial
@@ -45,8 +46,8 @@ def _learning(history):
 
 def _weights(weights):
     """The weight matrices side by side; that of the readout lies on its side."""
-    figure = Figure(figsize=(9, 4.2), layout="constrained")
-    places = figure.subplot_mosaic([["w_in", "w_rec"], ["w_out", "w_out"]], height_ratios=[5, 1])
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    places = figure.subplot_mosaic([["w_in", "w_rec"], ["w_out", "w_out"]], height_ratios=[3, 1])
     for name, ax in places.items():
         plot_weights(weights[name].T if name == "w_out" else weights[name], ax=ax)
         ax.set_title(name)
@@ -54,4 +55,5 @@ def _weights(weights):
     out = places["w_out"]
     out.set(xlabel="Presynaptic neuron", ylabel="Output", aspect="auto")
     out.set_yticks(np.arange(weights["w_out"].shape[1]))
+    out.child_axes[0].yaxis.set_major_locator(MaxNLocator(2, symmetric=True))
     return figure
