@@ -21,9 +21,10 @@ from functools import cached_property
 import sympy
 from sympy.core.function import AppliedUndef
 
+from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
-from .one_step import OneStep, arrivals, one_step, parent_group, symbol
+from .one_step import OneStep, one_step, parent_group, symbol
 from .statements import Coefficients, printed, tidy
 
 PSI = symbol("psi")

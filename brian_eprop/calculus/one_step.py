@@ -11,6 +11,7 @@ Each phase is kept as SymPy expressions of the values *before* that phase.
 """
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import sympy
 from brian2 import Quantity, second
@@ -21,11 +22,13 @@ from brian2.parsing.sympytools import str_to_sympy
 from brian2.stateupdaters.base import StateUpdateMethod
 from brian2.utils.stringtools import get_identifiers
 
-from .derivatives import NoDerivativeError, derivative, indicator
+from .derivatives import NoDerivativeError, indicator
 from .programs import Program, assigned_names, expand, run_statements, symbol
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
+#: Each projection onto a group asks for its code; an exact solution takes seconds to find.
+_CODE = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,7 @@ def one_step(group, namespace):
     ----------
     group : NeuronGroup or Subgroup
     namespace : dict
-        External names (as given to ``Network.run``) in which the group's own namespace
-        is completed.
+        External names, where the group's own namespace lacks them.
 
     Returns
     -------
@@ -153,66 +155,6 @@ def one_step(group, namespace):
     )
 
 
-def arrivals(on_pre, weight, group, step):
-    """∂(jump of each state)/∂w of an arriving spike.
-
-    Returns
-    -------
-    dict of str to sympy.Expr
-        In the names that ``on_pre`` uses; only states that the weight acts on.
-
-    Raises
-    ------
-    NoDerivativeError
-        If the jump depends on the postsynaptic state, or on no weight.
-    """
-    variables = parent_group(group).variables
-    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
-    names = [name for base in changeable for name in (f"{base}_post", base)]
-    after = run_statements(on_pre, [*names, weight], _as_synapses_see_them(group))
-    if after[weight] != symbol(weight):
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
-        )
-    post_state = {symbol(n) for s in step.states for n in (s, f"{s}_post")}
-    found = {}
-    for name in names:
-        jump = after[name] - symbol(name)
-        if (effect := derivative(jump, symbol(weight))) == 0:
-            continue
-        if jump.expand().free_symbols & post_state:
-            raise NoDerivativeError(
-                f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
-                "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
-                "the driving force belongs into the neuron's equations"
-            )
-        found[name.removesuffix("_post")] = effect
-    if not found:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
-            f"'{parent_group(group).name}'"
-        )
-    unknown = set(found) - set(step.states)
-    if unknown:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' adds the weight to '{sorted(unknown)[0]}', which no equation "
-            f"of group '{parent_group(group).name}' integrates; add it to a state variable"
-        )
-    return found
-
-
-def _as_synapses_see_them(group):
-    """Subexpressions of a postsynaptic group, by the names that on_pre may use."""
-    group = parent_group(group)
-    found = {}
-    for eq in group.user_equations.values():
-        if eq.type == SUBEXPRESSION:
-            value = str_to_sympy(eq.expr.code)
-            own = {symbol(n): symbol(f"{n}_post") for n in eq.identifiers if n in group.variables}
-            found |= {eq.varname: value, f"{eq.varname}_post": value.xreplace(own)}
-    return found
-
-
 def _update(code, states, clamped, subexpressions):
     """F, with what Brian2 does to a state that is held during refractoriness.
 
@@ -237,6 +179,8 @@ def _integrator_code(group, namespace):
         return ""
     names = group.equations.names | group.equations.identifiers | {"dt"}
     variables = _resolved(group, names, namespace)
+    if group in _CODE:
+        return _CODE[group]
     updater = group.state_updater
     code = StateUpdateMethod.apply_stateupdater(
         group.equations,
@@ -250,6 +194,7 @@ def _integrator_code(group, namespace):
             f"group '{group.name}' is integrated by GSL, whose steps have no closed form; "
             "use an explicit method such as 'exponential_euler' or 'rk4'"
         )
+    _CODE[group] = code
     return code
 
 

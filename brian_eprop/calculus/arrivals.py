@@ -1,0 +1,68 @@
+"""What an arriving spike does to a neuron, per unit of weight: b."""
+
+from brian2.equations.equations import SUBEXPRESSION
+from brian2.parsing.sympytools import str_to_sympy
+
+from .derivatives import NoDerivativeError, derivative
+from .one_step import parent_group
+from .programs import run_statements, symbol
+
+
+def arrivals(on_pre, weight, group, step):
+    """∂(jump of each state)/∂w of an arriving spike.
+
+    Returns
+    -------
+    dict of str to sympy.Expr
+        In the names that ``on_pre`` uses; only states that the weight acts on.
+
+    Raises
+    ------
+    NoDerivativeError
+        If the jump depends on the postsynaptic state, or on no weight.
+    """
+    variables = parent_group(group).variables
+    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
+    names = [name for base in changeable for name in (f"{base}_post", base)]
+    after = run_statements(on_pre, [*names, weight], _as_synapses_see_them(group))
+    if after[weight] != symbol(weight):
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
+        )
+    post_state = {symbol(n) for s in step.states for n in (s, f"{s}_post")}
+    found = {}
+    for name in names:
+        jump = after[name] - symbol(name)
+        if (effect := derivative(jump, symbol(weight))) == 0:
+            continue
+        if jump.expand().free_symbols & post_state:
+            raise NoDerivativeError(
+                f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
+                "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
+                "the driving force belongs into the neuron's equations"
+            )
+        found[name.removesuffix("_post")] = effect
+    if not found:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
+            f"'{parent_group(group).name}'"
+        )
+    unknown = set(found) - set(step.states)
+    if unknown:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' adds the weight to '{sorted(unknown)[0]}', which no equation "
+            f"of group '{parent_group(group).name}' integrates; add it to a state variable"
+        )
+    return found
+
+
+def _as_synapses_see_them(group):
+    """Subexpressions of a postsynaptic group, by the names that on_pre may use."""
+    group = parent_group(group)
+    found = {}
+    for eq in group.user_equations.values():
+        if eq.type == SUBEXPRESSION:
+            value = str_to_sympy(eq.expr.code)
+            own = {symbol(n): symbol(f"{n}_post") for n in eq.identifiers if n in group.variables}
+            found |= {eq.varname: value, f"{eq.varname}_post": value.xreplace(own)}
+    return found
