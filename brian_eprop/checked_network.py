@@ -11,6 +11,7 @@ from brian2 import (
     get_dimensions,
     ms,
 )
+from brian2.utils.logger import catch_logs
 
 from . import schedule
 from .learner import Learner
@@ -163,7 +164,7 @@ def firing_scale(model, build, inputs, weights, dt):
     synapses.variables["w"].set_value(columns[synapses.i[:], synapses.j[:]])
     monitor = SpikeMonitor(group)
     # The largest scales overflow in some models; they are not the ones that are taken.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), catch_logs():
         Network(source, group, synapses, monitor).run(len(inputs) * dt, namespace={})
     counts = np.array(monitor.count).reshape(len(SCALES), n).mean(axis=1)
     counts[counts > MOST_SPIKES_PER_STEP * len(inputs)] = 0

@@ -18,7 +18,7 @@ from .model_validation import threshold_distance
 
 #: Displacement as a fraction of the range that a variable covers. Two displacements, this one
 #: and its half, cancel the leading error (Richardson), so that it can be far from round-off.
-DISPLACEMENT = 3e-4
+DISPLACEMENT = 1e-4
 
 #: What an expression of Brian2 may use, in NumPy and SI units.
 NAMESPACE = {

@@ -31,7 +31,7 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
     n, rule, namespace = 3, rule or EProp(), namespace or {}
     group = build(n)
     population = Population(group, rule)
-    linearization = population.linearize(on_pre, weight, namespace, ())
+    linearization, coefficients = population.linearize(on_pre, weight, namespace, ())
     states = state_names(group)
     kept = list(linearization.states)
     rng = np.random.default_rng(3)
@@ -59,10 +59,9 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
             group.variables[name].set_value(group.variables[name].get_value() + size)
 
     def at_threshold():
-        entries = linearization.coefficients
         recorded["psi"].append(group.variables["psi"].get_value().copy())
         recorded["c"].append(
-            np.stack([number(entries.c.get(s, sympy.S.Zero)) for s in kept], axis=-1)
+            np.stack([number(coefficients.c.get(s, sympy.S.Zero)) for s in kept], axis=-1)
         )
 
     def at_reset():
@@ -72,8 +71,8 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
         recorded["spiked"].append(spiked)
 
     def at_end():
-        recorded["A"].append(matrix(linearization.coefficients.A))
-        recorded["D"].append(matrix(linearization.coefficients.D))
+        recorded["A"].append(matrix(coefficients.A))
+        recorded["D"].append(matrix(coefficients.D))
 
     schedule = (
         (lambda: recorded["start"].append(values()), "before_start", -5),
