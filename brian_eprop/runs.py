@@ -1,10 +1,10 @@
 """Run folders: everything that a training run leaves behind.
 
-    config.toml       what it was made from; repeats the run
-    history.jsonl     one object per iteration, written as it happens
-    weights.npz       the network after training (RecurrentNetwork.load)
-    recordings/       one trial before and one after training (Recording.load)
-    figures/          drawn from the above
+config.toml       what it was made from; repeats the run
+history.jsonl     one object per iteration, written as it happens
+weights.npz       the network after training (RecurrentNetwork.load)
+recordings/       one trial before and one after training (Recording.load)
+figures/          drawn from the above
 """
 
 import json
@@ -16,11 +16,10 @@ import numpy as np
 from brian2.devices.device import reset_device, set_device
 from tqdm import tqdm
 
-from .configuration import Configuration
 from .network import RecurrentNetwork
+from .network.training import StopTraining
 from .plotting.run import save_run_figures
 from .recording import Recording
-from .training import StopTraining
 
 
 def train(configuration, folder, *, progress=True):
@@ -40,7 +39,7 @@ def train(configuration, folder, *, progress=True):
     Returns
     -------
     history : list of dict
-        See :func:`brian_eprop.training.fit`.
+        See :func:`brian_eprop.network.training.fit`.
     interrupted : bool
 
     Raises
@@ -71,9 +70,7 @@ def train(configuration, folder, *, progress=True):
 
     with log, bar, _device(configuration.device), _counted_interrupts() as interrupted:
         try:
-            network.fit(
-                task, setup.iterations, setup.batch_size, [report], seed=configuration.seed
-            )
+            network.fit(task, setup.iterations, setup.batch_size, [report], seed=configuration.seed)
         except KeyboardInterrupt:
             pass
     network.save(folder / "weights.npz")

@@ -108,9 +108,7 @@ network.run(trials * trial)
 
 per_trial = np.diff(losses.loss.sum(axis=0))
 rate = np.histogram(spikes.t / second, bins=np.arange(trials))[0] / n
-history = [
-    {"iteration": k, "loss": loss, "rate": rate[k]} for k, loss in enumerate(per_trial)
-]
+history = [{"iteration": k, "loss": loss, "rate": rate[k]} for k, loss in enumerate(per_trial)]
 print(f"loss {per_trial[0]:.1f} → {per_trial[-5:].mean():.2f}, {rate[-1]:.1f} spikes/s")
 
 figure, axes = plt.subplots(4, 1, figsize=(7, 8.5), layout="constrained")

@@ -104,9 +104,7 @@ def test_the_written_configuration_repeats_the_run(config, tmp_path):
 def test_options_change_the_configuration(config, tmp_path):
     run = tmp_path / "run"
     options = ["--iterations", 1, "--seed", 9, "--neurons", 7, "--model", "alif"]
-    done = brian_eprop(
-        "train", "--config", config, "--out", run, "--feedback", "random", *options
-    )
+    done = brian_eprop("train", "--config", config, "--out", run, "--feedback", "random", *options)
     assert done.exit_code == 0, done.output
     written = Configuration.read(run / "config.toml")
     assert written.seed == 9 and written.setup.iterations == 1
@@ -168,7 +166,10 @@ def test_plot_draws_the_figures_again(config, tmp_path):
         ('[setup]\nloss = "l1"', "l1"),
         ('[setup]\noptimizer = "RMSprop"', "RMSprop"),
         ('[setup]\nneurons = [{ model = "lif2", count = 3 }]', "lif2"),
-        ('[setup]\nneurons = [{ model = "lif", count = 3, parameters = { tau_m = "-3*ms" } }]', "tau_m"),
+        (
+            "[setup]\nneurons = [{ model = 'lif', count = 3, parameters = { tau_m = '-3*ms' } }]",
+            "tau_m",
+        ),
         ('[setup]\nneurons = [{ model = "lif", number = 3 }]', "number"),
         ("[setup]\niterations = 0", "iterations"),
         ("no toml", "is not TOML"),

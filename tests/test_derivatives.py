@@ -8,7 +8,7 @@ from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from brian_eprop.calculus.derivatives import NoDerivativeError, derivative
-from brian_eprop.probing import NAMESPACE
+from brian_eprop.checking.probing import NAMESPACE
 
 #: function of x → points that are away from its kinks
 DIFFERENTIABLE = {

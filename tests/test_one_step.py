@@ -8,7 +8,7 @@ from brian_eprop import PiecewiseLinear, linearize, load_model
 from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.calculus.programs import Program, assigned_names, run_statements, symbol
 from brian_eprop.calculus.statements import printed
-from brian_eprop.probing import NAMESPACE
+from brian_eprop.checking.probing import NAMESPACE
 
 prefs.codegen.target = "numpy"
 

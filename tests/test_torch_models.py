@@ -18,9 +18,9 @@ from brian_eprop import (
     available_models,
     load_model,
 )
-from brian_eprop.checked_network import firing_scale, weight_equation
-from brian_eprop.checking import KINDS
-from brian_eprop.probing import NAMESPACE, evaluate, state_names
+from brian_eprop.checking.checked_network import firing_scale, weight_equation
+from brian_eprop.checking.comparison import KINDS
+from brian_eprop.checking.probing import NAMESPACE, evaluate, state_names
 from brian_eprop.reference.surrogates import SURROGATES
 
 torch = pytest.importorskip("torch")

@@ -9,7 +9,7 @@ import pytest
 from brian2 import NetworkOperation, ms
 
 from brian_eprop import Adam, GradientDescent, Gradients, RecurrentNetwork
-from brian_eprop.training import StopTraining
+from brian_eprop.network.training import StopTraining
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

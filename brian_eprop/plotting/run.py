@@ -16,7 +16,7 @@ def save_run_figures(folder, history, weights, recordings):
     ----------
     folder : Path
     history : list of dict
-        See :func:`brian_eprop.training.fit`.
+        See :func:`brian_eprop.network.training.fit`.
     weights : dict of str to ndarray
     recordings : dict of str to Recording
         By name, such as "before" and "after".

@@ -1,7 +1,7 @@
 """What a recurrent network consists of, as plain data that validates itself.
 
 Nothing of Brian2's simulation is here: :mod:`brian_eprop.devices` makes objects from it,
-:mod:`brian_eprop.checkpoint` writes it to files.
+:mod:`brian_eprop.network.checkpoint` writes it to files.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from types import MappingProxyType
 import numpy as np
 from brian2 import Equations, Quantity
 
-from . import serialization
-from .feedback import FEEDBACKS
-from .network_validation import checked_mask, whole_number
-from .neuron_model import NeuronModel, load_model
-from .quantities import suggest
-from .readout import LOSSES, check_time
-from .regularizers import FiringRateRegularizer
-from .rule import EProp
+from .. import serialization
+from ..feedback import FEEDBACKS
+from ..neuron_model import NeuronModel, load_model
+from ..quantities import suggest
+from ..readout import LOSSES, check_time
+from ..regularizers import FiringRateRegularizer
+from ..rule import EProp
+from .validation import checked_mask, whole_number
 
 serialization.register(EProp)
 

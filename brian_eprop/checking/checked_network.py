@@ -13,12 +13,12 @@ from brian2 import (
 )
 from brian2.utils.logger import catch_logs
 
-from . import schedule
-from .learner import Learner
+from .. import schedule
+from ..learner import Learner
+from ..quantities import quantity, unit_name
+from ..readout import LeakyReadout
+from ..synapses import TrainableSynapses
 from .probing import Trajectory, state_names
-from .quantities import quantity, unit_name
-from .readout import LeakyReadout
-from .synapses import TrainableSynapses
 
 N_IN, N_OUT = 4, 2
 INPUT_PROBABILITY = 0.1

@@ -14,7 +14,7 @@ from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_UNITS
 from brian2.parsing.statements import parse_statement
 from brian2.utils.stringtools import get_identifiers
 
-from .model_validation import threshold_distance
+from ..model_validation import threshold_distance
 
 #: Displacement as a fraction of the range that a variable covers. Two displacements, this one
 #: and its half, cancel the leading error (Richardson), so that it can be far from round-off.

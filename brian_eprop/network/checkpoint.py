@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import serialization
-from .atomic_write import replacing
-from .network_validation import checked_matrices, checked_optimizer
+from .. import serialization
+from ..atomic_write import replacing
 from .training import TrainingState
+from .validation import checked_matrices, checked_optimizer
 
 __all__ = ["read", "write"]
 

@@ -6,23 +6,23 @@ import numpy as np
 from brian2 import get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
+from ..devices.blocks import Trials
+from ..devices.compiled import CompiledNetwork
+from ..devices.recorder import record_trial
+from ..devices.runtime import RuntimeNetwork
+from ..reference import Gradients
+from ..rule import EProp
 from . import checkpoint, training
-from .devices.blocks import Trials
-from .devices.compiled import CompiledNetwork
-from .devices.recorder import record_trial
-from .devices.runtime import RuntimeNetwork
-from .network_description import MATRICES, NetworkDescription, populations
-from .network_validation import (
+from .description import MATRICES, NetworkDescription, populations
+from .reference_conversion import reference_network
+from .training import TrainingState
+from .validation import (
     checked_inputs,
     checked_matrices,
     checked_optimizer,
     checked_trials,
     initial_matrices,
 )
-from .reference import Gradients
-from .reference_conversion import reference_network
-from .rule import EProp
-from .training import TrainingState
 
 __all__ = ["RecurrentNetwork", "Simulation"]
 
@@ -245,14 +245,14 @@ class RecurrentNetwork:
         return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
 
     def apply(self, gradients):
-        """Let the optimizer change the weights once; see :func:`brian_eprop.training.updated`.
+        """Let the optimizer change the weights once; see :mod:`.training`.
 
         Weights and optimizer change together or, if that fails, not at all.
         """
         self.state = training.updated(self.state, self.optimizer, gradients, self.description)
 
     def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None):
-        """Train on a task; see :func:`brian_eprop.training.fit`."""
+        """Train on a task; see :func:`brian_eprop.network.training.fit`."""
         return training.fit(self, task, iterations, batch_size, callbacks, seed)
 
     def save(self, path):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .network_description import MATRICES
-from .network_validation import whole_number
+from .description import MATRICES
+from .validation import whole_number
 
 __all__ = ["StopTraining", "TrainingState", "fit", "updated"]
 

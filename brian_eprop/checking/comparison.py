@@ -15,12 +15,12 @@ import numpy as np
 from brian2 import Quantity, ms
 from brian2.parsing.statements import parse_statement
 
-from . import reference
+from .. import reference
+from ..neuron_model import NeuronModel, load_model
+from ..quantities import quantity
+from ..reference.surrogates import SURROGATES
 from .checked_network import TAU_STEPS, CheckedNetwork
-from .neuron_model import NeuronModel, load_model
 from .probing import NAMESPACE, copies, evaluate, state_names, step_derivatives
-from .quantities import quantity
-from .reference.surrogates import SURROGATES
 
 DIFFERENCES, REFERENCE = 1e-6, 1e-10
 #: The reference's names of the surrogates.

@@ -4,8 +4,8 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from .optimizers import Optimizer
-from .quantities import suggest
+from ..optimizers import Optimizer
+from ..quantities import suggest
 
 __all__ = [
     "checked_inputs",

@@ -1,0 +1,5 @@
+"""Networks from arrays: description, gradients, training, files."""
+
+from .recurrent import RecurrentNetwork, Simulation
+
+__all__ = ["RecurrentNetwork", "Simulation"]
