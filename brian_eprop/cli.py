@@ -1,6 +1,7 @@
 """The command ``brian-eprop``."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -87,8 +88,7 @@ def derive(
     """Print the eligibility traces of a model, derived from its equations."""
     with _errors_in_words():
         loaded = load_model(model)
-        group = loaded.group(1, **({"method": method} if method else {}))
-        linearization = linearize(group)
+        linearization = linearize(replace(loaded, method=method) if method else loaded)
         typer.echo(linearization._repr_latex_() if latex else str(linearization))
 
 
@@ -130,7 +130,8 @@ def plot(run: Annotated[Path, typer.Argument(help="A run folder.")]):
 
 @app.callback()
 def main():
-    BrianLogger.suppress_name("resolution_conflict")
+    # Groups that are made to be read and never run are no mistake here.
+    BrianLogger.suppress_name("unused_brian_object")
 
 
 if __name__ == "__main__":

@@ -191,7 +191,10 @@ def linearize(
         If the group has no threshold, no surrogate, or a ``reset_path`` names no variable
         that the reset changes.
     """
-    group = target.group(1) if hasattr(target, "on_pre") else target
+    group = target
+    if hasattr(target, "on_pre"):
+        group = target.group(1)
+        group._network = ""  # it is only read: Brian2 need not warn that it never ran
     model = getattr(parent_group(group), "neuron_model", None)
     step = one_step(group, namespace or {})
     name = parent_group(group).name

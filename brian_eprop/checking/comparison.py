@@ -16,6 +16,7 @@ from brian2 import Quantity, ms
 from brian2.parsing.statements import parse_statement
 
 from .. import reference
+from ..devices.runtime import numpy_runtime
 from ..neuron_model import NeuronModel, load_model
 from ..quantities import quantity
 from ..reference.surrogates import SURROGATES
@@ -95,8 +96,11 @@ class CheckReport:
         return "\n".join(lines)
 
 
+@numpy_runtime()
 def check_model(model, *, method=None, neurons=4, steps=300, seed=0, dt=None):
     """Compare a model's traces and gradients in Brian2 with finite differences.
+
+    Everything runs with Brian2's numpy target, whatever is set.
 
     Parameters
     ----------

@@ -1,17 +1,14 @@
 """One trial with everything recorded, for figures."""
 
-from contextlib import contextmanager
-
 import numpy as np
-from brian2 import StateMonitor, prefs
-from brian2.devices.device import reset_device, set_device
+from brian2 import StateMonitor
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from .. import schedule
 from ..engines.population import declare, run_code
 from ..recording import Recording
 from .blocks import Trials, blocks, spans
-from .runtime import RuntimeNetwork
+from .runtime import RuntimeNetwork, numpy_runtime
 
 
 def record_trial(description, weights, inputs, targets, window, neurons, synapses_per_neuron):
@@ -104,19 +101,6 @@ def busiest_synapses(description, neurons, inputs, spikes, each):
             if len(busiest) > k // 2:
                 chosen.append((matrix, int(busiest[k // 2]), j))
     return chosen
-
-
-@contextmanager
-def numpy_runtime():
-    """Brian2's runtime device and numpy target, whatever the user has set."""
-    before = prefs.codegen.target
-    set_device("runtime")
-    prefs.codegen.target = "numpy"
-    try:
-        yield
-    finally:
-        prefs.codegen.target = before
-        reset_device()
 
 
 def _membranes(description, objects, neurons):

@@ -1,6 +1,10 @@
 """Runs an assembled network in this process (Brian2's numpy and cython targets)."""
 
+from contextlib import contextmanager
+
 import numpy as np
+from brian2 import prefs
+from brian2.devices.device import reset_device, set_device
 
 from .assembly import assemble, timed_inputs, timed_targets
 from .blocks import blocks, results
@@ -57,3 +61,16 @@ class RuntimeNetwork:
             return np.array(self.assembly.variable(name).get_value())
 
         return results(self.description, self.trials, read)
+
+
+@contextmanager
+def numpy_runtime():
+    """Brian2's runtime device and numpy target, whatever the user has set."""
+    before = prefs.codegen.target
+    set_device("runtime")
+    prefs.codegen.target = "numpy"
+    try:
+        yield
+    finally:
+        prefs.codegen.target = before
+        reset_device()
