@@ -40,7 +40,7 @@ class EProp:
         if self.order != 1:
             raise ValueError(
                 f"EProp.order = {self.order!r}: the engine 'traces' is local, which is order 1; "
-                "higher orders are in brian_eprop.reference"
+                "the exact gradient is in brian_eprop.reference (rule 'bptt')"
             )
         if self.surrogate is not None and not hasattr(self.surrogate, "expression"):
             raise ValueError(
