@@ -1,5 +1,13 @@
 import pytest
-from brian2 import prefs
+from brian2 import defaultclock, prefs
+
+
+@pytest.fixture(autouse=True)
+def time_step():
+    """No test leaves its time step to the next."""
+    before = defaultclock.dt
+    yield
+    defaultclock.dt = before
 
 
 @pytest.fixture

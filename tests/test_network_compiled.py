@@ -161,7 +161,7 @@ np.savez(sys.argv[1] + "/found.npz", w_rec=found.w_rec, loss=found.loss)
 @pytest.mark.standalone
 def test_what_the_user_has_prepared_on_the_device_is_not_disturbed(standalone):
     user = get_device()
-    group = NeuronGroup(3, "dx/dt = -x/(10*ms) : 1", method="exact", name="of_the_user")
+    group = NeuronGroup(3, "dx/dt = -x/(10*ms) : 1", method="exact", dt=0.1 * ms)
     group.x = 1
     monitor = StateMonitor(group, "x", record=True)
     own = Network(group, monitor)
