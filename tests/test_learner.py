@@ -475,6 +475,7 @@ class TestOtherNetworks:
     )
     def test_an_effect_that_the_spike_itself_changes(self, recovery, strengths):
         """The trace of a depressing synapse has the effect that the membrane has."""
+        defaultclock.dt = 1 * ms
         inputs = np.zeros((1, 10, 1), dtype=bool)
         inputs[0, [1, 4, 5], 0] = True
         readout = LeakyReadout(1, tau=20 * ms, target=np.ones(10))
