@@ -7,7 +7,9 @@ import pytest
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop.reference import RULES, SpikingNetwork, gradients, simulate
-from brian_eprop.reference.cells import alif
+from brian_eprop.reference.cells import ALIF, LIF
+from brian_eprop.reference.computation import Trials
+from brian_eprop.reference.forward import run
 from brian_eprop.reference.surrogates import pseudo_derivative
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case
@@ -114,71 +116,103 @@ def test_forward_traces_give_the_published_loss_after_an_update():
 # What is wrong in published code (mixed-up filters, shifted times) must be seen here.
 
 
-def perturb_problem(monkeypatch, change):
+def perturb_psi(monkeypatch, psi_of):
+    """Let both cells take ψ from `psi_of(network, step)`; the spikes stay."""
+    for cell in (LIF, ALIF):
+        right = cell.advance
+
+        def wrong(self, network, before, drive, held, right=right):
+            step = right(self, network, before, drive, held)
+            observation = step.observation.copy()
+            observation[0] = psi_of(network, step)
+            if self.name == "alif":
+                observation[1] = -network.beta * observation[0]
+            return replace(step, observation=observation)
+
+        monkeypatch.setattr(cell, "advance", wrong)
+
+
+def gradient_along(case, wrong):
+    """The gradient of e-prop with the right errors along the steps `wrong(trials)`."""
+    trials = Trials(network_of(case), case.inputs[0], case.targets[0], case.learning_window)
+    trials.steps = wrong(trials)
     rule = RULES["eprop"]
-    wrong = replace(rule, gradient=lambda problem: rule.gradient(change(problem)))
-    monkeypatch.setitem(RULES, "eprop", wrong)
+    recursion = rule.at_work(trials.network, rng=None)
+    return trials.result(trials.gradient(recursion, rule), rule)
 
 
-def perturb_linearization(monkeypatch, change):
-    right = alif.linearize
-    monkeypatch.setattr(alif, "linearize", lambda n, x, activity: right(*change(n, x, activity)))
+def with_arrivals(steps, name, shift):
+    """Steps whose presynaptic values of a block are those of `shift` steps later."""
+    other = np.roll([step.arrivals[name] for step in steps], -shift, axis=0)
+    return [
+        replace(step, arrivals=step.arrivals | {name: value})
+        for step, value in zip(steps, other, strict=True)
+    ]
 
 
-def test_trace_filtered_with_the_wrong_time_constant_is_seen(monkeypatch):
+@pytest.mark.parametrize(
+    ("change", "error"), [({"kappa": 0.9}, 0.01), ({"readout_gain": 1.0}, 1.0)]
+)
+def test_trace_filtered_with_the_wrong_time_constant_or_gain_is_seen(change, error):
     case = load_case("bss_alif_mse_sgd")
-    perturb_problem(monkeypatch, lambda p: replace(p, kappa=0.9 * p.kappa))
-    assert mismatch(case, gradient_of(case)) > 0.01
-
-
-def test_filtered_trace_without_the_gain_of_the_readout_is_seen(monkeypatch):
-    case = load_case("bss_alif_mse_sgd")
-    perturb_problem(monkeypatch, lambda p: replace(p, readout_gain=1.0))
-    assert mismatch(case, gradient_of(case)) > 1
+    assert network_of(case).kappa != 0.9
+    result = gradient_along(
+        case, lambda trials: run(replace(trials.network, **change), trials.inputs)
+    )
+    assert mismatch(case, result) > error
 
 
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_psi_after_the_reset_is_seen(monkeypatch, name):
     case = load_case(name)
 
-    def after_reset(network, inputs, activity):
-        v = activity.v - network.v_th * activity.z
-        psi = pseudo_derivative(network, v - activity.threshold) * ~activity.silent
-        return network, inputs, replace(activity, psi=psi)
+    def after_reset(network, step):
+        distance = step.state[0] - network.v_th * step.observable - step.memory.threshold
+        return pseudo_derivative(network, distance) * ~step.memory.silent
 
-    perturb_linearization(monkeypatch, after_reset)
+    perturb_psi(monkeypatch, after_reset)
     assert mismatch(case, gradient_of(case)) > 0.01
 
 
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_psi_alive_in_refractoriness_is_seen(monkeypatch, name):
     case = load_case(name)
-
-    def unmasked(network, inputs, activity):
-        psi = pseudo_derivative(network, activity.v - activity.threshold)
-        return network, inputs, replace(activity, psi=psi)
-
-    perturb_linearization(monkeypatch, unmasked)
+    perturb_psi(
+        monkeypatch,
+        lambda network, step: pseudo_derivative(network, step.state[0] - step.memory.threshold),
+    )
     assert mismatch(case, gradient_of(case)) > 0.001
 
 
-def test_input_one_step_late_in_the_trace_is_seen(monkeypatch):
-    case = load_case("bss_lif_mse_sgd")
-    perturb_linearization(monkeypatch, lambda n, x, a: (n, np.roll(x, 1, axis=1), a))
-    assert mismatch(case, gradient_of(case)) > 0.01
+@pytest.mark.parametrize("name", TRAJECTORIES)
+def test_the_perturbation_without_a_change_is_none(monkeypatch, name):
+    case = load_case(name)
+    perturb_psi(monkeypatch, lambda network, step: step.memory.psi)
+    assert mismatch(case, gradient_of(case)) < NEST
+    assert mismatch(case, gradient_along(case, lambda trials: trials.steps)) < NEST
 
 
-def test_recurrent_spike_one_step_early_in_the_trace_is_seen(monkeypatch):
+def test_input_one_step_late_in_the_trace_is_seen():
     case = load_case("bss_lif_mse_sgd")
-    perturb_linearization(
-        monkeypatch, lambda n, x, a: (n, x, replace(a, z=np.roll(a.z, -1, axis=1)))
-    )
-    assert mismatch(case, gradient_of(case)) > 0.01
+    result = gradient_along(case, lambda trials: with_arrivals(trials.steps, "w_in", -1))
+    assert mismatch(case, result) > 0.01
+
+
+def test_recurrent_spike_one_step_early_in_the_trace_is_seen():
+    case = load_case("bss_lif_mse_sgd")
+    result = gradient_along(case, lambda trials: with_arrivals(trials.steps, "w_rec", 1))
+    assert mismatch(case, result) > 0.01
 
 
 def test_trace_without_adaptation_is_seen(monkeypatch):
     case = load_case("bss_alif_mse_sgd")
-    perturb_linearization(monkeypatch, lambda n, x, a: (replace(n, beta=0.0), x, a))
+    right = ALIF.advance
+
+    def wrong(*args):
+        step = right(*args)
+        return replace(step, observation=step.observation * [[[1.0]], [[0.0]]])
+
+    monkeypatch.setattr(ALIF, "advance", wrong)
     assert mismatch(case, gradient_of(case)) > 0.01
 
 
@@ -193,13 +227,12 @@ def test_regularization_with_the_filtered_trace_is_seen(monkeypatch):
     case = load_case("sine_bsshslm_2020")
     right = RULES["eprop_reverse"]
 
-    def through_the_readout(problem):
-        signal = problem.learning_signal + problem.rate_signal[:, np.newaxis]
-        rate = np.zeros_like(problem.rate_signal)
-        return right.gradient(replace(problem, learning_signal=signal, rate_signal=rate))
+    class ThroughTheReadout(right.recursion):
+        def step(self, step, signal):
+            both = signal.learning + signal.rate
+            return super().step(step, replace(signal, learning=both, rate=0 * both))
 
-    wrong = replace(right, gradient=through_the_readout)
-    monkeypatch.setitem(RULES, "eprop_reverse", wrong)
+    monkeypatch.setitem(RULES, "eprop_reverse", replace(right, recursion=ThroughTheReadout))
     losses = losses_of(case, iterations=2)
     assert losses[0] == pytest.approx(case.loss_nest[0], rel=NEST)
     assert abs(losses[1] / case.loss_nest[1] - 1) > TENSORFLOW

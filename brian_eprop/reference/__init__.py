@@ -1,20 +1,30 @@
-"""NumPy oracle: networks of LIF and ALIF neurons and the gradients of every rule.
+"""NumPy oracle: recurrent networks, and their gradients by every rule of the field's taxonomy.
 
-Written from the papers' formulas, dense and in float64; imports nothing of Brian2.
+Written from the papers' formulas, in float64; imports nothing of Brian2.
 """
 
-from .computation import gradients
-from .network import SpikingNetwork
+from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
+from .computation import finite_differences, gradients
+from .rate import RateNetwork
 from .results import Gradients
 from .rules import RULES
 from .simulation import simulate
+from .spiking import SpikingNetwork
 from .traces import eligibility_traces
 
 __all__ = [
+    "CELLS",
+    "GRU",
+    "LSTM",
     "RULES",
+    "Elman",
     "Gradients",
+    "Jordan",
+    "LeakyRate",
+    "RateNetwork",
     "SpikingNetwork",
     "eligibility_traces",
+    "finite_differences",
     "gradients",
     "simulate",
 ]

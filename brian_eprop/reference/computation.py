@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 
 import numpy as np
 
-from .cells import alif
-from .losses import low_pass, task_error, task_loss
+from .cells.spikes import Held, held_by
+from .forward import run
+from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .results import Gradients
-from .rule import Problem
+from .rule import Signal, added
 from .rules import RULES
-from .simulation import (
-    as_network,
-    as_sequences,
-    as_targets,
-    as_window,
-    feedback_of,
-    rate_penalty,
-    readout_of,
-)
+from .spiking import SpikingNetwork
+from .validation import as_network, as_sequences, as_targets
 
-__all__ = ["gradients"]
+__all__ = ["Trials", "finite_differences", "gradients", "read", "readout_gradient"]
 
 
-def gradients(network, inputs, targets, rule="bptt", learning_window=None, smooth=False, **options):
+def gradients(
+    network,
+    inputs,
+    targets,
+    rule="bptt",
+    learning_window=None,
+    *,
+    smooth=False,
+    spikes=None,
+    seed=None,
+    repetitions=1,
+    **options,
+):
     """Gradient of the loss with respect to all weights.
 
     Parameters
     ----------
-    network : SpikingNetwork, or an object whose ``reference_network()`` returns one
-    inputs : (T, n_in) or (batch, T, n_in) bool array
-        ``inputs[t]`` acts on the membrane in step t, the recurrent spikes of t in t + 1.
+    network : SpikingNetwork or RateNetwork, or an object whose ``reference_network()`` returns one
+    inputs : (T, n_in) or (batch, T, n_in) array
+        ``inputs[t]`` acts on the units in step t, their observables of t in t + 1.
     targets : (T, n_out) or (batch, T, n_out) array
     rule : str
         A key of `RULES`.
-    learning_window : int, optional
-        Number of last steps that count; default all. The readout filters run from step 0.
+    learning_window : int, (T,) or (batch, T) array, optional
+        Number of last steps that count, or a weight for each step; default all. The readout
+        filters run from step 0.
     smooth : bool
-        Smooth spikes with the derivative ψ; always so for the rule ``finite_difference``.
+        Smooth spikes with the derivative ψ.
+    spikes : (T, n_rec) or (batch, T, n_rec) array, optional
+        Spikes of a run made elsewhere, by Brian2 say, along which the gradient is taken.
+    seed : int or numpy.random.Generator, optional
+        Of stochastic rules.
+    repetitions : int
+        How often the sequences are shown; the gradient is that of the last time. For rules that
+        learn something of the network first.
     **options
         Options of the rule.
 
@@ -51,66 +64,203 @@ def gradients(network, inputs, targets, rule="bptt", learning_window=None, smoot
     Raises
     ------
     ValueError
-        Unknown rule or option; wrong shapes or values.
+        Unknown rule or option; wrong shapes or values; a rule that does not apply to the network.
+    ArithmeticError
+        If the recursion of the rule diverges, with the step.
     """
-    rule = _find(rule, options)
-    network = as_network(network)
-    inputs, single = as_sequences("inputs", inputs, network.n_in)
-    batch, n_steps = inputs.shape[:2]
-    window = as_window(learning_window, n_steps)
-    targets = as_targets(network, targets, inputs.shape, single, window)
-
-    smooth = smooth or rule.smooth
-    activity = alif.run(network, inputs, smooth)
-    y = readout_of(network, activity.z)
-    error = task_error(network, y, targets, window)
-    feedback = feedback_of(network) if rule.uses_feedback else network.w_out.T
-    per_trial = n_steps * (window if network.average else 1)
-    excess = activity.z.mean(axis=1) - network.rate_target
-
-    def loss_of(weights):
-        varied = replace(network, **weights)
-        z = alif.run(varied, inputs, smooth=True, base=activity).z
-        task = task_loss(network, readout_of(varied, z), targets, window)
-        return np.sum(task + rate_penalty(network, z, window))
-
-    problem = Problem(
-        linearization=alif.linearize(network, inputs, activity),
-        learning_signal=error @ feedback,
-        rate_signal=network.rate_strength * excess / per_trial,
-        kappa=network.kappa,
-        readout_gain=network.readout_gain,
-        weights={name: getattr(network, name) for name in ("w_in", "w_rec", "w_out")},
-        loss_of=loss_of,
-    )
-    # ∂E/∂w_out is local whatever the rule: Σ_t error_k F_κ(z_j) (Bellec et al. 2020, Eq. 29)
-    filtered = network.readout_gain * low_pass(activity.z, network.kappa)
-    gradient = {"w_out": np.einsum("btj,btk->jk", filtered, error)}
-    gradient |= rule.gradient(problem, **options)
-    masks = {"w_in": network.mask_in, "w_rec": network.mask_rec, "w_out": network.mask_out}
-    gradient = {name: np.where(masks[name], g, 0.0) / batch for name, g in gradient.items()}
-
-    def of_input_shape(array):
-        return array[0] if single else array
-
-    return Gradients(
-        **gradient,
-        loss=float(np.mean(task_loss(network, y, targets, window))),
-        spikes=of_input_shape(activity.z if smooth else activity.z > 0),
-        readout=of_input_shape(y),
-        learning_signal=of_input_shape(problem.learning_signal),
-        regularization=float(np.mean(rate_penalty(network, activity.z, window))),
-    )
-
-
-def _find(name, options):
-    if name not in RULES:
+    if rule not in RULES:
         known = ", ".join(f"'{known}'" for known in RULES)
-        raise ValueError(f"unknown rule '{name}'; the known rules are {known}")
-    rule = RULES[name]
-    known = list(inspect.signature(rule.gradient).parameters)[1:]
-    for option in options:
-        if option not in known:
-            remedy = f"its options are {', '.join(known)}" if known else "it has no options"
-            raise ValueError(f"rule '{name}' does not know the option '{option}'; {remedy}")
-    return rule
+        raise ValueError(f"unknown rule '{rule}'; the known rules are {known}")
+    rule = RULES[rule]
+    trials = Trials(network, inputs, targets, learning_window, smooth=smooth, spikes=spikes)
+    recursion = rule.at_work(trials.network, np.random.default_rng(seed), **options)
+    for _ in range(repetitions):
+        gradient = trials.gradient(recursion, rule)
+    return trials.result(gradient, rule)
+
+
+class Trials:
+    """Sequences that a network has run through, with their loss.
+
+    Parameters
+    ----------
+    network, inputs, targets, learning_window, smooth, spikes
+        See :func:`gradients`.
+
+    Attributes
+    ----------
+    network : Network
+    steps : list of Step
+    y, error : (batch, T, n_out) ndarray
+    loss, penalty : (batch,) ndarray
+        Of the task and of the regularization.
+    """
+
+    def __init__(
+        self, network, inputs, targets, learning_window=None, *, smooth=False, spikes=None
+    ):
+        network = as_network(network, spiking=smooth or spikes is not None)
+        self.inputs, self.single = as_sequences("inputs", inputs, network.n_in)
+        self.batch, self.n_steps = self.inputs.shape[:2]
+        self.weight = step_weights(network, learning_window, self.batch, self.n_steps)
+        self.targets = as_targets(network, targets, self.inputs.shape, self.single, self.weight)
+        if smooth:
+            held = held_by(network, run(network, self.inputs))
+            network = replace(network, smooth=True)
+        else:
+            held = None if spikes is None else self._imposed(network, spikes)
+        self.network, self.smooth = network, smooth
+        self.steps = run(network, self.inputs, held, self._forced())
+        self.y, self.loss, self.penalty, rate = self._evaluate(self.steps, network.parameters)
+        self.error = task_error(network, self.y, self.targets, self.weight)
+        self._rate = np.zeros((self.batch, network.n_rec)) if rate is None else rate
+
+    def _imposed(self, network, spikes):
+        spikes, single = as_sequences("spikes", spikes, network.n_rec)
+        if spikes.shape[:2] != self.inputs.shape[:2] or single != self.single:
+            raise ValueError(
+                f"'spikes' has shape {spikes.shape}; give {(*self.inputs.shape[:2], network.n_rec)}"
+            )
+        return [Held(spikes=spikes[:, t]) for t in range(self.n_steps)]
+
+    def _forced(self):
+        if isinstance(self.network, SpikingNetwork):
+            return None
+        return self.network.forced(self.targets, self.weight)
+
+    def _evaluate(self, steps, weights):
+        """Readout, loss, penalty and ∂penalty/∂h of a run."""
+        y = np.stack([read(step, weights) for step in steps], axis=1)
+        loss = np.sum(task_loss(self.network, y, self.targets, self.weight), axis=1)
+        if not self.network.rate_regularized:
+            return y, loss, np.zeros(self.batch), None
+        spikes = np.stack([step.observable for step in steps], axis=1)
+        return y, loss, *rate_penalty(self.network, spikes, self.weight)
+
+    def learning_signal(self, through_feedback):
+        """L_j^t (batch, T, n_rec)."""
+        network = self.network
+        return self.error @ (feedback_of(network) if through_feedback else network.w_out.T)
+
+    def gradient(self, recursion, rule):
+        """The gradient of the recurrent layer, summed over the batch."""
+        learning = self.learning_signal(rule.uses_feedback)
+        recursion.start(self.batch)
+        gradient = {}
+        with np.errstate(over="ignore", invalid="ignore"):
+            for t, step in enumerate(self.steps):
+                signal = Signal(self.error[:, t], self.targets[:, t], learning[:, t], self._rate)
+                part = recursion.step(step, signal)
+                check_finite(rule, part, t)
+                gradient = added(gradient, part)
+            try:
+                rest = recursion.finish()
+            except ArithmeticError as error:
+                raise ArithmeticError(f"rule '{rule.name}' diverged: {error}") from None
+        check_finite(rule, rest, self.n_steps - 1)
+        return added(gradient, rest)
+
+    def readout_gradient(self):
+        """∂E/∂w_out (and of the readout's bias), local whatever the rule."""
+        gradient = {}
+        for t, step in enumerate(self.steps):
+            part = readout_gradient(self.network, step, self.error[:, t])
+            gradient = added(gradient, part)
+        return gradient
+
+    def result(self, gradient, rule):
+        """The gradients with the trajectory, averaged over the batch."""
+        network = self.network
+        gradient = gradient | self.readout_gradient()
+        arrays = {name: np.zeros(network.parameters[name].shape) for name in network.parameters}
+        for name, array in (arrays | gradient).items():
+            shape = np.shape(getattr(network, name))
+            mask = getattr(network, f"mask_{name[2:]}") if name.startswith("w_") else True
+            arrays[name] = np.where(mask, array, 0.0).reshape(shape) / self.batch
+        arrays.setdefault("w_out", np.zeros_like(network.w_out))
+        z = np.stack([step.observable for step in self.steps], axis=1)
+        spiking = isinstance(network, SpikingNetwork) and not self.smooth
+
+        def of_input_shape(array):
+            return array[0] if self.single else array
+
+        return Gradients(
+            **arrays,
+            loss=float(np.mean(self.loss)),
+            spikes=of_input_shape(z > 0 if spiking else z),
+            readout=of_input_shape(self.y),
+            learning_signal=of_input_shape(self.learning_signal(rule.uses_feedback)),
+            regularization=float(np.mean(self.penalty)),
+        )
+
+    def varied_loss(self, weights):
+        """Loss + regularization, averaged over the batch, with other weights.
+
+        Spikes are smooth, and what has no derivative is held: refractory steps, and the spikes in
+        detached resets.
+        """
+        held = None
+        if isinstance(self.network, SpikingNetwork):
+            held = held_by(self.network, self.steps, own=True)
+        weights = self.network.parameters | weights
+        steps = run(self.network, self.inputs, held, self._forced(), weights)
+        _, loss, penalty, _ = self._evaluate(steps, weights)
+        return np.mean(loss + penalty)
+
+
+def finite_differences(network, inputs, targets, learning_window=None, *, step=1e-6):
+    """Central differences of the loss, one weight after the other: the check of the equations.
+
+    (E(W + step) − E(W − step))/(2 step). Spikes are smooth, with the derivative ψ, so that the
+    surrogate gradient is the true one.
+
+    Parameters
+    ----------
+    network, inputs, targets, learning_window
+        See :func:`gradients`.
+    step : float
+
+    Returns
+    -------
+    dict of str to ndarray
+        Of the shapes of the network's weights; 0 for absent connections.
+    """
+    smooth = isinstance(as_network(network), SpikingNetwork)
+    trials = Trials(network, inputs, targets, learning_window, smooth=smooth)
+    network, gradient = trials.network, {}
+    for name, weights in network.parameters.items():
+        gradient[name] = np.zeros_like(weights)
+        mask = getattr(network, f"mask_{name[2:]}") if name.startswith("w_") else True
+        present = np.broadcast_to(mask, weights.shape)
+        for index in zip(*np.nonzero(present), strict=True):
+            sides = []
+            for sign in (1, -1):
+                varied = weights.copy()
+                varied[index] += sign * step
+                sides.append(trials.varied_loss({name: varied}))
+            gradient[name][index] = (sides[0] - sides[1]) / (2 * step)
+        gradient[name] = gradient[name].reshape(np.shape(getattr(network, name)))
+    return gradient
+
+
+def read(step, weights):
+    """y = o w_out (+ bias), (batch, n_out)."""
+    w_out = weights.get("w_out", step.network.w_out)
+    return step.output @ w_out + weights.get("bias_out", 0.0)
+
+
+def readout_gradient(network, step, error):
+    """∂E^t/∂w_out = o ⊗ error (Bellec et al. 2020, Eq. 29), and error for the bias."""
+    every = {"w_out": step.output.T @ error, "bias_out": error.sum(axis=0)}
+    return {name: every[name] for name in network.readout_weights}
+
+
+def check_finite(rule, gradient, t):
+    """Raise an ArithmeticError with the step if a gradient is not finite."""
+    for name, array in (gradient or {}).items():
+        if not np.all(np.isfinite(array)):
+            raise ArithmeticError(
+                f"rule '{rule.name}' diverged: its gradient of '{name}' became "
+                f"{array[~np.isfinite(array)].flat[0]} at step {t}; shorten the sequence or make "
+                "the weights smaller"
+            )

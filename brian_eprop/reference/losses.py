@@ -1,61 +1,107 @@
-"""Leaky readout, losses and the learning window."""
+"""Losses of the readout, and which steps count."""
 
 from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["low_pass", "reverse_low_pass", "task_error", "task_loss"]
+__all__ = ["feedback_of", "rate_penalty", "step_weights", "task_error", "task_loss"]
 
 
-def low_pass(signal, decay):
-    """F_κ(x)^t = κ F_κ(x)^{t−1} + x^t along the axis 1 of (batch, T, n)."""
-    filtered = np.zeros_like(signal, dtype=np.float64)
-    state = np.zeros_like(filtered[:, 0])
-    for t in range(signal.shape[1]):
-        state = decay * state + signal[:, t]
-        filtered[:, t] = state
-    return filtered
-
-
-def reverse_low_pass(signal, decay):
-    """Σ_{t' ≥ t} κ^{t'−t} x^{t'}, the adjoint of `low_pass`."""
-    return low_pass(signal[:, ::-1], decay)[:, ::-1]
-
-
-def _log_softmax(y):
+def log_softmax(y):
     shifted = y - y.max(axis=-1, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
 
 
-def _weight(network, n_steps, window):
-    """(T, 1): 0 outside the learning window; 1 or 1/window inside."""
-    inside = np.arange(n_steps) >= n_steps - window
-    return (inside / (window if network.average else 1))[:, np.newaxis]
-
-
-def task_loss(network, y, targets, window):
-    """Loss of each trial.
+def step_weights(network, learning_window, batch, n_steps):
+    """How much each step counts, (batch, T): 0 or 1, or divided by the number of those that do.
 
     Parameters
     ----------
-    network : SpikingNetwork
-    y, targets : (batch, T, n_out) ndarray
-    window : int
-        Number of last steps that count.
+    learning_window : int, (T,) or (batch, T) array, or None
+        Number of last steps that count, or a weight for each; None is all.
+
+    Raises
+    ------
+    ValueError
+        A window longer than the sequence, or weights of another shape.
+    """
+    if learning_window is None:
+        weight = np.ones((batch, n_steps))
+    elif np.ndim(learning_window) == 0:
+        if int(learning_window) != learning_window or not 1 <= learning_window <= n_steps:
+            raise ValueError(
+                f"'learning_window' is {learning_window!r}; give a whole number of steps from 1 "
+                f"to {n_steps}, the length of the inputs"
+            )
+        inside = np.arange(n_steps) >= n_steps - int(learning_window)
+        weight = np.broadcast_to(inside.astype(float), (batch, n_steps))
+    else:
+        weight = np.asarray(learning_window, dtype=float)
+        if weight.shape not in ((n_steps,), (batch, n_steps)):
+            raise ValueError(
+                f"'learning_window' has shape {weight.shape}; give a number of steps, or weights "
+                f"of shape ({n_steps},) or ({batch}, {n_steps})"
+            )
+        if not np.all(weight >= 0) or not np.all(np.isfinite(weight)):
+            raise ValueError(
+                f"'learning_window' contains {weight[~(weight >= 0)].flat[0]}; give weights of "
+                "0 or more"
+            )
+        weight = np.broadcast_to(weight, (batch, n_steps))
+    if network.average:
+        weight = weight / np.maximum(np.sum(weight, axis=1, keepdims=True), 1)
+    return weight
+
+
+def task_loss(network, y, targets, weight):
+    """Loss of each step, Σ_k ½(y_k − y*_k)² or −Σ_k y*_k log softmax(y)_k, weighted.
+
+    Parameters
+    ----------
+    network : Network
+    y, targets : (..., n_out) ndarray
+    weight : (...) ndarray
 
     Returns
     -------
-    loss : (batch,) ndarray
-        Σ_t ½Σ_k (y_k − y*_k)² or −Σ_t Σ_k y*_k log softmax(y)_k, over the window.
+    loss : (...) ndarray
     """
     if network.loss == "mse":
         per_output = 0.5 * (y - targets) ** 2
     else:
-        per_output = -targets * _log_softmax(y)
-    return np.sum(_weight(network, y.shape[1], window) * per_output, axis=(1, 2))
+        per_output = -targets * log_softmax(y)
+    return weight * np.sum(per_output, axis=-1)
 
 
-def task_error(network, y, targets, window):
-    """∂E/∂y: y − y* or softmax(y) − y*, 0 outside the window; (batch, T, n_out)."""
-    prediction = y if network.loss == "mse" else np.exp(_log_softmax(y))
-    return _weight(network, y.shape[1], window) * (prediction - targets)
+def task_error(network, y, targets, weight):
+    """∂E/∂y: weighted y − y* or softmax(y) − y*; shapes as in :func:`task_loss`."""
+    prediction = y if network.loss == "mse" else np.exp(log_softmax(y))
+    return weight[..., np.newaxis] * (prediction - targets)
+
+
+def rate_penalty(network, spikes, weight):
+    """Firing-rate regularization of each trial.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+    spikes : (batch, T, n_rec) ndarray
+    weight : (batch, T) ndarray
+
+    Returns
+    -------
+    penalty : (batch,) ndarray
+        ½ Σ_j c_j (f_j − f*_j)², f in spikes per step; divided by the number of steps that count
+        for a network with ``average``.
+    signal : (batch, n_rec) ndarray
+        ∂penalty/∂z_j^t, the same in each step: c_j (f_j − f*_j)/T.
+    """
+    excess = spikes.mean(axis=1) - network.rate_target
+    scale = weight.max(axis=1, keepdims=True) if network.average else 1.0
+    penalty = 0.5 * np.sum(scale * network.rate_strength * excess**2, axis=-1)
+    return penalty, scale * network.rate_strength * excess / spikes.shape[1]
+
+
+def feedback_of(network):
+    """B (n_out, n_rec): the given feedback, or w_out.T for symmetric e-prop."""
+    return network.w_out.T if network.feedback is None else network.feedback

@@ -21,16 +21,20 @@ class Gradients:
     w_in : (n_in, n_rec) ndarray
     w_rec : (n_rec, n_rec) ndarray
     w_out : (n_rec, n_out) ndarray
-        Gradients of loss + regularization, row = pre, column = post; 0 for absent synapses.
+        Gradients of loss + regularization, row = pre, column = post; 0 for absent synapses. For
+        rate units with gates the first two have these as their first axis.
     loss : float
         Loss of the task, without the regularization.
     spikes : (batch, T, n_rec) ndarray
+        For rate units what they send.
     readout : (batch, T, n_out) ndarray
         Linear readout y, before any softmax.
     learning_signal : (batch, T, n_rec) ndarray
         L_j^t = Σ_k B_kj (∂E/∂y_k)^t.
     regularization : float
         Loss added by the regularization.
+    bias, bias_out : ndarray or None
+        Of rate units and their readout.
     """
 
     w_in: np.ndarray
@@ -41,3 +45,5 @@ class Gradients:
     readout: np.ndarray
     learning_signal: np.ndarray
     regularization: float = 0.0
+    bias: np.ndarray | None = None
+    bias_out: np.ndarray | None = None

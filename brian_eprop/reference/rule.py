@@ -2,14 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
 
-from .linearization import Linearization
+from .network import Network
+from .step import Step
 
-__all__ = ["Problem", "Rule"]
+__all__ = ["Recursion", "Rule", "Signal", "added", "positive_whole"]
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What the loss says in one step.
+
+    Attributes
+    ----------
+    error : (batch, n_out) ndarray
+        ∂E^t/∂y_k.
+    target : (batch, n_out) ndarray
+    learning : (batch, n_rec) ndarray
+        L_j = Σ_k B_kj error_k, ∂E^t/∂o_j for the true weights of the readout.
+    rate : (batch, n_rec) ndarray
+        ∂E_reg/∂h_j, known at the end of a trial only; 0 for learning online.
+    """
+
+    error: np.ndarray
+    target: np.ndarray
+    learning: np.ndarray
+    rate: np.ndarray
+
+    def credit(self, step: Step) -> np.ndarray:
+        """∂E^t/∂c_j, the direct effect of the states on the loss; (S, batch, n_rec)."""
+        return step.readout * self.learning + step.observation * self.rate
+
+
+class Recursion:
+    """A rule at work on sequences, step by step.
+
+    Gradients are dicts of block name to (gates, n_pre, n_rec) array, summed over the batch. Those
+    of all calls of `step` and `finish` sum to the gradient of the sequence; entries of absent
+    connections are ignored.
+
+    Parameters
+    ----------
+    network : Network
+    rng : numpy.random.Generator
+        The source of all randomness of the rule.
+    """
+
+    def __init__(self, network: Network, rng: np.random.Generator):
+        self.network, self.rng = network, rng
+
+    def start(self, batch: int):
+        """Begin new sequences; what a rule has learned of the network stays."""
+
+    def step(self, step: Step, signal: Signal) -> dict | None:
+        """Take one step, and return what is known of the gradient by then."""
+        raise NotImplementedError
+
+    def finish(self) -> dict | None:
+        """End the sequences, and return the rest of the gradient."""
 
 
 @dataclass(frozen=True)
@@ -19,58 +73,93 @@ class Rule:
     Attributes
     ----------
     name : str
-    gradient : function
-        ``gradient(problem, **options)`` → {weight name: ndarray}, summed over the batch.
+    recursion : class
+        A :class:`Recursion`; its keyword arguments are the options of the rule.
     source : str
         Paper and equation.
     exact : bool
         Whether it gives the full (surrogate) gradient.
+    facing : {"past", "future", "local"}
+        Whether it carries the effect of weights on the present state, of the present state on the
+        future loss, or neither across units (Marschall, Cho & Savin 2020).
     causal : bool
         Whether it needs nothing of the future.
+    local : bool
+        Whether a synapse needs its own neurons and a broadcast signal only.
+    memory, time : (int, int)
+        Exponents of n_rec and of T in the numbers stored, and in the operations of one step, for a
+        dense network with n_in ∝ n_rec.
+    stochastic : bool
+    unbiased : bool
+        Whether the mean over its randomness is the exact gradient; True for exact rules.
+    learned : bool
+        Whether it learns something of the network before it is of use.
     uses_feedback : bool
         Whether the learning signal goes through the feedback weights instead of the true w_out.
-    smooth : bool
-        Whether it is defined for smooth spikes only.
     """
 
     name: str
-    gradient: Callable
+    recursion: type
     source: str
-    exact: bool
-    causal: bool
+    facing: str
+    memory: tuple[int, int]
+    time: tuple[int, int]
+    exact: bool = False
+    causal: bool = True
+    local: bool = False
+    stochastic: bool = False
+    unbiased: bool = False
+    learned: bool = False
     uses_feedback: bool = False
-    smooth: bool = False
 
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A trajectory with its derivatives, in the terms in which the rules are written.
-
-    Attributes
-    ----------
-    linearization : Linearization
-        D, q, R and F along the trajectory.
-    learning_signal : (batch, T, n_rec) ndarray
-        L_j^t = Σ_k B_kj ∂E/∂y_k^t, instantaneous.
-    rate_signal : (batch, n_rec) ndarray
-        ∂E_reg/∂z_j^t, the same in each step: c_j (f_j − f*_j)/T.
-    kappa, readout_gain : float
-        The readout's low-pass.
-    weights : dict of str to ndarray
-        The weights at which the gradient is wanted.
-    loss_of : function
-        {weight name: ndarray} → loss + regularization summed over the batch, with the smooth
-        spikes of this trajectory's neighbourhood.
-    """
-
-    linearization: Linearization
-    learning_signal: np.ndarray
-    rate_signal: np.ndarray
-    kappa: float
-    readout_gain: float
-    weights: dict[str, np.ndarray]
-    loss_of: Callable
+    def __post_init__(self):
+        if self.exact:
+            object.__setattr__(self, "unbiased", True)
 
     @property
-    def n_steps(self):
-        return self.learning_signal.shape[1]
+    def options(self):
+        """Names of the options with their defaults; ``inspect.Parameter.empty`` for none."""
+        parameters = inspect.signature(self.recursion.__init__).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def at_work(self, network, rng, **options) -> Recursion:
+        """The recursion for a network.
+
+        Raises
+        ------
+        ValueError
+            An unknown option, a value out of range, or a network to which the rule does not apply.
+        """
+        for option in options:
+            if option not in self.options:
+                known = ", ".join(self.options)
+                remedy = f"its options are {known}" if known else "it has no options"
+                raise ValueError(
+                    f"rule '{self.name}' does not know the option '{option}'; {remedy}"
+                )
+        missing = [n for n, v in self.options.items() if v is inspect.Parameter.empty]
+        for option in missing:
+            if option not in options:
+                raise ValueError(f"rule '{self.name}' needs the option '{option}'")
+        return self.recursion(network, rng, **options)
+
+
+def positive_whole(rule, option, value):
+    """The value of an option that counts something, as an int.
+
+    Raises
+    ------
+    ValueError
+        For anything but a whole number of 1 or more.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(f"rule '{rule}': '{option}' is {value!r}; give a whole number, 1 or more")
+    return int(value)
+
+
+def added(total, gradient):
+    """The sum of two gradients; either may be None or empty."""
+    if not total or not gradient:
+        return total or gradient or {}
+    return {name: total[name] + gradient[name] for name in total}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .cells import alif
-from .losses import low_pass, task_error, task_loss
-from .network import SpikingNetwork
+from .cells.spikes import held_by
+from .computation import read
+from .forward import run
+from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
+from .validation import as_network, as_sequences, as_targets
 
 __all__ = ["Trajectory", "simulate"]
 
@@ -51,80 +53,6 @@ class Trajectory:
     regularization: float
 
 
-def as_network(network):
-    """The SpikingNetwork itself, or the one that ``network.reference_network()`` returns."""
-    if isinstance(network, SpikingNetwork):
-        return network
-    try:
-        convert = network.reference_network
-    except AttributeError:
-        raise ValueError(
-            f"network is {network!r}; give a SpikingNetwork or an object with a method "
-            "'reference_network'"
-        ) from None
-    return convert()
-
-
-def as_sequences(name, value, n_channels):
-    """(batch, T, n_channels) float array, and whether a batch axis had to be added."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"'{name}' is {value!r}; give an array of numbers") from None
-    if array.ndim not in (2, 3) or array.shape[-1] != n_channels or 0 in array.shape:
-        raise ValueError(
-            f"'{name}' has shape {array.shape}; give (T, {n_channels}) or (batch, T, {n_channels})"
-        )
-    if not np.all(np.isfinite(array)):
-        raise ValueError(
-            f"'{name}' contains {array[~np.isfinite(array)].flat[0]}; give finite numbers"
-        )
-    return (array[np.newaxis], True) if array.ndim == 2 else (array, False)
-
-
-def as_targets(network, targets, inputs_shape, single, window):
-    array, targets_single = as_sequences("targets", targets, network.n_out)
-    if array.shape[:2] != inputs_shape[:2] or single != targets_single:
-        expected = inputs_shape[1:2] if single else inputs_shape[:2]
-        raise ValueError(
-            f"'targets' has shape {np.shape(targets)}; give {(*expected, network.n_out)} "
-            "for these inputs"
-        )
-    if network.loss == "cross_entropy":
-        inside = array[:, array.shape[1] - window :]
-        # ∂E/∂y = softmax(y) − y* holds for probabilities only
-        if np.any(inside < 0) or not np.allclose(inside.sum(axis=-1), 1, atol=1e-6):
-            raise ValueError(
-                f"'targets' has values summing to {inside.sum(axis=-1).flat[0]} in a step; "
-                "give probabilities (one-hot, say) in each step of the learning window "
-                "for the loss 'cross_entropy'"
-            )
-    return array
-
-
-def as_window(learning_window, n_steps):
-    if learning_window is None:
-        return n_steps
-    if int(learning_window) != learning_window or not 1 <= learning_window <= n_steps:
-        raise ValueError(
-            f"'learning_window' is {learning_window!r}; give a whole number of steps from 1 to "
-            f"{n_steps}, the length of the inputs"
-        )
-    return int(learning_window)
-
-
-def readout_of(network, z):
-    """y^t = κ y^{t−1} + readout_gain Σ_j w_out[j] z_j^t."""
-    return low_pass(network.readout_gain * (z @ network.w_out), network.kappa)
-
-
-def rate_penalty(network, z, window):
-    """½ Σ_j c_j (f_j − f*_j)² of each trial (batch,), with f in spikes per step."""
-    excess = z.mean(axis=1) - network.rate_target
-    penalty = 0.5 * np.sum(network.rate_strength * excess**2, axis=-1)
-    return penalty / (window if network.average else 1)
-
-
 def simulate(network, inputs, targets=None, learning_window=None, smooth=False):
     """Run the network and record everything.
 
@@ -148,37 +76,39 @@ def simulate(network, inputs, targets=None, learning_window=None, smooth=False):
     ValueError
         Wrong shapes or values.
     """
-    network = as_network(network)
+    network = as_network(network, spiking=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
-    window = as_window(learning_window, inputs.shape[1])
-    activity = alif.run(network, inputs, smooth)
-    y = readout_of(network, activity.z)
+    weight = step_weights(network, learning_window, *inputs.shape[:2])
+    steps = run(network, inputs)
+    if smooth:
+        steps = run(replace(network, smooth=True), inputs, held_by(network, steps))
+    y = np.stack([read(step, network.parameters) for step in steps], axis=1)
     loss = error = learning_signal = None
     if targets is not None:
-        targets = as_targets(network, targets, inputs.shape, single, window)
-        loss = float(np.mean(task_loss(network, y, targets, window)))
-        error = task_error(network, y, targets, window)
+        targets = as_targets(network, targets, inputs.shape, single, weight)
+        loss = float(np.mean(np.sum(task_loss(network, y, targets, weight), axis=1)))
+        error = task_error(network, y, targets, weight)
         learning_signal = error @ feedback_of(network)
+    z = np.stack([step.observable for step in steps], axis=1)
+    names = network.cell.states
+    states = {name: np.stack([s.state[k] for s in steps], axis=1) for k, name in enumerate(names)}
+    memory = zip(*(step.memory for step in steps), strict=True)
+    threshold, psi, silent, _ = (np.stack(array, axis=1) for array in memory)
 
     def of_input_shape(array):
         return array[0] if single and array is not None else array
 
     return Trajectory(
         inputs=of_input_shape(inputs),
-        v=of_input_shape(activity.v),
-        a=of_input_shape(activity.a),
-        threshold=of_input_shape(activity.threshold),
-        psi=of_input_shape(activity.psi),
-        spikes=of_input_shape(activity.z if smooth else activity.z > 0),
-        silent=of_input_shape(activity.silent),
+        v=of_input_shape(states["v"]),
+        a=of_input_shape(states.get("a", np.zeros_like(z))),
+        threshold=of_input_shape(threshold),
+        psi=of_input_shape(psi),
+        spikes=of_input_shape(z if smooth else z > 0),
+        silent=of_input_shape(silent),
         readout=of_input_shape(y),
         error=of_input_shape(error),
         learning_signal=of_input_shape(learning_signal),
         loss=loss,
-        regularization=float(np.mean(rate_penalty(network, activity.z, window))),
+        regularization=float(np.mean(rate_penalty(network, z, weight)[0])),
     )
-
-
-def feedback_of(network):
-    """B (n_out, n_rec): the given feedback, or w_out.T for symmetric e-prop."""
-    return network.w_out.T if network.feedback is None else network.feedback

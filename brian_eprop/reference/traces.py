@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from .cells import alif
-from .linearization import Linearization
-from .simulation import as_network, as_sequences
+from .forward import run
+from .validation import as_network, as_sequences
 
-__all__ = ["EligibilityTraces", "eligibility_traces", "forward_traces"]
-
-
-class Traces(NamedTuple):
-    """Of one projection in one step: vector (n_states, batch, n_pre, n_rec), others without
-    the axis of the states."""
-
-    vector: np.ndarray
-    trace: np.ndarray
-    filtered: np.ndarray
+__all__ = ["EligibilityTraces", "EligibilityVectors", "eligibility_traces"]
 
 
-def forward_traces(
-    linearization: Linearization, kappa: float, readout_gain: float
-) -> Iterator[dict[str, Traces]]:
-    """Eligibility traces of each step (Bellec et al. 2020, Methods Eqs 13–14, 28)::
+class EligibilityVectors:
+    """The eligibility vectors of all synapses, step by step.
 
-        ε_ij^t = D_j^t ε_ij^{t−1} + F_ij^t        eligibility vector
-        e_ij^t = q_j^t · ε_ij^t                   eligibility trace
-        ē_ij^t = κ ē_ij^{t−1} + readout_gain e_ij^t
+    ε_ij^t = D_j^t ε_ij^{t−1} + F_ij^t (Bellec et al. 2020, Methods Eq. 13).
 
-    Yields
-    ------
-    traces : dict of str to Traces
-        For each weight name.
+    Attributes
+    ----------
+    values : dict of str to (S, batch, gates, n_pre, n_rec) ndarray
     """
-    vector, filtered = {}, {}
-    for t, (d, q) in enumerate(zip(linearization.implicit, linearization.readout, strict=True)):
-        traces = {}
-        for name, immediate in linearization.immediate(t).items():
-            vector[name] = (
-                np.einsum("srbj,rbij->sbij", d, vector[name]) + immediate if t else immediate
-            )
-            trace = np.einsum("sbj,sbij->bij", q, vector[name])
-            last = filtered[name] if t else 0.0
-            filtered[name] = kappa * last + readout_gain * trace
-            traces[name] = Traces(vector[name], trace, filtered[name])
-        yield traces
+
+    def __init__(self):
+        self.values = {}
+
+    def advance(self, step):
+        """Take one step and return `values`."""
+        values = {}
+        for name in step.network.blocks:
+            values[name] = step.immediate(name)
+            if self.values:
+                decayed = np.einsum("srbj,rbgij->sbgij", step.implicit, self.values[name])
+                values[name] += decayed
+        self.values = values
+        return values
+
+    def gradient(self, credit):
+        """Σ_batch Σ_s credit_s,j ε_s,ij for every block; credit (S, batch, n_rec)."""
+        return {
+            name: np.einsum("sbj,sbgij->gij", credit, value) for name, value in self.values.items()
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +53,7 @@ class EligibilityTraces:
     ----------
     eps_v, eps_a : ndarray
         Eligibility vector after the step t: ∂v_j^t/∂w_ij and ∂a_j^t/∂w_ij along implicit edges.
+        The latter is 0 in a network without adaptation.
     e_trace : ndarray
         e = ψ (eps_v − β eps_a).
     e_bar : ndarray
@@ -75,7 +67,7 @@ class EligibilityTraces:
 
 
 def eligibility_traces(network, inputs):
-    """Eligibility traces at every step.
+    """Eligibility traces of a spiking network at every step.
 
     Parameters
     ----------
@@ -87,21 +79,21 @@ def eligibility_traces(network, inputs):
     dict of str to EligibilityTraces
         Keys "w_in" and "w_rec".
     """
-    network = as_network(network)
+    network = as_network(network, spiking=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
-    linearization = alif.linearize(network, inputs, alif.run(network, inputs))
-    steps = list(forward_traces(linearization, network.kappa, network.readout_gain))
+    traces, steps = EligibilityVectors(), {name: [] for name in network.blocks}
+    for step in run(network, inputs):
+        for name, value in traces.advance(step).items():
+            e_trace = np.einsum("sbj,sbgij->bgij", step.observation, value)
+            e_bar = np.einsum("sbj,sbgij->bgij", step.readout, value)
+            eps_a = value[1] if "a" in network.cell.states else np.zeros_like(value[0])
+            steps[name].append((value[0], eps_a, e_trace, e_bar))
 
     def stack(arrays):
-        stacked = np.stack(arrays, axis=1)
+        stacked = np.stack([array[:, 0] for array in arrays], axis=1)
         return stacked[0] if single else stacked
 
     return {
-        name: EligibilityTraces(
-            eps_v=stack([step[name].vector[0] for step in steps]),
-            eps_a=stack([step[name].vector[1] for step in steps]),
-            e_trace=stack([step[name].trace for step in steps]),
-            e_bar=stack([step[name].filtered for step in steps]),
-        )
-        for name in steps[0]
+        name: EligibilityTraces(*map(stack, zip(*of_block, strict=True)))
+        for name, of_block in steps.items()
     }

@@ -1,30 +1,27 @@
 """e-prop with forward eligibility traces."""
 
-import numpy as np
-
-from ..rule import Problem, Rule
-from ..traces import forward_traces
+from ..rule import Recursion, Rule
+from ..traces import EligibilityVectors
 
 
-def gradient(problem: Problem):
+class EProp(Recursion):
     """dE/dW_ij ≈ Σ_t L_j^t ē_ij^t + c_j (f_j − f*_j)/T Σ_t e_ij^t."""
-    gradient = {}
-    steps = forward_traces(problem.linearization, problem.kappa, problem.readout_gain)
-    for t, traces in enumerate(steps):
-        signal = problem.learning_signal[:, t]
-        for name, (_, trace, filtered) in traces.items():
-            task = np.einsum("bj,bij->ij", signal, filtered)
-            # the rate does not pass through the readout: its trace is not filtered
-            rate = np.einsum("bj,bij->ij", problem.rate_signal, trace)
-            gradient[name] = gradient.get(name, 0.0) + task + rate
-    return gradient
+
+    def start(self, batch):
+        self.traces = EligibilityVectors()
+
+    def step(self, step, signal):
+        self.traces.advance(step)
+        return self.traces.gradient(signal.credit(step))
 
 
 RULE = Rule(
     name="eprop",
-    gradient=gradient,
+    recursion=EProp,
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28",
-    exact=False,
-    causal=True,
+    facing="local",
+    local=True,
+    memory=(2, 0),
+    time=(2, 0),
     uses_feedback=True,
 )

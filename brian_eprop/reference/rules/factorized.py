@@ -1,27 +1,31 @@
 """The exact factorization into learning signals and eligibility traces."""
 
-import numpy as np
+from ..backward import sweep
+from ..rule import Rule, added
+from ..traces import EligibilityVectors
+from .bptt import BPTT
 
-from ..adjoint import sweep
-from ..rule import Problem, Rule
-from ..traces import forward_traces
 
+class Factorized(BPTT):
+    """dE/dW_ij = Σ_t (dE/dh_j^t) e_ij^t, with the total derivative along explicit edges."""
 
-def gradient(problem: Problem):
-    """dE/dW_ij = Σ_t (dE/dz_j^t) e_ij^t, with the total derivative along explicit edges."""
-    g, _ = sweep(problem, through_explicit=True)
-    gradient = {}
-    # dE/dz sees the readout already: the trace that it meets is the unfiltered one
-    for t, traces in enumerate(forward_traces(problem.linearization, kappa=0.0, readout_gain=1.0)):
-        for name, (_, trace, _) in traces.items():
-            gradient[name] = gradient.get(name, 0.0) + np.einsum("bj,bij->ij", g[:, t], trace)
-    return gradient
+    def finish(self):
+        _, g = sweep(self.steps, self.credits)
+        traces, gradient = EligibilityVectors(), {}
+        for step, credit, explicit in zip(self.steps, self.credits, g, strict=True):
+            traces.advance(step)
+            total = credit + step.observation * explicit
+            gradient = added(gradient, traces.gradient(total))
+        return gradient
 
 
 RULE = Rule(
     name="factorized",
-    gradient=gradient,
+    recursion=Factorized,
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 1",
+    facing="future",
     exact=True,
     causal=False,
+    memory=(2, 0),
+    time=(2, 0),
 )

@@ -1,0 +1,65 @@
+"""The sweep backwards in time from which the rules that look at the future are made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from .rule import added
+
+__all__ = ["gradient_of", "sweep"]
+
+
+def sweep(steps, credits, through_explicit=True):
+    """Derivatives of the loss along a trajectory, from the last step to the first::
+
+        g_j^t = Σ_lag Σ_k R_jk^{t+lag} · λ_k^{t+lag}
+        λ_j^t = (D_j^{t+1})ᵀ λ_j^{t+1} + ∂E^t/∂c_j^t + q_j^t g_j^t
+
+    Parameters
+    ----------
+    steps : list of Step
+    credits : list of (S, batch, n_rec) ndarrays
+        ∂E^t/∂c^t, the direct effect.
+    through_explicit : bool
+        Whether the sum with R is taken; then λ = dE/dc.
+
+    Returns
+    -------
+    lam : list of (S, batch, n_rec) ndarrays
+        λ^t.
+    g : list of (batch, n_rec) ndarrays
+        The effect of the observables by explicit edges; 0 if these are left out.
+
+    Raises
+    ------
+    ArithmeticError
+        If λ is not finite, with the step.
+    """
+    n_steps = len(steps)
+    lam, g = [None] * n_steps, [None] * n_steps
+    pending = defaultdict(float)
+    for t in reversed(range(n_steps)):
+        step = steps[t]
+        g[t] = np.zeros_like(step.observable) + pending.pop(t, 0.0)
+        lam[t] = credits[t] + step.observation * g[t]
+        if t + 1 < n_steps:
+            lam[t] = lam[t] + steps[t + 1].back_through_implicit(lam[t + 1])
+        if not np.all(np.isfinite(lam[t])):
+            raise ArithmeticError(
+                f"the derivative of the loss became {lam[t][~np.isfinite(lam[t])].flat[0]} at step "
+                f"{t}, going backwards from step {n_steps - 1}"
+            )
+        if through_explicit:
+            for lag, received in step.back_through_explicit(lam[t]).items():
+                pending[t - lag] = pending[t - lag] + received
+    return lam, g
+
+
+def gradient_of(steps, lam):
+    """dE/dW_ij = Σ_t λ_j^t · F_ij^t, summed over the batch."""
+    gradient = {}
+    for step, credit in zip(steps, lam, strict=True):
+        gradient = added(gradient, step.gradient(credit))
+    return gradient

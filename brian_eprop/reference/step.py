@@ -1,0 +1,184 @@
+"""One step of a network with the derivatives from which every rule is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .network import Network
+
+__all__ = ["Step", "with_readout"]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Values and Jacobians of one step.
+
+    A unit j has S hidden states c_j, one observable h_j, which recurrent connections carry, and
+    one output o_j, which the readout sees. A weight belongs to its postsynaptic unit.
+
+    Attributes
+    ----------
+    state : (S, batch, n_rec) ndarray
+        c.
+    observable, output : (batch, n_rec) ndarray
+        h and o.
+    implicit : (S, S, batch, n_rec) ndarray
+        D_j = ∂c_j^t/∂c_j^{t−1}, row = state at t.
+    observation, readout : (S, batch, n_rec) ndarray
+        q_j = ∂h_j/∂c_j and p_j = ∂o_j/∂c_j.
+    drive : (S, G, batch, n_rec) ndarray
+        K_j = ∂c_j/∂u_j for each of the G gates. An immediate derivative is F = K × arrival, an
+        explicit edge R_lk = Σ_g K_g,k w_rec[g,l,k].
+    self_edge : (S, batch, n_rec) ndarray
+        What else a unit's own observable of the step before adds to c_j (the reset).
+    memory : object
+        What the cell remembers beside its states; None for most.
+    arrivals : mapping of str to (batch, n_pre, 1 or n_rec) ndarray
+        Presynaptic values that the weights of each block multiply; they depend on the unit where
+        delays differ.
+    recurrent : mapping of int to (gates, n_rec, n_rec) ndarray
+        w_rec by the number of steps that the connections take.
+    network : Network
+
+    References
+    ----------
+    The distinction of implicit and explicit recurrence: Martín-Sánchez, Bohté & Otte 2022,
+    arXiv 2207.11439; Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 1 and 13.
+    """
+
+    state: np.ndarray
+    observable: np.ndarray
+    implicit: np.ndarray
+    observation: np.ndarray
+    drive: np.ndarray
+    self_edge: np.ndarray
+    memory: Any = None
+    output: np.ndarray | None = None
+    readout: np.ndarray | None = None
+    arrivals: Mapping[str, np.ndarray] | None = None
+    recurrent: Mapping[int, np.ndarray] | None = None
+    network: Network | None = None
+
+    @property
+    def batch(self):
+        return self.observable.shape[0]
+
+    def immediate(self, name):
+        """F_ij = ∂c_j/∂W_ij at fixed c^{t−1} and h; (S, batch, gates, n_pre, n_rec).
+
+        0 for absent connections.
+        """
+        block = self.network.blocks[name]
+        gain = self.drive[:, block.gates].swapaxes(1, 2)[:, :, :, np.newaxis]
+        return gain * (self.arrivals[name][:, np.newaxis] * block.mask)
+
+    def gradient(self, credit):
+        """Σ_batch Σ_s credit_s,j F_s,ij for every block: what the credit dE/dc_j pays a weight.
+
+        Parameters
+        ----------
+        credit : (S, batch, n_rec) ndarray
+
+        Returns
+        -------
+        dict of str to (gates, n_pre, n_rec) ndarray
+        """
+        of_drive = np.einsum("sgbj,sbj->gbj", self.drive, credit)
+        gradient = {}
+        for name, block in self.network.blocks.items():
+            arrival, signal = self.arrivals[name], of_drive[block.gates]
+            if arrival.shape[2] == 1:
+                gradient[name] = arrival[:, :, 0].T @ signal
+            else:
+                gradient[name] = np.einsum("bij,gbj->gij", arrival, signal)
+        return gradient
+
+    def through_implicit(self, tangent):
+        """D·X for X of shape (S, batch, n_rec, …)."""
+        return np.einsum("srbj,rbj...->sbj...", self.implicit, tangent)
+
+    def through_explicit(self, observed):
+        """Σ_lag R·X^{t−lag}: what earlier changes of the observables do to the states.
+
+        Parameters
+        ----------
+        observed : sequence of (batch, n_rec, …) ndarrays
+            Changes of the observables in the steps before this one, the latest last.
+
+        Returns
+        -------
+        (S, batch, n_rec, …) ndarray
+        """
+        extra = (1,) * (observed[-1].ndim - 2)
+        total = self.self_edge.reshape(self.self_edge.shape + extra) * observed[-1]
+        for lag, weights in self.recurrent.items():
+            if lag <= len(observed):
+                change = observed[-lag]
+                flat = change.reshape(*change.shape[:2], -1).swapaxes(0, 1)
+                of_drive = np.tensordot(weights, flat, axes=([1], [0])).swapaxes(1, 2)
+                of_drive = of_drive.reshape(len(weights), *change.shape)
+                gates = self.network.blocks["w_rec"].gates
+                total = total + np.einsum("sgbk,gbk...->sbk...", self.drive[:, gates], of_drive)
+        return total
+
+    def observe(self, tangent):
+        """q·X, the change of the observables; (batch, n_rec, …) for X of (S, batch, n_rec, …)."""
+        return np.einsum("sbj,sbj...->bj...", self.observation, tangent)
+
+    def back_through_implicit(self, credit):
+        """Dᵀ·λ for λ of shape (S, batch, n_rec)."""
+        return np.einsum("srbj,sbj->rbj", self.implicit, credit)
+
+    def back_through_explicit(self, credit):
+        """{lag: Rᵀ·λ}: the credit of the observables at t − lag, (batch, n_rec) each."""
+        of_drive = np.einsum("sgbk,sbk->gbk", self.drive, credit)
+        of_drive = of_drive[self.network.blocks["w_rec"].gates]
+        received = {
+            lag: np.sum(of_drive @ weights.swapaxes(1, 2), axis=0)
+            for lag, weights in self.recurrent.items()
+        }
+        own = np.einsum("sbk,sbk->bk", self.self_edge, credit)
+        received[1] = received.get(1, 0.0) + own
+        return received
+
+
+def with_readout(step: Step, before: Step | None, network: Network) -> Step:
+    """The step with the output o that the readout sees.
+
+    Where the readout is leaky, o_j^t = κ o_j^{t−1} + gain h_j^t is one more hidden state of the
+    unit. So no rule has to know of the filter: the filtered trace F_κ(e) of e-prop is the last
+    entry of its eligibility vector, and rules that approximate the influence of a weight
+    approximate that on o too.
+    """
+    kappa, gain = network.kappa, network.readout_gain
+    if kappa == 0:
+        return replace(step, output=gain * step.observable, readout=gain * step.observation)
+    q = gain * step.observation
+    # memory of the output before the first step is 0
+    last = 0.0 if before is None else before.output
+    output = kappa * last + gain * step.observable
+    states, _, batch, n_rec = step.implicit.shape
+    implicit = np.zeros((states + 1, states + 1, batch, n_rec))
+    implicit[:-1, :-1] = step.implicit
+    implicit[-1, :-1] = np.einsum("sbj,srbj->rbj", q, step.implicit)
+    implicit[-1, -1] = kappa
+    readout = np.zeros((states + 1, batch, n_rec))
+    readout[-1] = 1
+
+    def with_last(array, last):
+        return np.concatenate([array, np.broadcast_to(last, array[:1].shape)])
+
+    return replace(
+        step,
+        state=with_last(step.state, output),
+        output=output,
+        implicit=implicit,
+        observation=with_last(step.observation, 0.0),
+        readout=readout,
+        drive=with_last(step.drive, np.einsum("sbj,sgbj->gbj", q, step.drive)),
+        self_edge=with_last(step.self_edge, np.einsum("sbj,sbj->bj", q, step.self_edge)),
+    )
