@@ -27,26 +27,28 @@ class Example:
         return f"<Example: {self.network!r}, learning_window={self.learning_window}>"
 
 
-def random_network(seed, kind="mixed", max_n_ref=5, max_delay=4, **changes):
+def random_network(
+    seed, kind="mixed", max_n_ref=5, max_delay=4, n_in=N_IN, n_rec=N_REC, n_out=N_OUT, **changes
+):
     """A network that spikes; parameters of every neuron differ."""
     rng = np.random.default_rng(seed)
-    adapts = {"lif": np.zeros(N_REC), "alif": np.ones(N_REC), "mixed": rng.random(N_REC) < 0.5}
-    v_th = rng.uniform(0.4, 0.8, N_REC)
+    adapts = {"lif": np.zeros(n_rec), "alif": np.ones(n_rec), "mixed": rng.random(n_rec) < 0.5}
+    v_th = rng.uniform(0.4, 0.8, n_rec)
     settings = dict(
-        w_in=rng.normal(0.2, 0.8, (N_IN, N_REC)),
-        w_rec=rng.normal(0, 0.5, (N_REC, N_REC)),
-        w_out=rng.normal(0, 1, (N_REC, N_OUT)),
-        feedback=rng.normal(0, 1, (N_OUT, N_REC)),
-        alpha=rng.uniform(0.7, 0.95, N_REC),
-        rho=rng.uniform(0.8, 0.98, N_REC),
-        beta=adapts[kind] * rng.uniform(0.05, 0.3, N_REC),
+        w_in=rng.normal(0.2, 0.8, (n_in, n_rec)) * np.sqrt(N_IN / n_in),
+        w_rec=rng.normal(0, 0.5, (n_rec, n_rec)) * np.sqrt(N_REC / n_rec),
+        w_out=rng.normal(0, 1, (n_rec, n_out)),
+        feedback=rng.normal(0, 1, (n_out, n_rec)),
+        alpha=rng.uniform(0.7, 0.95, n_rec),
+        rho=rng.uniform(0.8, 0.98, n_rec),
+        beta=adapts[kind] * rng.uniform(0.05, 0.3, n_rec),
         kappa=rng.uniform(0.5, 0.9),
         v_th=v_th,
-        n_ref=rng.integers(0, max_n_ref, N_REC, endpoint=True),
-        delay_in=rng.integers(0, max_delay, (N_IN, N_REC), endpoint=True),
-        delay_rec=rng.integers(0, max_delay, (N_REC, N_REC), endpoint=True),
-        surrogate_height=rng.uniform(0.2, 0.6, N_REC) / v_th,
-        surrogate_width=v_th * rng.uniform(0.8, 1.2, N_REC),
+        n_ref=rng.integers(0, max_n_ref, n_rec, endpoint=True),
+        delay_in=rng.integers(0, max_delay, (n_in, n_rec), endpoint=True),
+        delay_rec=rng.integers(0, max_delay, (n_rec, n_rec), endpoint=True),
+        surrogate_height=rng.uniform(0.2, 0.6, n_rec) / v_th,
+        surrogate_width=v_th * rng.uniform(0.8, 1.2, n_rec),
     )
     return SpikingNetwork(**(settings | changes))
 
