@@ -8,8 +8,8 @@ from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop.reference import RULES, SpikingNetwork, gradients, simulate
 from brian_eprop.reference.cells import ALIF, LIF
-from brian_eprop.reference.computation import Trials
 from brian_eprop.reference.forward import run
+from brian_eprop.reference.problem import Problem
 from brian_eprop.reference.surrogates import pseudo_derivative
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case
@@ -133,12 +133,12 @@ def perturb_psi(monkeypatch, psi_of):
 
 
 def gradient_along(case, wrong):
-    """The gradient of e-prop with the right errors along the steps `wrong(trials)`."""
-    trials = Trials(network_of(case), case.inputs[0], case.targets[0], case.learning_window)
-    trials.steps = wrong(trials)
+    """The gradient of e-prop with the right errors along the steps `wrong(problem)`."""
+    problem = Problem(network_of(case), case.inputs[0], case.targets[0], case.learning_window)
+    problem.steps = wrong(problem)
     rule = RULES["eprop"]
-    recursion = rule.at_work(trials.network, rng=None)
-    return trials.result(trials.gradient(recursion, rule), rule)
+    recursion = rule.at_work(problem.network, rng=None)
+    return problem.result(problem.gradient(recursion, rule), rule)
 
 
 def with_arrivals(steps, name, shift):
@@ -157,7 +157,7 @@ def test_trace_filtered_with_the_wrong_time_constant_or_gain_is_seen(change, err
     case = load_case("bss_alif_mse_sgd")
     assert network_of(case).kappa != 0.9
     result = gradient_along(
-        case, lambda trials: run(replace(trials.network, **change), trials.inputs)
+        case, lambda problem: run(replace(problem.network, **change), problem.inputs)
     )
     assert mismatch(case, result) > error
 
@@ -189,18 +189,18 @@ def test_the_perturbation_without_a_change_is_none(monkeypatch, name):
     case = load_case(name)
     perturb_psi(monkeypatch, lambda network, step: step.memory.psi)
     assert mismatch(case, gradient_of(case)) < NEST
-    assert mismatch(case, gradient_along(case, lambda trials: trials.steps)) < NEST
+    assert mismatch(case, gradient_along(case, lambda problem: problem.steps)) < NEST
 
 
 def test_input_one_step_late_in_the_trace_is_seen():
     case = load_case("bss_lif_mse_sgd")
-    result = gradient_along(case, lambda trials: with_arrivals(trials.steps, "w_in", -1))
+    result = gradient_along(case, lambda problem: with_arrivals(problem.steps, "w_in", -1))
     assert mismatch(case, result) > 0.01
 
 
 def test_recurrent_spike_one_step_early_in_the_trace_is_seen():
     case = load_case("bss_lif_mse_sgd")
-    result = gradient_along(case, lambda trials: with_arrivals(trials.steps, "w_rec", 1))
+    result = gradient_along(case, lambda problem: with_arrivals(problem.steps, "w_rec", 1))
     assert mismatch(case, result) > 0.01
 
 

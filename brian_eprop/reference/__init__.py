@@ -4,7 +4,8 @@ Written from the papers' formulas, in float64; imports nothing of Brian2.
 """
 
 from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
-from .computation import finite_differences, gradients
+from .computation import gradients
+from .finite_differences import finite_differences
 from .rate import RateNetwork
 from .results import Gradients
 from .rules import RULES

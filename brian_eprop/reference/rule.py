@@ -34,12 +34,15 @@ class Signal:
         L_j = Σ_k B_kj error_k, ∂E^t/∂o_j for the true weights of the readout.
     rate : (batch, n_rec) ndarray
         ∂E_reg/∂h_j, known at the end of a trial only; 0 for learning online.
+    weight : (batch,) ndarray
+        How much the step counts; `error` has it as a factor.
     """
 
     error: np.ndarray
     target: np.ndarray
     learning: np.ndarray
     rate: np.ndarray
+    weight: np.ndarray
 
     def credit(self, step: Step) -> np.ndarray:
         """∂E^t/∂c_j, the direct effect of the states on the loss; (S, batch, n_rec)."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .cells.spikes import held_by
-from .computation import read
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
+from .problem import read
 from .validation import as_network, as_sequences, as_targets
 
 __all__ = ["Trajectory", "simulate"]

@@ -1,0 +1,46 @@
+"""Finite differences of the loss: the check of the equations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .problem import Problem
+from .spiking import SpikingNetwork
+from .validation import as_network
+
+__all__ = ["finite_differences"]
+
+
+def finite_differences(network, inputs, targets, learning_window=None, *, step=1e-6):
+    """Central differences of the loss, one weight after the other.
+
+    (E(W + step) − E(W − step))/(2 step). Spikes are smooth, with the derivative ψ, so that the
+    surrogate gradient is the true one.
+
+    Parameters
+    ----------
+    network, inputs, targets, learning_window
+        See :func:`brian_eprop.reference.gradients`.
+    step : float
+
+    Returns
+    -------
+    dict of str to ndarray
+        Of the shapes of the network's weights; 0 for absent connections.
+    """
+    smooth = isinstance(as_network(network), SpikingNetwork)
+    problem = Problem(network, inputs, targets, learning_window, smooth=smooth)
+    network, gradient = problem.network, {}
+    for name, weights in network.parameters.items():
+        gradient[name] = np.zeros_like(weights)
+        mask = getattr(network, f"mask_{name[2:]}") if name.startswith("w_") else True
+        present = np.broadcast_to(mask, weights.shape)
+        for index in zip(*np.nonzero(present), strict=True):
+            sides = []
+            for sign in (1, -1):
+                varied = weights.copy()
+                varied[index] += sign * step
+                sides.append(problem.varied_loss({name: varied}))
+            gradient[name][index] = (sides[0] - sides[1]) / (2 * step)
+        gradient[name] = gradient[name].reshape(np.shape(getattr(network, name)))
+    return gradient
