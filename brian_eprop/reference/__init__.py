@@ -6,11 +6,14 @@ Written from the papers' formulas, in float64; imports nothing of Brian2.
 from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
 from .computation import gradients
 from .finite_differences import finite_differences
+from .learning import Training, train
+from .optimizers import SGD, Adam
 from .rate import RateNetwork
 from .results import Gradients
 from .rules import RULES
 from .simulation import simulate
 from .spiking import SpikingNetwork
+from .tasks import TASKS
 from .traces import eligibility_traces
 
 __all__ = [
@@ -18,14 +21,19 @@ __all__ = [
     "GRU",
     "LSTM",
     "RULES",
+    "SGD",
+    "TASKS",
+    "Adam",
     "Elman",
     "Gradients",
     "Jordan",
     "LeakyRate",
     "RateNetwork",
     "SpikingNetwork",
+    "Training",
     "eligibility_traces",
     "finite_differences",
     "gradients",
     "simulate",
+    "train",
 ]

@@ -33,8 +33,7 @@ def finite_differences(network, inputs, targets, learning_window=None, *, step=1
     network, gradient = problem.network, {}
     for name, weights in network.parameters.items():
         gradient[name] = np.zeros_like(weights)
-        mask = getattr(network, f"mask_{name[2:]}") if name.startswith("w_") else True
-        present = np.broadcast_to(mask, weights.shape)
+        present = np.broadcast_to(network.mask_of(name), weights.shape)
         for index in zip(*np.nonzero(present), strict=True):
             sides = []
             for sign in (1, -1):

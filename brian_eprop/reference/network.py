@@ -161,6 +161,30 @@ class Network:
         return ("w_out",)
 
     @property
+    def rate_regularized(self):
+        """Whether the loss depends on firing rates."""
+        return False
+
+    def mask_of(self, name):
+        """Which of the weights exist: a bool array of their last axes, or True for all."""
+        return getattr(self, f"mask_{name[2:]}") if name.startswith("w_") else True
+
+    def forced(self, targets, weight):
+        """What the units send under teacher forcing; None without.
+
+        Parameters
+        ----------
+        targets : (batch, T, n_out) ndarray
+        weight : (batch, T) ndarray
+            0 in the steps that do not count.
+
+        Returns
+        -------
+        list of T (batch, n_rec) ndarrays, or None
+            NaN where a unit sends what it computed.
+        """
+
+    @property
     def _name(self):
         return type(self).__name__
 

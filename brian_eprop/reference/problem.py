@@ -48,7 +48,7 @@ class Problem:
         else:
             held = None if spikes is None else self._imposed(network, spikes)
         self.network, self.smooth = network, smooth
-        self.steps = run(network, self.inputs, held, self._forced())
+        self.steps = run(network, self.inputs, held, network.forced(self.targets, self.weight))
         self.y, self.loss, self.penalty, rate = self._evaluate(self.steps, network.parameters)
         self.error = task_error(network, self.y, self.targets, self.weight)
         self._rate = np.zeros((self.batch, network.n_rec)) if rate is None else rate
@@ -60,11 +60,6 @@ class Problem:
                 f"'spikes' has shape {spikes.shape}; give {(*self.inputs.shape[:2], network.n_rec)}"
             )
         return [Held(spikes=spikes[:, t]) for t in range(self.n_steps)]
-
-    def _forced(self):
-        if isinstance(self.network, SpikingNetwork):
-            return None
-        return self.network.forced(self.targets, self.weight)
 
     def _evaluate(self, steps, weights):
         """Readout, loss, penalty and ∂penalty/∂h of a run."""
@@ -119,8 +114,8 @@ class Problem:
         arrays = {name: np.zeros(network.parameters[name].shape) for name in network.parameters}
         for name, array in (arrays | gradient).items():
             shape = np.shape(getattr(network, name))
-            mask = getattr(network, f"mask_{name[2:]}") if name.startswith("w_") else True
-            arrays[name] = np.where(mask, array, 0.0).reshape(shape) / self.batch
+            present = np.where(network.mask_of(name), array, 0.0)
+            arrays[name] = present.reshape(shape) / self.batch
         arrays.setdefault("w_out", np.zeros_like(network.w_out))
         z = np.stack([step.observable for step in self.steps], axis=1)
         spiking = isinstance(network, SpikingNetwork) and not self.smooth
@@ -147,7 +142,8 @@ class Problem:
         if isinstance(self.network, SpikingNetwork):
             held = held_by(self.network, self.steps, own=True)
         weights = self.network.parameters | weights
-        steps = run(self.network, self.inputs, held, self._forced(), weights)
+        forced = self.network.forced(self.targets, self.weight)
+        steps = run(self.network, self.inputs, held, forced, weights)
         _, loss, penalty, _ = self._evaluate(steps, weights)
         return np.mean(loss + penalty)
 

@@ -82,17 +82,19 @@ class RateNetwork(Network):
                     "'visible' how many of the last units are the outputs"
                 )
             return
-        if self.w_out is not None:
-            raise ValueError(
-                f"{self._name}: 'w_out' is given, but the last {self.visible} units are the "
-                "outputs; leave 'w_out' or 'visible' away"
-            )
         n_rec = np.shape(self.w_rec)[-1] if np.ndim(self.w_rec) >= 2 else 0
         if self.visible > n_rec:
             raise ValueError(
                 f"{self._name}: 'visible' is {self.visible}, but there are {n_rec} units"
             )
-        self._set("w_out", np.eye(n_rec)[:, n_rec - self.visible :])
+        selection = np.eye(n_rec)[:, n_rec - self.visible :]
+        # a changed copy of a network brings its selection along
+        if self.w_out is not None and not np.array_equal(self.w_out, selection):
+            raise ValueError(
+                f"{self._name}: 'w_out' is given, but the last {self.visible} units are the "
+                "outputs; leave 'w_out' or 'visible' away"
+            )
+        self._set("w_out", selection)
 
     @cached_property
     def blocks(self):
@@ -104,24 +106,8 @@ class RateNetwork(Network):
     def readout_weights(self):
         return () if self.visible else ("w_out", "bias_out")
 
-    @property
-    def rate_regularized(self):
-        return False
-
     def forced(self, targets, weight):
-        """What the units send under teacher forcing.
-
-        Parameters
-        ----------
-        targets : (batch, T, n_out) ndarray
-        weight : (batch, T) ndarray
-            0 in the steps that do not count.
-
-        Returns
-        -------
-        list of T (batch, n_rec) ndarrays, or None
-            NaN where a unit sends what it computed.
-        """
+        """Targets in place of the observables of the visible units, in the steps that count."""
         if not self.teacher_forcing:
             return None
         sent = np.full((*targets.shape[:2], self.n_rec), np.nan)
