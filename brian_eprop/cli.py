@@ -11,6 +11,7 @@ from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
 from .checking import check_model
+from .comparing import RuleComparison, format_table
 from .configuration import Configuration
 from .neuron_model import available_models, load_model
 from .runs import plot_run
@@ -103,6 +104,69 @@ def check(
         report = check_model(load_model(model), method=method, seed=seed)
     typer.echo(str(report))
     raise typer.Exit(0 if report.passed else 1)
+
+
+@app.command()
+def compare(
+    rules: Annotated[
+        list[str] | None,
+        typer.Argument(help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all."),
+    ] = None,
+    cell: Annotated[
+        str, typer.Option(help="lif, alif, elman, jordan, leaky_rate, lstm or gru.")
+    ] = "alif",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="A trained network's weights.npz instead; Brian2 runs it forwards."),
+    ] = None,
+    neurons: Annotated[int, typer.Option(help="Number of recurrent units.")] = 20,
+    inputs: Annotated[int, typer.Option(help="Number of inputs.")] = 10,
+    outputs: Annotated[int, typer.Option(help="Number of outputs.")] = 2,
+    density: Annotated[float, typer.Option(help="Fraction of recurrent connections.")] = 1.0,
+    steps: Annotated[int, typer.Option(help="Length of the sequences.")] = 50,
+    batch: Annotated[int, typer.Option(help="Number of sequences.")] = 1,
+    draws: Annotated[int, typer.Option(help="Of stochastic rules.")] = 50,
+    orders: Annotated[int, typer.Option(help="Largest order of e-prop; 0 for no figure.")] = 8,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(help="Number of units at which to measure the cost; give several."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Learn add, anbn, copy, mimic or string_memorization."),
+    ] = None,
+    iterations: Annotated[int, typer.Option(help="Of learning.")] = 200,
+    seeds: Annotated[int, typer.Option(help="How often to learn.")] = 3,
+    update: Annotated[str, typer.Option(help="Learn after each sequence or step.")] = "sequence",
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 3e-3,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Default: comparisons/CELL.")] = None,
+):
+    """Compare learning rules on one network: error, spread, memory, operations, time, learning."""
+    with _errors_in_words():
+        comparison = RuleComparison(
+            cell=cell,
+            weights=None if weights is None else str(weights),
+            n_in=inputs,
+            n_rec=neurons,
+            n_out=outputs,
+            density=density,
+            steps=steps,
+            batch=batch,
+            rules=tuple(rules or ()),
+            draws=draws,
+            orders=orders,
+            sizes=tuple(size or ()),
+            task=task,
+            iterations=iterations,
+            seeds=seeds,
+            update=update,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+        folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
+        typer.echo(format_table(comparison.run(folder)))
+    typer.echo(f"written to {folder}/: look at figures/")
 
 
 @app.command()

@@ -19,10 +19,18 @@ from .rule import Recursion
 from .rules import RULES
 from .step import Step
 
-__all__ = ["Comparison", "compare", "parse_rule", "rule_label", "stored_numbers"]
+__all__ = [
+    "Comparison",
+    "compare",
+    "example_rules",
+    "parse_rule",
+    "rule_label",
+    "stored_numbers",
+]
 
 #: How often rules that learn something of the network see the sequences before they are judged.
 LESSONS = 50
+FEEDBACK = ("symmetric", "random", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,9 @@ class Comparison:
 def parse_rule(text):
     """Name and options of a rule written like a call: ``ok(rank=4)``, ``eprop(order=inf)``.
 
+    Rules that use feedback weights have one option more, ``feedback``: ``symmetric``, or
+    ``random`` and ``adaptive``, which differ in training only.
+
     Returns
     -------
     name : str
@@ -99,13 +110,37 @@ def parse_rule(text):
     if name not in RULES:
         known = ", ".join(f"'{known}'" for known in RULES)
         raise ValueError(f"unknown rule '{name}'; the known rules are {known}")
+    if "feedback" in options:
+        _check_feedback(name, options["feedback"])
     return name, options
+
+
+def _check_feedback(name, feedback):
+    if not RULES[name].uses_feedback:
+        raise ValueError(f"rule '{name}' has no feedback weights; leave the option 'feedback' away")
+    if feedback not in FEEDBACK:
+        raise ValueError(
+            f"rule '{name}': 'feedback' is '{feedback}'; give one of {', '.join(FEEDBACK)}"
+        )
 
 
 def _literal(node):
     if isinstance(node, ast.Name):
         return math.inf if node.id == "inf" else node.id
     return ast.literal_eval(node)
+
+
+def example_rules():
+    """Every registered rule with the options of its `examples`, as text.
+
+    Rules with feedback weights get symmetric ones, so that they are compared by what else they
+    leave out; e-prop comes with random and adaptive feedback too.
+    """
+    labels = []
+    for name, rule in RULES.items():
+        feedback = {"feedback": "symmetric"} if rule.uses_feedback else {}
+        labels += [rule_label(name, options | feedback) for options in rule.examples]
+    return [*labels, "eprop(feedback=random)", "eprop(feedback=adaptive)"]
 
 
 def rule_label(name, options):
@@ -157,6 +192,9 @@ def compare(
 
 def _compared(problem, exact, name, options, draws, repeats, seed):
     rule, label = RULES[name], rule_label(name, options)
+    options = dict(options)
+    if options.pop("feedback", None) == "symmetric":
+        problem = problem.with_symmetric_feedback()
     try:
         recursion = _at_work(name, problem, seed, options)
         for _ in range(LESSONS if rule.learned else 0):
@@ -236,16 +274,15 @@ def _memory(problem, name, options, seed):
 
 def stored_numbers(recursion):
     """How many numbers a recursion holds, those of the network and its weights left out."""
-    seen = {id(array): 0 for array in recursion.network.parameters.values()}
+    seen = {id(_owner(array)) for array in recursion.network.parameters.values()}
 
     def size(thing):
-        if isinstance(thing, np.ndarray):
-            while thing.base is not None and isinstance(thing.base, np.ndarray):
-                thing = thing.base
-            return 0 if id(thing) in seen else seen.setdefault(id(thing), 0) or thing.size
+        thing = _owner(thing)
         if isinstance(thing, Network | np.random.Generator) or id(thing) in seen:
             return 0
-        seen[id(thing)] = 0
+        seen.add(id(thing))
+        if isinstance(thing, np.ndarray):
+            return thing.size
         if isinstance(thing, Step):
             return sum(size(getattr(thing, field.name)) for field in fields(thing))
         if isinstance(thing, Mapping):
@@ -255,3 +292,10 @@ def stored_numbers(recursion):
         return sum(map(size, vars(thing).values())) if hasattr(thing, "__dict__") else 0
 
     return size(recursion)
+
+
+def _owner(thing):
+    """The array whose memory a view shows; everything else is itself."""
+    while isinstance(thing, np.ndarray) and isinstance(thing.base, np.ndarray):
+        thing = thing.base
+    return thing

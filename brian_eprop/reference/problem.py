@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,12 @@ class Problem:
             return y, loss, np.zeros(self.batch), None
         spikes = np.stack([step.observable for step in steps], axis=1)
         return y, loss, *rate_penalty(self.network, spikes, self.weight)
+
+    def with_symmetric_feedback(self):
+        """The same problem with learning signals through w_out instead of feedback weights."""
+        symmetric = copy.copy(self)
+        symmetric.network = replace(self.network, feedback=None)
+        return symmetric
 
     def learning_signal(self, through_feedback):
         """L_j^t (batch, T, n_rec)."""

@@ -107,6 +107,10 @@ class Rule:
         Whether it learns something of the network before it is of use.
     uses_feedback : bool
         Whether the learning signal goes through the feedback weights instead of the true w_out.
+    parent, change : str or None
+        Another rule, and what makes this one of it: an edge of the map of rules.
+    examples : tuple of dict
+        Options with which the rule is compared and tested when nobody says which.
     """
 
     name: str
@@ -122,6 +126,9 @@ class Rule:
     unbiased: bool = False
     learned: bool = False
     uses_feedback: bool = False
+    parent: str | None = None
+    change: str | None = None
+    examples: tuple[dict, ...] = ({},)
 
     def __post_init__(self):
         if self.exact:

@@ -1,0 +1,286 @@
+"""Comparing learning rules on one network: tables, figures and the files they are kept in.
+
+comparison.json   the settings, and every number of the tables
+table.txt         what was printed
+figures/          drawn from the above
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..atomic_write import replacing
+from ..devices.runtime import numpy_runtime
+from ..network import RecurrentNetwork
+from ..plotting.comparison import save_comparison_figures
+from ..quantities import suggest
+from ..reference import RULES, TASKS, Adam, train
+from ..reference.comparison import compare, example_rules, parse_rule
+from ..reference.drawing import draw_network
+from .table import format_table
+
+__all__ = ["RuleComparison"]
+
+#: Probability of a spike per step and input.
+INPUT_RATE = 0.05
+TRUNCATIONS = ("hops", "horizon")
+#: Steps, and draws of stochastic rules, in the measurement of costs.
+COST_STEPS = 10
+#: Of adaptive feedback, as in the TIMIT experiment of Bellec et al. 2020.
+FEEDBACK_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class RuleComparison:
+    """What is compared, on which network.
+
+    Attributes
+    ----------
+    cell : str
+        Units of a random network, a key of `brian_eprop.reference.CELLS`.
+    weights : str or None
+        File of a trained RecurrentNetwork of lif and alif neurons that is taken instead. Its
+        forward pass is Brian2's.
+    n_in, n_rec, n_out : int
+        Sizes of a random network.
+    density : float
+        Fraction of recurrent connections.
+    steps, batch : int
+        Length and number of the sequences.
+    rules : tuple of str
+        As `brian_eprop.reference.comparison.parse_rule` reads them; empty: all, with the options
+        of their examples.
+    draws : int
+        Of stochastic rules.
+    orders : int
+        Largest order of the curve of e-prop's error; 0 leaves it out.
+    sizes : tuple of int
+        Numbers of units at which the cost is measured, with as many inputs; empty leaves it out.
+    task : str or None
+        Task on which the rules learn, a key of `brian_eprop.reference.TASKS`.
+    iterations, seeds : int
+        Length of the training, and how often it is done.
+    update : {"sequence", "step"}
+    learning_rate : float
+        Of Adam.
+    seed : int
+    """
+
+    cell: str = "alif"
+    weights: str | None = None
+    n_in: int = 10
+    n_rec: int = 20
+    n_out: int = 2
+    density: float = 1.0
+    steps: int = 50
+    batch: int = 1
+    rules: tuple = ()
+    draws: int = 50
+    orders: int = 8
+    sizes: tuple = ()
+    task: str | None = None
+    iterations: int = 200
+    seeds: int = 3
+    update: str = "sequence"
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self):
+        for text in self.rules:
+            parse_rule(text)
+        for name in ("steps", "batch", "draws", "iterations", "seeds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value != int(value) or value < 1:
+                raise ValueError(f"{name} = {value!r} must be a whole number ≥ 1")
+        if self.orders < 0 or any(size < 2 for size in self.sizes):
+            raise ValueError(
+                f"orders = {self.orders} must be 0 or more, sizes = {self.sizes} 2 or more units"
+            )
+        if self.task is not None and self.task not in TASKS:
+            raise ValueError(
+                f"task = '{self.task}' is not known{suggest(self.task, TASKS)}; choose one of "
+                f"{', '.join(sorted(TASKS))}"
+            )
+
+    def run(self, folder, *, progress=True):
+        """Compare, and write a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            Must be new or empty.
+        progress : bool
+            Show progress bars.
+
+        Returns
+        -------
+        list of Comparison
+
+        Raises
+        ------
+        FileExistsError
+            If there is something in the folder; nothing is changed then.
+        ValueError
+            For what cannot be compared; nothing is written.
+        """
+        folder = Path(folder)
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise FileExistsError(
+                f"the folder '{folder}' exists already; nothing was changed: name another one "
+                "with --out, or remove it"
+            )
+        rules = self.rules or tuple(example_rules())
+        problem = self._problem()
+        bar = tqdm(rules, disable=not progress, desc="comparing", unit="rule")
+        table = [self._compared([rule], problem)[0] for rule in bar]
+        found = {
+            "settings": asdict(self),
+            "rules": [asdict(row) for row in table],
+            "orders": self._orders(problem),
+            "costs": self._costs(rules, progress),
+            "learning": self._learning(rules, progress),
+        }
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        text = json.dumps(_without_nan(found), indent=1)
+        for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
+            with replacing(folder / name, "the comparison") as file:
+                file.write(content.encode())
+        save_comparison_figures(folder / "figures", found, RULES)
+        return table
+
+    def _problem(self):
+        """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""
+        rng = np.random.default_rng([self.seed, 1])
+        if self.weights is None:
+            network = draw_network(
+                self.cell, self.n_in, self.n_rec, self.n_out, density=self.density, seed=self.seed
+            )
+            owner = None
+        else:
+            owner = RecurrentNetwork.load(self.weights)
+            network = owner.reference_network()
+        inputs = rng.random((self.batch, self.steps, network.n_in)) < INPUT_RATE
+        spikes = None
+        if owner is not None:
+            with numpy_runtime():
+                spikes = owner.simulate(inputs).spikes
+        return network, inputs, self._targets(network, rng), spikes
+
+    def _targets(self, network, rng):
+        """Sines of random periods and phases, or one random class for each sequence."""
+        if network.loss == "cross_entropy":
+            classes = rng.integers(network.n_out, size=self.batch)
+            one_hot = np.eye(network.n_out)[classes]
+            return np.repeat(one_hot[:, np.newaxis], self.steps, axis=1)
+        shape = (self.batch, 1, network.n_out)
+        cycles, phase = rng.uniform(1, 4, shape), rng.uniform(0, 2 * np.pi, shape)
+        t = np.arange(self.steps)[:, np.newaxis] / self.steps
+        return np.sin(2 * np.pi * cycles * t + phase)
+
+    def _compared(self, rules, problem, draws=None, repeats=3):
+        network, inputs, targets, spikes = problem
+        return compare(
+            network,
+            inputs,
+            targets,
+            rules,
+            spikes=spikes,
+            draws=draws or self.draws,
+            repeats=repeats,
+            seed=self.seed,
+        )
+
+    def _orders(self, problem):
+        """Relative errors of e-prop of order 1, 2, … with true readout weights."""
+        orders = range(1, self.orders + 1)
+        return {
+            truncation: [
+                row.error
+                for row in self._compared(
+                    [
+                        f"eprop(order={m}, truncation={truncation}, feedback=symmetric)"
+                        for m in orders
+                    ],
+                    problem,
+                    repeats=1,
+                )
+            ]
+            for truncation in TRUNCATIONS
+            if orders
+        }
+
+    def _costs(self, rules, progress):
+        """Numbers stored, operations and seconds per step of every rule at every size."""
+        costs = {}
+        for n in tqdm(self.sizes, disable=not progress or not self.sizes, desc="measuring costs"):
+            n_out = min(self.n_out, n - 1)
+            network = draw_network(self.cell, n, n, n_out, density=self.density, seed=self.seed)
+            rng = np.random.default_rng([self.seed, 3])
+            # what is measured does not depend on the activity, but nothing can be compared without
+            inputs = rng.random((1, COST_STEPS, n)) < 0.5
+            targets = rng.normal(size=(1, COST_STEPS, n_out))
+            for row in self._compared(rules, (network, inputs, targets, None), draws=1):
+                of_rule = costs.setdefault(
+                    row.label, {"memory": [], "operations": [], "seconds": []}
+                )
+                for name, values in of_rule.items():
+                    values.append(getattr(row, name))
+        return {
+            label: of_rule
+            for label, of_rule in costs.items()
+            if np.all(np.isfinite(of_rule["memory"]))
+        }
+
+    def _learning(self, rules, progress):
+        """Scores (seeds, iterations) of every rule, trained on the task, and why one has none."""
+        if self.task is None:
+            return {"scores": {}, "failures": {}}
+        scores, failures = {}, {}
+        for label in tqdm(rules, disable=not progress, desc=f"learning {self.task}", unit="rule"):
+            try:
+                scores[label] = [self._scores(*parse_rule(label), k) for k in range(self.seeds)]
+            except (ValueError, ArithmeticError) as error:
+                failures[label] = str(error)
+        return {"scores": scores, "failures": failures}
+
+    def _scores(self, name, options, k):
+        """Scores of one training by a rule."""
+        task, options = TASKS[self.task](), dict(options)
+        feedback = options.pop("feedback", None)
+        network = draw_network(
+            self.cell,
+            task.n_in,
+            self.n_rec,
+            task.n_out,
+            density=self.density,
+            loss=task.loss,
+            average=True,
+            seed=[self.seed, k],
+        )
+        training = train(
+            replace(network, feedback=None) if feedback == "symmetric" else network,
+            task,
+            name,
+            Adam(self.learning_rate),
+            self.iterations,
+            batch=self.batch,
+            update=self.update,
+            adaptive_feedback=feedback == "adaptive",
+            decay=FEEDBACK_DECAY if feedback == "adaptive" else 0.0,
+            seed=k,
+            **options,
+        )
+        return [entry["score"] for entry in training.history]
+
+
+def _without_nan(tree):
+    """None for NaN, which JSON does not know."""
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

@@ -1,0 +1,128 @@
+"""The figures of a comparison of rules."""
+
+import math
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .rules import (
+    FACING,
+    plot_cost,
+    plot_order,
+    plot_rule_errors,
+    plot_rule_learning,
+    plot_rule_map,
+    plot_spread,
+)
+
+COSTS = {
+    "memory": "Numbers stored",
+    "operations": "Operations per step",
+    "seconds": "Time per step (s)",
+}
+
+
+def save_comparison_figures(folder, found, rules):
+    """Draw and write the figures of a comparison.
+
+    Parameters
+    ----------
+    folder : Path
+    found : dict
+        What `brian_eprop.comparing` has found: settings, rules, orders, costs, learning.
+    rules : dict of str to Rule
+
+    Returns
+    -------
+    list of Path
+    """
+    figures = {"errors": _errors(found, rules), "map": _map(rules)}
+    if found["orders"]:
+        figures["order"] = _order(found["orders"])
+    if any(rules[row["rule"]].stochastic and row["refusal"] is None for row in found["rules"]):
+        figures["spread"] = _spread(found, rules)
+    if found["costs"]:
+        figures["cost"] = _cost(found, rules)
+    if found["learning"]["scores"]:
+        figures["learning"] = _learning(found)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        FigureCanvasAgg(figure)
+        figure.savefig(paths[-1], dpi=150)
+    return paths
+
+
+def _errors(found, rules):
+    rows = sorted(
+        (row for row in found["rules"] if row["refusal"] is None), key=lambda row: row["error"]
+    )
+    figure = Figure(figsize=(7, 1.2 + 0.22 * len(rows)), layout="constrained")
+    plot_rule_errors(
+        [row["label"] for row in rows],
+        np.array([row["error"] for row in rows]),
+        np.array([row["error_spread"] for row in rows]),
+        colors=[FACING[rules[row["rule"]].facing] for row in rows],
+        ax=figure.subplots(),
+    )
+    return figure
+
+
+def _map(rules):
+    figure = Figure(figsize=(12, 1 + 0.33 * len(rules)), layout="constrained")
+    plot_rule_map(list(rules.values()), ax=figure.subplots())
+    return figure
+
+
+def _order(orders):
+    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
+    longest = max(map(len, orders.values()))
+    plot_order(np.arange(1, longest + 1), orders, ax=figure.subplots())
+    return figure
+
+
+def _spread(found, rules):
+    rows = [
+        row for row in found["rules"] if rules[row["rule"]].stochastic and row["refusal"] is None
+    ]
+    rows.sort(key=lambda row: row["spread"])
+    figure = Figure(figsize=(6, 1.6 + 0.25 * len(rows)), layout="constrained")
+    plot_spread(
+        [row["label"] for row in rows],
+        [row["bias"] for row in rows],
+        [row["spread"] for row in rows],
+        draws=found["settings"]["draws"],
+        ax=figure.subplots(),
+    )
+    return figure
+
+
+def _cost(found, rules):
+    sizes, costs = found["settings"]["sizes"], found["costs"]
+    by_label = {row["label"]: rules[row["rule"]] for row in found["rules"]}
+    columns = math.ceil(len(costs) / 8)
+    figure = Figure(figsize=(4 * columns, 9), layout="constrained")
+    axes = figure.subplots(len(COSTS), columns, squeeze=False, sharey="row")
+    labels = list(costs)
+    for (kind, text), row in zip(COSTS.items(), axes, strict=True):
+        for ax, chosen in zip(row, np.array_split(np.array(labels), columns), strict=True):
+            exponents = {
+                label: (by_label[label].memory if kind == "memory" else by_label[label].time)[0]
+                for label in chosen
+            }
+            values = {str(label): costs[label][kind] for label in chosen}
+            plot_cost(sizes, values, exponents, label=text, ax=ax)
+    return figure
+
+
+def _learning(found):
+    settings = found["settings"]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    plot_rule_learning(
+        found["learning"]["scores"],
+        label=f"Score on {settings['task']} (lower is better)",
+        smooth=max(1, settings["iterations"] // 20),
+        ax=figure.subplots(),
+    )
+    return figure

@@ -1,0 +1,250 @@
+"""Learning rules side by side: error, spread, cost, learning, and the map of the rules.
+
+Every function takes plain numbers, draws into ``ax`` (the current axes if None) and returns the
+axes.
+"""
+
+import numpy as np
+
+from .style import BLACK, BLUE, CYCLE, GREEN, ORANGE, VERMILLION, prepare
+
+__all__ = [
+    "plot_cost",
+    "plot_order",
+    "plot_rule_errors",
+    "plot_rule_learning",
+    "plot_rule_map",
+    "plot_spread",
+]
+
+MARKERS = "osD^vP*X<>"
+#: Colour of a rule by what it carries along (Marschall, Cho & Savin 2020).
+FACING = {"past": BLUE, "future": VERMILLION, "local": GREEN}
+
+
+def plot_order(orders, errors, *, ax=None):
+    """
+    Draw the error of m-order e-prop against the order.
+
+    Parameters
+    ----------
+    orders : (k,) array of int
+    errors : dict of str to (k,) array
+        Relative error to the exact gradient, by the kind of truncation. 0 is drawn at the
+        round-off of float64.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = prepare(ax)
+    round_off = np.finfo(float).eps
+    for (name, values), color, marker in zip(errors.items(), CYCLE, MARKERS, strict=False):
+        ax.semilogy(
+            orders,
+            np.maximum(values, round_off),
+            color=color,
+            marker=marker,
+            ms=4,
+            lw=1,
+            label=name,
+        )
+    ax.axhline(round_off, color="0.7", lw=0.6, zorder=0)
+    ax.set(xlabel="Order m", ylabel="Relative error to BPTT")
+    ax.legend(frameon=False, title="Truncation")
+    return ax
+
+
+def plot_rule_errors(labels, errors, spreads, *, colors=None, ax=None):
+    """
+    Draw the error of each rule as a dot on a line of its own.
+
+    Parameters
+    ----------
+    labels : sequence of k str
+    errors : (k,) array
+        Relative errors. 0 is drawn at the round-off of float64.
+    spreads : (k,) array
+        Their standard deviation over draws; 0 for none.
+    colors : sequence of k colors, optional
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = prepare(ax)
+    heights = np.arange(len(labels))[::-1]
+    errors = np.maximum(errors, np.finfo(float).eps)
+    # an error bar down to 0 would leave a logarithmic axis
+    low = np.minimum(spreads, 0.9 * errors)
+    ax.hlines(heights, ax.get_xlim()[0], errors, color="0.9", lw=0.6, zorder=0)
+    colors = [BLACK] * len(labels) if colors is None else colors
+    for x, y, below, above, color in zip(errors, heights, low, spreads, colors, strict=True):
+        ax.errorbar(x, y, xerr=[[below], [above]], fmt="o", color=color, ms=4, lw=1)
+    ax.set_xscale("log")
+    ax.set_xlim(np.finfo(float).eps / 3)
+    ax.axvline(1, color="0.7", lw=0.6, zorder=0)
+    ax.set_yticks(heights, labels, fontsize="small")
+    ax.set_xlabel("Relative error to BPTT")
+    return ax
+
+
+def plot_spread(labels, biases, spreads, *, draws, ax=None):
+    """
+    Draw the standard deviation of one draw, and how far the mean of all draws is off.
+
+    Parameters
+    ----------
+    labels : sequence of k str
+    biases, spreads : (k,) array
+        Of the mean of the draws, and of a single one, relative to the exact gradient.
+    draws : int
+        A mean of unbiased draws is off by about spread/√draws, which is marked.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = prepare(ax)
+    heights = np.arange(len(labels))[::-1]
+    ax.plot(spreads, heights, "o", color=BLUE, ms=5, label="One draw (standard deviation)")
+    ax.plot(biases, heights, "D", color=VERMILLION, ms=4, label=f"Mean of {draws} draws (error)")
+    expected = np.asarray(spreads) / np.sqrt(draws)
+    ax.plot(expected, heights, "|", color=BLACK, ms=12, label="Expected of an unbiased rule")
+    ax.set_xscale("log")
+    ax.set_yticks(heights, labels, fontsize="small")
+    ax.set_xlabel("Relative to the norm of the exact gradient")
+    ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
+    return ax
+
+
+def plot_cost(sizes, costs, exponents, *, label, ax=None):
+    """
+    Draw a measured cost against the number of units, with the predicted power law.
+
+    Parameters
+    ----------
+    sizes : (k,) array of int
+    costs : dict of str to (k,) array
+        By rule.
+    exponents : dict of str to float
+        Predicted slope of each; its line goes through the largest size.
+    label : str
+        Of the ordinate.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax, sizes = prepare(ax), np.asarray(sizes, dtype=float)
+    styles = zip(costs.items(), CYCLE * 3, MARKERS * 3, strict=False)
+    for (name, values), color, marker in styles:
+        values = np.asarray(values, dtype=float)
+        ax.loglog(sizes, values, color=color, marker=marker, ms=4, lw=1)
+        predicted = values[-1] * (sizes / sizes[-1]) ** exponents[name]
+        ax.loglog(sizes, predicted, color=color, ls=":", lw=0.8)
+        ax.annotate(
+            f" {name}", (sizes[-1], values[-1]), color=color, fontsize="x-small", va="center"
+        )
+    ax.set_xticks(sizes, [f"{n:g}" for n in sizes])
+    ax.minorticks_off()
+    ax.set(xlabel="Units n", ylabel=label)
+    return ax
+
+
+def plot_rule_learning(curves, *, label, smooth=1, ax=None):
+    """
+    Draw learning curves of several rules: the mean over seeds, and their range.
+
+    Parameters
+    ----------
+    curves : dict of str to (seeds, iterations) array
+        Scores by rule.
+    label : str
+        Of the ordinate.
+    smooth : int
+        Width of the running mean over iterations.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = prepare(ax)
+    dashes = ("-", "--", "-.", ":")
+    for k, (name, scores) in enumerate(curves.items()):
+        color, dash = CYCLE[k % len(CYCLE)], dashes[k // len(CYCLE) % len(dashes)]
+        kernel = np.ones(smooth) / smooth
+        scores = np.array([np.convolve(one, kernel, mode="valid") for one in scores])
+        iterations = np.arange(scores.shape[1]) + smooth
+        ax.plot(iterations, scores.mean(axis=0), color=color, ls=dash, lw=1.2, label=name)
+        low, high = scores.min(axis=0), scores.max(axis=0)
+        ax.fill_between(iterations, low, high, color=color, alpha=0.12, lw=0)
+    ax.set(xlabel="Iteration", ylabel=label)
+    ax.legend(frameon=False, fontsize="x-small", loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def plot_rule_map(rules, *, ax=None):
+    """
+    Draw how rules come from one another.
+
+    Parameters
+    ----------
+    rules : sequence of Rule
+        With ``name``, ``parent``, ``change``, ``facing``, ``exact`` and ``unbiased``. Rules whose
+        parent is not among them are roots.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+    """
+    ax = prepare(ax)
+    by_name = {rule.name: rule for rule in rules}
+    children = {name: [] for name in (None, *by_name)}
+    for rule in rules:
+        children[rule.parent if rule.parent in by_name else None].append(rule.name)
+    places, leaves = {}, iter(range(len(rules)))
+
+    def place(name, depth):
+        below = [place(child, depth + 1) for child in children[name]]
+        places[name] = (depth, float(np.mean(below)) if below else float(next(leaves)))
+        return places[name][1]
+
+    for root in children[None]:
+        place(root, 0)
+    for name, (depth, height) in places.items():
+        rule = by_name[name]
+        if rule.parent in by_name:
+            parent_depth, parent_height = places[rule.parent]
+            bend = parent_depth + 0.42
+            ax.plot(
+                [parent_depth, bend, bend], [parent_height, parent_height, height], "0.6", lw=0.8
+            )
+            ax.plot([bend, depth], [height, height], "0.6", lw=0.8, zorder=0)
+            ax.text(bend + 0.02, height, rule.change, fontsize=6, va="bottom", color="0.25")
+        edge = ORANGE if rule.unbiased and not rule.exact else FACING[rule.facing]
+        ax.text(
+            depth,
+            height,
+            name,
+            fontsize=8,
+            ha="center",
+            va="center",
+            color="white" if rule.exact else BLACK,
+            bbox={
+                "boxstyle": "round,pad=0.3",
+                "facecolor": FACING[rule.facing] if rule.exact else "white",
+                "edgecolor": edge,
+                "linewidth": 1.2,
+            },
+        )
+    ax.set_xlim(-0.4, max(depth for depth, _ in places.values()) + 0.5)
+    ax.set_ylim(-1, max(height for _, height in places.values()) + 1)
+    ax.set_axis_off()
+    return ax
