@@ -11,13 +11,12 @@ weights and inputs and reading the results. The last line is JSON.
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
-from importlib.metadata import version
 
 import numpy as np
 from brian2 import ms, prefs, set_device
+from machine import described
 
 from brian_eprop import RecurrentNetwork
 
@@ -91,18 +90,9 @@ def main():
         for n in arguments.sizes:
             rows.append(measure(model, n, arguments.repeat))
             print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
-    machine = {"processor": _processor(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    versions = {name: version(name) for name in ("brian_eprop", "brian2", "numpy")}
-    report = {"device": arguments.device, "machine": machine, "versions": versions, "rows": rows}
+    machine = described("brian_eprop", "brian2", "numpy")
+    report = {"device": arguments.device, "machine": machine, "rows": rows}
     print(json.dumps(report))
-
-
-def _processor():
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":")[1].strip() for line in file if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from random_networks import random_network
 
-from brian_eprop.reference import CELLS, LeakyRate, RateNetwork, gradients
+from brian_eprop.reference import CELLS, RULES, LeakyRate, RateNetwork, gradients
 
 SPIKING = ("lif", "alif")
 RATE = tuple(name for name in CELLS if name not in SPIKING)
@@ -55,9 +55,19 @@ def cell_task(network, seed=0, batch=2, n_steps=12):
     return inputs, rng.dirichlet(np.ones(network.n_out), (batch, n_steps))
 
 
-def weight_names(network):
-    """Names of all weights that learn."""
-    return tuple(network.parameters)
+def network_for(rule, seed=1, **changes):
+    """A network to which a registered rule applies, and the options of its first example."""
+    options, refusals = RULES[rule].examples[0], []
+    for name in ("alif", "lif", "leaky_rate"):
+        uniform = {"alpha": 0.8} if name in SPIKING else {}
+        network = cell_network(name, seed, **(uniform | changes))
+        try:
+            RULES[rule].at_work(network, np.random.default_rng(0), **options)
+        except ValueError as error:
+            refusals.append(str(error))
+        else:
+            return network, options
+    raise AssertionError(f"{rule} applies to no network: {refusals}")
 
 
 def relative(a, b, network, blocks=None):

@@ -30,12 +30,17 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
         ("eprop(order=inf)", "eprop", {"order": math.inf}),
         (" ok(rank=4) ", "ok", {"rank": 4}),
         ("tbptt(horizon=5)", "tbptt", {"horizon": 5}),
-        ("eprop(feedback=symmetric)", "eprop", {"feedback": "symmetric"}),
     ],
 )
 def test_rules_are_written_like_calls(text, name, options):
-    assert parse_rule(text) == (name, options)
-    assert parse_rule(rule_label(name, options)) == (name, options)
+    assert parse_rule(text) == (name, options, None)
+    assert parse_rule(rule_label(name, options)) == (name, options, None)
+
+
+def test_feedback_is_written_like_an_option():
+    label = "eprop(order=2, feedback=symmetric)"
+    assert parse_rule(label) == ("eprop", {"order": 2}, "symmetric")
+    assert rule_label(*parse_rule(label)) == label
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cell_networks import cell_network, cell_task, network_for
 from hypothesis import given, settings
 from random_networks import examples, random_network, random_task
 
@@ -18,6 +19,7 @@ from brian_eprop.reference import (
     rules,
     simulate,
 )
+from brian_eprop.reference.comparison import parse_rule
 
 HIDDEN = ("w_in", "w_rec")
 BLOCKS = (*HIDDEN, "w_out")
@@ -168,30 +170,103 @@ def test_traces_are_the_closed_forms_of_bellec(kind):
         assert np.abs(traces[name].e_trace[:, i, j]).sum() > 0
 
 
-def test_absent_synapses_have_no_gradient_and_no_trace():
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_absent_synapses_have_no_gradient(rule):
     mask = np.random.default_rng(0).random((5, 5)) < 0.5
-    network = random_network(2, mask_rec=mask)
-    inputs, targets = random_task(2, "mse")
+    network, options = network_for(rule, mask_rec=mask)
     assert not network.w_rec[~mask].any()
-    for rule in RULES:
-        result = gradients(network, inputs, targets, rule)
-        assert not result.w_rec[~mask].any()
-        assert result.w_rec[mask].any()
-    assert not eligibility_traces(network, inputs)["w_rec"].e_bar[..., ~mask].any()
+    task = cell_task(network, 1)
+    result = gradients(network, *task, rule, seed=0, **options)
+    assert not result.w_rec[~mask].any()
+    assert result.w_rec[mask].any()
+    # what an absent connection would weigh does not matter
+    heavy = replace(network, w_rec=np.where(mask, network.w_rec, 7.0))
+    again = gradients(heavy, *task, rule, seed=0, **options)
+    np.testing.assert_array_equal(again.w_rec, result.w_rec)
+
+
+def test_absent_synapses_have_no_trace():
+    mask = np.random.default_rng(0).random((5, 5)) < 0.5
+    inputs, _ = random_task(2, "mse")
+    traces = eligibility_traces(random_network(2, mask_rec=mask), inputs)["w_rec"]
+    assert not traces.e_bar[..., ~mask].any()
+    assert traces.e_bar[..., mask].any()
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_batch_is_the_mean_of_its_trials(rule):
-    network = random_network(4, rate_strength=10.0)
-    inputs, targets = random_task(4, "mse", batch=3)
-    together = gradients(network, inputs, targets, rule)
-    alone = [gradients(network, x, y, rule) for x, y in zip(inputs, targets, strict=True)]
-    for name in (*BLOCKS, "loss", "regularization"):
+    """Sequences do not know of each other; the draws of stochastic rules differ, so only their
+    trajectories are compared."""
+    network, options = network_for(rule)
+    task = cell_task(network, 1, batch=3)
+    together = gradients(network, *task, rule, seed=0, **options)
+    alone = [gradients(network, x, y, rule, seed=0, **options) for x, y in zip(*task, strict=True)]
+    names = ("w_out", "loss") if RULES[rule].stochastic else (*BLOCKS, "loss")
+    for name in names:
         mean = np.mean([getattr(result, name) for result in alone], axis=0)
-        np.testing.assert_allclose(getattr(together, name), mean, rtol=1e-8, atol=1e-8)
+        assert np.any(mean)
+        # sums over the batch in another order
+        np.testing.assert_allclose(getattr(together, name), mean, rtol=1e-10, atol=1e-13)
     for name in ("spikes", "readout", "learning_signal"):
-        assert getattr(together, name).shape[:2] == inputs.shape[:2]
+        assert getattr(together, name).shape[:2] == task[0].shape[:2]
         np.testing.assert_allclose(getattr(together, name)[1], getattr(alone[1], name), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_two_runs_are_the_same(rule):
+    """Nothing is left of earlier sequences where nothing is learned, and the seed decides."""
+    network, options = network_for(rule)
+    task = cell_task(network, 1)
+    first, again = (gradients(network, *task, rule, seed=3, **options) for _ in range(2))
+    np.testing.assert_array_equal(first.w_rec, again.w_rec)
+    if RULES[rule].stochastic:
+        other = gradients(network, *task, rule, seed=4, **options)
+        assert np.any(other.w_rec != first.w_rec)
+    elif not RULES[rule].learned:
+        repeated = gradients(network, *task, rule, seed=3, repetitions=3, **options)
+        np.testing.assert_array_equal(repeated.w_rec, first.w_rec)
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_is_described(rule):
+    described = RULES[rule]
+    assert described.recursion.__doc__ and described.source
+    assert described.facing in ("past", "future", "local")
+    assert described.unbiased or not described.exact
+    assert described.parent in RULES or rule == "bptt"
+    assert described.change or rule == "bptt"
+    for options in described.examples:
+        for exponents in described.growth_with(options):
+            assert len(exponents) == 2
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_unknown_options_are_refused(rule):
+    network, options = network_for(rule)
+    with pytest.raises(ValueError, match=f"'{rule}' does not know the option 'speed'"):
+        gradients(network, *cell_task(network, 1), rule, speed=1, **options)
+
+
+@pytest.mark.parametrize("rule", ["rtrl", "eprop", "bptt", "tbptt(horizon=300)"])
+def test_divergence_is_reported_with_the_step(rule):
+    network = cell_network("lif", 1, n_rec=4)
+    # a network without leak, of enormous weights and slope
+    network = replace(
+        network,
+        alpha=1.0,
+        w_rec=1e60 * network.w_rec,
+        surrogate="arctan",
+        surrogate_height=1e80,
+        surrogate_width=1e120,
+    )
+    task = cell_task(network, 1, n_steps=40)
+    name, options, _ = parse_rule(rule)
+    if name == "eprop":
+        # e-prop leaves out the weights that make the others diverge
+        assert np.isfinite(gradients(network, *task, name).w_rec).all()
+        return
+    with pytest.raises(ArithmeticError, match=rf"rule '{name}' diverged: .* at step \d+"):
+        gradients(network, *task, name, **options)
 
 
 @pytest.mark.parametrize("rule", ["bptt", "eprop"])

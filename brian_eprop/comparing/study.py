@@ -30,6 +30,7 @@ INPUT_RATE = 0.05
 TRUNCATIONS = ("hops", "horizon")
 #: Steps, and draws of stochastic rules, in the measurement of costs.
 COST_STEPS = 10
+COSTS = ("memory", "operations", "seconds")
 #: Of adaptive feedback, as in the TIMIT experiment of Bellec et al. 2020.
 FEEDBACK_DECAY = 0.01
 
@@ -224,16 +225,15 @@ class RuleComparison:
             inputs = rng.random((1, COST_STEPS, n)) < 0.5
             targets = rng.normal(size=(1, COST_STEPS, n_out))
             for row in self._compared(rules, (network, inputs, targets, None), draws=1):
-                of_rule = costs.setdefault(
-                    row.label, {"memory": [], "operations": [], "seconds": []}
-                )
-                for name, values in of_rule.items():
-                    values.append(getattr(row, name))
-        return {
-            label: of_rule
-            for label, of_rule in costs.items()
-            if np.all(np.isfinite(of_rule["memory"]))
-        }
+                if row.refusal is None:
+                    of_rule = costs.setdefault(row.label, {name: [] for name in COSTS})
+                    for name in COSTS:
+                        of_rule[name].append(getattr(row, name))
+        for label, of_rule in costs.items():
+            name, options, _ = parse_rule(label)
+            (memory, _), (time, _) = RULES[name].growth_with(options)
+            of_rule["exponents"] = {"memory": memory, "operations": time, "seconds": time}
+        return costs
 
     def _learning(self, rules, progress):
         """Scores (seeds, iterations) of every rule, trained on the task, and why one has none."""
@@ -247,10 +247,9 @@ class RuleComparison:
                 failures[label] = str(error)
         return {"scores": scores, "failures": failures}
 
-    def _scores(self, name, options, k):
+    def _scores(self, name, options, feedback, k):
         """Scores of one training by a rule."""
-        task, options = TASKS[self.task](), dict(options)
-        feedback = options.pop("feedback", None)
+        task = TASKS[self.task]()
         network = draw_network(
             self.cell,
             task.n_in,

@@ -43,7 +43,7 @@ def save_comparison_figures(folder, found, rules):
     if any(rules[row["rule"]].stochastic and row["refusal"] is None for row in found["rules"]):
         figures["spread"] = _spread(found, rules)
     if found["costs"]:
-        figures["cost"] = _cost(found, rules)
+        figures["cost"] = _cost(found)
     if found["learning"]["scores"]:
         figures["learning"] = _learning(found)
     paths = []
@@ -98,21 +98,20 @@ def _spread(found, rules):
     return figure
 
 
-def _cost(found, rules):
+def _cost(found):
     sizes, costs = found["settings"]["sizes"], found["costs"]
-    by_label = {row["label"]: rules[row["rule"]] for row in found["rules"]}
     columns = math.ceil(len(costs) / 8)
     figure = Figure(figsize=(4 * columns, 9), layout="constrained")
     axes = figure.subplots(len(COSTS), columns, squeeze=False, sharey="row")
     labels = list(costs)
     for (kind, text), row in zip(COSTS.items(), axes, strict=True):
         for ax, chosen in zip(row, np.array_split(np.array(labels), columns), strict=True):
-            exponents = {
-                label: (by_label[label].memory if kind == "memory" else by_label[label].time)[0]
-                for label in chosen
-            }
+            exponents = {label: costs[label]["exponents"][kind] for label in chosen}
             values = {str(label): costs[label][kind] for label in chosen}
             plot_cost(sizes, values, exponents, label=text, ax=ax)
+            ax.label_outer()
+    for ax in axes[0]:
+        ax.legend(frameon=False, fontsize="xx-small", loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 

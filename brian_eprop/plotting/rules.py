@@ -144,12 +144,11 @@ def plot_cost(sizes, costs, exponents, *, label, ax=None):
     styles = zip(costs.items(), CYCLE * 3, MARKERS * 3, strict=False)
     for (name, values), color, marker in styles:
         values = np.asarray(values, dtype=float)
-        ax.loglog(sizes, values, color=color, marker=marker, ms=4, lw=1)
-        predicted = values[-1] * (sizes / sizes[-1]) ** exponents[name]
-        ax.loglog(sizes, predicted, color=color, ls=":", lw=0.8)
-        ax.annotate(
-            f" {name}", (sizes[-1], values[-1]), color=color, fontsize="x-small", va="center"
-        )
+        ax.loglog(sizes, values, color=color, marker=marker, ms=4, lw=1, label=name)
+        # at few units calls cost more than what they compute
+        large = sizes[sizes >= sizes[-1] / 4]
+        predicted = values[-1] * (large / large[-1]) ** exponents[name]
+        ax.loglog(large, predicted, color=color, ls=":", lw=1.2)
     ax.set_xticks(sizes, [f"{n:g}" for n in sizes])
     ax.minorticks_off()
     ax.set(xlabel="Units n", ylabel=label)

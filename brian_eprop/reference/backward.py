@@ -11,7 +11,7 @@ from .rule import added
 __all__ = ["gradient_of", "sweep"]
 
 
-def sweep(steps, credits, through_explicit=True):
+def sweep(steps, credits, through_explicit=True, first=0):
     """Derivatives of the loss along a trajectory, from the last step to the first::
 
         g_j^t = Σ_lag Σ_k R_jk^{t+lag} · λ_k^{t+lag}
@@ -24,6 +24,8 @@ def sweep(steps, credits, through_explicit=True):
         ∂E^t/∂c^t, the direct effect.
     through_explicit : bool
         Whether the sum with R is taken; then λ = dE/dc.
+    first : int
+        Which step of the sequence `steps` begins with; for the message of an error.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def sweep(steps, credits, through_explicit=True):
         if not np.all(np.isfinite(lam[t])):
             raise ArithmeticError(
                 f"the derivative of the loss became {lam[t][~np.isfinite(lam[t])].flat[0]} at step "
-                f"{t}, going backwards from step {n_steps - 1}"
+                f"{first + t}, going backwards from step {first + n_steps - 1}"
             )
         if through_explicit:
             for lag, received in step.back_through_explicit(lam[t]).items():

@@ -87,6 +87,7 @@ def parse_rule(text):
     -------
     name : str
     options : dict
+    feedback : str or None
 
     Raises
     ------
@@ -110,9 +111,10 @@ def parse_rule(text):
     if name not in RULES:
         known = ", ".join(f"'{known}'" for known in RULES)
         raise ValueError(f"unknown rule '{name}'; the known rules are {known}")
-    if "feedback" in options:
-        _check_feedback(name, options["feedback"])
-    return name, options
+    feedback = options.pop("feedback", None)
+    if feedback is not None:
+        _check_feedback(name, feedback)
+    return name, options, feedback
 
 
 def _check_feedback(name, feedback):
@@ -138,13 +140,14 @@ def example_rules():
     """
     labels = []
     for name, rule in RULES.items():
-        feedback = {"feedback": "symmetric"} if rule.uses_feedback else {}
-        labels += [rule_label(name, options | feedback) for options in rule.examples]
+        feedback = "symmetric" if rule.uses_feedback else None
+        labels += [rule_label(name, options, feedback) for options in rule.examples]
     return [*labels, "eprop(feedback=random)", "eprop(feedback=adaptive)"]
 
 
-def rule_label(name, options):
+def rule_label(name, options, feedback=None):
     """The text that `parse_rule` reads."""
+    options = options | ({} if feedback is None else {"feedback": feedback})
     given = ", ".join(f"{option}={value}" for option, value in options.items())
     return f"{name}({given})" if given else name
 
@@ -190,10 +193,9 @@ def compare(
     return [_compared(problem, exact, *parse_rule(text), draws, repeats, seed) for text in rules]
 
 
-def _compared(problem, exact, name, options, draws, repeats, seed):
-    rule, label = RULES[name], rule_label(name, options)
-    options = dict(options)
-    if options.pop("feedback", None) == "symmetric":
+def _compared(problem, exact, name, options, feedback, draws, repeats, seed):
+    rule, label = RULES[name], rule_label(name, options, feedback)
+    if feedback == "symmetric":
         problem = problem.with_symmetric_feedback()
     try:
         recursion = _at_work(name, problem, seed, options)

@@ -10,7 +10,7 @@ from .forward import Simulation
 from .losses import step_weights, task_error, task_loss
 from .network import Network
 from .optimizers import Adam
-from .problem import Problem, check_finite, read, readout_gradient
+from .problem import Problem, divergence_of, finite, read, readout_gradient
 from .rule import Signal
 from .rules import RULES
 from .tasks.task import Task
@@ -201,13 +201,13 @@ class _Learner:
             error = task_error(network, y, targets[:, t], counts)
             learning = error @ self._feedback()
             signal = Signal(error, targets[:, t], learning, no_rate, counts)
-            gradient = self.recursion.step(step, signal)
-            check_finite(self.rule, gradient, t)
+            with divergence_of(self.rule):
+                gradient = finite(self.recursion.step(step, signal), t)
             of_readout = readout_gradient(network, step, error)
             self._update((gradient or {}) | of_readout, batch)
             outputs.append(y)
-        rest = self.recursion.finish()
-        check_finite(self.rule, rest, n_steps - 1)
+        with divergence_of(self.rule):
+            rest = finite(self.recursion.finish(), n_steps - 1)
         self._update(rest or {}, batch)
         return np.stack(outputs, axis=1), loss
 

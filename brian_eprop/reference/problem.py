@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from .rule import Signal, added
 from .spiking import SpikingNetwork
 from .validation import as_network, as_sequences, as_targets
 
-__all__ = ["Problem", "check_finite", "read", "readout_gradient"]
+__all__ = ["Problem", "divergence_of", "finite", "read", "readout_gradient"]
 
 
 class Problem:
@@ -87,7 +88,7 @@ class Problem:
         learning = self.learning_signal(rule.uses_feedback)
         recursion.start(self.batch)
         gradient = {}
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"), divergence_of(rule):
             for t, step in enumerate(self.steps):
                 signal = Signal(
                     error=self.error[:, t],
@@ -96,15 +97,8 @@ class Problem:
                     rate=self._rate,
                     weight=self.weight[:, t],
                 )
-                part = recursion.step(step, signal)
-                check_finite(rule, part, t)
-                gradient = added(gradient, part)
-            try:
-                rest = recursion.finish()
-            except ArithmeticError as error:
-                raise ArithmeticError(f"rule '{rule.name}' diverged: {error}") from None
-        check_finite(rule, rest, self.n_steps - 1)
-        return added(gradient, rest)
+                gradient = added(gradient, finite(recursion.step(step, signal), t))
+            return added(gradient, finite(recursion.finish(), self.n_steps - 1))
 
     def readout_gradient(self):
         """∂E/∂w_out (and of the readout's bias), local whatever the rule."""
@@ -167,12 +161,22 @@ def readout_gradient(network, step, error):
     return {name: every[name] for name in network.readout_weights}
 
 
-def check_finite(rule, gradient, t):
-    """Raise an ArithmeticError with the step if a gradient is not finite."""
+def finite(gradient, t):
+    """The gradient itself, or an ArithmeticError with the step if it is not finite."""
     for name, array in (gradient or {}).items():
         if not np.all(np.isfinite(array)):
+            value = array[~np.isfinite(array)].flat[0]
             raise ArithmeticError(
-                f"rule '{rule.name}' diverged: its gradient of '{name}' became "
-                f"{array[~np.isfinite(array)].flat[0]} at step {t}; shorten the sequence or make "
-                "the weights smaller"
+                f"its gradient of '{name}' became {value} at step {t}; shorten the sequence or "
+                "make the weights smaller"
             )
+    return gradient
+
+
+@contextmanager
+def divergence_of(rule):
+    """Say whose recursion an ArithmeticError comes from."""
+    try:
+        yield
+    except ArithmeticError as error:
+        raise ArithmeticError(f"rule '{rule.name}' diverged: {error}") from None

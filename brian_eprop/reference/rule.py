@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,8 @@ class Rule:
     memory, time : (int, int)
         Exponents of n_rec and of T in the numbers stored, and in the operations of one step, for a
         dense network with n_in ∝ n_rec.
+    growth : function, optional
+        Options → (memory, time), for rules in which these depend on them.
     stochastic : bool
     unbiased : bool
         Whether the mean over its randomness is the exact gradient; True for exact rules.
@@ -129,6 +132,7 @@ class Rule:
     parent: str | None = None
     change: str | None = None
     examples: tuple[dict, ...] = ({},)
+    growth: Callable | None = None
 
     def __post_init__(self):
         if self.exact:
@@ -139,6 +143,10 @@ class Rule:
         """Names of the options with their defaults; ``inspect.Parameter.empty`` for none."""
         parameters = inspect.signature(self.recursion.__init__).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+    def growth_with(self, options):
+        """Exponents (memory, time) of the rule with its options."""
+        return (self.memory, self.time) if self.growth is None else self.growth(**options)
 
     def at_work(self, network, rng, **options) -> Recursion:
         """The recursion for a network.

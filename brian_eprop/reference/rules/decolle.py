@@ -54,4 +54,6 @@ RULE = Rule(
     local=True,
     memory=(1, 0),
     time=(2, 0),
+    parent="ottt",
+    change="loss of a readout of its own",
 )

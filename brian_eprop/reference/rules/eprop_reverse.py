@@ -26,4 +26,6 @@ RULE = Rule(
     memory=(1, 1),
     time=(2, 0),
     uses_feedback=True,
+    parent="eprop",
+    change="the same number as a sweep backwards",
 )

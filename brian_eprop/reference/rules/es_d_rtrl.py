@@ -63,4 +63,6 @@ RULE = Rule(
     local=True,
     memory=(1, 0),
     time=(2, 0),
+    parent="eprop",
+    change="trace as a product of two filters",
 )

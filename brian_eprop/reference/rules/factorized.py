@@ -28,4 +28,6 @@ RULE = Rule(
     causal=False,
     memory=(2, 0),
     time=(2, 0),
+    parent="bptt",
+    change="split into e_ij and dE/dh_j",
 )

@@ -33,4 +33,6 @@ RULE = Rule(
     facing="past",
     memory=(3, 0),
     time=(4, 0),
+    parent="rtrl",
+    change="error of the same step only",
 )

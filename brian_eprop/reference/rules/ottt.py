@@ -67,4 +67,6 @@ RULE = Rule(
     local=True,
     memory=(1, 0),
     time=(2, 0),
+    parent="superspike",
+    change="no filter; one trace for a presynaptic unit",
 )

@@ -57,4 +57,6 @@ RULE = Rule(
     memory=(2, 0),
     time=(2, 0),
     uses_feedback=True,
+    parent="eprop",
+    change="leaky rate units",
 )

@@ -46,4 +46,6 @@ RULE = Rule(
     exact=True,
     memory=(3, 0),
     time=(4, 0),
+    parent="bptt",
+    change="the same sum from front to back",
 )

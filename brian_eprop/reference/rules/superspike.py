@@ -59,4 +59,6 @@ RULE = Rule(
     memory=(2, 0),
     time=(2, 0),
     uses_feedback=True,
+    parent="eprop",
+    change="no adaptation, no reset in the trace",
 )

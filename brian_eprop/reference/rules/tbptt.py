@@ -41,8 +41,10 @@ class TBPTT(Recursion):
 
     def start(self, batch):
         self.steps, self.credits = deque(maxlen=self.horizon), []
+        self.n_steps = 0
 
     def step(self, step, signal):
+        self.n_steps += 1
         self.steps.append(step)
         self.credits.append(signal.credit(step))
         return self._back() if len(self.credits) == self.every else None
@@ -53,7 +55,7 @@ class TBPTT(Recursion):
     def _back(self):
         steps = list(self.steps)
         spent = [np.zeros_like(self.credits[0])] * (len(steps) - len(self.credits))
-        lam, _ = sweep(steps, spent + self.credits)
+        lam, _ = sweep(steps, spent + self.credits, first=self.n_steps - len(steps))
         self.credits = []
         return gradient_of(steps, lam)
 
@@ -65,4 +67,7 @@ RULE = Rule(
     facing="future",
     memory=(1, 0),
     time=(2, 0),
+    parent="bptt",
+    change="paths cut at the edge of a window",
+    examples=({"horizon": 10}, {"horizon": 10, "every": 10}),
 )
