@@ -11,7 +11,7 @@ from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
 from .checking import check_model
-from .comparing import RuleComparison, format_table
+from .comparing import RuleComparison, format_rules, format_table
 from .configuration import Configuration
 from .neuron_model import available_models, load_model
 from .runs import plot_run
@@ -167,6 +167,12 @@ def compare(
         folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
         typer.echo(format_table(comparison.run(folder)))
     typer.echo(f"written to {folder}/: look at figures/")
+
+
+@app.command()
+def rules():
+    """List the learning rules of the reference: kind, cost, source."""
+    typer.echo(format_rules())
 
 
 @app.command()

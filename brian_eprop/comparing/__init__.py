@@ -1,6 +1,6 @@
 """Learning rules side by side: the study behind ``brian-eprop compare``."""
 
 from .study import RuleComparison
-from .table import format_table
+from .table import format_rules, format_table
 
-__all__ = ["RuleComparison", "format_table"]
+__all__ = ["RuleComparison", "format_rules", "format_table"]

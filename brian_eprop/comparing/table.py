@@ -2,7 +2,7 @@
 
 from ..reference import RULES
 
-__all__ = ["format_table"]
+__all__ = ["format_rules", "format_table"]
 
 
 def format_table(table):
@@ -12,8 +12,6 @@ def format_table(table):
     for row in table:
         if row.refusal is None:
             rule = RULES[row.rule]
-            kind = ["exact" if rule.exact else "unbiased" if rule.unbiased else "biased"]
-            kind += ["causal"] * rule.causal + ["local"] * rule.local
             spread = (f"{row.error_spread:.2g}", f"{row.cosine_spread:.2g}")
             rows.append(
                 (
@@ -26,13 +24,46 @@ def format_table(table):
                     f"{row.memory:.3g}",
                     f"{row.operations:.3g}",
                     f"{1e6 * row.seconds:.3g}",
-                    ", ".join(kind),
+                    _kind(rule),
                 )
             )
+    lines = _aligned(rows, left={0, len(head) - 1})
+    refused = [f"{row.label}: {row.refusal}" for row in table if row.refusal is not None]
+    return "\n".join(lines + (["", *refused] if refused else [])) + "\n"
+
+
+def format_rules():
+    """All rules as text: what they are, what they cost, and where they come from."""
+    rows = [("rule", "kind", "facing", "memory", "time/step", "source")]
+    for name, rule in RULES.items():
+        costs = (_power(rule.memory), _power(rule.time))
+        rows.append((name, _kind(rule), rule.facing, *costs, rule.source))
+    return "\n".join(_aligned(rows, left=set(range(6)))) + "\n"
+
+
+def _kind(rule):
+    kind = ["exact" if rule.exact else "unbiased" if rule.unbiased else "biased"]
+    kind += ["causal"] * rule.causal + ["local"] * rule.local + ["learned"] * rule.learned
+    return ", ".join(kind)
+
+
+def _power(exponents):
+    """n²T for (2, 1)."""
+    powers = ("", "{}", "{}²", "{}³", "{}⁴")
+    units, steps = (
+        powers[exponent].format(of) for exponent, of in zip(exponents, "nT", strict=True)
+    )
+    return units + steps
+
+
+def _aligned(rows, left):
+    """Lines of columns of one width each, the columns in `left` to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        name, *numbers, kind = (text.rjust(w) for text, w in zip(row, widths, strict=True))
-        lines.append("  ".join([name.strip().ljust(widths[0]), *numbers, kind.strip()]).rstrip())
-    refused = [f"{row.label}: {row.refusal}" for row in table if row.refusal is not None]
-    return "\n".join(lines + (["", *refused] if refused else [])) + "\n"
+        cells = [
+            text.ljust(width) if k in left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
