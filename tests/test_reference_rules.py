@@ -195,13 +195,14 @@ def test_absent_synapses_have_no_trace():
 
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_batch_is_the_mean_of_its_trials(rule):
-    """Sequences do not know of each other; the draws of stochastic rules differ, so only their
-    trajectories are compared."""
+    """Sequences do not know of each other. The draws of stochastic rules differ, and rules that
+    learn while the sequences go on learn from all of them: their trajectories are compared."""
     network, options = network_for(rule)
     task = cell_task(network, 1, batch=3)
     together = gradients(network, *task, rule, seed=0, **options)
     alone = [gradients(network, x, y, rule, seed=0, **options) for x, y in zip(*task, strict=True)]
-    names = ("w_out", "loss") if RULES[rule].stochastic else (*BLOCKS, "loss")
+    varies = RULES[rule].stochastic or RULES[rule].learned
+    names = ("w_out", "loss") if varies else (*BLOCKS, "loss")
     for name in names:
         mean = np.mean([getattr(result, name) for result in alone], axis=0)
         assert np.any(mean)

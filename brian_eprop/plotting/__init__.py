@@ -1,4 +1,4 @@
-"""Figures: spikes, membranes, traces, readouts, learning curves and weights.
+"""Figures: spikes, membranes, traces, readouts, learning curves, weights, and learning rules.
 
 Every function takes plain arrays, draws into ``ax`` (the current axes if None) and returns
 the axes. Times may be Brian2 quantities or numbers in ms. The figures can be read in grey and
@@ -6,17 +6,31 @@ by the colour-blind.
 """
 
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
+from .rules import (
+    plot_cost,
+    plot_order,
+    plot_rule_errors,
+    plot_rule_learning,
+    plot_rule_map,
+    plot_spread,
+)
 from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
 from .style import DIVERGING
 from .trial import plot_trial
 
 __all__ = [
     "DIVERGING",
+    "plot_cost",
     "plot_eligibility",
     "plot_gradient_match",
     "plot_learning_curve",
+    "plot_order",
     "plot_raster",
     "plot_readout",
+    "plot_rule_errors",
+    "plot_rule_learning",
+    "plot_rule_map",
+    "plot_spread",
     "plot_traces",
     "plot_trial",
     "plot_weights",
