@@ -11,10 +11,10 @@ from .optimizers import SGD, Adam
 from .rate import RateNetwork
 from .results import Gradients
 from .rules import RULES
-from .simulation import simulate
 from .spiking import SpikingNetwork
 from .tasks import TASKS
 from .traces import eligibility_traces
+from .trajectory import simulate
 
 __all__ = [
     "CELLS",

@@ -16,7 +16,7 @@ from .network import Network
 from .operations import count, counted
 from .problem import Problem
 from .rule import Recursion
-from .rules import RULES
+from .rules import RULES, rule_named
 from .step import Step
 
 __all__ = [
@@ -108,9 +108,7 @@ def parse_rule(text):
             f"'{text}' is not a rule; write a name, or a name with options like "
             "'eprop(order=2, truncation=horizon)'"
         ) from None
-    if name not in RULES:
-        known = ", ".join(f"'{known}'" for known in RULES)
-        raise ValueError(f"unknown rule '{name}'; the known rules are {known}")
+    rule_named(name)
     feedback = options.pop("feedback", None)
     if feedback is not None:
         _check_feedback(name, feedback)

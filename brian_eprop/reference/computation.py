@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .problem import Problem
-from .rules import RULES
+from .rules import rule_named
 
 __all__ = ["gradients"]
 
@@ -60,10 +60,7 @@ def gradients(
     ArithmeticError
         If the recursion of the rule diverges, with the step.
     """
-    if rule not in RULES:
-        known = ", ".join(f"'{known}'" for known in RULES)
-        raise ValueError(f"unknown rule '{rule}'; the known rules are {known}")
-    rule = RULES[rule]
+    rule = rule_named(rule)
     problem = Problem(network, inputs, targets, learning_window, smooth=smooth, spikes=spikes)
     recursion = rule.at_work(problem.network, np.random.default_rng(seed), **options)
     for _ in range(repetitions):

@@ -12,7 +12,7 @@ from .network import Network
 from .optimizers import Adam
 from .problem import Problem, divergence_of, finite, read, readout_gradient
 from .rule import Signal
-from .rules import RULES
+from .rules import rule_named
 from .tasks.task import Task
 from .validation import as_network, as_targets
 
@@ -100,13 +100,11 @@ def train(
         If loss or gradient become non-finite, with iteration and step.
     """
     network = as_network(network)
-    if rule not in RULES:
-        known = ", ".join(f"'{known}'" for known in RULES)
-        raise ValueError(f"unknown rule '{rule}'; the known rules are {known}")
+    rule = rule_named(rule)
     _check(network, task, update, adaptive_feedback, decay, iterations)
     trial_rng, rule_rng = np.random.default_rng(seed).spawn(2)
-    recursion = RULES[rule].at_work(network, rule_rng, **options)
-    learner = _Learner(recursion, RULES[rule], optimizer or Adam(1e-3), adaptive_feedback, decay)
+    recursion = rule.at_work(network, rule_rng, **options)
+    learner = _Learner(recursion, rule, optimizer or Adam(1e-3), adaptive_feedback, decay)
     history = []
     for iteration in range(iterations):
         trials = task.sample(trial_rng, batch)
