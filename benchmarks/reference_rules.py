@@ -16,8 +16,7 @@ import json
 import numpy as np
 from machine import described
 
-from brian_eprop.reference import RULES
-from brian_eprop.reference.comparison import compare, example_rules, parse_rule
+from brian_eprop.reference.comparison import compare, described_rule, example_rules
 from brian_eprop.reference.drawing import draw_network
 
 #: Sizes by the exponent of the time: the largest takes about a second a step.
@@ -33,9 +32,8 @@ def problem(cell, n, steps):
 
 def measure(label, cell, steps, repeats):
     """Costs at every size, and their exponents beside those of the rule."""
-    name, options, _ = parse_rule(label)
-    stated = RULES[name].growth_with(options)
-    sizes = SIZES[max(2, stated[1][0])]
+    rule = described_rule(label)
+    sizes = SIZES[max(2, rule.time[0])]
     rows = []
     for n in sizes:
         (row,) = compare(*problem(cell, n, steps), [label], draws=1, repeats=repeats)
@@ -49,7 +47,7 @@ def measure(label, cell, steps, repeats):
     }
     return {
         "rule": label,
-        "stated": {"memory": stated[0][0], "time": stated[1][0]},
+        "stated": {"memory": rule.memory[0], "time": rule.time[0]},
         "exponents": exponents,
         "sizes": sizes,
         "measured": measured,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from cell_networks import cell_network, cell_task, network_for
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from random_networks import examples, random_network, random_task
 
 from brian_eprop.reference import (
@@ -65,9 +66,11 @@ def test_exact_rules_agree(example):
 
 
 @battery
-@given(examples())
-def test_eprop_forwards_and_backwards_agree(example):
-    forward, reverse = (gradient_of(example, rule) for rule in ("eprop", "eprop_reverse"))
+@given(examples(), st.integers(1, 4))
+def test_eprop_forwards_and_backwards_agree(example, order):
+    forward, reverse = (
+        gradient_of(example, rule, order=order) for rule in ("eprop", "eprop_reverse")
+    )
     assert relative(forward, reverse) < ROUND_OFF
     np.testing.assert_array_equal(forward.learning_signal, reverse.learning_signal)
 
@@ -237,8 +240,9 @@ def test_every_rule_is_described(rule):
     assert described.parent in RULES or rule == "bptt"
     assert described.change or rule == "bptt"
     for options in described.examples:
-        for exponents in described.growth_with(options):
-            assert len(exponents) == 2
+        with_options = described.with_options(options)
+        assert with_options.facing in ("past", "future", "local")
+        assert len(with_options.memory) == len(with_options.time) == 2
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
@@ -311,3 +315,14 @@ def test_regularization_is_reported_beside_the_loss():
     expected = 0.5 * 10 * np.sum(excess**2, axis=1).mean()
     assert regularized.regularization == pytest.approx(expected, rel=ROUND_OFF)
     assert relative(regularized, plain) > 1e-3
+
+
+def test_orders_backwards_end_at_bptt():
+    network = random_network(4, feedback=None)
+    inputs, targets = random_task(4, "mse")
+    bptt = gradients(network, inputs, targets)
+    first, second, last = (
+        relative(gradients(network, inputs, targets, "eprop_reverse", order=order), bptt)
+        for order in (1, 2, inputs.shape[1])
+    )
+    assert last < ROUND_OFF < 1e-3 < second != first

@@ -19,7 +19,7 @@ from ..network import RecurrentNetwork
 from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, train
-from ..reference.comparison import compare, example_rules, parse_rule
+from ..reference.comparison import compare, described_rule, example_rules, parse_rule
 from ..reference.drawing import draw_network
 from .table import format_table
 
@@ -150,7 +150,8 @@ class RuleComparison:
         for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
             with replacing(folder / name, "the comparison") as file:
                 file.write(content.encode())
-        save_comparison_figures(folder / "figures", found, RULES)
+        described = {row.label: described_rule(row.label) for row in table}
+        save_comparison_figures(folder / "figures", found, described, list(RULES.values()))
         return table
 
     def _problem(self):
@@ -230,9 +231,12 @@ class RuleComparison:
                     for name in COSTS:
                         of_rule[name].append(getattr(row, name))
         for label, of_rule in costs.items():
-            name, options, _ = parse_rule(label)
-            (memory, _), (time, _) = RULES[name].growth_with(options)
-            of_rule["exponents"] = {"memory": memory, "operations": time, "seconds": time}
+            rule = described_rule(label)
+            of_rule["exponents"] = {
+                "memory": rule.memory[0],
+                "operations": rule.time[0],
+                "seconds": rule.time[0],
+            }
         return costs
 
     def _learning(self, rules, progress):

@@ -1,6 +1,7 @@
 """The table that a comparison prints."""
 
 from ..reference import RULES
+from ..reference.comparison import described_rule, rule_label
 
 __all__ = ["format_rules", "format_table"]
 
@@ -11,7 +12,7 @@ def format_table(table):
     rows = [head]
     for row in table:
         if row.refusal is None:
-            rule = RULES[row.rule]
+            rule = described_rule(row.label)
             spread = (f"{row.error_spread:.2g}", f"{row.cosine_spread:.2g}")
             rows.append(
                 (
@@ -35,9 +36,13 @@ def format_table(table):
 def format_rules():
     """All rules as text: what they are, what they cost, and where they come from."""
     rows = [("rule", "kind", "facing", "memory", "time/step", "source")]
-    for name, rule in RULES.items():
-        costs = (_power(rule.memory), _power(rule.time))
-        rows.append((name, _kind(rule), rule.facing, *costs, rule.source))
+    for name, registered in RULES.items():
+        for options in registered.examples:
+            rule = registered.with_options(options)
+            costs = (_power(rule.memory), _power(rule.time))
+            source = rule.source if options is registered.examples[0] else ""
+            label = rule_label(name, options)
+            rows.append((label, _kind(rule), rule.facing, *costs, source))
     return "\n".join(_aligned(rows, left=set(range(6)))) + "\n"
 
 

@@ -23,7 +23,7 @@ COSTS = {
 }
 
 
-def save_comparison_figures(folder, found, rules):
+def save_comparison_figures(folder, found, rules, registry):
     """Draw and write the figures of a comparison.
 
     Parameters
@@ -32,15 +32,18 @@ def save_comparison_figures(folder, found, rules):
     found : dict
         What `brian_eprop.comparing` has found: settings, rules, orders, costs, learning.
     rules : dict of str to Rule
+        By label, as they are described with their options.
+    registry : sequence of Rule
+        All there are, for the map.
 
     Returns
     -------
     list of Path
     """
-    figures = {"errors": _errors(found, rules), "map": _map(rules)}
+    figures = {"errors": _errors(found, rules), "map": _map(registry)}
     if found["orders"]:
         figures["order"] = _order(found["orders"])
-    if any(rules[row["rule"]].stochastic and row["refusal"] is None for row in found["rules"]):
+    if any(rules[row["label"]].stochastic and row["refusal"] is None for row in found["rules"]):
         figures["spread"] = _spread(found, rules)
     if found["costs"]:
         figures["cost"] = _cost(found)
@@ -63,15 +66,15 @@ def _errors(found, rules):
         [row["label"] for row in rows],
         np.array([row["error"] for row in rows]),
         np.array([row["error_spread"] for row in rows]),
-        colors=[FACING[rules[row["rule"]].facing] for row in rows],
+        colors=[FACING[rules[row["label"]].facing] for row in rows],
         ax=figure.subplots(),
     )
     return figure
 
 
-def _map(rules):
-    figure = Figure(figsize=(12, 1 + 0.33 * len(rules)), layout="constrained")
-    plot_rule_map(list(rules.values()), ax=figure.subplots())
+def _map(registry):
+    figure = Figure(figsize=(12, 1 + 0.33 * len(registry)), layout="constrained")
+    plot_rule_map(registry, ax=figure.subplots())
     return figure
 
 
@@ -84,7 +87,7 @@ def _order(orders):
 
 def _spread(found, rules):
     rows = [
-        row for row in found["rules"] if rules[row["rule"]].stochastic and row["refusal"] is None
+        row for row in found["rules"] if rules[row["label"]].stochastic and row["refusal"] is None
     ]
     rows.sort(key=lambda row: row["spread"])
     figure = Figure(figsize=(6, 1.6 + 0.25 * len(rows)), layout="constrained")

@@ -22,6 +22,7 @@ from .step import Step
 __all__ = [
     "Comparison",
     "compare",
+    "described_rule",
     "example_rules",
     "parse_rule",
     "rule_label",
@@ -141,6 +142,12 @@ def example_rules():
         feedback = "symmetric" if rule.uses_feedback else None
         labels += [rule_label(name, options, feedback) for options in rule.examples]
     return [*labels, "eprop(feedback=random)", "eprop(feedback=adaptive)"]
+
+
+def described_rule(label):
+    """The rule of a label, as it is with its options."""
+    name, options, _ = parse_rule(label)
+    return RULES[name].with_options(options)
 
 
 def rule_label(name, options, feedback=None):

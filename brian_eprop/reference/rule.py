@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,8 +101,6 @@ class Rule:
     memory, time : (int, int)
         Exponents of n_rec and of T in the numbers stored, and in the operations of one step, for a
         dense network with n_in ∝ n_rec.
-    growth : function, optional
-        Options → (memory, time), for rules in which these depend on them.
     stochastic : bool
     unbiased : bool
         Whether the mean over its randomness is the exact gradient; True for exact rules.
@@ -114,6 +112,9 @@ class Rule:
         Another rule, and what makes this one of it: an edge of the map of rules.
     examples : tuple of dict
         Options with which the rule is compared and tested when nobody says which.
+    varies : function, optional
+        Options → what of the above is other with them; what is said here holds for the first of
+        the `examples`.
     """
 
     name: str
@@ -132,7 +133,7 @@ class Rule:
     parent: str | None = None
     change: str | None = None
     examples: tuple[dict, ...] = ({},)
-    growth: Callable | None = None
+    varies: Callable[..., dict] | None = None
 
     def __post_init__(self):
         if self.exact:
@@ -144,9 +145,9 @@ class Rule:
         parameters = inspect.signature(self.recursion.__init__).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
-    def growth_with(self, options):
-        """Exponents (memory, time) of the rule with its options."""
-        return (self.memory, self.time) if self.growth is None else self.growth(**options)
+    def with_options(self, options):
+        """The rule as it is described with its options."""
+        return self if self.varies is None else replace(self, **self.varies(**options))
 
     def at_work(self, network, rng, **options) -> Recursion:
         """The recursion for a network.

@@ -76,15 +76,15 @@ class _LocalTraces(Recursion):
         return self.traces.gradient(signal.credit(step))
 
 
-def _growth(order=1, truncation="hops"):
+def _beyond_the_unit(order=1, truncation="hops"):
     if order == 1:
-        return (2, 0), (2, 0)
+        return {}
     if truncation == "horizon" and order != math.inf:
-        return (1, 1), (2, 0)
-    return (3, 0), (3, 0) if order == 2 else (4, 0)
+        return {"facing": "future", "causal": False, "local": False, "memory": (1, 1)}
+    time = (3, 0) if order == 2 else (4, 0)
+    return {"facing": "past", "local": False, "memory": (3, 0), "time": time}
 
 
-# What else is said here is said of the first order
 RULE = Rule(
     name="eprop",
     recursion=EProp,
@@ -94,7 +94,6 @@ RULE = Rule(
     local=True,
     memory=(2, 0),
     time=(2, 0),
-    growth=_growth,
     uses_feedback=True,
     parent="factorized",
     change="no paths over other units",
@@ -105,4 +104,5 @@ RULE = Rule(
         {"order": 2, "truncation": "horizon"},
         {"order": 3, "truncation": "horizon"},
     ),
+    varies=_beyond_the_unit,
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..backward import gradient_of, sweep
+from ..backward import gradient_of, sweep_hops
 from ..cell_types import as_types, type_means
 from ..options import number_within
 from ..rule import Rule, refusal
@@ -59,7 +59,7 @@ class ModProp(BPTT):
         self.mu = number_within("modprop", "mu", mu, 0)
 
     def finish(self):
-        direct, _ = sweep(self.steps, self.credits, through_explicit=False)
+        direct = sweep_hops(self.steps, self.credits, 0)
         total, of_drive, hops = [], {}, 0.0
         for t in reversed(range(len(self.steps))):
             step, received = self.steps[t], np.zeros_like(self.steps[t].observable)
@@ -72,7 +72,7 @@ class ModProp(BPTT):
             hops = hops + self.mu * _gain(step) * received
             of_drive[t] = np.einsum("sbk,sbk->bk", step.drive[:, 0], direct[t]) + hops
             total.append(self.credits[t] + step.observation * received)
-        lam, _ = sweep(self.steps, total[::-1], through_explicit=False)
+        lam = sweep_hops(self.steps, total[::-1], 0)
         return gradient_of(self.steps, lam)
 
     def _weights(self, step, lag):

@@ -35,19 +35,21 @@ class SnAp(MaskedInfluence):
         super().__init__(network, rng, hops)
 
 
-def _growth(n):
-    return ((2, 0), (2, 0)) if n == 1 else ((3, 0), (4, 0))
+def _beyond_the_unit(n):
+    """SnAp-1 is as local as e-prop."""
+    return {} if n == 1 else {"facing": "past", "local": False, "memory": (3, 0), "time": (4, 0)}
 
 
 RULE = Rule(
     name="snap",
     recursion=SnAp,
     source="Menick et al. 2020, arXiv 2006.07232",
-    facing="past",
-    memory=(3, 0),
-    time=(4, 0),
-    growth=_growth,
+    facing="local",
+    local=True,
+    memory=(2, 0),
+    time=(2, 0),
     parent="rtrl",
     change="only influences within n steps",
     examples=({"n": 1}, {"n": 2}, {"n": 3}),
+    varies=_beyond_the_unit,
 )
