@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from brian_eprop.reference import gradients
-from brian_eprop.reference.drawing import draw_network
+from brian_eprop.reference.networks.drawing import draw_network
 
 network = draw_network("gru", 3, 10, 2, seed=0)
 rng = np.random.default_rng(1)

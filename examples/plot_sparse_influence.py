@@ -12,7 +12,7 @@ import numpy as np
 
 from brian_eprop.reference import gradients
 from brian_eprop.reference.comparison import compare
-from brian_eprop.reference.drawing import draw_network
+from brian_eprop.reference.networks.drawing import draw_network
 
 N_REC, STEPS = 40, 100
 rng = np.random.default_rng(3)

@@ -13,7 +13,7 @@ import numpy as np
 from brian_eprop.plotting import plot_spread
 from brian_eprop.reference import gradients
 from brian_eprop.reference.comparison import compare
-from brian_eprop.reference.drawing import draw_network
+from brian_eprop.reference.networks.drawing import draw_network
 
 # %%
 # A tanh network, and one sequence

@@ -19,7 +19,7 @@ from brian_eprop import (
     load_model,
 )
 from brian_eprop.reference import simulate
-from brian_eprop.reference.spiking import RESET_PATHS
+from brian_eprop.reference.networks.spiking import RESET_PATHS
 from brian_eprop.surrogates import SURROGATES
 
 BLOCKS = ("w_in", "w_rec", "w_out")

@@ -9,8 +9,8 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from brian_eprop.reference import SpikingNetwork, simulate
-from brian_eprop.reference.network import LOSSES
-from brian_eprop.reference.spiking import RESET_PATHS
+from brian_eprop.reference.networks.network import LOSSES
+from brian_eprop.reference.networks.spiking import RESET_PATHS
 from brian_eprop.reference.surrogates import SURROGATES
 
 N_IN, N_REC, N_OUT, N_STEPS = 3, 5, 2, 24

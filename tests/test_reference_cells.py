@@ -19,7 +19,7 @@ from brian_eprop.reference import (
     finite_differences,
     gradients,
 )
-from brian_eprop.reference.drawing import draw_network
+from brian_eprop.reference.networks.drawing import draw_network
 
 # two orders of summation of the same float64 numbers
 ROUND_OFF = 1e-12

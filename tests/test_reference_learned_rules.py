@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, LeakyRate, RateNetwork, eligibility_traces, simulate
-from brian_eprop.reference.backward import gradient_of, sweep
 from brian_eprop.reference.problem import Problem
+from brian_eprop.reference.propagation.backward import gradient_of, sweep
 from brian_eprop.reference.rules import mdgl, modprop
 from brian_eprop.reference.rules.eprop3 import EProp3
 from brian_eprop.reference.rules.kernl import KeRNL

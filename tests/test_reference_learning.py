@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brian_eprop.reference import SGD, TASKS, Adam, gradients, train
-from brian_eprop.reference.drawing import draw_network
+from brian_eprop.reference.networks.drawing import draw_network
 
 # float64 sums in another order, over some tens of updates
 ROUND_OFF = 1e-9

@@ -10,13 +10,14 @@ from cell_networks import ALL, RATE, SPIKING, cell_network, cell_task
 from hypothesis import given, settings
 from random_networks import examples, random_network
 
-from brian_eprop.reference import RULES, influence
-from brian_eprop.reference.backward import gradient_of, sweep
+from brian_eprop.reference import RULES
 from brian_eprop.reference.forward import Simulation
-from brian_eprop.reference.horizon import HorizonSignal
-from brian_eprop.reference.influence import HopInfluence
 from brian_eprop.reference.operations import count, counted
 from brian_eprop.reference.problem import Problem
+from brian_eprop.reference.propagation import influence
+from brian_eprop.reference.propagation.backward import gradient_of, sweep
+from brian_eprop.reference.propagation.horizon import HorizonSignal
+from brian_eprop.reference.propagation.influence import HopInfluence
 from brian_eprop.reference.rule import Signal
 
 # orders of summation of the same float64 numbers

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, gradients
 from brian_eprop.reference.forward import run
-from brian_eprop.reference.kronecker import (
+from brian_eprop.reference.propagation.kronecker import (
     balanced,
     drive_jacobian,
     existing,

@@ -20,7 +20,7 @@ from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, train
 from ..reference.comparison import compare, described_rule, example_rules, parse_rule
-from ..reference.drawing import draw_network
+from ..reference.networks.drawing import draw_network
 from .table import format_table
 
 __all__ = ["RuleComparison"]

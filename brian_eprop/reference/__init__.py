@@ -7,11 +7,11 @@ from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
 from .computation import gradients
 from .finite_differences import finite_differences
 from .learning import Training, train
+from .networks.rate import RateNetwork
+from .networks.spiking import SpikingNetwork
 from .optimizers import SGD, Adam
-from .rate import RateNetwork
 from .results import Gradients
 from .rules import RULES
-from .spiking import SpikingNetwork
 from .tasks import TASKS
 from .traces import eligibility_traces
 from .trajectory import simulate

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from .network import Network
+from .networks.network import Network
 from .operations import count, counted
 from .problem import Problem
 from .rule import Recursion

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .networks.spiking import SpikingNetwork
 from .problem import Problem
-from .spiking import SpikingNetwork
 from .validation import as_network
 
 __all__ = ["finite_differences"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .network import Network
+from .networks.network import Network
 from .step import Step, with_readout
 
 __all__ = ["Simulation", "run"]

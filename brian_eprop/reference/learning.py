@@ -8,7 +8,7 @@ import numpy as np
 
 from .forward import Simulation
 from .losses import step_weights, task_error, task_loss
-from .network import Network
+from .networks.network import Network
 from .optimizers import Adam
 from .problem import Problem, divergence_of, finite, read, readout_gradient
 from .rule import Signal

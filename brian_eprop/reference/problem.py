@@ -11,9 +11,9 @@ import numpy as np
 from .cells.spikes import Held, held_by
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
+from .networks.spiking import SpikingNetwork
 from .results import Gradients
 from .rule import Signal, added
-from .spiking import SpikingNetwork
 from .validation import as_network, as_sequences, as_targets
 
 __all__ = ["Problem", "divergence_of", "finite", "read", "readout_gradient"]

@@ -8,18 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .network import Network
+from .networks.network import Network
 from .step import Step
 
-__all__ = [
-    "Recursion",
-    "Rule",
-    "Signal",
-    "added",
-    "positive_whole",
-    "refusal",
-    "require_single_delays",
-]
+__all__ = ["Recursion", "Rule", "Signal", "added"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,46 +163,8 @@ class Rule:
         return self.recursion(network, rng, **options)
 
 
-def positive_whole(rule, option, value):
-    """The value of an option that counts something, as an int.
-
-    Raises
-    ------
-    ValueError
-        For anything but a whole number of 1 or more.
-    """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"rule '{rule}': '{option}' is {value!r}; give a whole number, 1 or more")
-    return int(value)
-
-
 def added(total, gradient):
     """The sum of two gradients; either may be None or empty."""
     if not total or not gradient:
         return total or gradient or {}
     return {name: total[name] + gradient[name] for name in total}
-
-
-def refusal(rule, network, reason):
-    """The error of a rule that does not apply to a network."""
-    units = f"a network of '{network.cell.name}' units"
-    return ValueError(f"rule '{rule}' does not apply to {units}: {reason}")
-
-
-def require_single_delays(rule, network):
-    """Refuse networks in which presynaptic values reach units at different times.
-
-    Then F = û ⊗ K for one vector û of presynaptic values, and the influence on the states of this
-    step and no older one is all that the next step needs.
-    """
-    longest = int(network.delay_rec[network.mask_rec].max(initial=0))
-    if longest:
-        raise refusal(
-            rule, network, f"'delay_rec' goes up to {longest}; it needs recurrent delays of 0"
-        )
-    delays = np.unique(network.delay_in[network.mask_in])
-    if len(delays) > 1:
-        raise refusal(
-            rule, network, f"'delay_in' goes from {delays[0]} to {delays[-1]}; it needs one value"
-        )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .network import Network
+from .networks.network import Network
 
 __all__ = ["Step", "with_readout"]
 

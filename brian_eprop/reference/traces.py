@@ -1,4 +1,4 @@
-"""Eligibility traces, per synapse and step."""
+"""Eligibility traces of spiking networks, per synapse and step."""
 
 from __future__ import annotations
 
@@ -7,40 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .forward import run
+from .propagation.eligibility import EligibilityVectors
 from .validation import as_network, as_sequences
 
-__all__ = ["EligibilityTraces", "EligibilityVectors", "eligibility_traces"]
-
-
-class EligibilityVectors:
-    """The eligibility vectors of all synapses, step by step.
-
-    ε_ij^t = D_j^t ε_ij^{t−1} + F_ij^t (Bellec et al. 2020, Methods Eq. 13).
-
-    Attributes
-    ----------
-    values : dict of str to (S, batch, gates, n_pre, n_rec) ndarray
-    """
-
-    def __init__(self):
-        self.values = {}
-
-    def advance(self, step):
-        """Take one step and return `values`."""
-        values = {}
-        for name in step.network.blocks:
-            values[name] = step.immediate(name)
-            if self.values:
-                decayed = np.einsum("srbj,rbgij->sbgij", step.implicit, self.values[name])
-                values[name] += decayed
-        self.values = values
-        return values
-
-    def gradient(self, credit):
-        """Σ_batch Σ_s credit_s,j ε_s,ij for every block; credit (S, batch, n_rec)."""
-        return {
-            name: np.einsum("sbj,sbgij->gij", credit, value) for name, value in self.values.items()
-        }
+__all__ = ["EligibilityTraces", "eligibility_traces"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .network import Network
-from .spiking import SpikingNetwork
+from .networks.network import Network
+from .networks.spiking import SpikingNetwork
 
 __all__ = ["as_network", "as_sequences", "as_targets"]
 

@@ -1,8 +1,7 @@
 """Cells, one module each: the step of a unit and its Jacobians.
 
-
-Spiking cells are parts of :class:`~brian_eprop.reference.spiking.SpikingNetwork`, the others of
-:class:`~brian_eprop.reference.rate.RateNetwork`.
+Spiking cells are parts of a :class:`~brian_eprop.reference.networks.spiking.SpikingNetwork`, the
+others of a :class:`~brian_eprop.reference.networks.rate.RateNetwork`.
 """
 
 from .alif import ALIF

@@ -1,6 +1,6 @@
 """Back-propagation through time."""
 
-from ..backward import gradient_of, sweep
+from ..propagation.backward import gradient_of, sweep
 from ..rule import Recursion, Rule
 
 

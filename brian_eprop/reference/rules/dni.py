@@ -2,8 +2,9 @@
 
 from copy import copy
 
-from ..rule import Recursion, Rule, positive_whole
-from ..synthetic_gradient import SyntheticGradient
+from ..options import positive_whole
+from ..propagation.synthetic_gradient import SyntheticGradient
+from ..rule import Recursion, Rule
 
 
 class DNI(Recursion):

@@ -2,10 +2,11 @@
 
 import math
 
-from ..horizon import HorizonSignal
-from ..influence import HopInfluence, MaskedInfluence
-from ..rule import Recursion, Rule, positive_whole
-from ..traces import EligibilityVectors
+from ..options import positive_whole
+from ..propagation.eligibility import EligibilityVectors
+from ..propagation.horizon import HorizonSignal
+from ..propagation.influence import HopInfluence, MaskedInfluence
+from ..rule import Recursion, Rule
 
 TRUNCATIONS = ("hops", "horizon")
 
@@ -20,13 +21,14 @@ class EProp(Recursion):
     hops
         All paths from a weight to the loss with at most m − 1 explicit edges. Causal, but not
         local: a synapse needs the units within m − 1 connections of its own
-        (:class:`~brian_eprop.reference.influence.HopInfluence`). Dense networks need n³ numbers
-        for m ≥ 2; n³ operations per step for m = 2 and (m − 2) n⁴ more above, so that from the
-        fourth order on it costs more than the exact sum.
+        (:class:`~brian_eprop.reference.propagation.influence.HopInfluence`). Dense networks need n³
+        numbers for m ≥ 2; n³ operations per step for m = 2 and (m − 2) n⁴ more above, so that from
+        the fourth order on it costs more than the exact sum. Offline, ``eprop_reverse`` has the
+        same number from m n² operations per step.
     horizon
         Local traces, and a learning signal that knows the losses read out in the next m − 1 steps
-        (:class:`~brian_eprop.reference.horizon.HorizonSignal`). m n² operations per step, after the
-        end of the sequence.
+        (:class:`~brian_eprop.reference.propagation.horizon.HorizonSignal`). m n² operations per
+        step, after the end of the sequence.
 
     Each path that the horizon has is among the hops; these hold long ones of few edges too.
 

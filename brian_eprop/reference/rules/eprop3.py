@@ -1,9 +1,10 @@
 """e-prop 3: eligibility traces with synthetic gradients."""
 
-from ..backward import sweep
-from ..rule import Recursion, Rule, added, positive_whole
-from ..synthetic_gradient import SyntheticGradient
-from ..traces import EligibilityVectors
+from ..options import positive_whole
+from ..propagation.backward import sweep
+from ..propagation.eligibility import EligibilityVectors
+from ..propagation.synthetic_gradient import SyntheticGradient
+from ..rule import Recursion, Rule, added
 
 
 class EProp3(Recursion):

@@ -1,7 +1,8 @@
 """e-prop as a reverse sweep: the same numbers as the forward traces, in O(T n) memory."""
 
-from ..backward import gradient_of, sweep_hops
-from ..rule import Rule, positive_whole
+from ..options import positive_whole
+from ..propagation.backward import gradient_of, sweep_hops
+from ..rule import Rule
 from .bptt import BPTT
 
 
@@ -11,7 +12,7 @@ class EPropReverse(BPTT):
     Σ_t L^t F_κ(e)^t is linear in the immediate derivatives F, so it equals Σ_t λ^t · F^t with λ
     the adjoint of the traces' recursion. So does e-prop of order m, which needs n³ numbers and n⁴
     operations forwards, and O(m n²) operations backwards: see
-    :func:`~brian_eprop.reference.backward.sweep_hops`.
+    :func:`~brian_eprop.reference.propagation.backward.sweep_hops`.
 
     Parameters
     ----------

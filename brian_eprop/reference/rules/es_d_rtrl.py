@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ..options import positive_whole, require_single_delays
+from ..rule import Recursion, Rule
 
 
 class ESDRTRL(Recursion):

@@ -1,8 +1,8 @@
 """The exact factorization into learning signals and eligibility traces."""
 
-from ..backward import sweep
+from ..propagation.backward import sweep
+from ..propagation.eligibility import EligibilityVectors
 from ..rule import Rule, added
-from ..traces import EligibilityVectors
 from .bptt import BPTT
 
 

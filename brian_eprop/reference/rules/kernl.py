@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..options import number_within
+from ..propagation.eligibility import EligibilityVectors
 from ..rule import Recursion, Rule
-from ..traces import EligibilityVectors
 
 
 class KeRNL(Recursion):

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..kronecker import (
+from ..options import positive_whole, require_single_delays
+from ..propagation.kronecker import (
     balanced,
     carried,
     drive_jacobian,
@@ -11,7 +12,7 @@ from ..kronecker import (
     presynaptic,
     signs,
 )
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ..rule import Recursion, Rule
 
 
 class KFRTRL(Recursion):
@@ -24,7 +25,7 @@ class KFRTRL(Recursion):
 
     with a random sign σ in every step. The paper draws a sign for either summand of u; the
     product depends on whether they are equal only. Where û or D is 0 nothing is added: see
-    :func:`~brian_eprop.reference.kronecker.balanced`.
+    :func:`~brian_eprop.reference.propagation.kronecker.balanced`.
 
     Stored are u, (batch, copies, I), and A, (S, batch, n_rec, copies, G, n_rec).
 

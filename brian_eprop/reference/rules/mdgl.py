@@ -4,9 +4,9 @@ from collections import deque
 
 import numpy as np
 
-from ..cell_types import as_types, type_means
+from ..propagation.cell_types import as_types, type_means
+from ..propagation.eligibility import EligibilityVectors
 from ..rule import Recursion, Rule, added
-from ..traces import EligibilityVectors
 
 
 class MDGL(Recursion):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from ..backward import gradient_of, sweep_hops
-from ..cell_types import as_types, type_means
-from ..options import number_within
-from ..rule import Rule, refusal
+from ..options import number_within, refusal
+from ..propagation.backward import gradient_of, sweep_hops
+from ..propagation.cell_types import as_types, type_means
+from ..rule import Rule
 from .bptt import BPTT
 
 CELLS = ("lif", "leaky_rate", "elman")

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..kronecker import (
+from ..options import positive_whole, require_single_delays
+from ..propagation.kronecker import (
     carried,
     drive_jacobian,
     gradient_of_products,
@@ -10,7 +11,7 @@ from ..kronecker import (
     presynaptic,
     signs,
 )
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ..rule import Recursion, Rule
 
 
 class OK(Recursion):

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..rule import Recursion, Rule, refusal, require_single_delays
-from ..spiking import SpikingNetwork
+from ..networks.spiking import SpikingNetwork
+from ..options import refusal, require_single_delays
+from ..rule import Recursion, Rule
 
 
 class OTTT(Recursion):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..kronecker import balanced, by_block, carried, n_sources, presynaptic, signs
-from ..rule import Recursion, Rule, require_single_delays
+from ..options import require_single_delays
+from ..propagation.kronecker import balanced, by_block, carried, n_sources, presynaptic, signs
+from ..rule import Recursion, Rule
 
 
 class ReverseKFRTRL(Recursion):
@@ -15,7 +16,7 @@ class ReverseKFRTRL(Recursion):
         dE/dW_ij ≈ Σ_t A_j^t (∂E^t/∂c^t · B_i^t)
 
     with fresh random signs ν in every step, one for each drive of each unit. Where û is 0 nothing
-    is added, ν neither: see :func:`~brian_eprop.reference.kronecker.balanced`.
+    is added, ν neither: see :func:`~brian_eprop.reference.propagation.kronecker.balanced`.
 
     Stored are A, (batch, G, n_rec), and B, (S, batch, n_rec, I).
     """

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..rule import Recursion, Rule, refusal
+from ..options import refusal
+from ..rule import Recursion, Rule
 
 LEAKY = ("leaky_rate", "elman", "jordan")
 

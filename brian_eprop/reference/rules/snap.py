@@ -1,7 +1,8 @@
 """Sparse n-step approximation of real-time recurrent learning."""
 
-from ..influence import MaskedInfluence
-from ..rule import Rule, positive_whole, require_single_delays
+from ..options import positive_whole, require_single_delays
+from ..propagation.influence import MaskedInfluence
+from ..rule import Rule
 
 
 class SnAp(MaskedInfluence):

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..rule import Recursion, Rule, refusal
-from ..spiking import SpikingNetwork
+from ..networks.spiking import SpikingNetwork
+from ..options import refusal
+from ..rule import Recursion, Rule
 
 
 class SuperSpike(Recursion):

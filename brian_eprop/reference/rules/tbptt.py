@@ -4,8 +4,9 @@ from collections import deque
 
 import numpy as np
 
-from ..backward import gradient_of, sweep
-from ..rule import Recursion, Rule, positive_whole
+from ..options import positive_whole
+from ..propagation.backward import gradient_of, sweep
+from ..rule import Recursion, Rule
 
 
 class TBPTT(Recursion):

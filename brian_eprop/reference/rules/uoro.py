@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ..kronecker import balanced, by_block, carried, existing, presynaptic, signs
-from ..rule import Recursion, Rule, require_single_delays
+from ..options import require_single_delays
+from ..propagation.kronecker import balanced, by_block, carried, existing, presynaptic, signs
+from ..rule import Recursion, Rule
 
 NOISE = ("all", "driven")
 
@@ -18,7 +19,7 @@ class UORO(Recursion):
 
     with fresh random signs ν in every step, one for each state of each unit. Norms are those of
     one sequence and of existing weights. The published small constant in the norms is not needed:
-    see :func:`~brian_eprop.reference.kronecker.balanced`.
+    see :func:`~brian_eprop.reference.propagation.kronecker.balanced`.
 
     Stored are s̃, (S, batch, n_rec), and θ̃, (batch, G, n_pre of all blocks, n_rec).
 

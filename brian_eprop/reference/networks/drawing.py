@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cells import CELLS
+from ..cells import CELLS
 from .network import Network
 from .rate import RateNetwork
 from .spiking import SpikingNetwork

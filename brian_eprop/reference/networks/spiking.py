@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from .cells.alif import ALIF
-from .cells.lif import LIF
+from ..cells.alif import ALIF
+from ..cells.lif import LIF
+from ..surrogates import SURROGATES
 from .network import Network
-from .surrogates import SURROGATES
 
 __all__ = ["SpikingNetwork"]
 
@@ -37,7 +37,7 @@ class SpikingNetwork(Network):
     Parameters
     ----------
     w_in, w_rec, w_out, kappa, readout_gain, feedback, masks, delays, loss, average
-        See :class:`~brian_eprop.reference.network.Network`. The default of `mask_rec` is
+        See :class:`~brian_eprop.reference.networks.network.Network`. The default of `mask_rec` is
         all-to-all without autapses.
     alpha : (n_rec,) array
         Membrane decay α = exp(−dt/tau_m).

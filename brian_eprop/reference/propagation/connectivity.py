@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from .operations import note
+from ..operations import note
 
 __all__ = ["Edges", "Incoming", "Pairs"]
 

@@ -7,9 +7,9 @@ from collections import deque
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..operations import note
+from ..rule import Recursion
 from .connectivity import Edges, Incoming, Pairs
-from .operations import note
-from .rule import Recursion
 
 __all__ = ["HopInfluence", "MaskedInfluence"]
 

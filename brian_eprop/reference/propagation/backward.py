@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from .rule import added
+from ..rule import added
 
 __all__ = ["gradient_of", "sweep", "sweep_hops"]
 

@@ -22,8 +22,8 @@ class RateNetwork(Network):
     cell : Elman, LeakyRate, Jordan, LSTM or GRU
         An object of `brian_eprop.reference.cells`; its docstring has the equations.
     w_in, w_rec, w_out, kappa, readout_gain, feedback, masks, delays, loss, average
-        See :class:`~brian_eprop.reference.network.Network`. `mask_rec` defaults to what the cell
-        has: all-to-all with self-connections, or the two layers of Jordan.
+        See :class:`~brian_eprop.reference.networks.network.Network`. `mask_rec` defaults to what
+        the cell has: all-to-all with self-connections, or the two layers of Jordan.
     bias : (n_rec,) or (gates, n_rec) array, optional
         Of every drive; default 0.
     bias_out : (n_out,) array, optional

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..rule import Recursion, added
 from .backward import sweep
-from .rule import Recursion, added
-from .traces import EligibilityVectors
+from .eligibility import EligibilityVectors
 
 __all__ = ["HorizonSignal"]
 

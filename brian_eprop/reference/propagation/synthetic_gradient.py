@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .options import number_within
-from .rule import refusal
+from ..options import number_within, refusal
 
 __all__ = ["SyntheticGradient"]
 

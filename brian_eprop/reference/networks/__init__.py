@@ -1,0 +1,1 @@
+"""Networks described by plain arrays: of spiking units, of rate units, and random ones."""

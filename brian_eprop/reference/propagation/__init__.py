@@ -1,0 +1,1 @@
+"""What rules carry along: credit backwards in time, eligibility and influence forwards."""
