@@ -22,9 +22,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from brian_eprop.plotting.rules import plot_rule_learning
-from brian_eprop.reference import TASKS, Adam, train
+from brian_eprop.reference import TASKS, Adam, draw_network, train
 from brian_eprop.reference.comparison import parse_rule
-from brian_eprop.reference.networks.drawing import draw_network
 
 RULES = (
     "bptt",

@@ -16,8 +16,8 @@ import json
 import numpy as np
 from machine import described
 
+from brian_eprop.reference import draw_network
 from brian_eprop.reference.comparison import compare, described_rule, example_rules
-from brian_eprop.reference.networks.drawing import draw_network
 
 #: Sizes by the exponent of the time: the largest takes about a second a step.
 SIZES = {4: (24, 36, 54, 81), 3: (64, 96, 144, 216, 324), 2: (128, 192, 288, 432, 648)}

@@ -10,8 +10,7 @@ to the future loss. Here they see one batch of sequences again and again, with t
 import matplotlib.pyplot as plt
 import numpy as np
 
-from brian_eprop.reference import gradients
-from brian_eprop.reference.networks.drawing import draw_network
+from brian_eprop.reference import draw_network, gradients
 
 network = draw_network("gru", 3, 10, 2, seed=0)
 rng = np.random.default_rng(1)

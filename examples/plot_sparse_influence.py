@@ -10,9 +10,8 @@ as n covers the network. For spiking neurons SnAp-1 is e-prop with the path thro
 import matplotlib.pyplot as plt
 import numpy as np
 
-from brian_eprop.reference import gradients
+from brian_eprop.reference import draw_network, gradients
 from brian_eprop.reference.comparison import compare
-from brian_eprop.reference.networks.drawing import draw_network
 
 N_REC, STEPS = 40, 100
 rng = np.random.default_rng(3)

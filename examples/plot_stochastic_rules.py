@@ -11,9 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from brian_eprop.plotting import plot_spread
-from brian_eprop.reference import gradients
+from brian_eprop.reference import draw_network, gradients
 from brian_eprop.reference.comparison import compare
-from brian_eprop.reference.networks.drawing import draw_network
 
 # %%
 # A tanh network, and one sequence

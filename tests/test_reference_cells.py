@@ -16,10 +16,10 @@ from brian_eprop.reference import (
     LeakyRate,
     RateNetwork,
     SpikingNetwork,
+    draw_network,
     finite_differences,
     gradients,
 )
-from brian_eprop.reference.networks.drawing import draw_network
 
 # two orders of summation of the same float64 numbers
 ROUND_OFF = 1e-12

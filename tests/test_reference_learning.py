@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from brian_eprop.reference import SGD, TASKS, Adam, gradients, train
-from brian_eprop.reference.networks.drawing import draw_network
+from brian_eprop.reference import SGD, TASKS, Adam, draw_network, gradients, train
 
 # float64 sums in another order, over some tens of updates
 ROUND_OFF = 1e-9

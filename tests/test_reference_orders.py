@@ -592,9 +592,21 @@ def test_wrong_options_are_named(rule, options, words):
         assert word in str(error.value)
 
 
-def test_what_the_rules_say_of_themselves():
-    eprop, snap = RULES["eprop"], RULES["snap"]
-    assert eprop.local and eprop.causal and eprop.uses_feedback and not eprop.exact
-    assert eprop.options == {"order": 1, "truncation": "hops"}
-    assert snap.causal and snap.facing == "past" and not (snap.local or snap.exact)
-    assert not snap.uses_feedback
+@pytest.mark.parametrize(
+    ("name", "options", "facing", "causal", "memory", "time"),
+    [
+        ("eprop", {}, "local", True, (2, 0), (2, 0)),
+        ("eprop", {"order": 2}, "past", True, (3, 0), (3, 0)),
+        ("eprop", {"order": 3}, "past", True, (3, 0), (4, 0)),
+        ("eprop", {"order": np.inf, "truncation": "horizon"}, "past", True, (3, 0), (4, 0)),
+        ("eprop", {"order": 2, "truncation": "horizon"}, "future", False, (1, 1), (2, 0)),
+        ("snap", {"n": 1}, "local", True, (2, 0), (2, 0)),
+        ("snap", {"n": 2}, "past", True, (3, 0), (4, 0)),
+    ],
+)
+def test_what_the_rules_say_of_themselves(name, options, facing, causal, memory, time):
+    rule = RULES[name].with_options(options)
+    assert (rule.facing, rule.causal, rule.memory, rule.time) == (facing, causal, memory, time)
+    assert rule.local == (facing == "local")
+    assert not rule.exact
+    assert rule.uses_feedback == (name == "eprop")

@@ -18,9 +18,8 @@ from ..devices.runtime import numpy_runtime
 from ..network import RecurrentNetwork
 from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
-from ..reference import RULES, TASKS, Adam, train
+from ..reference import RULES, TASKS, Adam, draw_network, train
 from ..reference.comparison import compare, described_rule, example_rules, parse_rule
-from ..reference.networks.drawing import draw_network
 from .table import format_table
 
 __all__ = ["RuleComparison"]

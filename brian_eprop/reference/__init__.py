@@ -7,6 +7,7 @@ from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
 from .computation import gradients
 from .finite_differences import finite_differences
 from .learning import Training, train
+from .networks.drawing import draw_network
 from .networks.rate import RateNetwork
 from .networks.spiking import SpikingNetwork
 from .optimizers import SGD, Adam
@@ -31,6 +32,7 @@ __all__ = [
     "RateNetwork",
     "SpikingNetwork",
     "Training",
+    "draw_network",
     "eligibility_traces",
     "finite_differences",
     "gradients",
