@@ -13,16 +13,23 @@ from brian2 import ms, mV, second
 
 from brian_eprop.plotting import (
     DIVERGING,
+    plot_cost,
     plot_eligibility,
     plot_gradient_match,
     plot_learning_curve,
+    plot_order,
     plot_raster,
     plot_readout,
+    plot_rule_errors,
+    plot_rule_learning,
+    plot_rule_map,
+    plot_spread,
     plot_traces,
     plot_trial,
     plot_weights,
 )
 from brian_eprop.recording import Recording
+from brian_eprop.reference import RULES
 
 
 @pytest.fixture
@@ -267,3 +274,49 @@ def test_a_trial_without_recorded_neurons_or_synapses_has_fewer_panels():
 def test_what_cannot_be_drawn_is_refused_by_name(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# ------------------------------------------------------------------------ learning rules
+
+
+def test_order_figure_shows_round_off_for_an_error_of_zero(ax):
+    plot_order([1, 2, 3], {"hops": [0.5, 0.1, 0.0], "horizon": [0.5, 0.3, 0.2]}, ax=ax)
+    hops, horizon = ax.get_lines()[:2]
+    np.testing.assert_array_equal(hops.get_ydata(), [0.5, 0.1, np.finfo(float).eps])
+    np.testing.assert_array_equal(horizon.get_ydata(), [0.5, 0.3, 0.2])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["hops", "horizon"]
+
+
+def test_small_errors_are_written_at_the_edge(ax):
+    plot_rule_errors(["a", "b"], [1e-15, 0.5], [0, 0.1], ax=ax)
+    assert [text.get_text() for text in ax.texts] == ["1e-15"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.get_xlim()[0] == 1e-3
+
+
+def test_spread_figure_marks_what_an_unbiased_rule_would_show(ax):
+    plot_spread(["a"], [0.3], [3.0], draws=100, ax=ax)
+    one, mean, expected = (line.get_xdata()[0] for line in ax.get_lines())
+    assert (one, mean) == (3.0, 0.3)
+    assert expected == pytest.approx(0.3)
+
+
+def test_cost_figure_predicts_from_the_largest_size(ax):
+    plot_cost([4, 8, 16], {"rule": [1, 5, 27]}, {"rule": 3}, label="Numbers", ax=ax)
+    measured, predicted = ax.get_lines()
+    np.testing.assert_array_equal(measured.get_ydata(), [1, 5, 27])
+    np.testing.assert_allclose(predicted.get_ydata(), 27 * np.array([1 / 64, 1 / 8, 1]))
+    assert ax.get_ylabel() == "Numbers"
+
+
+def test_learning_figure_is_the_mean_over_seeds(ax):
+    plot_rule_learning({"bptt": [[4, 2, 0], [2, 2, 2]]}, label="Loss", smooth=2, ax=ax)
+    np.testing.assert_allclose(ax.get_lines()[0].get_ydata(), [2.5, 1.5])
+
+
+def test_map_of_rules_has_every_rule_and_what_changes(ax):
+    rules = list(RULES.values())
+    plot_rule_map(rules, ax=ax)
+    written = {text.get_text() for text in ax.texts}
+    assert {rule.name for rule in rules} <= written
+    assert {rule.change for rule in rules if rule.parent} <= written

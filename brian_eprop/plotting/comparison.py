@@ -62,18 +62,22 @@ def _errors(found, rules):
         (row for row in found["rules"] if row["refusal"] is None), key=lambda row: row["error"]
     )
     figure = Figure(figsize=(7, 1.2 + 0.22 * len(rows)), layout="constrained")
+    ax = figure.subplots()
     plot_rule_errors(
         [row["label"] for row in rows],
         np.array([row["error"] for row in rows]),
         np.array([row["error_spread"] for row in rows]),
         colors=[FACING[rules[row["label"]].facing] for row in rows],
-        ax=figure.subplots(),
+        ax=ax,
     )
+    for facing, color in FACING.items():
+        ax.plot([], [], "o", color=color, ms=4, label=facing)
+    ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     return figure
 
 
 def _map(registry):
-    figure = Figure(figsize=(12, 1 + 0.33 * len(registry)), layout="constrained")
+    figure = Figure(figsize=(13, 1 + 0.4 * len(registry)), layout="constrained")
     plot_rule_map(registry, ax=figure.subplots())
     return figure
 

@@ -6,7 +6,7 @@ axes.
 
 import numpy as np
 
-from .style import BLACK, BLUE, CYCLE, GREEN, ORANGE, VERMILLION, prepare
+from .style import BLACK, BLUE, CYCLE, GREEN, VERMILLION, prepare
 
 __all__ = [
     "plot_cost",
@@ -56,7 +56,7 @@ def plot_order(orders, errors, *, ax=None):
     return ax
 
 
-def plot_rule_errors(labels, errors, spreads, *, colors=None, ax=None):
+def plot_rule_errors(labels, errors, spreads, *, colors=None, floor=1e-3, ax=None):
     """
     Draw the error of each rule as a dot on a line of its own.
 
@@ -64,10 +64,12 @@ def plot_rule_errors(labels, errors, spreads, *, colors=None, ax=None):
     ----------
     labels : sequence of k str
     errors : (k,) array
-        Relative errors. 0 is drawn at the round-off of float64.
+        Relative errors.
     spreads : (k,) array
         Their standard deviation over draws; 0 for none.
     colors : sequence of k colors, optional
+    floor : float
+        Smaller errors are an arrow at the left edge, with their value.
     ax : Axes, optional
 
     Returns
@@ -76,15 +78,19 @@ def plot_rule_errors(labels, errors, spreads, *, colors=None, ax=None):
     """
     ax = prepare(ax)
     heights = np.arange(len(labels))[::-1]
-    errors = np.maximum(errors, np.finfo(float).eps)
-    # an error bar down to 0 would leave a logarithmic axis
-    low = np.minimum(spreads, 0.9 * errors)
-    ax.hlines(heights, ax.get_xlim()[0], errors, color="0.9", lw=0.6, zorder=0)
     colors = [BLACK] * len(labels) if colors is None else colors
-    for x, y, below, above, color in zip(errors, heights, low, spreads, colors, strict=True):
-        ax.errorbar(x, y, xerr=[[below], [above]], fmt="o", color=color, ms=4, lw=1)
+    for error, spread, height, color in zip(errors, spreads, heights, colors, strict=True):
+        if error < floor:
+            ax.plot(1.2 * floor, height, "<", color=color, ms=5)
+            ax.text(1.6 * floor, height, f"{error:.0e}", fontsize="x-small", va="center")
+            continue
+        # an error bar down to 0 would leave a logarithmic axis
+        below = min(spread, 0.9 * error)
+        ax.errorbar(error, height, xerr=[[below], [spread]], fmt="o", color=color, ms=4, lw=1)
+        ax.hlines(height, floor, error, color="0.9", lw=0.6, zorder=0)
     ax.set_xscale("log")
-    ax.set_xlim(np.finfo(float).eps / 3)
+    ax.set_xlim(floor)
+    ax.set_ylim(-1, len(labels))
     ax.axvline(1, color="0.7", lw=0.6, zorder=0)
     ax.set_yticks(heights, labels, fontsize="small")
     ax.set_xlabel("Relative error to BPTT")
@@ -221,29 +227,32 @@ def plot_rule_map(rules, *, ax=None):
         rule = by_name[name]
         if rule.parent in by_name:
             parent_depth, parent_height = places[rule.parent]
-            bend = parent_depth + 0.42
-            ax.plot(
-                [parent_depth, bend, bend], [parent_height, parent_height, height], "0.6", lw=0.8
+            bend = parent_depth + 0.5
+            line = [parent_depth, bend, bend, depth], [parent_height, parent_height, height, height]
+            ax.plot(*line, color="0.7", lw=0.8, zorder=0)
+            ax.text(
+                depth, height - 0.36, rule.change, fontsize=7, ha="center", va="top", color="0.25"
             )
-            ax.plot([bend, depth], [height, height], "0.6", lw=0.8, zorder=0)
-            ax.text(bend + 0.02, height, rule.change, fontsize=6, va="bottom", color="0.25")
-        edge = ORANGE if rule.unbiased and not rule.exact else FACING[rule.facing]
         ax.text(
             depth,
             height,
             name,
-            fontsize=8,
+            fontsize=9,
             ha="center",
             va="center",
             color="white" if rule.exact else BLACK,
             bbox={
                 "boxstyle": "round,pad=0.3",
                 "facecolor": FACING[rule.facing] if rule.exact else "white",
-                "edgecolor": edge,
-                "linewidth": 1.2,
+                "edgecolor": FACING[rule.facing],
+                "linestyle": "--" if rule.unbiased and not rule.exact else "-",
+                "linewidth": 1.4,
             },
         )
+    for k, (facing, color) in enumerate(FACING.items()):
+        ax.text(0.01, 0.97 - 0.035 * k, f"■ {facing}", color=color, transform=ax.transAxes)
+    ax.text(0.01, 0.86, "filled: exact\ndashed: unbiased", va="top", transform=ax.transAxes)
     ax.set_xlim(-0.4, max(depth for depth, _ in places.values()) + 0.5)
-    ax.set_ylim(-1, max(height for _, height in places.values()) + 1)
+    ax.set_ylim(-1, max(height for _, height in places.values()) + 0.7)
     ax.set_axis_off()
     return ax

@@ -72,6 +72,6 @@ RULE = Rule(
     stochastic=True,
     unbiased=True,
     parent="rtrl",
-    change="influence as one random Kronecker product",
+    change="one random Kronecker product",
     examples=({}, {"average": 4}),
 )

@@ -54,5 +54,5 @@ RULE = Rule(
     stochastic=True,
     unbiased=True,
     parent="kf_rtrl",
-    change="a value for each drive, not for each source",
+    change="the other index in the vector",
 )

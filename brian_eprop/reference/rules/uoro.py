@@ -70,6 +70,6 @@ RULE = Rule(
     stochastic=True,
     unbiased=True,
     parent="rtrl",
-    change="influence as one random product",
+    change="one random product",
     examples=({}, {"noise": "driven"}),
 )
