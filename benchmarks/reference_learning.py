@@ -42,7 +42,7 @@ SETTINGS = {
     "copy": ("gru", 16, 0.3, {}),
     "add": ("elman", 16, 1.0, {"steps": 40}),
 }
-LEARNING_RATES = (3e-3, 1e-2)
+LEARNING_RATES = {"copy": (3e-3, 1e-2), "add": (3e-4, 1e-3)}
 
 
 def training(task, label, rate, seed, iterations, batch):
@@ -91,7 +91,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("task", choices=sorted(SETTINGS))
     parser.add_argument("rules", nargs="*", default=None)
-    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--iterations", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
@@ -102,7 +102,7 @@ def main():
     jobs = [
         (task, label, rate, seed, *rest)
         for label in rules
-        for rate in LEARNING_RATES
+        for rate in LEARNING_RATES[task]
         for seed in range(arguments.seeds)
     ]
     found = {}
