@@ -4,8 +4,7 @@ The loops go over sequences, synapses and steps. They share with the rules the a
 simulated trial at most.
 """
 
-from collections import deque
-from dataclasses import fields, replace
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,10 +15,10 @@ from hypothesis import strategies as st
 from random_networks import examples, random_network, random_task
 
 from brian_eprop.reference import RULES, gradients, simulate
+from brian_eprop.reference.comparison import stored_numbers
 from brian_eprop.reference.forward import Simulation
 from brian_eprop.reference.problem import Problem
 from brian_eprop.reference.rule import Recursion, added
-from brian_eprop.reference.step import Step
 from brian_eprop.reference.surrogates import pseudo_derivative
 
 # two orders of summation of the same float64 numbers
@@ -636,22 +635,6 @@ def test_refusals_say_why(rule, name, changes, options, message):
         gradients(network, *cell_task(network), rule, **options)
 
 
-def numbers(thing):
-    """How many numbers an object keeps, but for the network and its weights."""
-    if isinstance(thing, np.ndarray):
-        return thing.size
-    if isinstance(thing, dict):
-        return sum(map(numbers, thing.values()))
-    if isinstance(thing, list | tuple | deque):
-        return sum(map(numbers, thing))
-    if isinstance(thing, Step):
-        kept = {f.name for f in fields(thing)} - {"network", "recurrent"}
-        return sum(numbers(getattr(thing, name)) for name in kept)
-    if isinstance(thing, Recursion):
-        return sum(numbers(value) for name, value in vars(thing).items() if name != "network")
-    return 0
-
-
 @pytest.mark.parametrize("rule", CELLS_OF)
 def test_numbers_stored_grow_as_the_rule_says(rule):
     stored = {}
@@ -660,7 +643,7 @@ def test_numbers_stored_grow_as_the_rule_says(rule):
         problem = Problem(network, *cell_task(network, n_steps=n_steps))
         recursion = at_work(rule, network)
         problem.gradient(recursion, RULES[rule])
-        stored[n, n_steps] = numbers(recursion)
+        stored[n, n_steps] = stored_numbers(recursion)
     assert stored[4, 9] > 0
     of_n, of_time = RULES[rule].memory
     assert np.log2(stored[8, 9] / stored[4, 9]) == pytest.approx(of_n, abs=0.15)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .networks.network import Network
+if TYPE_CHECKING:
+    from .networks.network import Network
 
 __all__ = ["Step", "with_readout"]
 

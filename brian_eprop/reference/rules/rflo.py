@@ -1,8 +1,7 @@
 """Random feedback local online learning."""
 
-import numpy as np
-
 from ..options import refusal
+from ..propagation.eligibility import EligibilityVectors
 from ..rule import Recursion, Rule
 
 LEAKY = ("leaky_rate", "elman", "jordan")
@@ -36,17 +35,12 @@ class RFLO(Recursion):
             )
 
     def start(self, batch):
-        self.traces, self.filtered = {}, {}
+        # with one state of constant leak the eligibility vector is B
+        self.traces = EligibilityVectors()
 
     def step(self, step, signal):
-        network, gradient = self.network, {}
-        kept = step.implicit[0, 0][:, np.newaxis, np.newaxis]
-        for name in network.blocks:
-            trace = kept * self.traces.get(name, 0.0) + step.immediate(name)[0]
-            filtered = network.kappa * self.filtered.get(name, 0.0) + network.readout_gain * trace
-            self.traces[name], self.filtered[name] = trace, filtered
-            gradient[name] = np.einsum("bj,bgij->gij", signal.learning, filtered)
-        return gradient
+        self.traces.advance(step)
+        return self.traces.gradient(signal.credit(step))
 
 
 RULE = Rule(
