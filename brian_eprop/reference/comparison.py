@@ -280,29 +280,43 @@ def _memory(problem, name, options, seed):
 
 
 def stored_numbers(recursion):
-    """How many numbers a recursion holds, those of the network and its weights left out."""
-    seen = {id(_owner(array)) for array in recursion.network.parameters.values()}
+    """How many numbers a recursion holds, those of the network and its weights left out.
 
-    def size(thing):
-        thing = _owner(thing)
-        if isinstance(thing, Network | np.random.Generator) or id(thing) in seen:
-            return 0
-        seen.add(id(thing))
+    Views of one array count as often as they show different numbers, but not more than it has.
+    """
+    weights = {id(_owner(array)) for array in recursion.network.parameters.values()}
+    seen, owners = set(), {}
+
+    def visit(thing):
         if isinstance(thing, np.ndarray):
-            return thing.size
-        if isinstance(thing, Step):
-            return sum(size(getattr(thing, field.name)) for field in fields(thing))
-        if isinstance(thing, Mapping):
-            return sum(map(size, thing.values()))
-        if isinstance(thing, list | tuple | deque):
-            return sum(map(size, thing))
-        return sum(map(size, vars(thing).values())) if hasattr(thing, "__dict__") else 0
+            owner = _owner(thing)
+            views = owners.setdefault(id(owner), (owner.size, {}))[1]
+            views[thing.ctypes.data, thing.shape, thing.strides] = thing.size
+        elif id(thing) not in seen and not isinstance(thing, Network | np.random.Generator):
+            seen.add(id(thing))
+            for part in _parts(thing):
+                visit(part)
 
-    return size(recursion)
+    visit(recursion)
+    return sum(
+        min(size, sum(views.values()))
+        for owner, (size, views) in owners.items()
+        if owner not in weights
+    )
 
 
-def _owner(thing):
-    """The array whose memory a view shows; everything else is itself."""
-    while isinstance(thing, np.ndarray) and isinstance(thing.base, np.ndarray):
-        thing = thing.base
-    return thing
+def _parts(thing):
+    if isinstance(thing, Step):
+        return [getattr(thing, field.name) for field in fields(thing)]
+    if isinstance(thing, Mapping):
+        return list(thing.values())
+    if isinstance(thing, list | tuple | deque):
+        return list(thing)
+    return list(vars(thing).values()) if hasattr(thing, "__dict__") else []
+
+
+def _owner(array):
+    """The array whose memory a view shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
