@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,24 @@ def test_rules_that_do_not_apply_say_why():
     assert f"kf_rtrl: {kf.refusal}" in format_table([kf, bptt])
 
 
+def test_options_out_of_range_are_an_error_not_a_refusal():
+    network = cell_network("alif", 1)
+    with pytest.raises(ValueError, match="'rank' is 0"):
+        compare(network, *cell_task(network, 1), ["ok(rank=0)"])
+
+
+def test_a_rule_that_diverges_is_listed_with_the_step(monkeypatch):
+    class Diverging(RULES["rtrl"].recursion):
+        def step(self, step, signal):
+            return {name: np.inf * part for name, part in super().step(step, signal).items()}
+
+    monkeypatch.setitem(RULES, "rtrl", replace(RULES["rtrl"], recursion=Diverging))
+    network = cell_network("lif", 1)
+    rtrl, bptt = compare(network, *cell_task(network, 1), ["rtrl", "bptt"])
+    assert "rule 'rtrl' diverged" in rtrl.refusal and "at step" in rtrl.refusal
+    assert bptt.error == 0
+
+
 def test_a_silent_network_cannot_be_compared():
     network = cell_network("lif", 1, v_th=1e3, surrogate_width=1.0)
     with pytest.raises(ValueError, match="0 everywhere"):
@@ -202,6 +221,7 @@ def test_command_line(tmp_path):
         (["--size", 1], ["sizes", "1"]),
         (["--task", "ad"], ["'ad'", "'add'"]),
         (["--density", 2.0], ["'density'", "2.0"]),
+        (["snap(n=0)"], ["'n' is 0"]),
         (["--weights", "nowhere.npz"], ["nowhere.npz"]),
     ],
 )

@@ -325,6 +325,13 @@ def test_bad_step_weights_are_refused(window, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize("repetitions", [0, 1.5, True])
+def test_bad_repetitions_are_refused(repetitions):
+    network = cell_network("elman", 1)
+    with pytest.raises(ValueError, match=f"'repetitions' is {repetitions}"):
+        gradients(network, *cell_task(network, 1), repetitions=repetitions)
+
+
 def test_step_weights_scale_each_step():
     network = cell_network("elman", 1)
     inputs, targets = cell_task(network, 1)

@@ -1,11 +1,13 @@
 """Training with the rules of the reference: per sequence, per step, with every kind of feedback."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from cell_networks import network_for as network_for_rule
 
-from brian_eprop.reference import SGD, TASKS, Adam, draw_network, gradients, train
+from brian_eprop.reference import RULES, SGD, TASKS, Adam, draw_network, gradients, train
+from brian_eprop.reference.tasks import Trials
 
 # float64 sums in another order, over some tens of updates
 ROUND_OFF = 1e-9
@@ -137,6 +139,41 @@ def test_every_task_is_learned_better_than_at_the_start(name, update):
     # with a curriculum the score is to be as good as at the start, on longer strings
     better = np.mean(scores(training)[-5:]) < 0.95 * scores(training)[0]
     assert better or levels[-1] > levels[0]
+
+
+@pytest.mark.parametrize("update", ["sequence", "step"])
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_every_rule_trains_online_and_offline(rule, update):
+    """With weights that change under it, over sequences of another length each."""
+    network, options = network_for_rule(rule, average=True)
+    task = GrowingTask(steps=8)
+    training = train(network, task, rule, Adam(1e-3), 4, batch=2, update=update, **options)
+    assert [entry["steps"] for entry in training.history] == [8, 9, 10, 11]
+    for name in ("w_in", "w_rec"):
+        moved = getattr(training.network, name) - getattr(network, name)
+        assert np.any(moved) and np.all(np.isfinite(moved))
+
+
+@dataclass(frozen=True)
+class GrowingTask:
+    """Noise to noise, a step longer in every iteration; a task of one's own needs no base class."""
+
+    steps: int
+    name = "growing"
+    n_in, n_out, loss = 3, 2, "mse"
+
+    def sample(self, rng, batch):
+        return Trials(
+            inputs=(rng.random((batch, self.steps, 3)) < 0.5).astype(float),
+            targets=rng.normal(size=(batch, self.steps, 2)),
+            weight=np.ones((batch, self.steps)),
+        )
+
+    def score(self, outputs, trials):
+        return float(np.mean((outputs - trials.targets) ** 2))
+
+    def after(self, score):
+        return replace(self, steps=self.steps + 1)
 
 
 def test_curriculum_goes_on_from_where_it_was():

@@ -20,6 +20,7 @@ from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, draw_network, train
 from ..reference.comparison import compare, described_rule, example_rules, parse_rule
+from ..reference.options import RuleDoesNotApply
 from .table import format_table
 
 __all__ = ["RuleComparison"]
@@ -142,16 +143,23 @@ class RuleComparison:
             "rules": [asdict(row) for row in table],
             "orders": self._orders(problem),
             "costs": self._costs(rules, progress),
-            "learning": self._learning(rules, progress),
+            "learning": {"scores": {}, "failures": {}},
         }
         (folder / "figures").mkdir(parents=True, exist_ok=True)
+        described = {row.label: described_rule(row.label) for row in table}
+        self._write(folder, found, format_table(table), described)
+        if self.task is not None:
+            # may take hours: what there is by now is safe
+            found["learning"] = self._learning(rules, progress)
+            self._write(folder, found, format_table(table), described)
+        return table
+
+    def _write(self, folder, found, table, described):
         text = json.dumps(_without_nan(found), indent=1)
-        for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
+        for name, content in (("comparison.json", text), ("table.txt", table)):
             with replacing(folder / name, "the comparison") as file:
                 file.write(content.encode())
-        described = {row.label: described_rule(row.label) for row in table}
         save_comparison_figures(folder / "figures", found, described, list(RULES.values()))
-        return table
 
     def _problem(self):
         """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""
@@ -240,13 +248,11 @@ class RuleComparison:
 
     def _learning(self, rules, progress):
         """Scores (seeds, iterations) of every rule, trained on the task, and why one has none."""
-        if self.task is None:
-            return {"scores": {}, "failures": {}}
         scores, failures = {}, {}
         for label in tqdm(rules, disable=not progress, desc=f"learning {self.task}", unit="rule"):
             try:
                 scores[label] = [self._scores(*parse_rule(label), k) for k in range(self.seeds)]
-            except (ValueError, ArithmeticError) as error:
+            except (RuleDoesNotApply, ArithmeticError) as error:
                 failures[label] = str(error)
         return {"scores": scores, "failures": failures}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from .networks.network import Network
 from .operations import count, counted
+from .options import RuleDoesNotApply
 from .problem import Problem
 from .rule import Recursion
 from .rules import RULES, rule_named
@@ -61,7 +62,8 @@ class Comparison:
     seconds : float
         Per step, median of several runs.
     refusal : str or None
-        Why the rule does not apply to the network; everything else is then NaN.
+        Why the rule does not apply to the network, or where it diverged; everything else is then
+        NaN.
     """
 
     label: str
@@ -187,6 +189,12 @@ def compare(
     -------
     list of Comparison
         In the order of `rules`. A rule that does not apply has a `refusal`.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or values, what is no rule, an option out of range, or a gradient of bptt that
+        is 0 everywhere.
     """
     problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
     exact = _flat(problem, problem.gradient(_at_work("bptt", problem, seed), RULES["bptt"]))
@@ -211,7 +219,7 @@ def _compared(problem, exact, name, options, feedback, draws, repeats, seed):
             before = time.perf_counter()
             found.append(_flat(problem, problem.gradient(recursion, rule)))
             seconds.append(time.perf_counter() - before)
-    except (ValueError, ArithmeticError) as error:
+    except (RuleDoesNotApply, ArithmeticError) as error:
         return Comparison(label, name, refusal=str(error))
     found = np.array(found if rule.stochastic else found[:1])
     norm = np.linalg.norm(exact)

@@ -61,6 +61,8 @@ def gradients(
         If the recursion of the rule diverges, with the step.
     """
     rule = rule_named(rule)
+    if isinstance(repetitions, bool) or repetitions != int(repetitions) or repetitions < 1:
+        raise ValueError(f"'repetitions' is {repetitions!r}; give a whole number, 1 or more")
     problem = Problem(network, inputs, targets, learning_window, smooth=smooth, spikes=spikes)
     recursion = rule.at_work(problem.network, np.random.default_rng(seed), **options)
     for _ in range(repetitions):

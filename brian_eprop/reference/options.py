@@ -6,7 +6,17 @@ from numbers import Real
 
 import numpy as np
 
-__all__ = ["number_within", "positive_whole", "refusal", "require_single_delays"]
+__all__ = [
+    "RuleDoesNotApply",
+    "number_within",
+    "positive_whole",
+    "refusal",
+    "require_single_delays",
+]
+
+
+class RuleDoesNotApply(ValueError):
+    """A rule is not defined for a network, whatever its options."""
 
 
 def number_within(rule, option, value, low, high=np.inf):
@@ -41,7 +51,7 @@ def positive_whole(rule, option, value):
 def refusal(rule, network, reason):
     """The error of a rule that does not apply to a network."""
     units = f"a network of '{network.cell.name}' units"
-    return ValueError(f"rule '{rule}' does not apply to {units}: {reason}")
+    return RuleDoesNotApply(f"rule '{rule}' does not apply to {units}: {reason}")
 
 
 def require_single_delays(rule, network):
