@@ -27,7 +27,11 @@ __all__ = ["RuleComparison"]
 
 #: Probability of a spike per step and input.
 INPUT_RATE = 0.05
-TRUNCATIONS = ("hops", "horizon")
+#: Backwards, hops are the same numbers at a price that does not grow like n⁴.
+ORDERS = {
+    "hops": "eprop_reverse(order={}, feedback=symmetric)",
+    "horizon": "eprop(order={}, truncation=horizon, feedback=symmetric)",
+}
 #: Steps, and draws of stochastic rules, in the measurement of costs.
 COST_STEPS = 10
 COSTS = ("memory", "operations", "seconds")
@@ -205,21 +209,15 @@ class RuleComparison:
 
     def _orders(self, problem):
         """Relative errors of e-prop of order 1, 2, … with true readout weights."""
-        orders = range(1, self.orders + 1)
         return {
             truncation: [
                 row.error
                 for row in self._compared(
-                    [
-                        f"eprop(order={m}, truncation={truncation}, feedback=symmetric)"
-                        for m in orders
-                    ],
-                    problem,
-                    repeats=1,
+                    [rule.format(m) for m in range(1, self.orders + 1)], problem, repeats=1
                 )
             ]
-            for truncation in TRUNCATIONS
-            if orders
+            for truncation, rule in ORDERS.items()
+            if self.orders
         }
 
     def _costs(self, rules, progress):
