@@ -7,8 +7,17 @@ import numpy as np
 import path_sums
 import pytest
 from cell_networks import ALL, RATE, SPIKING, cell_network, cell_task
-from hypothesis import given, settings
+from hypothesis import given
 from random_networks import examples, random_network
+from rule_problems import (
+    assert_active,
+    battery,
+    distance,
+    every_cell,
+    every_network,
+    problem_of,
+    vector,
+)
 
 from brian_eprop.reference import RULES
 from brian_eprop.reference.forward import Simulation
@@ -23,34 +32,6 @@ from brian_eprop.reference.rule import Signal
 # orders of summation of the same float64 numbers
 ROUND_OFF = 1e-12
 TRUNCATIONS = ("hops", "horizon")
-NETWORKS = (
-    {"kappa": 0.0},
-    {"kappa": 0.8, "loss": "cross_entropy"},
-    {"kappa": 0.7, "density": 0.5, "readout_gain": 0.3},
-)
-
-battery = settings(max_examples=25, deadline=None, derandomize=True)
-every_network = pytest.mark.parametrize("options", NETWORKS)
-every_cell = pytest.mark.parametrize("name", ALL)
-
-
-def problem_of(name, seed=1, n_steps=12, batch=2, **options):
-    network = cell_network(name, seed, **options)
-    problem = Problem(network, *cell_task(network, seed, batch, n_steps))
-    assert_active(problem)
-    return problem
-
-
-def assert_active(problem):
-    if problem.network.cell.name in SPIKING:
-        assert sum(np.sum(step.observable) for step in problem.steps) > 5
-        assert sum(np.sum(step.memory.psi) for step in problem.steps) > 1
-
-
-def vector(problem, gradient):
-    """The weights of the recurrent layer that exist, side by side."""
-    blocks = problem.network.blocks.items()
-    return np.concatenate([np.ravel(gradient[name] * block.mask) for name, block in blocks])
 
 
 def gradient(problem, rule, through_feedback=None, **options):
@@ -60,12 +41,6 @@ def gradient(problem, rule, through_feedback=None, **options):
     if through_feedback is not None:
         signal = replace(signal, uses_feedback=through_feedback)
     return vector(problem, problem.gradient(at_work, signal))
-
-
-def distance(a, b):
-    norm = np.linalg.norm(b)
-    assert norm > 0, "the gradient vanishes: nothing is compared"
-    return np.linalg.norm(a - b) / norm
 
 
 def longest_path(mask):
