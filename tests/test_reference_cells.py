@@ -189,7 +189,7 @@ def test_a_drawn_network_is_active(name):
 
 def test_lif_is_alif_without_adaptation():
     lif = cell_network("lif", 3)
-    adaptive = replace(lif, beta=np.r_[1e-300, np.zeros(4)])
+    adaptive = replace(lif, adaptive=True)
     assert (lif.cell.name, adaptive.cell.name) == ("lif", "alif")
     task = cell_task(lif, 3)
     for rule in ("bptt", "eprop"):

@@ -177,6 +177,7 @@ def test_description_is_frozen_and_owns_its_arrays():
         ({"beta": np.nan}, ["'beta'", "nan"]),
         ({"v_th": None}, ["'v_th'"]),
         ({"v_th": 0.0}, ["'v_th'", "0.0"]),
+        ({"adaptive": False, "beta": 0.1}, ["'adaptive'", "'beta'"]),
         ({"surrogate_width": 0.0}, ["'surrogate_width'", "0.0", "positive"]),
         ({"surrogate_s": -1.0}, ["'surrogate_s'", "-1.0", "positive"]),
         ({"surrogate": "box"}, ["'surrogate'", "'box'", "'piecewise_linear'"]),

@@ -165,8 +165,7 @@ def test_traces_are_the_closed_forms_of_bellec(kind):
             e_bar = network.kappa * e_bar + network.readout_gain * e
             got = traces[name]
             assert got.eps_v[t, i, j] == pytest.approx(low_pass, rel=ROUND_OFF)
-            adaptation = eps_a if kind == "alif" else 0
-            assert got.eps_a[t, i, j] == pytest.approx(adaptation, rel=1e-10, abs=1e-14)
+            assert got.eps_a[t, i, j] == pytest.approx(eps_a, rel=1e-10, abs=1e-14)
             assert got.e_trace[t, i, j] == pytest.approx(e, rel=1e-10, abs=1e-14)
             assert got.e_bar[t, i, j] == pytest.approx(e_bar, rel=1e-10, abs=1e-14)
             eps_a = network.rho[j] * eps_a + e

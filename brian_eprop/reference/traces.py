@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,6 @@ class EligibilityTraces:
     ----------
     eps_v, eps_a : ndarray
         Eligibility vector after the step t: ∂v_j^t/∂w_ij and ∂a_j^t/∂w_ij along implicit edges.
-        The latter is 0 in a network without adaptation.
     e_trace : ndarray
         e = ψ (eps_v − β eps_a).
     e_bar : ndarray
@@ -49,15 +48,14 @@ def eligibility_traces(network, inputs):
     dict of str to EligibilityTraces
         Keys "w_in" and "w_rec".
     """
-    network = as_network(network, spiking=True)
+    network = replace(as_network(network, spiking=True), adaptive=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
     traces, steps = EligibilityVectors(), {name: [] for name in network.blocks}
     for step in run(network, inputs):
         for name, value in traces.advance(step).items():
             e_trace = np.einsum("sbj,sbgij->bgij", step.observation, value)
             e_bar = np.einsum("sbj,sbgij->bgij", step.readout, value)
-            eps_a = value[1] if "a" in network.cell.states else np.zeros_like(value[0])
-            steps[name].append((value[0], eps_a, e_trace, e_bar))
+            steps[name].append((value[0], value[1], e_trace, e_bar))
 
     def stack(arrays):
         stacked = np.stack([array[:, 0] for array in arrays], axis=1)

@@ -76,7 +76,7 @@ def simulate(network, inputs, targets=None, learning_window=None, smooth=False):
     ValueError
         Wrong shapes or values.
     """
-    network = as_network(network, spiking=True)
+    network = replace(as_network(network, spiking=True), adaptive=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
     weight = step_weights(network, learning_window, *inputs.shape[:2])
     steps = run(network, inputs)
@@ -101,7 +101,7 @@ def simulate(network, inputs, targets=None, learning_window=None, smooth=False):
     return Trajectory(
         inputs=of_input_shape(inputs),
         v=of_input_shape(states["v"]),
-        a=of_input_shape(states.get("a", np.zeros_like(z))),
+        a=of_input_shape(states["a"]),
         threshold=of_input_shape(threshold),
         psi=of_input_shape(psi),
         spikes=of_input_shape(z if smooth else z > 0),

@@ -66,6 +66,9 @@ class SpikingNetwork(Network):
     smooth : bool
         z = Φ(v − A) with Φ' = ψ instead of a step, so that the surrogate gradient is the true
         one. What has no derivative is kept from the spiking run: the refractory steps.
+    adaptive : bool, optional
+        Whether units have the state a; default: where a beta is not 0. It does not change the
+        gradient.
 
     Raises
     ------
@@ -91,12 +94,17 @@ class SpikingNetwork(Network):
     rate_target: np.ndarray = 0.0
     rate_strength: np.ndarray = 0.0
     smooth: bool = False
+    adaptive: bool | None = None
 
     def __post_init__(self):
         super().__post_init__()
         n_rec = self.n_rec
         self._set_per_unit("v_th")
         self._check_positive("v_th")
+        if self.adaptive is False and np.any(self.beta):
+            raise ValueError(
+                f"{self._name}: 'adaptive' is False, but 'beta' is not 0; leave one of them away"
+            )
         self._set_per_unit("alpha", 0, 1, "exp(-dt/tau_m)")
         self._set_per_unit("rho", 0, 1, "exp(-dt/tau_a)")
         self._set_per_unit("beta")
@@ -123,8 +131,9 @@ class SpikingNetwork(Network):
 
     @cached_property
     def cell(self):
-        """ALIF where a neuron adapts, else LIF, which has no adaptation to carry along."""
-        return ALIF() if np.any(self.beta) else LIF()
+        """ALIF, or LIF, which has no adaptation to carry along."""
+        adaptive = np.any(self.beta) if self.adaptive is None else self.adaptive
+        return ALIF() if adaptive else LIF()
 
     @property
     def rate_regularized(self):
