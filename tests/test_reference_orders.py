@@ -574,7 +574,7 @@ def test_wrong_options_are_named(rule, options, words):
         ("eprop", {"order": 2}, "past", True, (3, 0), (3, 0)),
         ("eprop", {"order": 3}, "past", True, (3, 0), (4, 0)),
         ("eprop", {"order": np.inf, "truncation": "horizon"}, "past", True, (3, 0), (4, 0)),
-        ("eprop", {"order": 2, "truncation": "horizon"}, "future", False, (1, 1), (2, 0)),
+        ("eprop", {"order": 2, "truncation": "horizon"}, "future", False, (2, 0), (2, 0)),
         ("snap", {"n": 1}, "local", True, (2, 0), (2, 0)),
         ("snap", {"n": 2}, "past", True, (3, 0), (4, 0)),
     ],

@@ -273,7 +273,7 @@ def _operations(problem, name, options, seed):
 
 
 def _memory(problem, name, options, seed):
-    """Numbers that the recursion holds after the last step, before it is told that it is that."""
+    """Numbers that the recursion holds after the last step, or after its end if these are more."""
     recursion = _at_work(name, problem, seed, options)
     sizes = []
 
@@ -281,10 +281,10 @@ def _memory(problem, name, options, seed):
         sizes.append(stored_numbers(recursion))
         return type(recursion).finish(recursion)
 
-    # the rule's own end is the last moment at which everything is there
+    # the rule's own end is the last moment at which the steps are there for sure
     recursion.finish = finish
     problem.gradient(recursion, RULES[name])
-    return sizes[0]
+    return max(*sizes, stored_numbers(recursion))
 
 
 def stored_numbers(recursion):
@@ -315,7 +315,8 @@ def stored_numbers(recursion):
 
 def _parts(thing):
     if isinstance(thing, Step):
-        return [getattr(thing, field.name) for field in fields(thing)]
+        names = {field.name for field in fields(thing)} - {"network", "recurrent"}
+        return [getattr(thing, name) for name in names]
     if isinstance(thing, Mapping):
         return list(thing.values())
     if isinstance(thing, list | tuple | deque):

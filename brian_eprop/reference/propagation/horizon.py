@@ -42,13 +42,13 @@ class HorizonSignal(Recursion):
 
     def finish(self):
         credits = self._credits()
-        traces, gradient = EligibilityVectors(), {}
+        self.traces, gradient = EligibilityVectors(), {}
         for t, step in enumerate(self.steps):
             window = slice(t, t + self.order)
             _, explicit = sweep(self.steps[window], credits[window], first=t)
-            traces.advance(step)
+            self.traces.advance(step)
             signal = credits[t] + step.observation * explicit[0]
-            gradient = added(gradient, traces.gradient(signal))
+            gradient = added(gradient, self.traces.gradient(signal))
         return gradient
 
     def _without_memory_of_readout(self, step):

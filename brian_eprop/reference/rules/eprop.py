@@ -82,7 +82,7 @@ def _beyond_the_unit(order=1, truncation="hops"):
     if order == 1:
         return {}
     if truncation == "horizon" and order != math.inf:
-        return {"facing": "future", "causal": False, "local": False, "memory": (1, 1)}
+        return {"facing": "future", "causal": False, "local": False}
     time = (3, 0) if order == 2 else (4, 0)
     return {"facing": "past", "local": False, "memory": (3, 0), "time": time}
 

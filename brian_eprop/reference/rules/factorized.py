@@ -11,11 +11,11 @@ class Factorized(BPTT):
 
     def finish(self):
         _, g = sweep(self.steps, self.credits)
-        traces, gradient = EligibilityVectors(), {}
+        self.traces, gradient = EligibilityVectors(), {}
         for step, credit, explicit in zip(self.steps, self.credits, g, strict=True):
-            traces.advance(step)
+            self.traces.advance(step)
             total = credit + step.observation * explicit
-            gradient = added(gradient, traces.gradient(total))
+            gradient = added(gradient, self.traces.gradient(total))
         return gradient
 
 
