@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from brian_eprop.plotting.rules import plot_rule_learning
 from brian_eprop.reference import TASKS, Adam, draw_network, train
-from brian_eprop.reference.comparison import parse_rule
+from brian_eprop.reference.labels import parse_rule
 
 RULES = (
     "bptt",

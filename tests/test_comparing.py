@@ -12,13 +12,9 @@ from test_cli import brian_eprop
 from brian_eprop import RecurrentNetwork, reference
 from brian_eprop.comparing import RuleComparison, format_table
 from brian_eprop.reference import RULES, gradients
-from brian_eprop.reference.comparison import (
-    compare,
-    example_rules,
-    parse_rule,
-    rule_label,
-    stored_numbers,
-)
+from brian_eprop.reference.comparison import compare
+from brian_eprop.reference.labels import example_rules, parse_rule, rule_label
+from brian_eprop.reference.storage import stored_numbers
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

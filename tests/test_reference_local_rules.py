@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
 from brian_eprop.reference import RULES, gradients, simulate
-from brian_eprop.reference.comparison import stored_numbers
 from brian_eprop.reference.problem import Problem
+from brian_eprop.reference.storage import stored_numbers
 from brian_eprop.reference.surrogates import pseudo_derivative
 
 # two orders of summation of the same float64 numbers

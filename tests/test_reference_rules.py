@@ -20,7 +20,7 @@ from brian_eprop.reference import (
     rules,
     simulate,
 )
-from brian_eprop.reference.comparison import parse_rule
+from brian_eprop.reference.labels import parse_rule
 
 HIDDEN = ("w_in", "w_rec")
 BLOCKS = (*HIDDEN, "w_out")

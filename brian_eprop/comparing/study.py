@@ -19,7 +19,8 @@ from ..network import RecurrentNetwork
 from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, draw_network, train
-from ..reference.comparison import compare, described_rule, example_rules, parse_rule
+from ..reference.comparison import compare
+from ..reference.labels import described_rule, example_rules, parse_rule
 from ..reference.options import RuleDoesNotApply
 from .table import format_table
 
@@ -57,7 +58,7 @@ class RuleComparison:
     steps, batch : int
         Length and number of the sequences.
     rules : tuple of str
-        As `brian_eprop.reference.comparison.parse_rule` reads them; empty: all, with the options
+        As `brian_eprop.reference.labels.parse_rule` reads them; empty: all, with the options
         of their examples.
     draws : int
         Of stochastic rules.

@@ -1,7 +1,7 @@
 """The table that a comparison prints."""
 
 from ..reference import RULES
-from ..reference.comparison import described_rule, rule_label
+from ..reference.labels import described_rule, rule_label
 
 __all__ = ["format_rules", "format_table"]
 

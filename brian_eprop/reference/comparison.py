@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import math
 import time
-from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .networks.network import Network
+from .labels import parse_rule, rule_label
 from .operations import count, counted
 from .options import RuleDoesNotApply
 from .problem import Problem
 from .rule import Recursion
-from .rules import RULES, rule_named
-from .step import Step
+from .rules import RULES
+from .storage import stored_numbers
 
-__all__ = [
-    "Comparison",
-    "compare",
-    "described_rule",
-    "example_rules",
-    "parse_rule",
-    "rule_label",
-    "stored_numbers",
-]
+__all__ = ["Comparison", "compare"]
 
 #: How often rules that learn something of the network see the sequences before they are judged.
 LESSONS = 50
-FEEDBACK = ("symmetric", "random", "adaptive")
 
 
 @dataclass(frozen=True)
@@ -78,85 +66,6 @@ class Comparison:
     operations: float = math.nan
     seconds: float = math.nan
     refusal: str | None = None
-
-
-def parse_rule(text):
-    """Name and options of a rule written like a call: ``ok(rank=4)``, ``eprop(order=inf)``.
-
-    Rules that use feedback weights have one option more, ``feedback``: ``symmetric``, or
-    ``random`` and ``adaptive``, which differ in training only.
-
-    Returns
-    -------
-    name : str
-    options : dict
-    feedback : str or None
-
-    Raises
-    ------
-    ValueError
-        If the text is not of that form, or names no rule.
-    """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        if isinstance(tree, ast.Name):
-            name, options = tree.id, {}
-        else:
-            name = tree.func.id
-            if tree.args:
-                raise ValueError
-            options = {keyword.arg: _literal(keyword.value) for keyword in tree.keywords}
-    except (SyntaxError, ValueError, AttributeError):
-        raise ValueError(
-            f"'{text}' is not a rule; write a name, or a name with options like "
-            "'eprop(order=2, truncation=horizon)'"
-        ) from None
-    rule_named(name)
-    feedback = options.pop("feedback", None)
-    if feedback is not None:
-        _check_feedback(name, feedback)
-    return name, options, feedback
-
-
-def _check_feedback(name, feedback):
-    if not RULES[name].uses_feedback:
-        raise ValueError(f"rule '{name}' has no feedback weights; leave the option 'feedback' away")
-    if feedback not in FEEDBACK:
-        raise ValueError(
-            f"rule '{name}': 'feedback' is '{feedback}'; give one of {', '.join(FEEDBACK)}"
-        )
-
-
-def _literal(node):
-    if isinstance(node, ast.Name):
-        return math.inf if node.id == "inf" else node.id
-    return ast.literal_eval(node)
-
-
-def example_rules():
-    """Every registered rule with the options of its `examples`, as text.
-
-    Rules with feedback weights get symmetric ones, so that they are compared by what else they
-    leave out; e-prop comes with random and adaptive feedback too.
-    """
-    labels = []
-    for name, rule in RULES.items():
-        feedback = "symmetric" if rule.uses_feedback else None
-        labels += [rule_label(name, options, feedback) for options in rule.examples]
-    return [*labels, "eprop(feedback=random)", "eprop(feedback=adaptive)"]
-
-
-def described_rule(label):
-    """The rule of a label, as it is with its options."""
-    name, options, _ = parse_rule(label)
-    return RULES[name].with_options(options)
-
-
-def rule_label(name, options, feedback=None):
-    """The text that `parse_rule` reads."""
-    options = options | ({} if feedback is None else {"feedback": feedback})
-    given = ", ".join(f"{option}={value}" for option, value in options.items())
-    return f"{name}({given})" if given else name
 
 
 def compare(
@@ -285,47 +194,3 @@ def _memory(problem, name, options, seed):
     recursion.finish = finish
     problem.gradient(recursion, RULES[name])
     return max(*sizes, stored_numbers(recursion))
-
-
-def stored_numbers(recursion):
-    """How many numbers a recursion holds, those of the network and its weights left out.
-
-    Views of one array count as often as they show different numbers, but not more than it has.
-    """
-    weights = {id(_owner(array)) for array in recursion.network.parameters.values()}
-    seen, owners = set(), {}
-
-    def visit(thing):
-        if isinstance(thing, np.ndarray):
-            owner = _owner(thing)
-            views = owners.setdefault(id(owner), (owner.size, {}))[1]
-            views[thing.ctypes.data, thing.shape, thing.strides] = thing.size
-        elif id(thing) not in seen and not isinstance(thing, Network | np.random.Generator):
-            seen.add(id(thing))
-            for part in _parts(thing):
-                visit(part)
-
-    visit(recursion)
-    return sum(
-        min(size, sum(views.values()))
-        for owner, (size, views) in owners.items()
-        if owner not in weights
-    )
-
-
-def _parts(thing):
-    if isinstance(thing, Step):
-        names = {field.name for field in fields(thing)} - {"network", "recurrent"}
-        return [getattr(thing, name) for name in names]
-    if isinstance(thing, Mapping):
-        return list(thing.values())
-    if isinstance(thing, list | tuple | deque):
-        return list(thing)
-    return list(vars(thing).values()) if hasattr(thing, "__dict__") else []
-
-
-def _owner(array):
-    """The array whose memory a view shows."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array

@@ -64,7 +64,6 @@ class Recursion:
 
     def step(self, step: Step, signal: Signal) -> dict | None:
         """Take one step, and return what is known of the gradient by then."""
-        raise NotImplementedError
 
     def finish(self) -> dict | None:
         """End the sequences, and return the rest of the gradient."""
