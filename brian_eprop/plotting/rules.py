@@ -82,7 +82,8 @@ def plot_rule_errors(labels, errors, spreads, *, colors=None, floor=1e-3, ax=Non
     for error, spread, height, color in zip(errors, spreads, heights, colors, strict=True):
         if error < floor:
             ax.plot(1.2 * floor, height, "<", color=color, ms=5)
-            ax.text(1.6 * floor, height, f"{error:.0e}", fontsize="x-small", va="center")
+            written = f"{error:.0e}" if error else "0"
+            ax.text(1.6 * floor, height, written, fontsize="x-small", va="center")
             continue
         # an error bar down to 0 would leave a logarithmic axis
         below = min(spread, 0.9 * error)
