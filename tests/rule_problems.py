@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cell_networks import ALL, SPIKING, cell_network, cell_task
 from hypothesis import settings
 
+from brian_eprop.reference import RULES
 from brian_eprop.reference.problem import Problem
 
 NETWORKS = (
@@ -14,6 +17,8 @@ NETWORKS = (
     {"kappa": 0.8, "loss": "cross_entropy"},
     {"kappa": 0.7, "density": 0.5, "readout_gain": 0.3},
 )
+
+DELAYED = {"delay_rec": np.arange(25).reshape(5, 5) % 3}
 
 battery = settings(max_examples=25, deadline=None, derandomize=True)
 every_network = pytest.mark.parametrize("options", NETWORKS)
@@ -39,6 +44,25 @@ def vector(problem, gradient):
     """The weights of the recurrent layer that exist, side by side."""
     blocks = problem.network.blocks.items()
     return np.concatenate([np.ravel(gradient[name] * block.mask) for name, block in blocks])
+
+
+def at_work(problem, rule, seed=0, **options):
+    return RULES[rule].at_work(problem.network, np.random.default_rng(seed), **options)
+
+
+def gradient(problem, rule, seed=0, repetitions=1, **options):
+    """As a vector, through the true weights of the readout."""
+    recursion = at_work(problem, rule, seed, **options)
+    signal = replace(RULES[rule], uses_feedback=False)
+    for _ in range(repetitions):
+        found = problem.gradient(recursion, signal)
+    return vector(problem, found)
+
+
+def credits_of(problem):
+    """∂E^t/∂c^t of every step, through the true weights of the readout."""
+    learning = problem.learning_signal(False)
+    return [step.readout * learning[:, t] for t, step in enumerate(problem.steps)]
 
 
 def distance(a, b):

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 from cell_networks import cell_network, cell_task
 from rule_problems import (
+    DELAYED,
+    at_work,
+    credits_of,
     distance,
     every_cell,
     every_network,
+    gradient,
     problem_of,
     vector,
 )
@@ -23,25 +27,6 @@ from brian_eprop.reference.rules.kernl import KeRNL
 # orders of summation of the same float64 numbers
 ROUND_OFF = 1e-11
 LEARNED = ("kernl", "dni", "eprop3")
-DELAYED = {"delay_rec": np.arange(25).reshape(5, 5) % 3}
-
-
-def at_work(problem, rule, seed=0, **options):
-    return RULES[rule].at_work(problem.network, np.random.default_rng(seed), **options)
-
-
-def gradient(problem, rule, seed=0, repetitions=1, **options):
-    """Through the true weights of the readout."""
-    recursion = at_work(problem, rule, seed, **options)
-    signal = replace(RULES[rule], uses_feedback=False)
-    for _ in range(repetitions):
-        found = problem.gradient(recursion, signal)
-    return vector(problem, found)
-
-
-def credits_of(problem):
-    learning = problem.learning_signal(False)
-    return [step.readout * learning[:, t] for t, step in enumerate(problem.steps)]
 
 
 def targets_of(problem):

@@ -8,41 +8,25 @@ from cell_networks import ALL, SPIKING, cell_network, cell_task
 from hypothesis import given
 from hypothesis import strategies as st
 from rule_problems import (
+    DELAYED,
     NETWORKS,
     battery,
+    credits_of,
     distance,
     every_network,
+    gradient,
     problem_of,
     vector,
 )
 
 from brian_eprop.reference import RULES, eligibility_traces, simulate
 from brian_eprop.reference.problem import Problem
+from brian_eprop.reference.propagation.eligibility import EligibilityVectors
 from brian_eprop.reference.rules import mdgl, modprop
-from brian_eprop.reference.traces import EligibilityVectors
 
 # orders of summation of the same float64 numbers
 ROUND_OFF = 1e-11
 ONE_SLOPE = ("lif", "leaky_rate", "elman")
-DELAYED = {"delay_rec": np.arange(25).reshape(5, 5) % 3}
-
-
-def at_work(problem, rule, seed=0, **options):
-    return RULES[rule].at_work(problem.network, np.random.default_rng(seed), **options)
-
-
-def gradient(problem, rule, seed=0, repetitions=1, **options):
-    """Through the true weights of the readout."""
-    recursion = at_work(problem, rule, seed, **options)
-    signal = replace(RULES[rule], uses_feedback=False)
-    for _ in range(repetitions):
-        found = problem.gradient(recursion, signal)
-    return vector(problem, found)
-
-
-def credits_of(problem):
-    learning = problem.learning_signal(False)
-    return [step.readout * learning[:, t] for t, step in enumerate(problem.steps)]
 
 
 # ----------------------------------------------------------------------- one hop: MDGL
