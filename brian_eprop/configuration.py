@@ -116,6 +116,8 @@ class Configuration:
             dt=task.dt,
             tau_out=s.tau_out,
             loss=s.loss,
+            normalize=s.normalize,
+            average=s.average,
             feedback=s.feedback,
             weights=s.initial_weights(task.n_in, task.n_out, rng),
             optimizer=OPTIMIZERS[s.optimizer](s.learning_rate),

@@ -10,6 +10,9 @@ A task is one module of this package. The module assigns its class, a frozen dat
 * ``sample(rng, batch)``: inputs (batch, steps, n_in) of bool and targets
   (batch, steps, n_out) of float, with ``rng`` a ``numpy.random.Generator``;
 * ``learning_window``, optional: the number of last steps in which errors count;
+* ``input_groups``, optional: name and number of inputs of each group (dict), in their order,
+  the first ``n_out`` being those that speak for output 0, 1, …; a trial of such a task is also
+  drawn as a decision;
 * ``metric(outputs, targets)``: one number by which people judge the task.
 """
 
@@ -51,6 +54,8 @@ class TrainingSetup:
         Rate towards which the regularizer pulls every neuron.
     rate_strength : float
         Strength of the regularizer.
+    normalize, average : bool
+        See :class:`brian_eprop.LeakyReadout`.
     """
 
     neurons: tuple
@@ -64,6 +69,8 @@ class TrainingSetup:
     batch_size: int
     rate_target: Quantity
     rate_strength: float
+    normalize: bool = False
+    average: bool = False
 
     @property
     def n_rec(self):
