@@ -16,6 +16,7 @@ import numpy as np
 from brian2.devices.device import reset_device, set_device
 from tqdm import tqdm
 
+from .configuration import Configuration
 from .network import RecurrentNetwork
 from .network.training import StopTraining
 from .plotting.run import save_run_figures
@@ -98,8 +99,9 @@ def plot_run(folder):
     recordings = {
         path.stem: Recording.load(path) for path in sorted((folder / "recordings").glob("*.npz"))
     }
+    task = Configuration.read(folder / "config.toml").make_task()
     (folder / "figures").mkdir(exist_ok=True)
-    return save_run_figures(folder / "figures", history, network.weights, recordings)
+    return save_run_figures(folder / "figures", history, network.weights, recordings, task)
 
 
 def _read_history(path):

@@ -5,11 +5,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .decision import plot_decision
 from .learning import plot_learning_curve, plot_weights
 from .trial import plot_trial
 
 
-def save_run_figures(folder, history, weights, recordings):
+def save_run_figures(folder, history, weights, recordings, task):
     """Draw and write the figures of a run.
 
     Parameters
@@ -20,12 +21,19 @@ def save_run_figures(folder, history, weights, recordings):
     weights : dict of str to ndarray
     recordings : dict of str to Recording
         By name, such as "before" and "after".
+    task : object
+        See :mod:`brian_eprop.tasks`.
 
     Returns
     -------
     list of Path
     """
     figures = {f"trial_{name}": plot_trial(recording) for name, recording in recordings.items()}
+    if hasattr(task, "input_groups"):
+        for name, recording in recordings.items():
+            figures[f"decision_{name}"] = plot_decision(
+                recording, task.input_groups, window=getattr(task, "learning_window", None)
+            )
     figures["learning_curve"] = _learning(history)
     figures["weights"] = _weights(weights)
     paths = []

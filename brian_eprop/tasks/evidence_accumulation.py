@@ -79,7 +79,7 @@ class EvidenceAccumulation:
                 f"EvidenceAccumulation: 'n_cues' is {n!r}; expected an odd integer, so that one "
                 "side has more cues"
             )
-        if not 0.5 <= self.reliability <= 1:
+        if not isinstance(self.reliability, int | float) or not 0.5 <= self.reliability <= 1:
             raise ValueError(
                 f"EvidenceAccumulation: 'reliability' is {self.reliability!r}; expected a number "
                 "from 0.5 to 1"
