@@ -2,20 +2,23 @@
 
 The network is written down once more, with indices instead of matrices, and differentiated
 through a step function whose backward pass is ψ. Stopping the gradient at the explicit edges
-makes the same program an autograd form of e-prop (Bellec et al. 2020, Methods).
+makes the same program an autograd form of e-prop (Bellec et al. 2020, Methods), and scaling it
+there one of its higher orders.
 """
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from random_networks import examples
+from random_networks import Example, examples, random_network, random_task
 
 from brian_eprop.reference import gradients
+from brian_eprop.reference.parameters import PARAMETERS
 
 torch = pytest.importorskip("torch")
 
 battery = settings(max_examples=20, deadline=None, derandomize=True)
-ROUND_OFF = 1e-10
+# the same float64 numbers in another order of summation; found are 4e-15
+ROUND_OFF = 1e-12
 
 
 class Spike(torch.autograd.Function):
@@ -31,21 +34,26 @@ class Spike(torch.autograd.Function):
         return grad * psi * mask, None, None, None
 
 
-def autograd(example, local):
-    """Gradients by autograd; local stops it at the explicit edges and uses the feedback."""
+def scaled(value, factor):
+    """The value itself, with `factor` times the gradient."""
+    return value.detach() + factor * (value - value.detach())
+
+
+def autograd(example, through_feedback=False, edges=1.0):
+    """Gradients by autograd, those along explicit edges times a factor for each edge."""
     net = example.network
     inputs = torch.tensor(example.inputs, dtype=torch.float64)
     targets = torch.tensor(example.targets, dtype=torch.float64)
     w_in, w_rec, w_out = (
         torch.tensor(w.copy(), requires_grad=True) for w in (net.w_in, net.w_rec, net.w_out)
     )
-    alpha, rho, beta, v_th, height, width, rate_target, rate_strength = (
+    alpha, rho, beta, v_th = (
+        torch.tensor(getattr(net, name).copy(), requires_grad=True) for name in PARAMETERS
+    )
+    height, width, rate_target, rate_strength = (
         torch.tensor(p.copy())
-        for p in (
-            net.alpha, net.rho, net.beta, net.v_th, net.surrogate_height, net.surrogate_width,
-            net.rate_target, net.rate_strength,
-        )
-    )  # fmt: skip
+        for p in (net.surrogate_height, net.surrogate_width, net.rate_target, net.rate_strength)
+    )
     batch, n_steps, n_in = inputs.shape
     n_rec = net.n_rec
     i_in, i_rec = np.arange(n_in)[:, None], np.arange(n_rec)[:, None]
@@ -66,10 +74,9 @@ def autograd(example, local):
         arrived_z = z_stack[t + past - 1 - net.delay_rec, :, i_rec]
         own = {"v": z[-1], "a": z[-1]}
         for name, path in net.reset_path.items():
-            if path == "detached" or (local and path == "explicit"):
-                own[name] = own[name].detach()
-        if local:
-            arrived_z = arrived_z.detach()
+            if path != "implicit":
+                own[name] = scaled(own[name], edges if path == "explicit" else 0.0)
+        arrived_z = scaled(arrived_z, edges)
         drive = torch.einsum("ij,ijb->bj", w_in, arrived_x)
         drive = drive + torch.einsum("ij,ijb->bj", w_rec, arrived_z)
         v = alpha * v + drive - v_th * own["v"]
@@ -78,8 +85,8 @@ def autograd(example, local):
         spike = Spike.apply(v - (v_th + beta * a), height, width, torch.tensor(~silent))
         last_spike[spike.detach().numpy() > 0] = t
         z.append(spike)
-        into_readout = spike.detach() @ w_out if local else spike @ w_out
-        if local:
+        into_readout = spike.detach() @ w_out if through_feedback else spike @ w_out
+        if through_feedback:
             feedback = w_out.detach() if net.feedback is None else torch.tensor(net.feedback.T)
             broadcast = spike @ feedback
             into_readout = into_readout + broadcast - broadcast.detach()
@@ -96,20 +103,53 @@ def autograd(example, local):
     masks = {"w_in": net.mask_in, "w_rec": net.mask_rec, "w_out": net.mask_out}
     weights = {"w_in": w_in, "w_rec": w_rec, "w_out": w_out}
     gradient = {name: w.grad.numpy() * masks[name] for name, w in weights.items()}
+    for name, parameter in zip(PARAMETERS, (alpha, rho, beta, v_th), strict=True):
+        gradient[name] = parameter.grad.numpy()
     return gradient, loss.item() / batch, penalty.item() / batch
+
+
+def every_gradient(result):
+    return {name: getattr(result, name) for name in ("w_in", "w_rec", "w_out")} | result.parameters
 
 
 @battery
 @given(examples(kinds=("piecewise_linear",)))
-@pytest.mark.parametrize(("rule", "local"), [("bptt", False), ("eprop", True)])
-def test_gradients_are_those_of_autograd(rule, local, example):
-    expected, loss, regularization = autograd(example, local)
-    result = gradients(
-        example.network, example.inputs, example.targets, rule, example.learning_window
-    )
+@pytest.mark.parametrize(
+    ("rule", "options"), [("bptt", {}), ("eprop", {"through_feedback": True, "edges": 0.0})]
+)
+def test_gradients_are_those_of_autograd(rule, options, example):
+    expected, loss, regularization = autograd(example, **options)
+    task = (example.inputs, example.targets, rule, example.learning_window)
+    result = gradients(example.network, *task, parameters=PARAMETERS)
     assert result.loss == pytest.approx(loss, rel=ROUND_OFF)
     assert result.regularization == pytest.approx(regularization, rel=ROUND_OFF, abs=1e-15)
     assert np.linalg.norm(expected["w_in"]) + np.linalg.norm(expected["w_rec"]) > 0
-    for block, gradient in expected.items():
-        error = np.linalg.norm(getattr(result, block) - gradient)
-        assert error <= ROUND_OFF * np.linalg.norm(gradient), block
+    for name, found in every_gradient(result).items():
+        gradient = expected[name]
+        error = np.linalg.norm(found - gradient)
+        assert error <= ROUND_OFF * np.linalg.norm(gradient), name
+
+
+@pytest.mark.parametrize("v", ["explicit", "implicit", "detached"])
+@pytest.mark.parametrize("kind", ["lif", "alif"])
+def test_orders_of_eprop_are_coefficients_of_a_polynomial_in_the_edges(kind, v):
+    n_steps = 9
+    network = random_network(1, kind=kind, max_delay=0, reset_path={"v": v}, rate_strength=1.0)
+    inputs, targets = (array[:, :n_steps] for array in random_task(1, "mse"))
+    x = np.cos(np.pi * (np.arange(n_steps) + 0.5) / n_steps)
+    example = Example(network, inputs, targets, None)
+    values = [autograd(example, through_feedback=True, edges=factor)[0] for factor in x]
+    powers = np.vander(x, increasing=True)
+    for order in (1, 2, 3, n_steps):
+        result = gradients(
+            network, inputs, targets, "eprop_reverse", parameters=PARAMETERS, order=order
+        )
+        assert result.spikes.sum() > 10
+        for name, found in every_gradient(result).items():
+            of_edges = np.linalg.solve(powers, np.array([value[name].ravel() for value in values]))
+            error = np.linalg.norm(found.ravel() - of_edges[:order].sum(axis=0))
+            # times 500, the condition of the powers
+            assert error <= 500 * ROUND_OFF * np.linalg.norm(of_edges), name
+            if name not in ("w_out", "rho"):
+                sizes = np.linalg.norm(of_edges[:2], axis=1)
+                assert np.all(sizes > 1e-3 * np.linalg.norm(of_edges)), name

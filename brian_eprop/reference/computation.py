@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .labels import rule_label
+from .options import RuleDoesNotApply
 from .problem import Problem
-from .rules import rule_named
+from .rules import RULES, rule_named
 
 __all__ = ["gradients"]
 
@@ -19,11 +21,12 @@ def gradients(
     *,
     smooth=False,
     spikes=None,
+    parameters=(),
     seed=None,
     repetitions=1,
     **options,
 ):
-    """Gradient of the loss with respect to all weights.
+    """Gradient of the loss with respect to all weights, and to parameters of the neurons.
 
     Parameters
     ----------
@@ -40,6 +43,9 @@ def gradients(
         Smooth spikes with the derivative ψ.
     spikes : (T, n_rec) or (batch, T, n_rec) array, optional
         Spikes of a run made elsewhere, by Brian2 say, along which the gradient is taken.
+    parameters : sequence of str
+        Those of "alpha", "rho", "beta" and "v_th" whose gradients are wanted, of a SpikingNetwork;
+        for rules that have them (``RULES[rule].parameters``).
     seed : int or numpy.random.Generator, optional
         Of stochastic rules.
     repetitions : int
@@ -56,15 +62,39 @@ def gradients(
     Raises
     ------
     ValueError
-        Unknown rule or option; wrong shapes or values; a rule that does not apply to the network.
+        Unknown rule, option or parameter; wrong shapes or values; a rule that does not apply to
+        the network, or that gives no gradient of parameters.
     ArithmeticError
         If the recursion of the rule diverges, with the step.
     """
     rule = rule_named(rule)
     if isinstance(repetitions, bool) or repetitions != int(repetitions) or repetitions < 1:
         raise ValueError(f"'repetitions' is {repetitions!r}; give a whole number, 1 or more")
-    problem = Problem(network, inputs, targets, learning_window, smooth=smooth, spikes=spikes)
+    if parameters and not rule.with_options(options).parameters:
+        raise _no_parameters(rule.name, options)
+    problem = Problem(
+        network,
+        inputs,
+        targets,
+        learning_window,
+        smooth=smooth,
+        spikes=spikes,
+        parameters=parameters,
+    )
     recursion = rule.at_work(problem.network, np.random.default_rng(seed), **options)
     for _ in range(repetitions):
         gradient = problem.gradient(recursion, rule)
     return problem.result(gradient, rule)
+
+
+def _no_parameters(name, options):
+    able = [
+        f"'{rule_label(known, example)}'"
+        for known, rule in RULES.items()
+        for example in rule.examples
+        if rule.with_options(example).parameters
+    ]
+    return RuleDoesNotApply(
+        f"rule '{rule_label(name, options)}' gives no gradient of parameters of neurons; leave "
+        f"'parameters' away, or use one of {', '.join(able)}"
+    )

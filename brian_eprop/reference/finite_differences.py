@@ -11,27 +11,30 @@ from .validation import as_network
 __all__ = ["finite_differences"]
 
 
-def finite_differences(network, inputs, targets, learning_window=None, *, step=1e-6):
-    """Central differences of the loss, one weight after the other.
+def finite_differences(network, inputs, targets, learning_window=None, *, step=1e-6, parameters=()):
+    """Central differences of the loss, one weight or parameter after the other.
 
     (E(W + step) − E(W − step))/(2 step). Spikes are smooth, with the derivative ψ, so that the
-    surrogate gradient is the true one.
+    surrogate gradient is the true one. ψ keeps its height and width where v_th is varied.
 
     Parameters
     ----------
-    network, inputs, targets, learning_window
+    network, inputs, targets, learning_window, parameters
         See :func:`brian_eprop.reference.gradients`.
     step : float
 
     Returns
     -------
     dict of str to ndarray
-        Of the shapes of the network's weights; 0 for absent connections.
+        Of the shapes of the network's weights, 0 for absent connections, and of its parameters.
     """
     smooth = isinstance(as_network(network), SpikingNetwork)
-    problem = Problem(network, inputs, targets, learning_window, smooth=smooth)
+    problem = Problem(
+        network, inputs, targets, learning_window, smooth=smooth, parameters=parameters
+    )
     network, gradient = problem.network, {}
-    for name, weights in network.parameters.items():
+    of_units = {name: getattr(network, name) for name in problem.parameters}
+    for name, weights in (network.parameters | of_units).items():
         gradient[name] = np.zeros_like(weights)
         present = np.broadcast_to(network.mask_of(name), weights.shape)
         for index in zip(*np.nonzero(present), strict=True):

@@ -12,6 +12,7 @@ from .cells.spikes import Held, held_by
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .networks.spiking import SpikingNetwork
+from .parameters import PARAMETERS, as_parameters, with_direct_effects
 from .results import Gradients
 from .rule import Signal, added
 from .validation import as_network, as_sequences, as_targets
@@ -24,7 +25,7 @@ class Problem:
 
     Parameters
     ----------
-    network, inputs, targets, learning_window, smooth, spikes
+    network, inputs, targets, learning_window, smooth, spikes, parameters
         See :func:`brian_eprop.reference.gradients`.
 
     Attributes
@@ -37,9 +38,21 @@ class Problem:
     """
 
     def __init__(
-        self, network, inputs, targets, learning_window=None, *, smooth=False, spikes=None
+        self,
+        network,
+        inputs,
+        targets,
+        learning_window=None,
+        *,
+        smooth=False,
+        spikes=None,
+        parameters=(),
     ):
         network = as_network(network, spiking=smooth or spikes is not None)
+        self.parameters = as_parameters(parameters, network)
+        if self.parameters:
+            # beta and rho have an effect in first order also where beta is 0
+            network = replace(network, adaptive=True)
         self.inputs, self.single = as_sequences("inputs", inputs, network.n_in)
         self.batch, self.n_steps = self.inputs.shape[:2]
         self.weight = step_weights(network, learning_window, self.batch, self.n_steps)
@@ -51,6 +64,8 @@ class Problem:
             held = None if spikes is None else self._imposed(network, spikes)
         self.network, self.smooth = network, smooth
         self.steps = run(network, self.inputs, held, network.forced(self.targets, self.weight))
+        if self.parameters:
+            self.steps = with_direct_effects(self.steps, self.parameters)
         self.y, self.loss, self.penalty, rate = self._evaluate(self.steps, network.parameters)
         self.error = task_error(network, self.y, self.targets, self.weight)
         self._rate = np.zeros((self.batch, network.n_rec)) if rate is None else rate
@@ -124,8 +139,10 @@ class Problem:
         def of_input_shape(array):
             return array[0] if self.single else array
 
+        parameters = {name: arrays.pop(name) for name in self.parameters}
         return Gradients(
             **arrays,
+            parameters=parameters,
             loss=float(np.mean(self.loss)),
             spikes=of_input_shape(z > 0 if spiking else z),
             readout=of_input_shape(self.y),
@@ -133,18 +150,19 @@ class Problem:
             regularization=float(np.mean(self.penalty)),
         )
 
-    def varied_loss(self, weights):
-        """Loss + regularization, averaged over the batch, with other weights.
+    def varied_loss(self, varied):
+        """Loss + regularization, averaged over the batch, with other weights or parameters.
 
         Spikes are smooth, and what has no derivative is held: refractory steps, and the spikes in
         detached resets.
         """
-        held = None
-        if isinstance(self.network, SpikingNetwork):
-            held = held_by(self.network, self.steps, own=True)
-        weights = self.network.parameters | weights
-        forced = self.network.forced(self.targets, self.weight)
-        steps = run(self.network, self.inputs, held, forced, weights)
+        held, network = None, self.network
+        if isinstance(network, SpikingNetwork):
+            held = held_by(network, self.steps, own=True)
+        parameters = {name: varied[name] for name in PARAMETERS if name in varied}
+        weights = {name: varied.get(name, own) for name, own in network.parameters.items()}
+        forced = network.forced(self.targets, self.weight)
+        steps = run(replace(network, **parameters), self.inputs, held, forced, weights)
         _, loss, penalty, _ = self._evaluate(steps, weights)
         return np.mean(loss + penalty)
 

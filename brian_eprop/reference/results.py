@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -35,6 +36,9 @@ class Gradients:
         Loss added by the regularization.
     bias, bias_out : ndarray or None
         Of rate units and their readout.
+    parameters : dict of str to (n_rec,) ndarray
+        Gradients of those of alpha, rho, beta and v_th that were asked for. v_th is the threshold
+        and the size of the reset; height and width of the surrogate are constants.
     """
 
     w_in: np.ndarray
@@ -47,3 +51,4 @@ class Gradients:
     regularization: float = 0.0
     bias: np.ndarray | None = None
     bias_out: np.ndarray | None = None
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)

@@ -45,9 +45,9 @@ class Signal:
 class Recursion:
     """A rule at work on sequences, step by step.
 
-    Gradients are dicts of block name to (gates, n_pre, n_rec) array, summed over the batch. Those
-    of all calls of `step` and `finish` sum to the gradient of the sequence; entries of absent
-    connections are ignored.
+    Gradients are dicts of block name to (gates, n_pre, n_rec) array, summed over the batch, and
+    of the name of a parameter to one of n_rec numbers. Those of all calls of `step` and `finish`
+    sum to the gradient of the sequence; entries of absent connections are ignored.
 
     Parameters
     ----------
@@ -82,6 +82,8 @@ class Rule:
         Paper and equation.
     exact : bool
         Whether it gives the full (surrogate) gradient.
+    parameters : bool
+        Whether it gives the gradients of alpha, rho, beta and v_th too.
     facing : {"past", "future", "local"}
         Whether it carries the effect of weights on the present state, of the present state on the
         future loss, or neither across units (Marschall, Cho & Savin 2020).
@@ -115,6 +117,7 @@ class Rule:
     memory: tuple[int, int]
     time: tuple[int, int]
     exact: bool = False
+    parameters: bool = False
     causal: bool = True
     local: bool = False
     stochastic: bool = False
@@ -137,7 +140,14 @@ class Rule:
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
     def with_options(self, options):
-        """The rule as it is described with its options."""
+        """The rule as it is described with its options.
+
+        Raises
+        ------
+        ValueError
+            An option that is unknown or missing.
+        """
+        self._check_names(options)
         return self if self.varies is None else replace(self, **self.varies(**options))
 
     def at_work(self, network, rng, **options) -> Recursion:
@@ -148,6 +158,10 @@ class Rule:
         ValueError
             An unknown option, a value out of range, or a network to which the rule does not apply.
         """
+        self._check_names(options)
+        return self.recursion(network, rng, **options)
+
+    def _check_names(self, options):
         for option in options:
             if option not in self.options:
                 known = ", ".join(self.options)
@@ -159,7 +173,6 @@ class Rule:
         for option in missing:
             if option not in options:
                 raise ValueError(f"rule '{self.name}' needs the option '{option}'")
-        return self.recursion(network, rng, **options)
 
 
 def added(total, gradient):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,9 @@ class Step:
         delays differ.
     recurrent : mapping of int to (gates, n_rec, n_rec) ndarray
         w_rec by the number of steps that the connections take.
+    parameters : mapping of str to (S, batch, n_rec) ndarray
+        F of the parameters of the units that are asked for, ∂c_j/∂p_j; see
+        :func:`~brian_eprop.reference.parameters.with_direct_effects`.
     network : Network
 
     References
@@ -62,23 +65,31 @@ class Step:
     readout: np.ndarray | None = None
     arrivals: Mapping[str, np.ndarray] | None = None
     recurrent: Mapping[int, np.ndarray] | None = None
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
     network: Network | None = None
 
     @property
     def batch(self):
         return self.observable.shape[0]
 
+    @property
+    def trained(self):
+        """Names of all that has a gradient: the blocks of weights, and `parameters`."""
+        return (*self.network.blocks, *self.parameters)
+
     def immediate(self, name):
         """F_ij = ∂c_j/∂W_ij at fixed c^{t−1} and h; (S, batch, gates, n_pre, n_rec).
 
-        0 for absent connections.
+        0 for absent connections. A parameter is a weight of one gate and one presynaptic unit.
         """
+        if name in self.parameters:
+            return self.parameters[name][:, :, np.newaxis, np.newaxis]
         block = self.network.blocks[name]
         gain = self.drive[:, block.gates].swapaxes(1, 2)[:, :, :, np.newaxis]
         return gain * (self.arrivals[name][:, np.newaxis] * block.mask)
 
     def gradient(self, credit):
-        """Σ_batch Σ_s credit_s,j F_s,ij for every block: what the credit dE/dc_j pays a weight.
+        """Σ_batch Σ_s credit_s,j F_s,ij: what the credit dE/dc_j pays a weight or a parameter.
 
         Parameters
         ----------
@@ -87,6 +98,7 @@ class Step:
         Returns
         -------
         dict of str to (gates, n_pre, n_rec) ndarray
+            (n_rec,) for a parameter.
         """
         of_drive = np.einsum("sgbj,sbj->gbj", self.drive, credit)
         gradient = {}
@@ -96,6 +108,8 @@ class Step:
                 gradient[name] = arrival[:, :, 0].T @ signal
             else:
                 gradient[name] = np.einsum("bij,gbj->gij", arrival, signal)
+        for name, immediate in self.parameters.items():
+            gradient[name] = np.einsum("sbj,sbj->j", credit, immediate)
         return gradient
 
     def through_implicit(self, tangent):

@@ -25,6 +25,7 @@ RULE = Rule(
     source="Werbos 1990, Proc. IEEE 78(10)",
     facing="future",
     exact=True,
+    parameters=True,
     causal=False,
     memory=(1, 1),
     time=(2, 0),

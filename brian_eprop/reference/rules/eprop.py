@@ -84,7 +84,8 @@ def _beyond_the_unit(order=1, truncation="hops"):
     if truncation == "horizon" and order != math.inf:
         return {"facing": "future", "causal": False, "local": False}
     time = (3, 0) if order == 2 else (4, 0)
-    return {"facing": "past", "local": False, "memory": (3, 0), "time": time}
+    costs = {"memory": (3, 0), "time": time}
+    return {"facing": "past", "local": False, "parameters": False} | costs
 
 
 RULE = Rule(
@@ -93,6 +94,7 @@ RULE = Rule(
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28; "
     "orders: Martín-Sánchez, Bohté & Otte 2022, arXiv 2207.11439",
     facing="local",
+    parameters=True,
     local=True,
     memory=(2, 0),
     time=(2, 0),

@@ -33,6 +33,7 @@ RULE = Rule(
     recursion=EPropReverse,
     source="adjoint of Bellec et al. 2020, Methods Eqs 13–14 and 28",
     facing="future",
+    parameters=True,
     causal=False,
     memory=(1, 1),
     time=(2, 0),

@@ -25,6 +25,7 @@ RULE = Rule(
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 1",
     facing="future",
     exact=True,
+    parameters=True,
     causal=False,
     memory=(2, 0),
     time=(2, 0),

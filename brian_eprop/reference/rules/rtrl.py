@@ -1,6 +1,6 @@
 """Real-time recurrent learning."""
 
-from collections import deque
+from collections import defaultdict, deque
 
 import numpy as np
 
@@ -19,13 +19,13 @@ class RTRL(Recursion):
     def start(self, batch):
         self.influence = {}
         longest = max(self.network.recurrent_lags)
-        self.observed = {name: deque(maxlen=longest) for name in self.network.blocks}
+        self.observed = defaultdict(lambda: deque(maxlen=longest))
 
     def step(self, step, signal):
         gradient, credit = {}, signal.credit(step)
         units = np.arange(self.network.n_rec)
-        for name, observed in self.observed.items():
-            immediate = step.immediate(name)
+        for name in step.trained:
+            immediate, observed = step.immediate(name), self.observed[name]
             if observed:
                 influence = step.through_implicit(self.influence[name])
                 influence = influence + step.through_explicit(observed)
@@ -44,6 +44,7 @@ RULE = Rule(
     source="Williams & Zipser 1989, Neural Computation 1(2)",
     facing="past",
     exact=True,
+    parameters=True,
     memory=(3, 0),
     time=(4, 0),
     parent="bptt",
