@@ -2,13 +2,14 @@
 
 from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
-from .learner import EProp, Learner
+from .learner import Learner
 from .network import RecurrentNetwork
 from .neuron_model import NeuronModel, available_models, load_model
 from .optimizers import Adam, GradientDescent
 from .readout import LeakyReadout
 from .reference import Gradients
 from .regularizers import FiringRateRegularizer
+from .rule import BPTT, EProp
 from .surrogates import Arctan, Exponential, FastSigmoid, MultiGaussian, PiecewiseLinear
 from .synapses import TrainableSynapses
 
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Adam",
     "Arctan",
+    "BPTT",
     "EProp",
     "Exponential",
     "FastSigmoid",

@@ -5,9 +5,6 @@ import math
 import numpy as np
 from brian2 import NeuronGroup, Synapses
 
-from . import schedule
-from .engines.population import sum_over_synapses
-
 FEEDBACKS = ("symmetric", "random", "adaptive")
 
 
@@ -96,14 +93,12 @@ class FeedbackWeights(Synapses):
     Parameters
     ----------
     readout : LeakyReadout
-    population : Population
+    group : NeuronGroup
         The group that learns.
     weights : (n_out, n) ndarray
     """
 
-    def __init__(self, readout, population, weights):
-        group = population.group
-        signal = population.add_signal(f"L_{readout.name}")
+    def __init__(self, readout, group, weights):
         super().__init__(
             readout,
             group,
@@ -114,5 +109,4 @@ class FeedbackWeights(Synapses):
         pre, post = np.indices(weights.shape)
         self.connect(i=pre.ravel(), j=post.ravel())
         self.B = weights.ravel()
-        sum_over_synapses(self, "B*error_pre", signal, "post", schedule.FEEDBACK)
         readout.contained_objects.append(self)

@@ -6,7 +6,9 @@ from brian2 import NeuronGroup
 from . import schedule
 from .calculus.one_step import parent_group
 from .engines.gated import GatedCode
-from .engines.population import Population, declare, on_spike, run_code
+from .engines.code import declare, on_spike, run_code
+from .engines.credit import Credit
+from .engines.traces import Traces
 from .engines.trials import restore_at_trial_start
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .readout import LeakyReadout, steps
@@ -96,6 +98,7 @@ class Learner:
         self.restored = set()
         self._seeds = np.random.SeedSequence(seed)
         self._describe_step()
+        self.engine = {"traces": Traces, "credit": Credit}[self.rule.engine](self)
         if self.trial is not None:
             self.reset_with_trial(readout)
         readout.learner = self
@@ -174,12 +177,13 @@ class Learner:
         if group not in self.populations:
             weights = dense_feedback(self, group)
             self.share(group, "signal_scale")
-            population = Population(group, self.rule)
+            population = self.engine.population(group)
             self.reset_with_trial(group)
             if self.regularizers:
                 self._regularize(group)
             if weights is not None:
-                FeedbackWeights(self.readout, population, weights)
+                feedback = FeedbackWeights(self.readout, group, weights)
+                self.engine.send_back_dense(feedback, population)
             self.populations[group] = population
         return self.populations[group]
 
@@ -225,9 +229,13 @@ class Learner:
 
     def check_complete(self):
         """Raise an error if a group learns without a learning signal."""
-        for population in self.populations.values():
-            if population.runners:
-                population.check_signal()
+        for group, population in self.populations.items():
+            if population.learns and not self.engine.reaches(population):
+                raise ValueError(
+                    f"group '{group.name}' learns, but no feedback reaches it: symmetric and "
+                    "adaptive feedback go backwards along a trainable projection onto the "
+                    "readout; connect one, or choose feedback='random'"
+                )
 
 
 def _check_readout(readout):

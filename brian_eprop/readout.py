@@ -6,7 +6,7 @@ from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
-from .engines.population import run_code
+from .engines.code import run_code
 from .quantities import unit_name
 
 #: The last five describe the step to every object that learns from a readout.

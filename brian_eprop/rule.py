@@ -1,22 +1,34 @@
 """The learning rule: how much of the gradient is computed, and by which engine."""
 
+import math
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from .calculus.linearization import RESET_PATHS
 
 
+ENGINES = ("credit", "traces")
+
+
 @dataclass(frozen=True)
 class EProp:
-    """e-prop (Bellec et al. 2020, Nat. Commun. 11:3625).
+    """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).
 
         dE/dW_ji ≈ Σ_t L_j^t F_κ(e_ji)^t          L_j^t = ∂E/∂z_j^t without the future
 
     Parameters
     ----------
-    order : int
-        1: the local rule of the paper's Eq. 1.
-    engine : {"traces"}
-        ``"traces"`` advances the eligibility traces of every synapse in every step.
+    order : int or inf
+        1: the local rule of the paper's Eq. 1. m: all paths from a weight to the loss that
+        cross at most m − 1 explicit edges, recurrent synapses and explicit reset paths, count.
+        ``math.inf``: all paths; with symmetric feedback this is the exact gradient, that of
+        back-propagation through time, with ψ in place of the derivative of a spike.
+    engine : {"credit", "traces"}
+        ``"credit"`` records a few numbers per neuron and step and sweeps credit backwards at
+        the end of each window: the same gradient at about the price of the simulation.
+        ``"traces"`` advances the eligibility traces of every synapse in every step, so that
+        they can be recorded; order 1 only.
     surrogate : surrogate of `brian_eprop.surrogates`, optional
         ψ. Default: what the neuron model suggests.
     reset_path : dict of str to {"implicit", "explicit", "detached"}
@@ -29,18 +41,26 @@ class EProp:
         For a value that is not among these.
     """
 
-    order: int = 1
-    engine: str = "traces"
+    order: float = 1
+    engine: str = "credit"
     surrogate: object = None
     reset_path: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.engine != "traces":
-            raise ValueError(f"EProp.engine = {self.engine!r} is not known; there is 'traces'")
-        if self.order != 1:
+        if self.engine not in ENGINES:
             raise ValueError(
-                f"EProp.order = {self.order!r}: the engine 'traces' is local, which is order 1; "
-                "the exact gradient is in brian_eprop.reference (rule 'bptt')"
+                f"EProp.engine = {self.engine!r} is not known; choose one of "
+                f"{', '.join(repr(known) for known in ENGINES)}"
+            )
+        whole = isinstance(self.order, int | np.integer) and not isinstance(self.order, bool)
+        if not (whole and self.order >= 1) and self.order != math.inf:
+            raise ValueError(
+                f"EProp.order = {self.order!r} must be 1, 2, 3 … or math.inf (the exact gradient)"
+            )
+        if self.engine == "traces" and self.order != 1:
+            raise ValueError(
+                f"EProp.order = {self.order!r}: eligibility traces are local, which is order 1; "
+                "leave out engine='traces' for higher orders"
             )
         if self.surrogate is not None and not hasattr(self.surrogate, "expression"):
             raise ValueError(
@@ -53,3 +73,11 @@ class EProp:
                     f"EProp.reset_path['{name}'] = {path!r} is not one of "
                     f"{', '.join(repr(known) for known in RESET_PATHS)}"
                 )
+
+
+def BPTT(surrogate=None, reset_path=None):
+    """The exact gradient: :class:`EProp` of order ∞ (theory: Werbos 1990, Proc. IEEE 78:1550).
+
+    Parameters are those of `EProp`. It needs symmetric feedback to be exact.
+    """
+    return EProp(order=math.inf, surrogate=surrogate, reset_path=reset_path or {})

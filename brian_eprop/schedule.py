@@ -48,8 +48,13 @@ TRACES = Moment("end", 5)
 PRESYNAPTIC_TRACES = Moment("end", 6)
 REGULARIZATION = Moment("end", 7)
 TRIAL_GRADIENT = Moment("end", 8)
-OPTIMIZER = Moment("end", 9)
-STARTED = Moment("end", 10)
+#: A step is kept when all of it is known, and a window replayed when its last step is kept.
+RECORD_ERROR = Moment("end", 7)
+RECORD_SPIKES = Moment("end", 8)
+REPLAY = Moment("end", 9)
+CARRY = Moment("end", 10)
+OPTIMIZER = Moment("end", 11)
+STARTED = Moment("end", 12)
 
 #: Slots in which a monitor sees e_trace, e_bar, L and grad of the step that has just been
 #: computed, and eps_* in the value that this e_trace was made from.

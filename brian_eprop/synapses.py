@@ -6,13 +6,8 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
 from . import synapse_validation as validation
-from .calculus.derivatives import NoDerivativeError
-from .calculus.linearization import arrivals
-from .calculus.one_step import one_step, parent_group, symbol
-from .calculus.statements import printed
-from .engines import traces
+from .calculus.one_step import parent_group
 from .engines.gated import GatedCode
-from .engines.population import see_new_variables, sum_over_synapses
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
 from .quantities import unit_name
@@ -104,18 +99,17 @@ class TrainableSynapses(Synapses):
             delay = 0 * ms
         timing = Timing.of(source, arrival, delay, learner)
         if parent_group(target) is learner.readout:
-            effect = _effect_on_readout(on_pre, weight, target, names)
-            eligibility = traces.of_readout(effect, uniform_delay=timing.unconditional)
-            feedback = _feedback(learner, source, f"{weight}*({printed(effect)})")
+            plan = learner.engine.onto_readout(target, on_pre, weight, names, timing)
+            feedback = _feedback(learner, source, weight)
         else:
             synaptic = set(equations.names) - {weight}
-            eligibility = _onto_neurons(target, on_pre, weight, names, synaptic, learner, timing)
+            plan = learner.engine.onto_neurons(target, on_pre, weight, names, synaptic, timing)
             feedback = None
 
-        added = _added_equations(eligibility, feedback, learner, equations[weight].dim, target)
+        added = _added_equations(plan, feedback, learner, equations[weight].dim, target)
         validation.check_names(equations, added.names)
         # The effect of an arrival is in terms of what is there before on_pre changes it.
-        code = f"{eligibility.on_pre}\n{on_pre}"
+        code = f"{plan.on_pre}\n{on_pre}"
         if timing.crosses_trials:
             code = dropped_at_trial_start(code, weight, timing.lag)
         super().__init__(
@@ -133,9 +127,9 @@ class TrainableSynapses(Synapses):
         self.pre.when = arrival
         if timing.crosses_trials:
             learner.share(self.pre, "trial_step")
+        plan.install(self, arrival)
         if feedback is not None:
-            self._send_back(feedback)
-        traces.install(self, eligibility, learner, arrival)
+            self._send_back(plan, feedback)
         if learner.optimizer is not None:
             self._add_optimizer(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
@@ -151,16 +145,14 @@ class TrainableSynapses(Synapses):
             validation.check_finite(self, value)
         super().__setattr__(name, value)
 
-    def _send_back(self, feedback):
+    def _send_back(self, plan, feedback):
         """Let the error go backwards along these synapses to the neurons they come from."""
         learner, source = self.learner, self.source
         if feedback == "B":
             weights = random_feedback(len(self.target), len(source), learner.next_seed())
             # The same in every device, also where the synapses are not known before the run
             self.namespace["random_feedback"] = TimedArray(weights.T, dt=1 * second)
-        population = learner.population(parent_group(source))
-        signal = population.add_signal(f"L_{len(population.signals)}_{learner.readout.name}")
-        sum_over_synapses(self, f"{feedback}*error_post", signal, "pre", schedule.FEEDBACK)
+        learner.engine.send_back(plan, learner.population(parent_group(source)), feedback)
 
     def _add_optimizer(self, limits, moving_along):
         learner, weight = self.learner, self.weight
@@ -185,25 +177,11 @@ class TrainableSynapses(Synapses):
         self.learner.check_complete()
 
 
-def _onto_neurons(target, on_pre, weight, names, synaptic, learner, timing):
-    """The eligibility of synapses onto spiking neurons."""
-    population = learner.population(parent_group(target))
-    eligibility = traces.of_neurons(
-        *population.linearize(on_pre, weight, names, synaptic),
-        early=timing.early,
-        uniform_delay=timing.unconditional,
-        regularized=bool(learner.regularizers),
-    )
-    see_new_variables(target)
-    return eligibility
-
-
-def _added_equations(eligibility, feedback, learner, of_weight, target):
+def _added_equations(plan, feedback, learner, of_weight, target):
     """The variables that learning adds, with their units; losses and spikes have none."""
     dimensions = {}
-    for name in eligibility.variables:
-        kind, _, state = name.partition("_")
-        of_state = target.variables[state].dim if kind in ("eps", "arrived") else DIMENSIONLESS
+    for name, state in plan.variables.items():
+        of_state = DIMENSIONLESS if state is None else target.variables[state].dim
         dimensions[name] = of_state / of_weight
     if feedback == "B":
         dimensions["B"] = DIMENSIONLESS
@@ -212,16 +190,6 @@ def _added_equations(eligibility, feedback, learner, of_weight, target):
             dimensions[name] = of_weight**power
     lines = (f"{name} : {unit_name(dim)}" for name, dim in dimensions.items())
     return Equations("\n".join(lines))
-
-
-def _effect_on_readout(on_pre, weight, target, names):
-    """∂(jump of y)/∂w of an arriving spike, in the names of the synapse."""
-    effect = arrivals(on_pre, weight, target, one_step(target, names))["y"]
-    if symbol(weight) in effect.free_symbols:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}': the output must be proportional to the weight '{weight}'"
-        )
-    return effect
 
 
 def _feedback(learner, source, weight):

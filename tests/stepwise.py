@@ -5,7 +5,7 @@ import sympy
 from brian2 import Network, NetworkOperation
 
 from brian_eprop.checking.probing import Trajectory, copies, state_names, step_derivatives
-from brian_eprop.engines.population import Population
+from brian_eprop.engines.traces.population import Population
 from brian_eprop.rule import EProp
 
 

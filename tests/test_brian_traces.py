@@ -8,7 +8,7 @@ from brian_networks import BLOCKS, KINDS, build, difference, examples
 from hypothesis import HealthCheck, given, settings
 from random_networks import random_network, random_task
 
-from brian_eprop.engines import population
+from brian_eprop.engines.traces import population
 from brian_eprop.reference import eligibility_traces, gradients, simulate
 from brian_eprop.schedule import Moment
 

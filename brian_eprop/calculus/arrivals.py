@@ -21,26 +21,11 @@ def arrivals(on_pre, weight, group, step):
     NoDerivativeError
         If the jump depends on the postsynaptic state, or on no weight.
     """
-    variables = parent_group(group).variables
-    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
-    names = [name for base in changeable for name in (f"{base}_post", base)]
-    after = run_statements(on_pre, [*names, weight], _as_synapses_see_them(group))
-    if after[weight] != symbol(weight):
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
-        )
-    post_state = {symbol(n) for s in step.states for n in (s, f"{s}_post")}
     found = {}
-    for name in names:
-        jump = after[name] - symbol(name)
+    for name, jump in _jumps(on_pre, weight, group).items():
         if (effect := derivative(jump, symbol(weight))) == 0:
             continue
-        if jump.expand().free_symbols & post_state:
-            raise NoDerivativeError(
-                f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
-                "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
-                "the driving force belongs into the neuron's equations"
-            )
+        _check_independent(jump, name, on_pre, step)
         found[name.removesuffix("_post")] = effect
     if not found:
         raise NoDerivativeError(
@@ -54,6 +39,51 @@ def arrivals(on_pre, weight, group, step):
             f"of group '{parent_group(group).name}' integrates; add it to a state variable"
         )
     return found
+
+
+def jumps(on_pre, weight, group, step):
+    """What an arriving spike adds to each state of the neuron, the weight's part and others.
+
+    Returns
+    -------
+    dict of str to sympy.Expr
+        In the names that ``on_pre`` uses; only what is not 0.
+
+    Raises
+    ------
+    NoDerivativeError
+        If a jump depends on the postsynaptic state.
+    """
+    found = {}
+    for name, jump in _jumps(on_pre, weight, group).items():
+        state = name.removesuffix("_post")
+        if state in step.states and jump != 0:
+            _check_independent(jump, name, on_pre, step)
+            found[state] = jump.expand()
+    return found
+
+
+def _jumps(on_pre, weight, group):
+    """What a spike adds to each name of the target that on_pre may change."""
+    variables = parent_group(group).variables
+    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
+    names = [name for base in changeable for name in (f"{base}_post", base)]
+    after = run_statements(on_pre, [*names, weight], _as_synapses_see_them(group))
+    if after[weight] != symbol(weight):
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
+        )
+    return {name: after[name] - symbol(name) for name in names}
+
+
+def _check_independent(jump, name, on_pre, step):
+    """Raise an error if a jump depends on the state of the postsynaptic neuron."""
+    if jump.expand().free_symbols & {symbol(n) for s in step.states for n in (s, f"{s}_post")}:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
+            "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
+            "the driving force belongs into the neuron's equations"
+        )
 
 
 def _as_synapses_see_them(group):

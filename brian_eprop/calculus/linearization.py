@@ -103,12 +103,21 @@ class Linearization:
 
     @cached_property
     def jump(self):
-        """k = R(h) − h where the path through the spike is kept : (states,) SymPy matrix."""
+        """k = R(h) − h where the path through the spike is implicit : (states,) SymPy matrix."""
+        return self._jump_along("implicit")
+
+    @cached_property
+    def explicit_jump(self):
+        """R(h) − h where the path through the spike is explicit : (states,) SymPy matrix."""
+        return self._jump_along("explicit")
+
+    def _jump_along(self, path):
         return sympy.Matrix(
             [
-                self.step.reset[name] - symbol(name) if path == "implicit" else sympy.S.Zero
+                self.step.reset[name] - symbol(name)
+                if self.reset_path.get(name) == path
+                else sympy.S.Zero
                 for name in self.states
-                for path in [self.reset_path.get(name)]
             ]
         )
 
@@ -132,6 +141,35 @@ class Linearization:
     def D(self):
         """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
         return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
+
+    @cached_property
+    def states_before_threshold(self):
+        """States from which the threshold can be reached, spikes of the neuron included."""
+        n = range(len(self.states))
+        explicit = self.integrator_jacobian * self.explicit_jump * self.c.T
+        edges = {(i, j) for i in n for j in n if self.A[i, j] != 0 or explicit[i, j] != 0}
+        reached = _reached({i for i in n if self.slope[i] != 0}, edges)
+        return tuple(self.states[i] for i in sorted(reached))
+
+    @cached_property
+    def states_between_weight_and_threshold(self):
+        """States on a path from an arrival to the threshold, by the zero pattern of A."""
+        n = range(len(self.states))
+        edges = {(i, j) for i in n for j in n if self.A[i, j] != 0}
+        driven = _reached({i for i in n if self.b[i] != 0}, {(j, i) for i, j in edges})
+        read = _reached({i for i in n if self.slope[i] != 0}, edges)
+        return tuple(self.states[i] for i in sorted(driven & read))
+
+    def restricted_to(self, states):
+        """The linearization of some of the states."""
+        if states == self.states:
+            return self
+        return replace(
+            self,
+            states=states,
+            arrivals={n: b for n, b in self.arrivals.items() if n in states},
+            reset_path={n: path for n, path in self.reset_path.items() if n in states},
+        )
 
     @cached_property
     def coefficients(self):
@@ -191,6 +229,30 @@ def linearize(
         If the group has no threshold, no surrogate, or a ``reset_path`` names no variable
         that the reset changes.
     """
+    whole = _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic)
+    states = whole.states_between_weight_and_threshold
+    if not states:
+        raise NoDerivativeError(
+            f"no variable that '{on_pre}' changes can reach the threshold "
+            f"'{whole.step.condition}' of group '{parent_group(target).name}': every gradient "
+            "would be zero"
+        )
+    return whole.restricted_to(states)
+
+
+def linearize_to_threshold(target, surrogate, reset_path, on_pre, weight, namespace):
+    """The linearization of all states from which the threshold can be reached.
+
+    It is what a sweep backwards needs, which does not know where credit will arrive. Parameters
+    and errors are those of :func:`linearize`.
+    """
+    linearize(target, surrogate, reset_path, on_pre, weight, namespace)
+    whole = _whole(target, surrogate, reset_path, on_pre, weight, namespace, ())
+    return whole.restricted_to(whole.states_before_threshold)
+
+
+def _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic):
+    """The linearization of all states of a step."""
     group = target
     if hasattr(target, "on_pre"):
         group = target.group(1)
@@ -215,7 +277,7 @@ def linearize(
     surrogate_code = surrogate.expression(f"({printed(step.distance)})")
     if step.refractory:
         surrogate_code = f"({surrogate_code})*int(not_refractory)"
-    whole = Linearization(
+    return Linearization(
         step=step,
         states=step.states,
         arrivals=arrivals(on_pre, weight, group, step),
@@ -223,20 +285,14 @@ def linearize(
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         synaptic=frozenset({*synaptic, weight}),
     )
-    states = _relevant_states(whole)
-    if not states:
-        raise NoDerivativeError(
-            f"no variable that '{on_pre}' changes can reach the threshold '{step.condition}' of "
-            f"group '{name}': every gradient would be zero"
-        )
-    if states == whole.states:
-        return whole
-    return replace(
-        whole,
-        states=states,
-        arrivals={n: b for n, b in whole.arrivals.items() if n in states},
-        reset_path={n: path for n, path in whole.reset_path.items() if n in states},
-    )
+
+
+def _reached(start, edges):
+    """All that edges (from, to) lead to."""
+    reached = set(start)
+    while new := {j for i, j in edges if i in reached} - reached:
+        reached |= new
+    return reached
 
 
 def _random(expressions):
@@ -258,21 +314,3 @@ def _complete_reset_path(step, of_model, override, group_name):
                 f"reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
             )
     return {name: override.get(name, of_model.get(name, "implicit")) for name in changed}
-
-
-def _relevant_states(whole):
-    """States on a path from an arrival to the threshold, by the zero pattern of A."""
-    n = len(whole.states)
-    edges = [(i, j) for i in range(n) for j in range(n) if whole.A[i, j] != 0]
-
-    def closure(start, forward):
-        reached = set(start)
-        while True:
-            new = {i if forward else j for i, j in edges if (j if forward else i) in reached}
-            if new <= reached:
-                return reached
-            reached |= new
-
-    driven = closure({i for i in range(n) if whole.b[i] != 0}, forward=True)
-    read = closure({i for i in range(n) if whole.slope[i] != 0}, forward=False)
-    return tuple(whole.states[i] for i in sorted(driven & read))

@@ -58,6 +58,8 @@ class OneStep:
         (``unless refractory``).
     per_neuron : frozenset of str
         Names of the group that have one value per neuron; every other name is uniform.
+    varying : frozenset of str
+        Names of the group whose values may change from step to step.
     """
 
     states: tuple
@@ -69,6 +71,7 @@ class OneStep:
     next_not_refractory: str
     clamped: frozenset
     per_neuron: frozenset
+    varying: frozenset
 
 
 def parent_group(group):
@@ -151,6 +154,9 @@ def one_step(group, namespace):
         clamped=frozenset(clamped),
         per_neuron=frozenset(
             [n for n in group.variables if not group.variables[n].scalar] + [NEXT_NOT_REFRACTORY]
+        ),
+        varying=frozenset(
+            [n for n, v in group.variables.items() if not v.constant] + [NEXT_NOT_REFRACTORY]
         ),
     )
 

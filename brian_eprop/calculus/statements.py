@@ -62,18 +62,18 @@ class Phase:
         # Brian2 wants shared variables written before any other.
         shared = self._block(self.uniform, "_shared", written=set())
         text = [f"{name} = {value}" for name, value in self.text.items()]
-        written = _needed(self.uniform.values(), self.definitions)
+        written = needed_definitions(self.uniform.values(), self.definitions)
         return "\n".join([*shared, *text, *self._block(self.neuron, "_common", written)])
 
     def _block(self, values, prefix, written):
-        needed = _needed(values.values(), self.definitions) - written
+        needed = needed_definitions(values.values(), self.definitions) - written
         kept = {name: e for name, e in self.definitions.items() if name in needed}
         assignments = kept | {symbol(name): value for name, value in values.items()}
         steps = without_repetition(assignments, prefix)
         return [f"{name} = {printed(value)}" for name, value in steps]
 
 
-def _needed(expressions, definitions):
+def needed_definitions(expressions, definitions):
     """Names of the definitions that the expressions use, through others too."""
     needed = set().union(*(e.free_symbols for e in expressions)) & definitions.keys()
     for name in reversed(definitions):
@@ -188,7 +188,7 @@ class _Naming:
             both = " and not_refractory" if self.step.refractory else ""
             at_threshold.text["spiked"] = f"int(({self.step.condition}){both})"
         values = [*at_end.uniform.values(), *at_end.neuron.values()]
-        used = _needed(values, self.definitions)
+        used = needed_definitions(values, self.definitions)
         at_end.definitions.update({n: e for n, e in self.definitions.items() if n in used})
         values += at_end.definitions.values()
         if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):

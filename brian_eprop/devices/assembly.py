@@ -18,12 +18,12 @@ from brian2 import (
     NeuronGroup,
     SpikeMonitor,
     StateMonitor,
-    Synapses,
     TimedArray,
     ms,
 )
 
 from .. import schedule
+from ..engines.delivery import DirectSynapses
 from ..feedback import FeedbackWeights
 from ..learner import Learner
 from ..readout import LeakyReadout
@@ -107,8 +107,6 @@ def assemble(description, trials, inputs, targets):
             objects[weights.name] = weights
     monitors = [SpikeMonitor(g, name=f"spikes_{k}") for k, g in enumerate(populations)]
     monitors.append(_monitor(groups["readout"], "y", "output"))
-    if trials.learning:
-        monitors += [_monitor(g, "L", f"signal_{k}") for k, g in enumerate(populations)]
     objects |= {monitor.name: monitor for monitor in monitors}
     return Assembly(Network(*top, *monitors), objects)
 
@@ -183,7 +181,7 @@ def _connect(d, trials, block, groups, learner):
             pre, post, model, on_pre=on_pre, arrival=arrival, learner=learner, **common
         )
     else:
-        synapses = Synapses(pre, post, model, on_pre=on_pre, **common)
+        synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
     synapses.connect(i=block.i, j=block.j)
     return synapses

@@ -142,8 +142,7 @@ def results(description, trials, read):
     dict of str to ndarray
         ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``loss`` and
         ``regularization``: summed over the trials; ``spikes`` (count, steps, n_rec) bool;
-        ``readout`` (count, steps, n_out); ``learning_signal`` (count, steps, n_rec).
-        Without learning only spikes and readout.
+        ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
     spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
@@ -160,8 +159,6 @@ def results(description, trials, read):
         if block.gradient is not None:
             gradient = read(block.gradient) * block.scale
             collected[block.matrix][block.rows, block.columns] = gradient
-    signals = [read(f"signal_{k}.L").reshape(shape) for k in range(len(d.populations))]
-    collected["learning_signal"] = np.concatenate(signals, axis=-1)
     collected["loss"] = read("readout.loss").sum()
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
@@ -175,5 +172,5 @@ def result_names(description, trials):
     names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
     if trials.learning:
         names += [b.gradient for b in blocks(description, trials) if b.gradient]
-        names += [f"signal_{k}.L" for k in range(count)] + ["readout.loss"]
+        names.append("readout.loss")
     return names

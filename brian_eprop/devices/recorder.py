@@ -1,11 +1,13 @@
 """One trial with everything recorded, for figures."""
 
+from dataclasses import replace
+
 import numpy as np
 from brian2 import StateMonitor
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from .. import schedule
-from ..engines.population import declare, run_code
+from ..engines.code import declare, run_code
 from ..recording import Recording
 from .blocks import Trials, blocks, spans
 from .runtime import RuntimeNetwork, numpy_runtime
@@ -31,7 +33,9 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     -------
     Recording
     """
-    d, trials = description, Trials(1, len(inputs), window)
+    # Traces are there to be looked at with the engine that has them.
+    d = replace(description, rule=replace(description.rule, order=1, engine="traces"))
+    trials = Trials(1, len(inputs), window)
     with numpy_runtime():
         silent = Trials(1, len(inputs), learning=False)
         spikes = RuntimeNetwork(d, silent, inputs, targets).run(weights, inputs, targets)["spikes"]
@@ -61,7 +65,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         readout=found["readout"][0],
         target=targets,
         error=error.error_.T,
-        learning_signal=found["learning_signal"][0],
+        learning_signal=d.learning_signal(weights, found["readout"], targets[None], window)[0],
         membrane=rows(membranes, "membrane"),
         threshold=rows(membranes, "threshold_level"),
         psi=rows(membranes, "psi"),

@@ -14,12 +14,12 @@ TEMPLATES = {".py_": "numpy", ".pyx": "cython", ".cpp": "cpp"}
 
 
 @cache
-def _with_gated_template(codeobj_class):
-    """The code object class that also knows the template ``gated``."""
+def with_own_templates(codeobj_class):
+    """The code object class of a target that also knows the templates of this package."""
     templater = codeobj_class.templater
     folder = TEMPLATES[templater.extension]
     derived = templater.derive("brian_eprop.engines", templates_dir=f"templates/{folder}")
-    return type(f"Gated{codeobj_class.__name__}", (codeobj_class,), {"templater": derived})
+    return type(f"Extended{codeobj_class.__name__}", (codeobj_class,), {"templater": derived})
 
 
 class GatedCode(CodeRunner):
@@ -53,5 +53,5 @@ class GatedCode(CodeRunner):
         )
 
     def before_run(self, run_namespace):
-        self.codeobj_class = _with_gated_template(get_device().code_object_class())
+        self.codeobj_class = with_own_templates(get_device().code_object_class())
         super().before_run(run_namespace)

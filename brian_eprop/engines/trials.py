@@ -8,7 +8,7 @@ import numpy as np
 from .. import schedule
 from ..calculus.one_step import assigned_names, parent_group
 from .gated import GatedCode
-from .population import declare
+from .code import declare
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 from brian2 import Equations, Quantity
+from scipy.special import softmax
 
 from .. import serialization
 from ..feedback import FEEDBACKS
@@ -183,6 +184,27 @@ class NetworkDescription:
             "w_out": (n_rec, n_out),
             "feedback": (n_out, n_rec),
         }
+
+    def learning_signal(self, weights, readout, targets, window):
+        """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).
+
+        Parameters
+        ----------
+        weights : dict of str to ndarray
+        readout, targets : (batch, T, n_out) ndarray
+        window : int or None
+            Steps at the end in which errors count.
+        """
+        if self.loss == "cross_entropy":
+            readout = softmax(readout, axis=-1)
+        steps = readout.shape[1]
+        scored = steps if window is None else window
+        error = readout - targets
+        error[:, : steps - scored] = 0
+        if self.average:
+            error /= scored
+        feedback = weights["w_out"].T if self.feedback == "symmetric" else weights["feedback"]
+        return error @ feedback
 
     def _masks(self):
         masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}

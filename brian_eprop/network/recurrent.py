@@ -188,7 +188,10 @@ class RecurrentNetwork:
         )
         batch, steps, _ = inputs.shape
         found = self._run(Trials(batch, steps, window), inputs, targets)
-        trajectory = {name: found[name] for name in ("spikes", "readout", "learning_signal")}
+        trajectory = {name: found[name] for name in ("spikes", "readout")}
+        trajectory["learning_signal"] = self.description.learning_signal(
+            self.weights, found["readout"], targets, window
+        )
         if not batched:
             trajectory = {name: values[0] for name, values in trajectory.items()}
         averages = {name: found[name] / batch for name in MATRICES}

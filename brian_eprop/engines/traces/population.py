@@ -1,15 +1,12 @@
-"""The neuron-level half of learning: what all synapses onto a group have in common."""
+"""The neuron-level half of the traces: what all synapses onto a group have in common."""
 
 from dataclasses import replace
 
-from brian2.equations.codestrings import Expression
-from brian2.groups.group import CodeRunner
-from brian2.synapses.synapses import SummedVariableUpdater
-
-from .. import schedule
-from ..calculus.linearization import linearize
-from ..calculus.one_step import NEXT_NOT_REFRACTORY, parent_group, symbol
-from ..calculus.statements import Phase, printed
+from ... import schedule
+from ...calculus.linearization import linearize
+from ...calculus.one_step import NEXT_NOT_REFRACTORY, symbol
+from ...calculus.statements import Phase, printed
+from ..code import declare, run_code
 
 _MOMENTS = {
     "before_start": schedule.ARRIVAL_EFFECT,
@@ -17,78 +14,6 @@ _MOMENTS = {
     "before_resets": schedule.BEFORE_RESET,
     "end": schedule.COEFFICIENTS,
 }
-
-
-def declare(group, name, *, shared=False, dtype=None):
-    """Add a variable to a group that exists already."""
-    if name in group.variables:
-        raise ValueError(
-            f"group '{group.name}' already has a variable '{name}', a name that learning needs "
-            "(or it learns with another learner already); rename it in the equations"
-        )
-    if shared:
-        group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
-    else:
-        group.variables.add_array(name, size=len(group), dtype=dtype)
-
-
-def see_new_variables(group):
-    """Let a sub-group see variables that its parent was given later."""
-    parent = parent_group(group)
-    for name, variable in parent.variables.items():
-        if name not in group.variables:
-            group.variables.add_reference(name, parent, name)
-            if variable.scalar:
-                group.variables.indices[name] = "0"
-
-
-def run_code(group, code, moment, name, template="stateupdate", **kwds):
-    """Run abstract code for all of a group in each step, as part of the group."""
-    runner = CodeRunner(
-        group,
-        template,
-        code=code,
-        clock=group.clock,
-        when=moment.when,
-        order=moment.order,
-        name=name,
-        check_units=False,
-        **kwds,
-    )
-    group.contained_objects.append(runner)
-    return runner
-
-
-def on_spike(group, code, moment, name):
-    """Run abstract code for the neurons of a group that have just fired."""
-    return run_code(
-        group,
-        code,
-        moment,
-        name,
-        template="reset",
-        needed_variables=["_spikespace"],
-        template_kwds={"eventspace_variable": group.variables["_spikespace"]},
-    )
-
-
-def sum_over_synapses(synapses, expression, variable, side, moment):
-    """Set a variable of the source (``"pre"``) or target to a sum over its synapses, per step.
-
-    Brian2 offers this, as '(summed)', for variables of the group's equations only; learning
-    adds its variables to groups that exist already.
-    """
-    group = synapses.source if side == "pre" else synapses.target
-    see_new_variables(group)
-    name = f"{variable}_{side}"
-    if name not in synapses.variables:
-        index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
-        synapses.variables.add_reference(name, group, variable, index=index)
-    updater = SummedVariableUpdater(
-        Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
-    )
-    updater.when, updater.order = moment
-    synapses.contained_objects.append(updater)
 
 
 class Population:
@@ -182,11 +107,7 @@ class Population:
         self.signal_code.abstract_code = f"L = signal_scale*({' + '.join(self.signals)})"
         return name
 
-    def check_signal(self):
-        """Raise an error if no feedback reaches the group."""
-        if not self.signals:
-            raise ValueError(
-                f"group '{self.group.name}' learns, but no feedback reaches it: symmetric and "
-                "adaptive feedback go backwards along a trainable projection onto the readout; "
-                "connect one, or choose feedback='random'"
-            )
+    @property
+    def learns(self):
+        """Whether trained synapses end on the group."""
+        return bool(self.runners)

@@ -12,12 +12,12 @@ its spike train). It is kept once per presynaptic neuron, as a variable of the s
 
 from dataclasses import dataclass
 
-from .. import schedule
-from ..calculus.one_step import parent_group
-from ..calculus.statements import printed
-from .gated import GatedCode
-from .population import declare, on_spike, run_code
-from .trials import at_trial_start
+from ... import schedule
+from ...calculus.one_step import parent_group
+from ...calculus.statements import printed
+from ..gated import GatedCode
+from ..code import declare, on_spike, run_code
+from ..trials import at_trial_start
 
 
 @dataclass(frozen=True)
@@ -47,32 +47,63 @@ class PresynapticTraces:
     moment: schedule.Moment
 
 
-@dataclass(frozen=True)
+@dataclass
 class Eligibility:
     """The code of a projection that computes its traces and its gradient.
 
     Attributes
     ----------
-    variables : tuple of str
-        Of the synapses.
+    learner : Learner
+    names : tuple of str
+        Variables of the synapses.
     on_pre : str
         Statements that follow those of the user when a spike arrives.
     advance : str
         Statements for every synapse in every step.
     presynaptic : PresynapticTraces or None
+    effect : sympy.Expr, optional
+        Onto the readout: ∂(jump of y)/∂w of an arriving spike.
     """
 
-    variables: tuple
+    learner: object
+    names: tuple
     on_pre: str
     advance: str
     presynaptic: PresynapticTraces | None
+    effect: object = None
+
+    @property
+    def variables(self):
+        """Variables of the synapses, and the state whose unit they have."""
+        split = (name.partition("_") for name in self.names)
+        of_states = {f"{kind}_{s}": s for kind, _, s in split if kind in ("eps", "arrived")}
+        return {name: of_states.get(name) for name in self.names}
+
+    def install(self, synapses, arrival):
+        """Add the code to a Synapses object that has the variables."""
+        self.synapses = synapses
+        name, learner = synapses.name, self.learner
+        learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
+        if self.presynaptic is not None:
+            _install_presynaptic(synapses, self.presynaptic, learner, arrival)
+        run_code(synapses, self.advance, schedule.TRACES, f"{name}_traces")
+        cleared = [v for v in self.names if v not in ("grad", "e_trace", "e_sum")]
+        if learner.trial is not None and cleared:
+            at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
+        if "e_sum" in self.names:
+            code = "grad += rate_pressure_post*e_sum\ne_sum = 0"
+            runner = GatedCode(
+                synapses, code, "episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
+            )
+            synapses.contained_objects.append(runner)
 
 
-def of_neurons(linearization, entries, *, early, uniform_delay, regularized):
+def of_neurons(learner, linearization, entries, *, early, uniform_delay, regularized):
     """Eligibility of synapses onto spiking neurons.
 
     Parameters
     ----------
+    learner : Learner
     linearization : Linearization
     entries : Coefficients
         Its entries, as variables of the target.
@@ -130,20 +161,22 @@ def of_neurons(linearization, entries, *, early, uniform_delay, regularized):
     variables = [f"eps_{n}" for n in own] + [f"arrived_{n}" for n in waiting]
     variables += ["e_trace", "e_bar", "grad"] + ["e_sum"] * regularized
     return Eligibility(
-        variables=tuple(variables),
+        learner,
+        names=tuple(variables),
         on_pre="\n".join(on_pre),
         advance="\n".join(advance),
         presynaptic=_presynaptic_traces(entries, before, early) if before else None,
     )
 
 
-def of_readout(effect, *, uniform_delay):
+def of_readout(learner, effect, *, uniform_delay):
     """Eligibility of synapses onto a leaky readout: the low-pass of their spikes.
 
     dE/dW_kj = Σ_t error_k^t g F_κ(z_j)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 29).
 
     Parameters
     ----------
+    learner : Learner
     effect : sympy.Expr
         ∂(jump of y)/∂w of an arriving spike.
     uniform_delay : bool
@@ -159,12 +192,14 @@ def of_readout(effect, *, uniform_delay):
             shared=(),
             moment=schedule.READOUT_TRACES,
         )
-        return Eligibility(("grad",), "", gradient, presynaptic)
+        return Eligibility(learner, ("grad",), "", gradient, presynaptic, effect)
     return Eligibility(
-        variables=("grad", "eps_y", "arrived_y"),
+        learner,
+        names=("grad", "eps_y", "arrived_y"),
         on_pre=f"arrived_y += {printed(effect)}",
         advance=f"eps_y = kappa*eps_y + arrived_y\narrived_y = 0\n{gradient}",
         presynaptic=None,
+        effect=effect,
     )
 
 
@@ -226,24 +261,6 @@ def _presynaptic_traces(entries, states, early):
         shared=tuple(sorted({str(e) for e in used if f"{{own}}{e}" in code})),
         moment=schedule.PRESYNAPTIC_TRACES,
     )
-
-
-def install(synapses, eligibility, learner, arrival):
-    """Add the code of an eligibility to a Synapses object that has its variables."""
-    name = synapses.name
-    learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
-    if eligibility.presynaptic is not None:
-        _install_presynaptic(synapses, eligibility.presynaptic, learner, arrival)
-    run_code(synapses, eligibility.advance, schedule.TRACES, f"{name}_traces")
-    cleared = [v for v in eligibility.variables if v not in ("grad", "e_trace", "e_sum")]
-    if learner.trial is not None and cleared:
-        at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
-    if "e_sum" in eligibility.variables:
-        code = "grad += rate_pressure_post*e_sum\ne_sum = 0"
-        runner = GatedCode(
-            synapses, code, "episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
-        )
-        synapses.contained_objects.append(runner)
 
 
 def _install_presynaptic(synapses, traces, learner, arrival):

@@ -1,0 +1,250 @@
+"""What takes part in the way back, and the room that its past needs."""
+
+import math
+
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import get_device
+
+from ... import schedule
+from ...calculus.arrivals import arrivals, jumps
+from ...calculus.one_step import one_step, parent_group
+from ..code import declare, see_new_variables
+from .memory import available_memory
+from .pathway import Pathway, collector
+from .population import CreditPopulation
+from .readout import CreditReadout
+from .recording import SpikeRecorder
+from .replay import Replay
+from .sweep import Row
+
+#: Longest trial, in steps, whose past is kept as a whole at order 1.
+WHOLE = 5000
+#: Steps of a window, where the past is not kept as a whole.
+SEGMENT = 1000
+
+
+class Credit:
+    """Learning by credit that flows backwards.
+
+    Parameters
+    ----------
+    learner : Learner
+
+    Attributes
+    ----------
+    crosses_synapses : bool
+        Credit flows on across recurrent synapses: the order is above 1.
+    carries : bool
+        Windows may begin within a trial; what earlier arrivals have left behind is carried
+        along per synapse.
+    window : int
+        Longest window, in steps.
+    rows : int
+        Steps of the past that are kept.
+    tail : int
+        Steps before a window from which spikes arrive in it.
+    """
+
+    def __init__(self, learner):
+        self.learner, self.name = learner, learner.readout.name
+        order, trial, interval = learner.rule.order, learner.trial, learner.interval
+        self.crosses_synapses, self.unlimited = order > 1, math.isinf(order)
+        whole = trial is not None and (interval is None or interval % trial == 0)
+        if self.crosses_synapses and not whole:
+            raise ValueError(
+                f"EProp.order = {order}: credit flows back to the beginning of a trial, so that "
+                "trials must be reset, and updates must not be more frequent: give the learner "
+                "reset_every, and an update_every that is a multiple of it; or choose order=1, "
+                "whose windows may be shorter"
+            )
+        self.carries = not (whole and (self.crosses_synapses or trial <= WHOLE))
+        limits = [steps for steps in (trial, interval) if steps]
+        self.window = min(SEGMENT, *limits, SEGMENT) if self.carries else trial
+        self.rows, self.tail, self.standalone = self.window, 0, False
+        self.sources, self.pathways, self.dense = {}, [], []
+        self._describe_window()
+        self.readout = CreditReadout(learner.readout, self)
+        learner.readout.contained_objects.append(Replay(self))
+
+    def _describe_window(self):
+        readout = self.learner.readout
+        for name in ("window_ends", "window_start", "replayed_step", "run_end"):
+            declare(readout, name, shared=True, dtype="int64")
+        ends = ["episode_ends > 0", "update_due > 0"]
+        if self.carries:
+            ends.append(f"timestep(t, dt) + 1 - window_start >= {self.window}")
+            ends.append("timestep(t, dt) + 1 == run_end")
+        readout.describe_step(
+            "window_start = int(started > 0)*window_start + int(started == 0)*timestep(t, dt)\n"
+            f"window_ends = int({' or '.join(ends)})"
+        )
+
+    @property
+    def credit_rows(self):
+        """The rows whose sum is the credit of a weight."""
+        hops = 0 if self.unlimited else self.learner.rule.order - 1
+        return ("credit", *(f"credit{q}" for q in range(1, hops + 1)))
+
+    @property
+    def rows_with_inflow(self):
+        """Rows that credit flows into from other neurons: {row: the row that it comes from}."""
+        if self.unlimited:
+            return {"credit": "credit"}
+        return dict(zip(self.credit_rows[1:], self.credit_rows, strict=False))
+
+    def rows_of(self, states):
+        """The adjoints of a group: see sweep.py."""
+        inflow, found = self.rows_with_inflow, []
+        regularized = bool(self.learner.regularizers)
+        for name in self.credit_rows:
+            terms = [f"_inflow_{name}"] if name in inflow else []
+            if name == "credit":
+                terms.append("credit_signal")
+                if regularized and not self.carries:
+                    terms.append("rate_pressure")
+            found.append(Row(name, " + ".join(terms), inflow.get(name, "")))
+        if self.carries:
+            found += [Row(f"carry_{state}", "") for state in states]
+            found.append(Row("carrybar", "credit_filter"))
+            if regularized:
+                found.append(Row("carrysum", "1"))
+        return found
+
+    def population(self, group):
+        """The group as one that credit flows through."""
+        self.learner.share(group, "replayed_step", "window_start")
+        if self.carries:
+            self.learner.share(group, "credit_filter", "kappa")
+        return CreditPopulation(group, self)
+
+    def record_spikes(self, source):
+        """Keep the spikes of a group; the name of the variable that holds them."""
+        group = parent_group(source)
+        if group not in self.sources:
+            self.sources[group] = SpikeRecorder(self, group)
+        return self.sources[group].kept
+
+    def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
+        """Plan synapses onto a population."""
+        population = self.learner.population(parent_group(target))
+        linearization = population.linearize(on_pre, weight, names, synaptic)
+        see_new_variables(target)
+        about = (on_pre, weight, target, population.step)
+        known = population.adjoint.states
+        effects = {s: e for s, e in arrivals(*about).items() if s in known}
+        jump = {}
+        if self.crosses_synapses:
+            jump = {s: e for s, e in jumps(*about).items() if s in known}
+        return Pathway(self, population, effects, jump, linearization.states, timing)
+
+    def onto_readout(self, target, on_pre, weight, names, timing):
+        """Plan synapses onto the readout."""
+        about = (on_pre, weight, target, one_step(target, names))
+        return Pathway(self, self.readout, arrivals(*about), jumps(*about), ("y",), timing)
+
+    def send_back(self, pathway, population, weight):
+        """Let the error flow backwards along synapses onto the readout."""
+        signal = population.add_signal()
+        name = f"{pathway.synapses.name}_feedback"
+        pathway.send_back(population, signal, name, weight, ("credit",))
+
+    def send_back_dense(self, synapses, population):
+        """Let the error flow to a population along feedback weights of their own."""
+        signal = population.add_signal()
+        self.learner.share(synapses, "replayed_step", "window_start")
+        synapses.variables.add_reference(
+            "_sum_0", population.group, signal, index="_postsynaptic_idx"
+        )
+        self.dense.append((synapses, population))
+
+    def reaches(self, population):
+        """Whether the error of the readout has an effect on a population."""
+        self._join()
+        return bool(population.signals or population.inflow)
+
+    def prepare(self):
+        """Make room for the past of one window; called by whatever runs first."""
+        self.standalone = isinstance(get_device(), CPPStandaloneDevice)
+        for pathway in self.pathways:
+            if not self.carries and (pathway.reach or 0) >= self.window:
+                raise ValueError(
+                    f"the delay of '{pathway.synapses.name}' reaches over {pathway.reach} steps, "
+                    f"but a trial has {self.window}: its spikes would never arrive; make delays "
+                    "shorter or trials longer"
+                )
+        self.tail = max(map(self._reach, self.pathways), default=0) if self.carries else 0
+        self.rows = self.window + self.tail
+        receivers = self._receivers()
+        self._check_memory(receivers)
+        for recording in (*receivers, *self.sources.values()):
+            recording.prepare(self.rows)
+
+    def _receivers(self):
+        learning = [p for p in self.learner.populations.values() if p.learns]
+        return [self.readout.receiver, *(p.receiver for p in learning)]
+
+    def _reach(self, pathway):
+        """Steps over which a pathway's spikes may be under way."""
+        known = pathway.reach
+        return self.window if known is None else known
+
+    def _check_memory(self, receivers):
+        per_step = sum(8 * len(r.recorded) * len(r.group) for r in receivers)
+        per_step += sum(4 * (len(group) + 1) for group in self.sources)
+        needed, free = per_step * self.rows, available_memory()
+        if needed > 0.9 * free:
+            raise MemoryError(
+                f"learning with order = {self.learner.rule.order} keeps the past of a trial of "
+                f"{self.window} steps: {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free; "
+                "make trials shorter (reset_every), or choose order=1 with updates within the "
+                "trial, whose windows are short"
+            )
+
+    def players(self):
+        """Code of the way back: before it, and in each of its steps, in order."""
+        populations = [p for p in self.learner.populations.values() if p.learns]
+        self._join()
+        for pathway in self.pathways:
+            if pathway.later:
+                pathway.prepare(self._reach(pathway))
+        for receiver in self._receivers():
+            receiver.prepare_outputs()
+        begin = [self.readout.begin(), *(p.begin() for p in populations)]
+        begin += [place for pathway in self.pathways for place in pathway.begin()]
+        first, sweeps = [], []
+        for population in populations:
+            before, sweep = population.players()
+            first += before
+            sweeps.append(sweep)
+        collectors = [c for pathway in self.pathways for c in pathway.collectors()]
+        collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
+        credits = [pathway.player() for pathway in self.pathways]
+        return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
+
+    def _join(self):
+        """Connect what has been created: credit flows from each population into its sources."""
+        for pathway in self.pathways:
+            source = self.learner.populations.get(parent_group(pathway.synapses.source))
+            onto_neurons = pathway.owner is not self.readout
+            if pathway.backwards or not (onto_neurons and source is not None and source.learns):
+                continue
+            if pathway.early and not pathway.later:
+                raise ValueError(
+                    f"'{source.group.name}' fires before the thresholds of a step and its spikes "
+                    f"act through '{pathway.synapses.name}' in the same step; credit of order "
+                    "above 1 needs its thresholds in the slot 'thresholds'"
+                )
+            for row, origin in self.rows_with_inflow.items():
+                variable = source.add_inflow(row)
+                name = f"{pathway.synapses.name}_{row}_inflow"
+                pathway.send_back(source, variable, name, pathway.synapses.weight, (origin,))
+
+    def _dense_collector(self, synapses, population):
+        output = self.readout.receiver.output({"y": 1}, True, ("credit",))
+        local = "passed_error"
+        if local not in synapses.variables:
+            synapses.variables.add_reference(
+                local, self.readout.group, output, index="_presynaptic_idx"
+            )
+        name = f"{population.group.name}_feedback"
+        return collector(synapses, f"B*{local}", "_sum_0", "_synaptic_post", name)

@@ -1,0 +1,290 @@
+"""Synapses on the way back: every arrival is given its credit.
+
+    grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
+    dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
+
+A window that begins within a trial also owes credit to the arrivals before it. What they have
+left behind is the eligibility vector of the synapse at the beginning of the window, which is
+swept once per window and not once per step.
+"""
+
+import numpy as np
+import sympy
+
+from ... import schedule
+from ...calculus.derivatives import NoDerivativeError
+from ...calculus.one_step import parent_group, symbol
+from ...calculus.statements import printed
+from ..gated import GatedCode
+from ..trials import at_trial_start
+from .memory import resize_rows, steps_of
+from .player import Player
+
+
+class Pathway:
+    """A projection of trainable synapses.
+
+    Parameters
+    ----------
+    engine : Credit
+    owner : CreditPopulation or CreditReadout
+        Where the spikes arrive.
+    effects, jumps : dict of str to sympy.Expr
+        ∂Δ/∂w and Δ of each state, in names of the synapse.
+    states : tuple of str
+        Entries of the eligibility vector.
+    timing : Timing
+
+    Attributes
+    ----------
+    on_pre : str
+        Statements that follow those of the user when a spike arrives: none.
+    """
+
+    on_pre = ""
+
+    def __init__(self, engine, owner, effects, jumps, states, timing):
+        self.engine, self.owner, self.receiver = engine, owner, owner.receiver
+        self.effects, self.jumps, self.states, self.timing = effects, jumps, states, timing
+        self.early = timing.early or owner.acts_at_once
+        self.later = not timing.without_delay or timing.lag > 0
+        self.traces = owner.traces if engine.carries else {}
+        self.backwards, self.collected = [], []
+
+    @property
+    def variables(self):
+        """Variables of the synapses, and the state whose unit they have."""
+        carried = {f"eps_{s}": s for s in self.states} if self.engine.carries else {}
+        carried |= dict.fromkeys(self.traces)
+        return {"grad": None} | carried | {f"next_{n}": s for n, s in carried.items()}
+
+    def install(self, synapses, arrival):
+        """Add to a Synapses object, which has the variables, what it needs on the way back."""
+        self.synapses = synapses
+        self.read = {}
+        learner = self.engine.learner
+        learner.share(synapses, "replayed_step", "window_start", "window_ends")
+        learner.share(synapses, "trial_begins", "episode_ends", "kappa")
+        variables = synapses.variables
+        source, kept = parent_group(synapses.source), self.engine.record_spikes(synapses.source)
+        variables.add_reference("_kept_spikes", source, kept, index="0")
+        if self.later:
+            variables.add_dynamic_array("_arrival_idx", size=0, dtype="int32")
+        self._check_constant(self.effects)
+        self._sort_effects()
+        code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
+        if self.engine.carries:
+            rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
+            code += [f"next_{n} += {self._credit(f'arriving_{n}', (r,))}" for n, r in rows.items()]
+            self._carry_on()
+        self.code = "\n".join(code)
+        self.engine.pathways.append(self)
+
+    def _sort_effects(self):
+        """What is common to all synapses of a neuron is multiplied at the neuron."""
+        weight = symbol(self.synapses.weight)
+        common = {state: self._in_group(effect) for state, effect in self.effects.items()}
+        self.common = None if None in common.values() else common
+        self.proportional = self.common is not None and all(
+            (self.jumps.get(s, 0) - weight * self.effects.get(s, 0)).expand() == 0
+            for s in {*self.jumps, *self.effects}
+        )
+
+    def _in_group(self, effect):
+        names = [s.name for s in effect.free_symbols]
+        if any(n in self.synapses.equations.names or n.endswith("_pre") for n in names):
+            return None
+        return effect.xreplace({symbol(n): symbol(n.removesuffix("_post")) for n in names})
+
+    def _check_constant(self, expressions):
+        """Raise an error if arrivals have another effect from time to time."""
+        synapses, group = self.synapses, self.receiver.group
+        for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
+            own = name.removesuffix("_post")
+            if name in synapses.equations.names:
+                assigned = any(line.split()[:1] == [name] for line in self.lines)
+                varies = assigned or synapses.equations[name].type != "parameter"
+            elif name.endswith("_pre"):
+                variables = parent_group(synapses.source).variables
+                varies = not variables[name.removesuffix("_pre")].constant
+            else:
+                varies = own in group.variables and not group.variables[own].constant
+            if varies:
+                raise NoDerivativeError(
+                    f"what a spike of '{synapses.name}' does depends on '{name}', which changes "
+                    "with time; the engine 'credit' looks at it at the end of a window: choose "
+                    "EProp(engine='traces'), or flag it as constant"
+                )
+
+    @property
+    def lines(self):
+        return self.synapses.pre.code.split("\n")
+
+    def _credit(self, local, rows, factors=None):
+        """Code of Σ_state factor·credit (factor: b), reading names that begin with `local`."""
+        early, receiver = self.early, self.receiver
+        if factors is None and self.common is not None:
+            return self._refer(local, receiver.output(self.common, early, rows))
+        terms = []
+        for state, factor in (factors or self.effects).items():
+            output = receiver.output({state: sympy.S.One}, early, rows)
+            terms.append(f"({printed(factor)})*{self._refer(f'{local}_{state}', output)}")
+        return " + ".join(terms)
+
+    def _refer(self, local, output):
+        """A name of the synapse for the credit at the time of its arrival."""
+        variables, group = self.synapses.variables, self.receiver.group
+        if self.later:
+            kept = self.receiver.delayed(output)
+            variables.add_reference(local, group, kept, index="_arrival_idx")
+        else:
+            variables.add_reference(local, group, output, index="_postsynaptic_idx")
+        self.read[local] = output
+        return local
+
+    def send_back(self, population, variable, name, weight, row):
+        """Let credit flow to the neurons that the spikes came from.
+
+        Parameters
+        ----------
+        population : CreditPopulation
+            These neurons.
+        variable : str
+            Their variable that receives it.
+        name : str
+            Of the code.
+        weight : str
+            What takes the place of the weight (feedback weights); the weight's own name else.
+        row : tuple of str
+            The rows that it comes from.
+        """
+        local = f"passed_{len(self.backwards)}"
+        if self.proportional:
+            code = f"{weight}*{self._credit(local, row)}"
+        elif weight != self.synapses.weight:
+            code = f"{weight}*({self._credit(local, row)})"
+        else:
+            self._check_constant(self.jumps)
+            code = self._credit(local, row, self.jumps)
+        place = f"_sum_{len(self.backwards)}"
+        self.synapses.variables.add_reference(
+            place, population.group, variable, index="_presynaptic_idx"
+        )
+        self.backwards.append((code, place, name))
+
+    def _carry_on(self):
+        """At the end of a window, the eligibility vector moves on by the whole window."""
+        synapses, states = self.synapses, self.states
+        carried = {f"eps_{s}": f"carry_{s}" for s in states} | self.traces
+        owed = [f"credit_{s}_post*eps_{s}" for s in states]
+        if "e_bar" in self.traces:
+            owed.append("kappa*credit_signal_post*e_bar")
+        kept = {"e_bar": "credit_filter*kappa*e_bar + ", "e_sum": "e_sum + "}
+        code = [f"grad += {' + '.join(owed)}"]
+        for name, row in carried.items():
+            moved = " + ".join(f"{row}_{s}_post*eps_{s}" for s in states)
+            code.append(f"_moved_{name} = {kept.get(name, '')}{moved} + next_{name}")
+        code += [f"{name} = _moved_{name}\nnext_{name} = 0" for name in carried]
+        if "e_sum" in self.traces:
+            code += ["grad += episode_ends*rate_pressure_post*e_sum"]
+            code += ["e_sum = (1 - episode_ends)*e_sum"]
+        self.engine.learner.share(synapses, "credit_filter")
+        name = f"{synapses.name}_carry"
+        runner = GatedCode(synapses, "\n".join(code), "window_ends", schedule.CARRY, name)
+        synapses.contained_objects.append(runner)
+        if self.engine.learner.trial is not None:
+            cleared = "\n".join(f"{name} = 0" for name in carried)
+            at_trial_start(synapses, cleared, f"{synapses.name}_trial_start")
+
+    @property
+    def reach(self):
+        """Steps from a spike to its latest arrival; None if only the program will know."""
+        if not self.later:
+            return 0
+        try:
+            delays = np.atleast_1d(self.synapses.pre.variables["delay"].get_value())
+        except NotImplementedError:
+            return None
+        return int(steps_of(delays, self.synapses.clock.dt_).max(initial=0)) + self.timing.lag
+
+    def prepare(self, reach):
+        """Make room for the credit of arrivals up to so many steps away."""
+        for output in set(self.read.values()):
+            self.receiver.reach[output] = max(reach, self.receiver.reach[output])
+        if not self.engine.standalone:
+            synapses, place = self.synapses, self.synapses.variables["_arrival_idx"]
+            delays = steps_of(synapses.pre.variables["delay"].get_value(), synapses.clock.dt_)
+            post = synapses.variables["_synaptic_post"].get_value()
+            resize_rows(place, len(post))
+            places = (delays + self.timing.lag) * len(self.receiver.group) + post
+            place.set_value(places.astype("int32"))
+
+    def begin(self):
+        """Code that runs before the way back begins: a program has to look up delays itself."""
+        if not (self.later and self.engine.standalone):
+            return []
+        synapses = self.synapses
+        place, delay = synapses.variables["_arrival_idx"], synapses.pre.variables["delay"]
+        return [
+            Player(
+                synapses,
+                "place_arrivals",
+                "",
+                f"{synapses.name}_places",
+                needed=["_arrival_idx", "_synaptic_post"],
+                synapses=synapses,
+                place=place,
+                delay=delay,
+                lag=self.timing.lag,
+                reach=max(self.receiver.reach[output] for output in self.read.values()),
+                n=len(self.receiver.group),
+            )
+        ]
+
+    def player(self):
+        """Code that gives every arrival of the spikes of one step its credit."""
+        synapses = self.synapses
+        return Player(
+            synapses,
+            "credit",
+            self.code,
+            f"{synapses.name}_credit",
+            needed=["_kept_spikes"],
+            synapses=synapses,
+            kept=synapses.variables["_kept_spikes"],
+            rows=self.engine.rows,
+            n_source=len(parent_group(synapses.source)),
+            later=self._later(self.code),
+        )
+
+    def collectors(self):
+        """Code that sums what each presynaptic neuron receives."""
+        return [
+            collector(self.synapses, code, place, "_synaptic_pre", name, self._later(code))
+            for code, place, name in self.backwards
+        ]
+
+    def _later(self, code):
+        """The rows of delayed credit that a piece of code reads, and how many there are."""
+        reach, n = self.receiver.reach, len(self.receiver.group)
+        return [
+            (self.synapses.variables[local], reach[output] + 1, n)
+            for local, output in self.read.items()
+            if self.later and local in code
+        ]
+
+
+def collector(synapses, code, place, index, name, later=()):
+    """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
+    variables = synapses.variables
+    return Player(
+        synapses,
+        "collect",
+        f"_passed = {code}",
+        name,
+        needed=[place, index],
+        synapses=synapses,
+        target=variables[place],
+        index=variables[index],
+        later=later,
+    )

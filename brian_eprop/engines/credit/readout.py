@@ -1,0 +1,58 @@
+"""The readout on the way back: its error, filtered by what is still to come.
+
+    λ_y^t = κ λ_y^{t+1} + g error^t          the credit of a spike that arrives in step t
+"""
+
+from typing import ClassVar
+
+from ... import schedule
+from ..code import declare
+from . import sweep
+from .player import Player
+from .receiver import Receiver
+from .recording import Recorder
+
+
+class CreditReadout:
+    """The readout of a learner.
+
+    Parameters
+    ----------
+    readout : LeakyReadout
+    engine : Credit
+    """
+
+    #: What synapses carry along besides the eligibility vector.
+    traces: ClassVar[dict] = {}
+    #: A spike changes the output, and the error, of the step in which it arrives.
+    acts_at_once = True
+    credit_rows = ("credit",)
+
+    def __init__(self, readout, engine):
+        self.group, self.engine = readout, engine
+        self.receiver = Receiver(readout, engine, {"error": "end"})
+        declare(readout, "credit_y")
+        if engine.carries:
+            declare(readout, "carry_y_y")
+            declare(readout, "credit_filter", shared=True)
+        kept = {"error": "kept_error"}
+        name = f"{readout.name}_recorder"
+        recorder = Recorder(engine, readout, "", schedule.RECORD_ERROR, name, kept)
+        readout.contained_objects.append(recorder)
+
+    def begin(self):
+        """Code that runs before the way back begins."""
+        code = ["credit_filter = 1/kappa"] if self.engine.carries else []
+        code.append("credit_y = 0")
+        if self.engine.carries:
+            code.append("carry_y_y = 1")
+        return Player(self.group, "stateupdate", "\n".join(code), f"{self.group.name}_begin")
+
+    def player(self):
+        """Code of one step of the way back."""
+        code = ["credit_filter = kappa*credit_filter"] if self.engine.carries else []
+        code.append("credit_y = kappa*credit_y + gain*signal_scale*past_error")
+        if self.engine.carries:
+            code.append("carry_y_y = kappa*carry_y_y")
+        outputs = list(self.receiver.outputs.values())
+        return self.receiver.player("sweep", [*code, *sweep.outputs(outputs, set())], outputs)

@@ -1,0 +1,102 @@
+"""Where spikes arrive: the credit that arrivals are given, in the form synapses ask for."""
+
+from dataclasses import dataclass
+
+from ..code import declare
+from .memory import resize_rows
+from .player import Player
+
+
+@dataclass(frozen=True)
+class Output:
+    """The credit of arrivals that act in the same way.
+
+    Attributes
+    ----------
+    name : str
+        The variable that holds it.
+    rows : tuple of str
+        The rows that are summed.
+    effects : dict of str to sympy.Expr
+        b of each state, in names of the group.
+    early : bool
+        The arrivals are before the threshold.
+    """
+
+    name: str
+    rows: tuple
+    effects: dict
+    early: bool
+
+
+class Receiver:
+    """A group with the variables that its incoming synapses read on the way back.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+    engine : Credit
+    recorded : dict of str to str
+        The slot in which each variable is recorded, by its name.
+    """
+
+    def __init__(self, group, engine, recorded):
+        self.group, self.engine, self.recorded = group, engine, recorded
+        self.outputs, self.reach = {}, {}
+        for name in recorded:
+            declare(group, f"past_{name}")
+            group.variables.add_dynamic_array(f"kept_{name}", size=0)
+
+    def output(self, effects, early, rows):
+        """The name of an output, made when it is first asked for; see `Output`."""
+        key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())))
+        if key not in self.outputs:
+            name = f"arriving_{len(self.outputs)}"
+            declare(self.group, name)
+            self.outputs[key] = Output(name, rows, effects, early)
+        return self.outputs[key].name
+
+    def delayed(self, output):
+        """The rows in which an output waits for the spikes that it is the credit of."""
+        name = f"{output}_later"
+        if name not in self.group.variables:
+            self.group.variables.add_dynamic_array(name, size=0)
+            self.reach[output] = 0
+        return name
+
+    def prepare(self, rows):
+        """Make room for so many steps of the past."""
+        for name in self.recorded:
+            resize_rows(self.group.variables[f"kept_{name}"], rows * len(self.group))
+
+    def prepare_outputs(self):
+        """Make room for the credit of delayed arrivals: each row is there twice."""
+        for output, reach in self.reach.items():
+            size = 2 * (reach + 1) * len(self.group)
+            resize_rows(self.group.variables[f"{output}_later"], size)
+
+    def player(self, name, code, outputs):
+        """Code of one step of the way back, which writes these outputs."""
+        variables, text = self.group.variables, "\n".join(code)
+        replayed = [
+            (variables[f"past_{n}"], variables[f"kept_{n}"])
+            for n in self.recorded
+            if f"past_{n}" in text
+        ]
+        later = [
+            (variables[o.name], variables[f"{o.name}_later"], self.reach[o.name] + 1)
+            for o in outputs
+            if o.name in self.reach
+        ]
+        needed = [v.name for pair in replayed for v in pair] + [o.name for o in outputs]
+        return Player(
+            self.group,
+            "sweep",
+            text,
+            f"{self.group.name}_{name}",
+            needed=needed + [kept.name for _, kept, _ in later],
+            rows=self.engine.rows,
+            replayed=replayed,
+            outputs=[variables[o.name] for o in outputs],
+            later=later,
+        )

@@ -1,0 +1,62 @@
+"""At the end of a window: the steps of the past are run through again, from last to first."""
+
+import weakref
+
+from brian2.devices.device import get_device
+from brian2.groups.group import CodeRunner
+
+from ... import schedule
+from ..gated import with_own_templates
+
+
+class Replay(CodeRunner):
+    """Runs the code of the way back for every step of a window, and of its tail.
+
+    Parameters
+    ----------
+    engine : Credit
+    """
+
+    def __init__(self, engine):
+        readout = engine.learner.readout
+        super().__init__(
+            readout,
+            "replay",
+            clock=readout.clock,
+            when=schedule.REPLAY.when,
+            order=schedule.REPLAY.order,
+            name=f"{readout.name}_replay",
+        )
+        self.engine = engine
+
+    def before_run(self, run_namespace):
+        """Generate the code of the way back."""
+        engine, variables = self.engine, self.group.variables
+        engine.prepare()
+        variables["run_end"].set_value(self.group.clock._i_end)
+        begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
+        self.begin, self.step = begin, step
+        self.flags = [variables[n] for n in ("window_ends", "window_start", "replayed_step")]
+        self.trial_step = variables["trial_step"]
+        if engine.standalone:
+            self.codeobj_class = with_own_templates(get_device().code_object_class())
+            self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}
+            super().before_run(run_namespace)
+        else:
+            self.code_objects[:] = [weakref.proxy(code) for code in (*begin, *step)]
+            super(CodeRunner, self).before_run(run_namespace)
+
+    def run(self):
+        """Brian2's runtime device calls this in every step; compiled programs have replay.cpp."""
+        ends, start, replayed = self.flags
+        if not ends.get_value()[0]:
+            return
+        now, first = int(self.group.variables["t_in_timesteps"].get_value()[0]), start.get_value()[0]
+        tail = max(first - self.engine.tail, now - int(self.trial_step.get_value()[0]))
+        for code in self.begin:
+            code()
+        for step in range(now, tail - 1, -1):
+            replayed.set_value(step)
+            for code in self.step:
+                code()
+        start.set_value(now + 1)

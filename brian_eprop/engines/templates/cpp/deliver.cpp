@@ -1,0 +1,36 @@
+{# USES_VARIABLES { _synaptic_pre, _synaptic_post, delay } #}
+{% extends 'common_synapses.cpp' %}
+{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
+
+{% block extra_headers %}
+{{ super() }}
+#include <numeric>
+{{declare_rows(synapses)}}
+{% endblock %}
+
+{% block maincode %}
+    {% set _events = get_array_name(events) %}
+    const int32_t _num_events = {{_events}}[_num{{events.name}}-1];
+    if (_num_events > 0)
+    {
+        if ({{delay}} != 0)
+        {
+            std::cerr << "a delay of '{{synapses.name}}' was set, but it was created without: leave "
+                         "out its argument delay=0*ms" << std::endl;
+            std::exit(1);
+        }
+
+        // scalar code
+        const size_t _vectorisation_idx = -1;
+        {{scalar_code|autoindent}}
+
+        {{find_rows(synapses)}}
+        for (int32_t _event=0; _event<_num_events; _event++)
+        {
+            const int32_t _source = {{_events}}[_event];
+            if (_source < {{synapses.source.start}} || _source >= {{synapses.source.stop}})
+                continue;
+            {{for_each_in_row(synapses, vector_code)}}
+        }
+    }
+{% endblock %}

@@ -1,0 +1,106 @@
+{# The synapses of each source neuron, found once per program and not in each step.
+
+   Import `with context`, in a template that USES_VARIABLES _synaptic_pre and _synaptic_post:
+   declare_rows in its block extra_headers, find_rows before the first row is asked for, and
+   then for_each_in_row. All templates share the rows of a Synapses object. #}
+
+{% macro declare_rows(synapses) %}
+namespace brian_eprop {
+
+struct Rows
+{
+    int64_t n_synapses = -1;
+    // Row k has the places first[k] ... first[k+1]-1 in `order`; if that is empty, the synapses
+    // are in this order already.
+    std::vector<int32_t> first, order;
+    // Long runs of synapses onto consecutive targets are a loop without look-ups. Row k has
+    // the runs first_run[k] ... first_run[k+1]-1; run r begins at synapse run[r].
+    std::vector<int32_t> first_run, run;
+
+    void find(const int32_t *sources, const int32_t *targets, int64_t n, int32_t start, int32_t stop)
+    {
+        n_synapses = n;
+        order.clear();
+        first.assign(stop - start + 1, 0);
+        if (std::is_sorted(sources, sources + n))
+        {
+            for (int32_t k=0; k<=stop-start; k++)
+                first[k] = std::lower_bound(sources, sources + n, start + k) - sources;
+        }
+        else
+        {
+            for (int64_t i=0; i<n; i++)
+                first[sources[i] - start + 1]++;
+            std::partial_sum(first.begin(), first.end(), first.begin());
+            std::vector<int32_t> next(first);
+            order.resize(n);
+            for (int64_t i=0; i<n; i++)
+                order[next[sources[i] - start]++] = i;
+        }
+        find_runs(targets);
+    }
+
+    void find_runs(const int32_t *targets)
+    {
+        const size_t few = n_synapses/16;
+        first_run.clear();
+        run.clear();
+        for (size_t k=0; order.empty() && k+1<first.size() && run.size()<=few; k++)
+        {
+            first_run.push_back(run.size());
+            for (int32_t i=first[k]; i<first[k+1]; i++)
+                if (i == first[k] || targets[i] != targets[i-1] + 1)
+                    run.push_back(i);
+        }
+        first_run.push_back(run.size());
+        run.push_back(n_synapses);
+        if (first_run.size() < first.size() || run.size() > few)
+            first_run.clear();
+    }
+};
+
+// One object for all files of the program
+inline Rows &rows_of_{{synapses.name}}() { static Rows rows; return rows; }
+
+}
+{% endmacro %}
+
+{% macro find_rows(synapses) %}
+brian_eprop::Rows &_rows = brian_eprop::rows_of_{{synapses.name}}();
+if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
+    _rows.find({{get_array_name(synapses.variables['_synaptic_pre'])}},
+               {{get_array_name(synapses.variables['_synaptic_post'])}},
+               _num_synaptic_pre, {{synapses.source.start}}, {{synapses.source.stop}});
+{% endmacro %}
+
+{# Runs `code` for all synapses of the neuron `_source`, which is an index as in _synaptic_pre. #}
+{% macro for_each_in_row(synapses, code) %}
+{% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
+{% set postsynaptic = get_array_name(synapses.variables['_synaptic_post']) ~ '[_idx]' %}
+{% set code = code|join('\n')|replace(presynaptic, '_source') %}
+{
+    const int32_t _row = _source - {{synapses.source.start}};
+    if (!_rows.first_run.empty())
+    {
+        for (int32_t _run=_rows.first_run[_row]; _run<_rows.first_run[_row+1]; _run++)
+        {
+            const int32_t _stop = _rows.run[_run+1];
+            const int32_t _idx_to_target = {{postsynaptic|replace('_idx', '_rows.run[_run]')}} - _rows.run[_run];
+            for (int32_t _idx=_rows.run[_run]; _idx<_stop; _idx++)
+            {
+                const size_t _vectorisation_idx = _idx;
+                {{code|replace(postsynaptic, '_idx + _idx_to_target')|autoindent}}
+            }
+        }
+    }
+    else
+    {
+        for (int32_t _place=_rows.first[_row]; _place<_rows.first[_row+1]; _place++)
+        {
+            const int32_t _idx = _rows.order.empty() ? _place : _rows.order[_place];
+            const size_t _vectorisation_idx = _idx;
+            {{code|autoindent}}
+        }
+    }
+}
+{% endmacro %}

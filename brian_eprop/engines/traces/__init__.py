@@ -1,0 +1,5 @@
+"""The engine ``traces``: every synapse carries its eligibility trace, advanced every step."""
+
+from .engine import Traces
+
+__all__ = ["Traces"]
