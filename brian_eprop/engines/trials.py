@@ -7,8 +7,8 @@ import numpy as np
 
 from .. import schedule
 from ..calculus.one_step import assigned_names, parent_group
-from .gated import GatedCode
 from .code import declare
+from .gated import GatedCode
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 

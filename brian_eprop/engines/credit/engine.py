@@ -2,10 +2,10 @@
 
 import math
 
+import numpy as np
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
-from ... import schedule
 from ...calculus.arrivals import arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
 from ..code import declare, see_new_variables
@@ -69,7 +69,7 @@ class Credit:
     def _describe_window(self):
         readout = self.learner.readout
         for name in ("window_ends", "window_start", "replayed_step", "run_end"):
-            declare(readout, name, shared=True, dtype="int64")
+            declare(readout, name, shared=True, dtype=np.int64)
         ends = ["episode_ends > 0", "update_due > 0"]
         if self.carries:
             ends.append(f"timestep(t, dt) + 1 - window_start >= {self.window}")

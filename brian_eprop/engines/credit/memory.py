@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+
 def resize_rows(variable, size):
     """Give a variable its size, as zeros if that is a new one."""
     if variable.size != size:

@@ -69,7 +69,7 @@ class Pathway:
         source, kept = parent_group(synapses.source), self.engine.record_spikes(synapses.source)
         variables.add_reference("_kept_spikes", source, kept, index="0")
         if self.later:
-            variables.add_dynamic_array("_arrival_idx", size=0, dtype="int32")
+            variables.add_dynamic_array("_arrival_idx", size=0, dtype=np.int32)
         self._check_constant(self.effects)
         self._sort_effects()
         code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
@@ -217,7 +217,7 @@ class Pathway:
             post = synapses.variables["_synaptic_post"].get_value()
             resize_rows(place, len(post))
             places = (delays + self.timing.lag) * len(self.receiver.group) + post
-            place.set_value(places.astype("int32"))
+            place.set_value(places.astype(np.int32))
 
     def begin(self):
         """Code that runs before the way back begins: a program has to look up delays itself."""

@@ -1,6 +1,6 @@
 """The readout on the way back: its error, filtered by what is still to come.
 
-    λ_y^t = κ λ_y^{t+1} + g error^t          the credit of a spike that arrives in step t
+λ_y^t = κ λ_y^{t+1} + g error^t          the credit of a spike that arrives in step t
 """
 
 from typing import ClassVar

@@ -1,5 +1,6 @@
 """What the way back will want to know is kept, step by step, in rows of memory.py."""
 
+import numpy as np
 from brian2.devices.device import get_device
 from brian2.groups.group import CodeRunner
 
@@ -54,7 +55,7 @@ class SpikeRecorder(CodeRunner):
 
     def __init__(self, engine, group):
         self.kept = f"{engine.name}_spikes"
-        group.variables.add_dynamic_array(self.kept, size=0, dtype="int32")
+        group.variables.add_dynamic_array(self.kept, size=0, dtype=np.int32)
         super().__init__(
             group,
             "record_spikes",

@@ -51,7 +51,10 @@ class Replay(CodeRunner):
         ends, start, replayed = self.flags
         if not ends.get_value()[0]:
             return
-        now, first = int(self.group.variables["t_in_timesteps"].get_value()[0]), start.get_value()[0]
+        now, first = (
+            int(self.group.variables["t_in_timesteps"].get_value()[0]),
+            start.get_value()[0],
+        )
         tail = max(first - self.engine.tail, now - int(self.trial_step.get_value()[0]))
         for code in self.begin:
             code()

@@ -55,7 +55,9 @@ def advance(adjoint, rows):
         terms = [row.source] if row.source else []
         for entries, name in ((adjoint.K, row.name), (adjoint.X, row.explicit)):
             if name and entries:
-                terms.append(transposed({s: past(e, adjoint) for s, e in entries.items()}, f"{name}_"))
+                terms.append(
+                    transposed({s: past(e, adjoint) for s, e in entries.items()}, f"{name}_")
+                )
         lines.append(f"_gamma_{row.name} = {' + '.join(terms) or '0'}")
     for row in rows:
         for state in adjoint.states:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from ... import schedule
 from ...calculus.one_step import parent_group
 from ...calculus.statements import printed
-from ..gated import GatedCode
 from ..code import declare, on_spike, run_code
+from ..gated import GatedCode
 from ..trials import at_trial_start
 
 

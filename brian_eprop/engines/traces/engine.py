@@ -49,9 +49,7 @@ class Traces:
 
     def send_back(self, eligibility, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
-        signal = population.add_signal(
-            f"L_{len(population.signals)}_{self.learner.readout.name}"
-        )
+        signal = population.add_signal(f"L_{len(population.signals)}_{self.learner.readout.name}")
         expression = f"{weight}*({printed(eligibility.effect)})*error_post"
         sum_over_synapses(eligibility.synapses, expression, signal, "pre", schedule.FEEDBACK)
 
