@@ -42,7 +42,7 @@ COMMON_HEADERS = """
 """
 
 
-def _compile(folder):
+def compile_project(folder):
     """Compile a generated project with a precompiled header; removes what is not needed after."""
     (folder / "brian_eprop_common.h").write_text(COMMON_HEADERS)
     with (folder / "makefile").open("a") as makefile:
@@ -118,7 +118,7 @@ def build(folder, description, trials, inputs, targets):
         assembly.network.run(trials.total * description.dt, namespace={})
         options = {"directory": str(made), "compile": False, "run": False}
         device.build(**dict(device.build_options) | options)
-        _compile(made)
+        compile_project(made)
         (made / INTERFACE).write_text(json.dumps(_interface(assembly, device, description, trials)))
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
