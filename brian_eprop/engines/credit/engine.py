@@ -205,8 +205,7 @@ class Credit:
         populations = [p for p in self.learner.populations.values() if p.learns]
         self._join()
         for pathway in self.pathways:
-            if pathway.later:
-                pathway.prepare(self._reach(pathway))
+            pathway.prepare(self._reach(pathway))
         for receiver in self._receivers():
             receiver.prepare_outputs()
         begin = [self.readout.begin(), *(p.begin() for p in populations)]

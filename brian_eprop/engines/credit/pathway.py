@@ -68,8 +68,8 @@ class Pathway:
         variables = synapses.variables
         source, kept = parent_group(synapses.source), self.engine.record_spikes(synapses.source)
         variables.add_reference("_kept_spikes", source, kept, index="0")
-        if self.later:
-            variables.add_dynamic_array("_arrival_idx", size=0, dtype=np.int32)
+        for name in ("_row_first", "_row_order", "_arrival_idx"):
+            variables.add_dynamic_array(name, size=0, dtype=np.int32)
         self._check_constant(self.effects)
         self._sort_effects()
         code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
@@ -210,14 +210,25 @@ class Pathway:
     def prepare(self, reach):
         """Make room for the credit of arrivals up to so many steps away."""
         for output in set(self.read.values()):
-            self.receiver.reach[output] = max(reach, self.receiver.reach[output])
+            if self.later:
+                self.receiver.reach[output] = max(reach, self.receiver.reach[output])
         if not self.engine.standalone:
-            synapses, place = self.synapses, self.synapses.variables["_arrival_idx"]
-            delays = steps_of(synapses.pre.variables["delay"].get_value(), synapses.clock.dt_)
-            post = synapses.variables["_synaptic_post"].get_value()
-            resize_rows(place, len(post))
-            places = (delays + self.timing.lag) * len(self.receiver.group) + post
-            place.set_value(places.astype(np.int32))
+            self._sort()
+
+    def _sort(self):
+        """Find the synapses of each source, and where each synapse finds its credit."""
+        variables, n = self.synapses.variables, len(self.receiver.group)
+        pre, post = (variables[f"_synaptic_{side}"].get_value() for side in ("pre", "post"))
+        counts = np.bincount(pre, minlength=len(parent_group(self.synapses.source)))
+        delays = steps_of(self.synapses.pre.variables["delay"].get_value(), self.synapses.clock.dt_)
+        values = {
+            "_row_first": np.concatenate([[0], np.cumsum(counts)]),
+            "_row_order": np.argsort(pre, kind="stable"),
+            "_arrival_idx": (delays + self.timing.lag) * n + post,
+        }
+        for name, value in values.items():
+            resize_rows(variables[name], len(value))
+            variables[name].set_value(value.astype(np.int32))
 
     def begin(self):
         """Code that runs before the way back begins: a program has to look up delays itself."""
