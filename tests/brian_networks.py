@@ -164,6 +164,8 @@ def build(
     bounds=None,
     arrival="after_groups",
     arrival_rec="synapses",
+    engine="credit",
+    order=1,
     **for_learner,
 ):
     """The Brian2 objects of a reference network, whose trials follow each other.
@@ -187,6 +189,8 @@ def build(
         Of all synapses.
     arrival, arrival_rec : str
         Of the input and of the recurrent synapses.
+    engine, order
+        Of the rule.
     **for_learner
         Of the learner.
     """
@@ -213,7 +217,11 @@ def build(
         ]
     learner = Learner(
         readout,
-        rule=EProp(reset_path={name: network.reset_path[name] for name in changed}),
+        rule=EProp(
+            order=order,
+            engine=engine,
+            reset_path={name: network.reset_path[name] for name in changed},
+        ),
         feedback=feedback,
         reset_every=n_steps * DT if reset else None,
         learning_window=None if learning_window is None else learning_window * DT,

@@ -10,12 +10,13 @@ from random_networks import random_network, random_task
 
 from brian_eprop import Adam
 from brian_eprop.reference import gradients
+from brian_eprop.rule import ENGINES
 
 # Compilers may contract a*b + c; some hundred steps let a difference of one bit grow.
 TOLERANCE = 1e-12
 
 
-def everything():
+def everything(engine):
     """A network that uses every feature that generates code of its own."""
     network = random_network(
         31,
@@ -32,6 +33,7 @@ def everything():
         network,
         inputs,
         targets,
+        engine=engine,
         learning_window=15,
         feedback="adaptive",
         feedback_decay=0.1,
@@ -100,25 +102,29 @@ def cython():
 
 @pytest.mark.standalone
 def test_all_features_in_standalone(numpy_target, standalone):
-    expected = results(everything())
-    standalone("everything")
-    assert_same(results(everything()), expected)
+    expected = results(everything("traces"))
+    standalone("traces")
+    assert_same(results(everything("traces")), expected)
+    standalone("credit")
+    found = final_results(everything("credit"))
+    assert_same(found, {name: expected[name] for name in found})
 
 
 @pytest.mark.standalone
 def test_presynaptic_traces_in_standalone(numpy_target, standalone):
     task = presynaptic()
-    expected = results(build(*task))
+    expected = results(build(*task, engine="traces"))
     reference = gradients(*task, rule="eprop")
     standalone("presynaptic")
-    found = results(build(*task))
+    found = results(build(*task, engine="traces"))
     assert_same(found, expected)
     for name in BLOCKS:
         assert difference(found[f"gradient {name}"] / 3, getattr(reference, name)) < 1e-10
 
 
 @pytest.mark.cython
-def test_all_features_with_cython(numpy_target, cython):
-    expected = final_results(everything())
+@pytest.mark.parametrize("engine", ENGINES)
+def test_all_features_with_cython(engine, numpy_target, cython):
+    expected = final_results(everything("traces"))
     cython()
-    assert_same(final_results(everything()), expected)
+    assert_same(final_results(everything(engine)), expected)

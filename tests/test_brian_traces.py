@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 def run_recorded(network, inputs, targets, **options):
     """A run with the largest deviation of everything that is recorded in each step."""
-    brian = build(network, inputs, targets, **options)
+    brian = build(network, inputs, targets, engine="traces", **options)
     signals = brian.monitor(None, ["psi", "L"])
     traces, vectors = {}, {}
     for name in ("w_in", "w_rec"):

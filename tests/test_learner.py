@@ -30,6 +30,7 @@ from brian_eprop import (
     load_model,
 )
 from brian_eprop.reference import gradients
+from brian_eprop.rule import ENGINES
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 TOLERANCE = 1e-10
@@ -63,16 +64,18 @@ def several_updates(network, inputs, targets, trials, update, bounds=None):
     return network
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("trials", [1, 2])
 @pytest.mark.parametrize("feedback", ["symmetric", "given"])
-def test_updates_are_those_of_the_reference(optimizer, trials, feedback):
+def test_updates_are_those_of_the_reference(engine, optimizer, trials, feedback):
     changes = {"feedback": None} if feedback == "symmetric" else {}
     network = random_network(21, rate_strength=3.0, rate_target=0.1, **changes)
     inputs, targets = random_task(21, "mse", batch=6)
     statements, update = OPTIMIZERS[optimizer]
     every = trials * inputs.shape[1] * DT
-    brian = build(network, inputs, targets, optimizer=statements, update_every=every).run()
+    options = dict(engine=engine, optimizer=statements, update_every=every)
+    brian = build(network, inputs, targets, **options).run()
     expected = several_updates(network, inputs, targets, trials, update)
     assert brian.spikes.num_spikes > 50
     for name in BLOCKS:
@@ -140,12 +143,14 @@ def online_descent(network, inputs, targets, every, rate):
     return w
 
 
-def test_a_rate_is_measured_over_the_interval_of_the_updates_without_trials():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_rate_is_measured_over_the_interval_of_the_updates_without_trials(engine):
     network = random_network(29, rate_strength=30.0, rate_target=0.1)
     inputs, targets = random_task(29, "mse", batch=1)
     rate = GradientDescent(0.01)
     every = inputs.shape[1] * DT
-    brian = build(network, inputs, targets, reset=False, optimizer=rate, update_every=every).run()
+    options = dict(engine=engine, reset=False, optimizer=rate, update_every=every)
+    brian = build(network, inputs, targets, **options).run()
     expected = several_updates(network, inputs, targets, 1, gradient_descent)
     task_only = replace(network, rate_strength=0.0)
     without = several_updates(task_only, inputs, targets, 1, gradient_descent)
@@ -166,14 +171,16 @@ def test_the_step_of_arrays_is_that_of_the_synapses(optimizer):
     assert set(state) == set(statements.state)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("every", [1, 5])
-def test_weights_that_change_while_the_network_runs(every):
+def test_weights_that_change_while_the_network_runs(engine, every):
     network = random_network(23, n_ref=0, max_delay=0, feedback=None)
     inputs, targets = (x.reshape(-1, x.shape[-1]) for x in random_task(23, "mse", batch=3))
     brian = build(
         network,
         inputs,
         targets,
+        engine=engine,
         reset=False,
         optimizer=GradientDescent(0.01),
         update_every=every * DT,

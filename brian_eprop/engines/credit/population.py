@@ -6,7 +6,6 @@ from ...calculus.linearization import linearize, linearize_to_threshold
 from ...calculus.statements import printed
 from ..code import declare
 from . import sweep
-from .player import Player
 from .receiver import Receiver
 from .recording import Recorder
 
@@ -109,7 +108,7 @@ class CreditPopulation:
         for row in self.rows:
             for state in self.adjoint.states:
                 code.append(f"{row.name}_{state} = {int(row.name == f'carry_{state}')}")
-        return Player(self.group, "stateupdate", "\n".join(code), f"{self.group.name}_begin")
+        return self.receiver.begin(code)
 
     def _shared(self, item):
         """Brian2 wants shared variables written before any other."""

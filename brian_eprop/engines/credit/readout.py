@@ -8,7 +8,6 @@ from typing import ClassVar
 from ... import schedule
 from ..code import declare
 from . import sweep
-from .player import Player
 from .receiver import Receiver
 from .recording import Recorder
 
@@ -46,7 +45,7 @@ class CreditReadout:
         code.append("credit_y = 0")
         if self.engine.carries:
             code.append("carry_y_y = 1")
-        return Player(self.group, "stateupdate", "\n".join(code), f"{self.group.name}_begin")
+        return self.receiver.begin(code)
 
     def player(self):
         """Code of one step of the way back."""

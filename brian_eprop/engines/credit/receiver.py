@@ -75,6 +75,18 @@ class Receiver:
             size = 2 * (reach + 1) * len(self.group)
             resize_rows(self.group.variables[f"{output}_later"], size)
 
+    def begin(self, code):
+        """Code that runs before the way back begins."""
+        later = [self.group.variables[f"{output}_later"] for output in self.reach]
+        return Player(
+            self.group,
+            "begin",
+            "\n".join(code),
+            f"{self.group.name}_begin",
+            needed=[kept.name for kept in later],
+            later=later,
+        )
+
     def player(self, name, code, outputs):
         """Code of one step of the way back, which writes these outputs."""
         variables, text = self.group.variables, "\n".join(code)
