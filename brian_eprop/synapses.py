@@ -1,19 +1,20 @@
 """Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
 
-from brian2 import Equations, NeuronGroup, Synapses, TimedArray, ms, second
+from brian2 import Equations, NeuronGroup, TimedArray, ms, second
 from brian2.core.namespace import get_local_namespace
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
 from . import synapse_validation as validation
 from .calculus.one_step import parent_group
+from .engines.delivery import DirectSynapses
 from .engines.gated import GatedCode
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
 from .quantities import unit_name
 
 
-class TrainableSynapses(Synapses):
+class TrainableSynapses(DirectSynapses):
     r"""Synapses whose weights follow the gradient that a learner asks for.
 
     It is a :class:`brian2.Synapses`: connect, set weights and delays, monitor and index it

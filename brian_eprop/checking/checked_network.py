@@ -17,6 +17,7 @@ from .. import schedule
 from ..learner import Learner
 from ..quantities import quantity, unit_name
 from ..readout import LeakyReadout
+from ..rule import EProp
 from ..synapses import TrainableSynapses
 from .probing import Trajectory, state_names
 
@@ -45,7 +46,7 @@ class CheckedNetwork:
         source = _source(self.inputs, dt)
         group = build(n)
         self.readout = LeakyReadout(N_OUT, tau=TAU_STEPS * dt, target=self.target, dt=dt)
-        learner = Learner(self.readout)
+        learner = Learner(self.readout, rule=EProp(engine="traces"))
         common = {"learner": learner, "namespace": {}, "delay": 0 * ms, "dt": dt}
         weight = weight_equation(model)
         early = {"on_pre": model.on_input, "arrival": "after_groups"}
