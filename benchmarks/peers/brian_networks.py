@@ -1,0 +1,52 @@
+"""brian_eprop itself, compiled: the gradient by each engine, and the network without learning."""
+
+from dataclasses import replace
+
+from brian2 import set_device
+
+from brian_eprop import EProp
+from peers import Found
+from peers.problem import recurrent_network
+
+__all__ = ["gradient_of", "train"]
+
+
+def rule_of(kind):
+    """The rule of ``"credit inf"``, ``"traces 1"``, …"""
+    engine, order = kind.split()
+    return EProp(engine=engine, order=float(order) if order == "inf" else int(order))
+
+
+def gradient_of(network, inputs, targets, window, kind):
+    """A call that computes the gradient, or only runs the network, for kind = ``"simulate"``.
+
+    It includes what every call of a compiled network does: start the program, hand it weights
+    and trials in files, and read the results.
+    """
+    set_device("cpp_standalone", build_on_run=False)
+    ours = recurrent_network(network.n_rec, None if kind == "simulate" else rule_of(kind))
+
+    def simulation():
+        simulated = ours.simulate(inputs)
+        return Found({}, None, simulated.spikes.mean(), simulation_seconds(ours))
+
+    def gradient():
+        found = ours.gradients(inputs, targets, window)
+        gradients = {name: getattr(found, name) for name in ("w_in", "w_rec", "w_out")}
+        return Found(gradients, found.loss, found.spikes.mean(), simulation_seconds(ours))
+
+    return simulation if kind == "simulate" else gradient
+
+
+def train(network, task, batch, iterations, kind):
+    """Train by `RecurrentNetwork.fit`; see :func:`.jax_networks.train`."""
+    set_device("cpp_standalone", build_on_run=False)
+    network.description = replace(network.description, rule=rule_of(kind))
+    for _ in range(iterations):
+        (entry,) = network.fit(task, 1, batch, seed=0)
+        yield entry["loss"], entry["rate"] * task.dt, simulation_seconds(network)
+
+
+def simulation_seconds(network):
+    """Time of the last simulation inside the compiled program; None if it is not known."""
+    return None
