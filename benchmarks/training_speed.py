@@ -6,9 +6,12 @@
 
 One gradient of all weights over trials of 1000 steps of 1 ms: 100 inputs, ALIF neurons,
 all-to-all, a leaky readout with squared error, about 15 spikes/s. Every combination runs in a
-process of its own on one core with one thread; given are medians of repeated calls after a first
-one. A call of brian_eprop includes starting the compiled program, handing it weights and trials
-and reading the results; "inside" is the simulation alone. Peers are ours, in benchmarks/peers;
+process of its own on one core with one thread. Given are medians of repeated calls after a first
+one, on the clock and of the processor: the same on an idle machine. Everything that is computed
+from times is computed from the latter, which other processes disturb less.
+
+A call of brian_eprop includes starting the compiled program, handing it weights and trials and
+reading the results; "inside" is the simulation alone. Peers are written in benchmarks/peers;
 before anything is timed, each must give the gradient of brian_eprop.reference. "One product" is
 differentiation with respect to the neurons' drive, followed by one matrix product. JAX and
 PyTorch compute with float32 unless --float64, brian_eprop and NEST with float64.
@@ -132,7 +135,9 @@ def time_training(arguments):
 
 
 def report_progress(row, problem):
-    found = f"{1e3 * seconds_of(row):.2f} ms" if "seconds" in row else row["reason"]
+    found = (
+        f"{1e3 * seconds_of(row):.2f} ms of the processor" if "seconds" in row else row["reason"]
+    )
     print(f"{problem}: {PEERS[row['peer']].label}: {found}", file=sys.stderr, flush=True)
 
 

@@ -6,7 +6,9 @@ returns a call without arguments that computes one gradient and returns `Found`.
 
 from typing import NamedTuple
 
-__all__ = ["PEERS", "Found", "Peer"]
+import numpy as np
+
+__all__ = ["PEERS", "Found", "Peer", "trials"]
 
 
 class Found(NamedTuple):
@@ -71,3 +73,10 @@ PEERS = {
     "torch-bptt": Peer("PyTorch BPTT", "torch", "torch_networks", "bptt"),
     "nest": Peer("NEST e-prop", "nest", "nest_network", "e-prop"),
 }
+
+
+def trials(task, batch, iteration):
+    """Those that ``RecurrentNetwork.fit(task, …, seed=0)`` draws in an iteration, from 0."""
+    return task.sample(
+        np.random.default_rng(np.random.SeedSequence(0, spawn_key=(iteration,))), batch
+    )

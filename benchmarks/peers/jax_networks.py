@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import scan, stop_gradient
 
-from peers import Found
+from peers import Found, trials
 
 __all__ = ["KINDS", "gradient_of", "train"]
 
@@ -259,7 +259,7 @@ def train(network, task, batch, iterations, kind):
     loss, rate, simulation_seconds
         After each iteration, that before its update; None for what is not known.
     """
-    reference, rng, adam = network.reference_network(), np.random.default_rng(0), network.optimizer
+    reference, adam = network.reference_network(), network.optimizer
     make, local = KINDS[kind]
     gradient = make(reference, getattr(task, "learning_window", task.steps), local)
 
@@ -278,7 +278,7 @@ def train(network, task, batch, iterations, kind):
 
     weights = weights_of(reference)
     moments = {b: (jnp.zeros_like(w), jnp.zeros_like(w)) for b, w in weights.items()}
-    for k in range(1, iterations + 1):
-        trials = by_step(*task.sample(rng, batch))
-        weights, moments, loss, rate = updated(weights, moments, k, *trials)
+    for k in range(iterations):
+        given = by_step(*trials(task, batch, k))
+        weights, moments, loss, rate = updated(weights, moments, k + 1, *given)
         yield float(loss), float(rate), None

@@ -9,7 +9,7 @@ from itertools import groupby
 import nest
 import numpy as np
 
-from peers import Found
+from peers import Found, trials
 
 __all__ = ["NestNetwork", "gradient_of", "once"]
 
@@ -191,11 +191,10 @@ def train(network, task, batch, iterations, kind):
 
     The learning rate of the readout is that of NEST's weights, see `NestNetwork.scale`.
     """
-    rng, reference = np.random.default_rng(0), network.reference_network()
-    trials = [task.sample(rng, batch) for _ in range(iterations)]
-    inputs, targets = (np.stack(values) for values in zip(*trials, strict=True))
+    drawn = [trials(task, batch, k) for k in range(iterations)]
+    inputs, targets = (np.stack(values) for values in zip(*drawn, strict=True))
     window = getattr(task, "learning_window", task.steps)
     adam = {name: getattr(network.optimizer, name) for name in ("beta_1", "beta_2", "epsilon")}
     adam |= {"type": "adam", "eta": network.optimizer.learning_rate}
-    running = NestNetwork(reference, inputs, targets, window, adam)
+    running = NestNetwork(network.reference_network(), inputs, targets, window, adam)
     return ((None, running.run(), None) for _ in range(iterations))

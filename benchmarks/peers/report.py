@@ -13,8 +13,11 @@ COLUMNS = f"{'':30} {'ms':>10} {'cpu ms':>10} {'inside ms':>10}"
 
 
 def seconds_of(row):
-    """Median time of one call."""
-    return float(np.median(row["seconds"]))
+    """Median processor time of one call.
+
+    On one core it is the time on the clock without what other processes of the machine took.
+    """
+    return float(np.median(row["cpu_seconds"]))
 
 
 def growth(rows, key, batch):
@@ -29,7 +32,7 @@ def growth(rows, key, batch):
 
 def times(row):
     """Three columns: on the clock, of the processor, inside a simulation of its own."""
-    cells = [seconds_of(row), float(np.median(row["cpu_seconds"]))]
+    cells = [float(np.median(row["seconds"])), seconds_of(row)]
     text = " ".join(f"{1e3 * seconds:10.2f}" for seconds in cells)
     inside = row["simulation_seconds"]
     return f"{text} {'–' if inside is None else format(1e3 * np.median(inside), '.2f'):>10}"
