@@ -6,6 +6,7 @@ from .learner import Learner
 from .network import RecurrentNetwork
 from .neuron_model import NeuronModel, available_models, load_model
 from .optimizers import Adam, GradientDescent
+from .parameters import ParameterTraining
 from .readout import LeakyReadout
 from .reference import Gradients
 from .regularizers import FiringRateRegularizer
@@ -16,9 +17,9 @@ from .synapses import TrainableSynapses
 __version__ = "0.1.0"
 
 __all__ = [
+    "BPTT",
     "Adam",
     "Arctan",
-    "BPTT",
     "EProp",
     "Exponential",
     "FastSigmoid",
@@ -30,6 +31,7 @@ __all__ = [
     "Linearization",
     "MultiGaussian",
     "NeuronModel",
+    "ParameterTraining",
     "PiecewiseLinear",
     "RecurrentNetwork",
     "TrainableSynapses",

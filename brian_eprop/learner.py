@@ -5,12 +5,13 @@ from brian2 import NeuronGroup
 
 from . import schedule
 from .calculus.one_step import parent_group
-from .engines.gated import GatedCode
 from .engines.code import declare, on_spike, run_code
 from .engines.credit import Credit
+from .engines.gated import GatedCode
 from .engines.traces import Traces
 from .engines.trials import restore_at_trial_start
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .parameters import check_names, checked_trainable, install, own_parameters
 from .readout import LeakyReadout, steps
 from .rule import EProp
 
@@ -47,6 +48,10 @@ class Learner:
         alone. Default: nothing is ever reset.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
+    trainable : list of str, or dict of str to (low, high) or ParameterTraining
+        Parameters of the learning neurons' equations that are trained as well, one value per
+        neuron; their gradients are in the variables ``grad_<name>`` of the groups. Arrivals
+        through synapses that are not trained count as given.
     seed : int, optional
         Of the random feedback weights.
 
@@ -68,6 +73,7 @@ class Learner:
         *,
         learning_window=None,
         feedback_decay=0.0,
+        trainable=(),
         seed=None,
     ):
         _check_readout(readout)
@@ -94,6 +100,12 @@ class Learner:
         self.interval = self._steps("update_every", update_every)
         self.window = self._steps("learning_window", learning_window)
         self._check_durations()
+        self.trainable = checked_trainable(trainable)
+        if self.trainable and self.rule.engine != "credit":
+            raise ValueError(
+                f"Learner.trainable = {list(self.trainable)}: parameters have no traces; choose "
+                "EProp(engine='credit')"
+            )
         self.populations = {}
         self.restored = set()
         self._seeds = np.random.SeedSequence(seed)
@@ -187,6 +199,15 @@ class Learner:
             self.populations[group] = population
         return self.populations[group]
 
+    def train_parameters(self, group):
+        """The trained parameters that a group has; their optimizer is added to it."""
+        trained = own_parameters(group, self.trainable)
+        for name in trained:
+            declare(group, f"grad_{name}")
+        if trained and self.optimizer is not None:
+            install(group, trained, self)
+        return tuple(trained)
+
     def _regularize(self, group):
         """Count the spikes of a group and turn the count into a pressure on its rate."""
         declare(group, "spike_count")
@@ -228,7 +249,8 @@ class Learner:
         return self._seeds.spawn(1)[0]
 
     def check_complete(self):
-        """Raise an error if a group learns without a learning signal."""
+        """Raise an error if a group learns without a learning signal, or a name is unknown."""
+        check_names(self.trainable, [g for g, p in self.populations.items() if p.learns])
         for group, population in self.populations.items():
             if population.learns and not self.engine.reaches(population):
                 raise ValueError(

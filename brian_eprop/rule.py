@@ -7,7 +7,6 @@ import numpy as np
 
 from .calculus.linearization import RESET_PATHS
 
-
 ENGINES = ("credit", "traces")
 
 

@@ -25,6 +25,8 @@ TRIAL_START = Moment("before_start", -2)
 ARRIVAL_EFFECT = Moment("before_start", -1)
 #: The output before this step's spikes, for a readout that scales its inputs.
 OUTPUT_BEFORE_ARRIVALS = Moment("before_synapses", 0)
+#: What a parameter does in the state update needs the state that it starts from.
+BEFORE_UPDATE = Moment("before_groups", 1000)
 #: ψ, c and whether a neuron fires need the membrane before spikes arrive and before the
 #: reset; 1000 leaves room for whatever the user computes in the slot.
 AT_THRESHOLD = Moment("before_thresholds", 1000)

@@ -11,6 +11,12 @@ of step t has the credit bᵀλ^t, one after it bᵀDᵀλ^{t+1} (theory: Bellec
 Commun. 11:3625, Methods; the sweep is back-propagation through time along implicit paths).
 The explicit path of a spike through the reset is X = F'(R(h) − h).
 
+A parameter p of the neuron acts on its threshold, its reset and its state update directly,
+
+    dE/dp = Σ_t γ^t ψ ∂distance/∂p + λ^{t+1}·F'(∂R/∂p) z^t + λ^t·∂F/∂p
+
+and through the arrivals that depend on it, which the synapses see to.
+
 An entry is replayed from numbers and constants where it can be, from ψ and from whether the
 neuron fired where it depends on no more; only what depends on the state otherwise is recorded.
 For ALIF neurons this is ψ alone.
@@ -20,13 +26,33 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from .derivatives import derivative
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import symbol
 from .statements import Phase, needed_definitions, printed, tidy
 
 PSI, SPIKED = symbol("psi"), symbol("spiked")
+#: The moments at which something may have to be computed.
+SLOTS = ("before_groups", "before_thresholds", "before_resets", "end")
 #: Whether an arrival at a clamped state counts: after the threshold and before it.
 OPEN = {"late": "open_late", "early": "open_early"}
+
+
+@dataclass
+class ParameterEffects:
+    """How a parameter acts on its neuron: nonzero entries, as those of `Adjoint`.
+
+    Attributes
+    ----------
+    threshold : dict of str to sympy.Expr
+        ψ ∂distance/∂p, under the key "z".
+    reset, update : dict of str to sympy.Expr
+        F'(∂R/∂p) z of step t, and ∂F/∂p of the update that leads to step t, of each state.
+    """
+
+    threshold: dict = field(default_factory=dict)
+    reset: dict = field(default_factory=dict)
+    update: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -46,6 +72,7 @@ class Adjoint:
         The names that the past is asked for, and the slot in which each is known.
     constants : dict of sympy.Symbol to sympy.Expr
         Names for what does not change within a window.
+    parameters : dict of str to ParameterEffects
     """
 
     states: tuple
@@ -56,53 +83,77 @@ class Adjoint:
     phases: dict = field(default_factory=dict)
     recorded: dict = field(default_factory=dict)
     constants: dict = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
     @classmethod
-    def of(cls, linearization):
-        """The system of all states of a linearization."""
-        return _Derivation(linearization).adjoint
+    def of(cls, linearization, parameters=()):
+        """The system of all states of a linearization, and the effects of parameters on it."""
+        return _Derivation(linearization, parameters).adjoint
 
 
 class _Derivation:
     """Decides for every entry whether it is recorded or replayed."""
 
-    def __init__(self, linearization):
+    def __init__(self, linearization, parameters):
         self.lin, self.step = linearization, linearization.step
-        self.phases = {slot: Phase() for slot in ("before_thresholds", "before_resets", "end")}
+        self.phases = {slot: Phase() for slot in SLOTS}
         self.ahead = {symbol("t"): symbol("t") + symbol("dt")}
-        self.definitions = {
-            name: value.xreplace(self.ahead) for name, value in linearization.definitions.items()
-        }
         self.adjoint = Adjoint(linearization.states)
-        self.held = {}
+        self.held, self.local = {}, set()
+        self.reset = self._before_reset(linearization.reset_jacobian, "reset")
+        self.update = linearization.integrator_jacobian.xreplace(self.ahead)
         self._derive()
+        for name in parameters:
+            self._derive_parameter(name)
+        self._complete("end", linearization.definitions, self.ahead)
+        if self.step.clamped:
+            self.phases["before_thresholds"].text[OPEN["early"]] = "int(not_refractory)"
+            self.phases["end"].text[OPEN["late"]] = "int(not_refractory)"
+            self.adjoint.recorded |= {OPEN["early"]: "before_thresholds", OPEN["late"]: "end"}
         self.adjoint.phases = {s: phase for s, phase in self.phases.items() if not phase.empty}
 
     def _derive(self):
         lin, adjoint, states = self.lin, self.adjoint, self.lin.states
-        update = lin.integrator_jacobian.xreplace(self.ahead)
-        reset = self._before_reset(lin.reset_jacobian, "reset")
-        later = {
-            "D": update * reset,
-            "K": update * self._before_reset(lin.jump, "jump"),
-            "X": update * self._before_reset(lin.explicit_jump, "jump"),
-        }
-        self._entries(adjoint.c, {n: lin.c[i] for i, n in enumerate(states)}, "c", "before_thresholds")
-        for letter in "KX":
-            column = {n: later[letter][i] for i, n in enumerate(states)}
-            self._entries(getattr(adjoint, letter), column, letter, "end")
-        square = {(r, k): later["D"][i, j] for i, r in enumerate(states) for j, k in enumerate(states)}
-        self._entries(adjoint.D, square, "D", "end")
-        end = self.phases["end"]
-        used = needed_definitions(end.neuron.values(), self.definitions)
-        end.definitions.update({n: e for n, e in self.definitions.items() if n in used})
-        values = [*end.neuron.values(), *end.definitions.values()]
+        self.local |= lin.definitions.keys()
+        self._entries(adjoint.c, dict(zip(states, lin.c, strict=True)), "c", "before_thresholds")
+        for letter, jump in (("K", lin.jump), ("X", lin.explicit_jump)):
+            column = self.update * self._before_reset(jump, "jump")
+            kept = getattr(adjoint, letter)
+            self._entries(kept, dict(zip(states, column, strict=True)), letter, "end")
+        matrix = self.update * self.reset
+        pairs = [(row, column) for row in states for column in states]
+        self._entries(adjoint.D, dict(zip(pairs, matrix, strict=True)), "D", "end")
+
+    def _derive_parameter(self, name):
+        """The direct effects of a parameter."""
+        lin, step, states = self.lin, self.step, self.lin.states
+        effects = self.adjoint.parameters[name] = ParameterEffects()
+        parameter = symbol(name)
+        threshold = {"z": PSI * derivative(step.distance, parameter)}
+        self._entries(effects.threshold, threshold, f"c_{name}", "before_thresholds")
+        after = [SPIKED * derivative(step.reset[state], parameter) for state in states]
+        jump = self._before_reset(sympy.Matrix(after), f"reset_{name}")
+        column = dict(zip(states, self.update * jump, strict=True))
+        self._entries(effects.reset, column, f"R_{name}", "end")
+        change, definitions = step.update.jacobian(states, [name])
+        self.local |= definitions.keys()
+        self._entries(
+            effects.update, dict(zip(states, change, strict=True)), f"F_{name}", "before_groups"
+        )
+        self._complete("before_groups", definitions, {})
+
+    def _complete(self, slot, definitions, ahead):
+        """Add to a phase what its values are defined by."""
+        phase = self.phases[slot]
+        definitions = {name: value.xreplace(ahead) for name, value in definitions.items()}
+        used = needed_definitions(phase.neuron.values(), definitions)
+        phase.definitions.update({n: e for n, e in definitions.items() if n in used})
+        values = [*phase.neuron.values(), *phase.definitions.values()]
         if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
-            end.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory
-        if self.step.clamped:
-            self.phases["before_thresholds"].text[OPEN["early"]] = "int(not_refractory)"
-            end.text[OPEN["late"]] = "int(not_refractory)"
-            adjoint.recorded |= {OPEN["early"]: "before_thresholds", OPEN["late"]: "end"}
+            next_one = self.step.next_not_refractory
+            phase.text[NEXT_NOT_REFRACTORY] = (
+                next_one if slot == "end" else next_one.replace("t + dt", "t")
+            )
 
     def _entries(self, kept, values, letter, slot):
         for where, value in values.items():
@@ -126,7 +177,7 @@ class _Derivation:
         return self.held[value]
 
     def _replayable(self, value):
-        if value.free_symbols & self.definitions.keys():
+        if value.free_symbols & self.local:
             return False
         varying = {s.name for s in value.free_symbols} & self.step.varying
         known = {"psi", "spiked"}

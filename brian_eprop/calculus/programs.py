@@ -115,12 +115,18 @@ class Program:
                 waiting |= self.definitions[name].free_symbols - found
         return found
 
-    def jacobian(self, names):
-        """Derivatives of the final values of ``names`` with respect to their initial values.
+    def jacobian(self, names, initial=None):
+        """Derivatives of the final values of ``names`` with respect to initial values.
+
+        Parameters
+        ----------
+        names : sequence of str
+        initial : sequence of str, optional
+            Default: of the same names.
 
         Returns
         -------
-        matrix : (names, names) sympy.Matrix
+        matrix : (names, initial) sympy.Matrix
         definitions : dict of sympy.Symbol to sympy.Expr
             Those of the program, and derivatives of them that kept a name.
 
@@ -129,7 +135,7 @@ class Program:
         NoDerivativeError
             Naming the function without a derivative.
         """
-        columns = [symbol(name) for name in names]
+        columns = [symbol(name) for name in (names if initial is None else initial)]
         total = {column: {column: sympy.S.One} for column in columns}
         definitions = {}
 

@@ -57,7 +57,14 @@ class Credit:
                 "reset_every, and an update_every that is a multiple of it; or choose order=1, "
                 "whose windows may be shorter"
             )
-        self.carries = not (whole and (self.crosses_synapses or trial <= WHOLE))
+        if learner.trainable and not whole:
+            raise ValueError(
+                f"Learner.trainable = {list(learner.trainable)}: the gradient of a parameter is "
+                "that of whole trials; give the learner reset_every, and an update_every that is "
+                "a multiple of it"
+            )
+        at_once = self.crosses_synapses or learner.trainable
+        self.carries = not (whole and (at_once or trial <= WHOLE))
         limits = [steps for steps in (trial, interval) if steps]
         self.window = min(SEGMENT, *limits, SEGMENT) if self.carries else trial
         self.rows, self.tail, self.standalone = self.window, 0, False
@@ -133,7 +140,7 @@ class Credit:
         known = population.adjoint.states
         effects = {s: e for s, e in arrivals(*about).items() if s in known}
         jump = {}
-        if self.crosses_synapses:
+        if self.crosses_synapses or population.parameters:
             jump = {s: e for s, e in jumps(*about).items() if s in known}
         return Pathway(self, population, effects, jump, linearization.states, timing)
 

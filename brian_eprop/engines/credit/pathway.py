@@ -12,7 +12,7 @@ import numpy as np
 import sympy
 
 from ... import schedule
-from ...calculus.derivatives import NoDerivativeError
+from ...calculus.derivatives import NoDerivativeError, derivative
 from ...calculus.one_step import parent_group, symbol
 from ...calculus.statements import printed
 from ..gated import GatedCode
@@ -77,7 +77,7 @@ class Pathway:
             rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
             code += [f"next_{n} += {self._credit(f'arriving_{n}', (r,))}" for n, r in rows.items()]
             self._carry_on()
-        self.code = "\n".join(code)
+        self.code = "\n".join([*code, *self._of_parameters()])
         self.engine.pathways.append(self)
 
     def _sort_effects(self):
@@ -141,6 +141,21 @@ class Pathway:
             variables.add_reference(local, group, output, index="_postsynaptic_idx")
         self.read[local] = output
         return local
+
+    def _of_parameters(self):
+        """Code of the gradients of parameters of the receiver that arrivals depend on."""
+        code = []
+        for name in self.owner.parameters:
+            changes = {}
+            for state, jump in self.jumps.items():
+                change = derivative(jump, symbol(name)) + derivative(jump, symbol(f"{name}_post"))
+                if change != 0:
+                    changes[state] = change
+            if changes:
+                self._check_constant(changes)
+                credit = self._credit(f"arriving_{name}", self.owner.credit_rows, changes)
+                code.append(f"grad_{name}_post += {credit}")
+        return code
 
     def send_back(self, population, variable, name, weight, row):
         """Let credit flow to the neurons that the spikes came from.

@@ -10,6 +10,7 @@ from .receiver import Receiver
 from .recording import Recorder
 
 _MOMENTS = {
+    "before_groups": schedule.BEFORE_UPDATE,
     "before_thresholds": schedule.AT_THRESHOLD,
     "before_resets": schedule.BEFORE_RESET,
     "end": schedule.COEFFICIENTS,
@@ -42,6 +43,11 @@ class CreditPopulation:
         return {"e_bar": "carrybar"} | summed
 
     @property
+    def parameters(self):
+        """Names of the parameters that are trained."""
+        return tuple(self.adjoint.parameters)
+
+    @property
     def learns(self):
         return self.adjoint is not None
 
@@ -58,7 +64,10 @@ class CreditPopulation:
         projection = linearize(*about, synaptic)
         if not self.learns:
             linearization = linearize_to_threshold(*about)
-            self.step, self.adjoint = linearization.step, Adjoint.of(linearization)
+            self.step, self.adjoint = (
+                linearization.step,
+                Adjoint.of(linearization, self.engine.learner.train_parameters(self.group)),
+            )
             self.rows = self.engine.rows_of(self.adjoint.states)
             self.receiver = Receiver(self.group, self.engine, self.adjoint.recorded)
             self._declare()
@@ -126,6 +135,7 @@ class CreditPopulation:
         late, early = ([o for o in outputs if o.early is kind] for kind in (False, True))
         arrived = sweep.arrived(adjoint, rows)
         before, after = sweep.outputs(late, clamped), sweep.outputs(early, clamped)
+        own, of_parameters = sweep.parameters(adjoint, self.credit_rows)
         advance = [
             f"credit_signal = {' + '.join(self.signals) or '0'}",
             *(
@@ -133,7 +143,9 @@ class CreditPopulation:
                 for row in self.engine.rows_with_inflow
             ),
             *arrived,
+            *own,
             *sweep.advance(adjoint, rows),
+            *of_parameters,
         ]
         if not self.engine.crosses_synapses:
             return [], self.receiver.player("sweep", [*advance, *before, *after], list(outputs))

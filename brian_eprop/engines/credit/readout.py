@@ -26,6 +26,8 @@ class CreditReadout:
     #: A spike changes the output, and the error, of the step in which it arrives.
     acts_at_once = True
     credit_rows = ("credit",)
+    #: The readout has nothing but weights to learn.
+    parameters = ()
 
     def __init__(self, readout, engine):
         self.group, self.engine = readout, engine

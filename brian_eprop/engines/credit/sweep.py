@@ -68,6 +68,32 @@ def advance(adjoint, rows):
     return lines
 
 
+def parameters(adjoint, rows):
+    """Code of the gradients of parameters: what comes before `advance`, and after it.
+
+    Parameters
+    ----------
+    rows : tuple of str
+        The rows whose sum is the credit of a parameter.
+    """
+    before, after = [], []
+
+    def total(entries, prefix=""):
+        names = " + ".join
+        return [
+            f"({printed(past(entry, adjoint))})*({names(f'{prefix}{row}_{s}' for row in rows)})"
+            for s, entry in entries.items()
+        ]
+
+    for name, effects in adjoint.parameters.items():
+        before.append(f"_reset_{name} = {' + '.join(total(effects.reset)) or '0'}")
+        gamma = " + ".join(f"_gamma_{row}" for row in rows)
+        terms = [f"_reset_{name}", *total(effects.update)]
+        terms += [f"({printed(past(e, adjoint))})*({gamma})" for e in effects.threshold.values()]
+        after.append(f"grad_{name} += {' + '.join(terms)}")
+    return before, after
+
+
 def outputs(wanted, clamped):
     """Code of what synapses ask for.
 

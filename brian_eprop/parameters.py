@@ -1,0 +1,183 @@
+"""Parameters of neurons that are trained: time constants, thresholds, adaptation, biases …"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Quantity
+from brian2.equations.equations import PARAMETER
+from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
+
+from . import schedule
+from .engines.code import declare
+from .engines.gated import GatedCode
+from .optimizers import Optimizer
+from .quantities import suggest
+
+
+@dataclass(frozen=True)
+class ParameterTraining:
+    """How a parameter of the neurons is trained.
+
+    The optimizer works on p/scale, so that one learning rate serves parameters of any unit.
+
+    Parameters
+    ----------
+    bounds : (low, high), optional
+        Values are clipped to this interval after each update.
+    scale : Quantity, optional
+        Default: the mean of |p| over the neurons when learning is set up.
+    optimizer : GradientDescent or Adam, optional
+        Default: that of the weights. Its learning rate is a number.
+    """
+
+    bounds: tuple | None = None
+    scale: Quantity | None = None
+    optimizer: Optimizer | None = None
+
+
+def checked_trainable(trainable):
+    """The argument ``trainable`` as {name: ParameterTraining}.
+
+    Parameters
+    ----------
+    trainable : sequence of str, or dict of str to ParameterTraining, (low, high) or None
+
+    Raises
+    ------
+    TypeError
+        If it is neither; names what is wrong.
+    """
+    if isinstance(trainable, str):
+        raise TypeError(f"trainable = {trainable!r} is one name; give a list, [{trainable!r}]")
+    entries = trainable if isinstance(trainable, dict) else dict.fromkeys(trainable)
+    found = {}
+    for name, how in entries.items():
+        if how is None or isinstance(how, tuple | list):
+            how = ParameterTraining(bounds=how)
+        if not isinstance(name, str) or not isinstance(how, ParameterTraining):
+            raise TypeError(
+                f"trainable[{name!r}] = {how!r} is not understood; give a list of names, or a "
+                "dict {name: (low, high)} or {name: ParameterTraining(...)}"
+            )
+        found[name] = how
+    return found
+
+
+def own_parameters(group, trainable):
+    """Those of the trainable parameters that a group has.
+
+    Raises
+    ------
+    ValueError
+        If one is not a parameter with one value per neuron, or acts on refractoriness.
+    """
+    found = {}
+    for name, how in trainable.items():
+        if name not in group.equations.names:
+            continue
+        equation = group.equations[name]
+        if equation.type != PARAMETER:
+            raise ValueError(
+                f"trainable names '{name}', which is no parameter of group '{group.name}' but "
+                f"follows an equation; make it a parameter: '{name} : 1 (constant)'"
+            )
+        if group.variables[name].scalar or "constant" not in equation.flags:
+            raise ValueError(
+                f"trainable names '{name}' of group '{group.name}', which is "
+                f"{'shared by all neurons' if group.variables[name].scalar else 'not constant'}; "
+                f"each neuron learns its own: flag it as (constant) and not as (shared)"
+            )
+        refractory = group._refractory if isinstance(group._refractory, str) else ""
+        if re.search(rf"\b{name}\b", refractory):
+            raise ValueError(
+                f"trainable names '{name}', which group '{group.name}' uses for its refractoriness "
+                f"'{refractory}': that has no derivative"
+            )
+        found[name] = how
+    return found
+
+
+def check_names(trainable, groups):
+    """Raise an error for a name that no group has."""
+    known = sorted({n for g in groups for n, eq in g.equations.items() if eq.type == PARAMETER})
+    for name in trainable:
+        if name not in known:
+            raise ValueError(
+                f"trainable names '{name}', which is no parameter of the neurons that learn"
+                f"{suggest(name, known)}; there are {', '.join(known) or 'none'}"
+            )
+
+
+def install(group, trained, learner):
+    """Let the optimizer change the parameters of a group.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        With a variable ``grad_<name>`` for each.
+    trained : dict of str to ParameterTraining
+    learner : Learner
+    """
+    code = []
+    for name, how in trained.items():
+        optimizer = how.optimizer or learner.optimizer
+        optimizer.check_unit(f"{name}/scale", DIMENSIONLESS)
+        statements = optimizer.statements
+        for state in optimizer.state:
+            declare(group, f"{state}_{name}")
+            statements = re.sub(rf"\b{state}\b", f"{state}_{name}", statements)
+        scale = scale_of(group, name, how)
+        code += [
+            f"_gradient = {scale!r}*grad_{name}/{learner.trials_per_update}",
+            statements,
+            f"{name} = {name} - {scale!r}*_step",
+        ]
+        if how.bounds is not None:
+            low, high = bounds_of(group.variables[name].dim, name, how)
+            code.append(f"{name} = clip({name}, {low!r}, {high!r})")
+        code.append(f"grad_{name} = 0")
+    learner.share(group, "update_due", "updates")
+    gated = GatedCode(
+        group, "\n".join(code), "update_due", schedule.OPTIMIZER, f"{group.name}_optimizer"
+    )
+    group.contained_objects.append(gated)
+
+
+def scale_of(group, name, how):
+    """The scale of a parameter in SI units."""
+    if how.scale is not None:
+        return _in_units("scale", how.scale, group.variables[name].dim, name)
+    try:
+        scale = float(np.mean(np.abs(group.variables[name].get_value())))
+    except NotImplementedError:
+        scale = 0.0
+    if not scale > 0:
+        raise ValueError(
+            f"the scale of the trained parameter '{name}' of group '{group.name}' is not known: "
+            "its values are 0, or set when the program runs; give "
+            f"trainable={{'{name}': ParameterTraining(scale=...)}}"
+        )
+    return scale
+
+
+def bounds_of(dimensions, name, how):
+    """Lower and upper bound in SI units."""
+    if np.size(how.bounds) != 2:
+        raise ValueError(f"trainable['{name}'].bounds = {how.bounds!r} must be a pair (low, high)")
+    low, high = (_in_units("bounds", value, dimensions, name) for value in how.bounds)
+    if not low < high:
+        raise ValueError(
+            f"trainable['{name}'].bounds = {how.bounds!r}: the first must be below the second"
+        )
+    return low, high
+
+
+def _in_units(what, value, dimensions, name):
+    fail_for_dimension_mismatch(
+        value,
+        Quantity(1, dim=dimensions),
+        f"trainable['{name}'].{what} = {{value}} does not have the unit of the parameter",
+        value=value,
+    )
+    return float(value)
