@@ -21,7 +21,7 @@ from brian_eprop import (
     RecurrentNetwork,
 )
 from brian_eprop.devices import compilation, compiled
-from brian_eprop.devices.blocks import Trials
+from brian_eprop.devices.blocks import Block, Trials
 
 # other order of the sums
 ROUND_OFF = 1e-12
@@ -230,7 +230,7 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
     # a program for another network: its arrays have other sizes
     main.write_bytes(content)
     main.chmod(0o755)
-    monkeypatch.setattr(compiled, "pack", lambda inputs: np.zeros(7))
+    monkeypatch.setattr(Block, "take", lambda block, matrix: np.zeros(7))
     with pytest.raises(RuntimeError, match="does not match expected size"):
         network.gradients(inputs, targets, learning_window=40)
 
@@ -241,25 +241,49 @@ def test_results_go_to_memory_if_there_is_room_and_are_never_half_read(standalon
     network = rich_network()
     expected = network.gradients(inputs, targets, learning_window=40)
     (program,) = network._networks.values()
-    assert program.written > 1000
-    usage = type("usage", (), {"free": 10 * program.written})
+    assert program.exchanged > 1000
+    usage = type("usage", (), {"free": 10 * program.exchanged})
     monkeypatch.setattr(compiled.shutil, "disk_usage", lambda folder: usage)
     assert program._room() is None
     usage.free += 1
     assert program._room() in (None, compiled.MEMORY)  # None where there is no such folder
     assert_same(network.gradients(inputs, targets, learning_window=40), expected)
-    right, cut = program._execute, []
+    assert program.simulation_seconds > 0
+    right, kept = program._execute, []
 
     def then_cut_off(arguments):
         right(arguments)
-        path = Path(arguments[1]) / program.interface["results"][cut[-1]]["file"]
-        path.write_bytes(path.read_bytes()[:-8])
+        path = Path(arguments[1]) / compilation.RESULTS
+        path.write_bytes(path.read_bytes()[: kept[-1]])
 
     monkeypatch.setattr(program, "_execute", then_cut_off)
-    for name in ("output.y", "spikes_0.t", "rec_0_0.grad"):
-        cut.append(name)
+    for length in (-1, -8, -9, 100, 16, 12, 8, 4, 0):
+        kept.append(length)
         with pytest.raises(OSError, match="are not complete"):
             network.gradients(inputs, targets, learning_window=40)
+    monkeypatch.setattr(program, "_execute", lambda arguments: None)
+    with pytest.raises(OSError, match="are not complete"):
+        network.gradients(inputs, targets, learning_window=40)
+
+
+@pytest.mark.standalone
+def test_a_program_writes_what_is_asked_for_and_nothing_else(standalone, monkeypatch):
+    inputs, targets = trials()
+    network = rich_network()
+    found = network.gradients(inputs, targets, learning_window=40)
+    (program,) = network._networks.values()
+    right, written = program._execute, []
+
+    def then_look(arguments):
+        before = set(Path(arguments[1]).iterdir())
+        right(arguments)
+        written.extend(set(Path(arguments[1]).iterdir()) - before)
+
+    monkeypatch.setattr(program, "_execute", then_look)
+    again = network.gradients(inputs, targets, learning_window=40)
+    assert [path.name for path in written] == [compilation.RESULTS]
+    again.w_rec[:] = 0.0  # results are the caller's own
+    assert found.w_rec.any()
 
 
 @pytest.mark.standalone

@@ -30,9 +30,8 @@ from ..readout import LeakyReadout
 from ..synapses import TrainableSynapses
 from .blocks import blocks, spans
 
-#: Input channels that travel together in one number of a TimedArray: Brian2's floor() returns
-#: 32-bit integers.
-PACKED = 30
+#: How a compiled program calls the numbers of the readout's target.
+TARGETS = "brian_eprop_targets.values"
 
 
 @dataclass(frozen=True)
@@ -55,17 +54,6 @@ class Assembly:
         return self.objects[owner].variables[variable]
 
 
-def pack(inputs):
-    """Boolean rasters (steps, n) as numbers of 30 channels each : (steps, ⌈n/30⌉).
-
-    A TimedArray is the only spike source whose data a compiled program can be given anew.
-    """
-    steps, n = inputs.shape
-    padded = np.zeros((steps, -(-n // PACKED) * PACKED), dtype=bool)
-    padded[:, :n] = inputs
-    return padded.reshape(steps, -1, PACKED) @ (2.0 ** np.arange(PACKED))
-
-
 def assemble(description, trials, inputs, targets):
     """Create the Brian2 objects of a network.
 
@@ -74,6 +62,7 @@ def assemble(description, trials, inputs, targets):
     description : NetworkDescription
     trials : Trials
     inputs : (total steps, n_in) bool array
+        Only its shape is used.
     targets : (total steps, n_out) float array
 
     Returns
@@ -82,7 +71,7 @@ def assemble(description, trials, inputs, targets):
     """
     d = description
     clock = Clock(d.dt, name="brian_eprop_clock")
-    groups = {"inputs": input_group(d.n_in, inputs, clock)}
+    groups = {"inputs": input_group(inputs.shape, clock)}
     for k, p in enumerate(d.populations):
         groups[k] = p.group(d.rule, clock=clock, name=f"population_{k}")
     groups["readout"] = LeakyReadout(
@@ -111,32 +100,29 @@ def assemble(description, trials, inputs, targets):
     return Assembly(Network(*top, *monitors), objects)
 
 
-def timed_inputs(inputs, dt):
-    """The input raster as the TimedArray that the input group unpacks."""
-    return TimedArray(pack(inputs), dt=dt, name="brian_eprop_inputs")
-
-
 def timed_targets(targets, dt):
     """The targets as the TimedArray that the readout compares with."""
-    return TimedArray(np.ascontiguousarray(targets, dtype=float), dt=dt, name="brian_eprop_targets")
+    name = TARGETS.removesuffix(".values")
+    return TimedArray(np.ascontiguousarray(targets, dtype=float), dt=dt, name=name)
 
 
-def input_group(n, inputs, clock):
-    """Neurons that fire as the raster says, in the slot ``start``."""
+def input_group(shape, clock):
+    """Neurons that fire as a raster (total steps, n) says, in the slot ``start``.
+
+    The raster is the group's variable ``raster``, to be set before a run: of Brian2's spike
+    sources none has data that a compiled program can be given anew.
+    """
+    steps, n = shape
     group = NeuronGroup(
         n,
-        """
-        word : integer (constant)
-        channel : 1 (constant)
-        """,
-        threshold="floor(input_words(t, word)/channel) % 2 == 1",
+        f"position = timestep(t, dt)*{n} + i : integer (constant over dt)",
+        threshold="raster",
         reset="",
-        namespace={"input_words": timed_inputs(inputs, clock.dt)},
         clock=clock,
+        namespace={},
         name="inputs",
     )
-    group.word = np.arange(n) // PACKED
-    group.channel = 2.0 ** (np.arange(n) % PACKED)
+    group.variables.add_array("raster", steps * n, dtype=bool, index="position")
     # The spikes of a step must be there before its thresholds.
     group.thresholder["spike"].when = "start"
     return group
@@ -183,7 +169,7 @@ def _connect(d, trials, block, groups, learner):
     else:
         synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
-    synapses.connect(i=block.i, j=block.j)
+    synapses.connect(**block.connectivity)
     return synapses
 
 

@@ -6,6 +6,7 @@ objects of Brian2, so that a compiled program can be fed by a process that has n
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -49,10 +50,10 @@ class Block:
     matrix : {"w_in", "w_rec", "w_out", "feedback"}
     pre, post : int or str
         Number of the population, ``"inputs"`` or ``"readout"``.
-    i, j : (n_synapses,) int arrays
-        Pre- and postsynaptic index within the groups.
-    rows, columns : (n_synapses,) int arrays
-        Position in the matrix.
+    place : (slice, slice)
+        Its rows and columns of the matrix.
+    mask : (n_pre, n_post) bool array
+        Which synapses there are, within the block; they are created row by row.
     unit : str
         Unit of the matrix's entries.
     """
@@ -61,16 +62,38 @@ class Block:
     matrix: str
     pre: int | str
     post: int | str
-    i: np.ndarray
-    j: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
+    place: tuple
+    mask: np.ndarray
     unit: str = "1"
 
+    def take(self, matrix):
+        """The entries of a matrix, in SI units, in the order of the synapses."""
+        return matrix[self.place][self.mask] * _scale(self.unit)
+
+    def put(self, matrix, values):
+        """Set entries of a matrix from derivatives per synapse, in SI units."""
+        matrix[self.place][self.mask] = values * _scale(self.unit)
+
     @property
-    def scale(self):
-        """One unit of the matrix's entries, in SI units."""
-        return float(quantity(self.unit))
+    def connectivity(self):
+        """Keywords of ``Synapses.connect``; no indices, which take long to read, if possible."""
+        n_pre, n_post = self.mask.shape
+        if self.mask.all():
+            return {}
+        if n_pre == n_post and np.array_equal(self.mask, ~np.eye(n_pre, dtype=bool)):
+            return {"condition": "i != j"}
+        i, j = np.nonzero(self.mask)
+        return {"i": i, "j": j}
+
+    @property
+    def rows(self):
+        """Row of each synapse in the matrix : (n_synapses,) int array."""
+        return np.nonzero(self.mask)[0] + self.place[0].start
+
+    @property
+    def columns(self):
+        """Column of each synapse in the matrix : (n_synapses,) int array."""
+        return np.nonzero(self.mask)[1] + self.place[1].start
 
     @property
     def base_unit(self):
@@ -88,6 +111,12 @@ class Block:
         return None if self.matrix == "feedback" else f"{self.name}.grad"
 
 
+@cache
+def _scale(unit):
+    """One unit of a matrix's entries, in SI units."""
+    return float(quantity(unit))
+
+
 def spans(description):
     """The columns of each population : list of slice."""
     edges = np.cumsum([0, *(p.count for p in description.populations)]).tolist()
@@ -103,12 +132,9 @@ def blocks(description, trials):
     every, found = slice(0, None), []
 
     def add(name, matrix, pre, post, rows, columns, unit="1", mask=None):
-        mask = description.connectivity[matrix] if mask is None else mask
-        i, j = np.nonzero(mask[rows, columns])
-        if len(i):
-            found.append(
-                Block(name, matrix, pre, post, i, j, i + rows.start, j + columns.start, unit)
-            )
+        mask = (description.connectivity[matrix] if mask is None else mask)[rows, columns]
+        if mask.any():
+            found.append(Block(name, matrix, pre, post, (rows, columns), mask, unit))
 
     where = spans(description)
     units = [p.model.weight_unit for p in description.populations]
@@ -157,8 +183,7 @@ def results(description, trials, read):
         collected[name] = np.zeros(d.shapes[name])
     for block in blocks(d, trials):
         if block.gradient is not None:
-            gradient = read(block.gradient) * block.scale
-            collected[block.matrix][block.rows, block.columns] = gradient
+            block.put(collected[block.matrix], read(block.gradient))
     collected["loss"] = read("readout.loss").sum()
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]

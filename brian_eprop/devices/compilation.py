@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 from brian2 import get_logger
+from brian2.core.variables import DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import reset_device, set_device
 
-from .assembly import assemble
+from .assembly import TARGETS, assemble
 from .blocks import blocks, result_names
 
 logger = get_logger(__name__)
@@ -26,9 +27,13 @@ INTERFACE = "brian_eprop.json"
 FASTER_MAKE = """
 CXXFLAGS += -include brian_eprop_common.h
 brian_eprop_common.h.gch: brian_eprop_common.h
-	$(CXX) $(CXXFLAGS:-include brian_eprop_common.h=) -x c++-header $< -o $@
+	$(CXX) $(filter-out -include brian_eprop_common.h,$(CXXFLAGS)) -x c++-header $< -o $@
 $(OBJS): brian_eprop_common.h.gch
 objects.o: CXXFLAGS += -O1
+# A small program takes longer to find its libraries than to run
+REFUSED := $(shell echo 'int main() {}' \\
+	| $(CXX) -x c++ - $(LFLAGS) -static -o static.o 2>&1 || echo yes)
+LFLAGS += $(if $(REFUSED),,-static)
 """
 COMMON_HEADERS = """
 #include "objects.h"
@@ -36,10 +41,76 @@ COMMON_HEADERS = """
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <fstream>
 #include <iostream>
+
+namespace brian_eprop {
+
+// A file of arrays. Each follows its length, so that a part of the file is not taken for all.
+class Results
+{
+    std::FILE *file;
+
+    template <class T> void put(const T *values, size_t n)
+    {
+        std::fwrite(values, sizeof(T), n, file);
+    }
+
+public:
+    explicit Results(const std::string &path) : file(std::fopen(path.c_str(), "wb"))
+    {
+        if (!file)
+        {
+            std::perror(path.c_str());
+            std::exit(1);
+        }
+    }
+
+    ~Results() { std::fclose(file); }
+
+    template <class T> void add(const T *values, int64_t length)
+    {
+        put(&length, 1);
+        put(values, length);
+    }
+
+    template <class T> void add(std::vector<T> &values) { add(values.data(), values.size()); }
+
+    template <class T> void add(DynamicArray2D<T> &values)
+    {
+        const int64_t length = (int64_t)values.n*values.m;
+        put(&length, 1);
+        for (int i=0; i<(int)values.n; i++)
+            put(&values(i, 0), values.m);
+    }
+};
+
+}
 """
+
+#: Runs the network and leaves the program. Brian2 2.9 asks the operating system for the time
+#: in every step, which takes as long as the rest of the step of a small network; and at the end
+#: its programs write all their arrays, each to a file.
+RUN = """
+{
+    const std::clock_t started = std::clock();
+    %CLOCK%.set_interval(0.0, %DURATION%);
+    for (; %CLOCK%.running(); %CLOCK%.tick())
+        for (const auto &object : %NETWORK%.objects)
+            if (object.second)
+                object.second();
+    const double seconds = (double)(std::clock() - started)/CLOCKS_PER_SEC;
+    brian_eprop::Results results(results_dir + "%RESULTS%");
+    results.add(&seconds, 1);
+    %ARRAYS%
+    return 0;
+}
+"""
+#: The file in Brian2's folder of results that the program writes instead.
+RESULTS = "results"
 
 
 def compile_project(folder):
@@ -72,8 +143,8 @@ def interface(folder):
     Returns
     -------
     dict
-        ``given``: dtype by full name of a variable that the program reads; ``results``:
-        ``file`` and ``dtype`` by full name of one that it writes.
+        ``given``: dtype by full name of a variable that the program reads; ``results``: that
+        of what it writes, in this order.
     """
     try:
         found = json.loads((folder / INTERFACE).read_text())
@@ -115,11 +186,17 @@ def build(folder, description, trials, inputs, targets):
     try:
         assembly = assemble(description, trials, inputs, targets)
         device.apply_run_args()
-        assembly.network.run(trials.total * description.dt, namespace={})
+        duration = trials.total * description.dt
+        written = {name: assembly.variable(name) for name in result_names(description, trials)}
+        for code in _reserve(device, assembly, blocks(description, trials)):
+            device.insert_code("before_start", code)
+        device.insert_code("before_network_run", _run(device, assembly, duration, written))
+        assembly.network.run(duration, namespace={})
         options = {"directory": str(made), "compile": False, "run": False}
         device.build(**dict(device.build_options) | options)
         compile_project(made)
-        (made / INTERFACE).write_text(json.dumps(_interface(assembly, device, description, trials)))
+        interface = _interface(assembly, description, trials, written)
+        (made / INTERFACE).write_text(json.dumps(interface))
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
@@ -128,18 +205,43 @@ def build(folder, description, trials, inputs, targets):
     _move(made, folder)
 
 
-def _interface(assembly, device, description, trials):
-    def dtype(variable):
-        return np.dtype(variable.dtype).str
+def _reserve(device, assembly, projections):
+    """C++ that makes room for all synapses at once; Brian2's programs add one after the other."""
+    for block in projections:
+        for name in ("_synaptic_pre", "_synaptic_post"):
+            variable = assembly.objects[block.name].variables[name]
+            array = device.get_array_name(variable, access_data=False)
+            yield f"brian::{array}.reserve({block.mask.sum()});"
 
-    given = {f"brian_eprop_{name}.values": "<f8" for name in ("inputs", "targets")}
-    for block in blocks(description, trials):
-        given[block.weight] = dtype(assembly.variable(block.weight))
-    written = {}
-    for name in result_names(description, trials):
-        variable = assembly.variable(name)
-        written[name] = {"file": device.get_array_filename(variable), "dtype": dtype(variable)}
-    return {"given": given, "results": written}
+
+def _run(device, assembly, duration, written):
+    """C++ that takes the place of Brian2's run, and of all that comes after it."""
+
+    def array(variable):
+        name = device.get_array_name(variable, access_data=False)
+        return name if isinstance(variable, DynamicArrayVariable) else f"{name}, _num_{name}"
+
+    code = RUN
+    for name, text in {
+        "CLOCK": assembly.objects["readout"].clock.name,
+        "NETWORK": assembly.network.name,
+        "DURATION": repr(float(duration)),
+        "RESULTS": RESULTS,
+        "ARRAYS": "\n    ".join(f"results.add({array(v)});" for v in written.values()),
+    }.items():
+        code = code.replace(f"%{name}%", text)
+    return code
+
+
+def _interface(assembly, description, trials, written):
+    def dtypes(variables):
+        return {name: np.dtype(variable.dtype).str for name, variable in variables.items()}
+
+    names = ["inputs.raster", *(block.weight for block in blocks(description, trials))]
+    return {
+        "given": dtypes({name: assembly.variable(name) for name in names}) | {TARGETS: "<f8"},
+        "results": {"seconds": "<f8"} | dtypes(written),
+    }
 
 
 def _move(made, folder):

@@ -21,12 +21,14 @@ import platformdirs
 from brian2 import prefs
 
 from .. import serialization
-from .assembly import pack
+from .assembly import TARGETS
 from .blocks import blocks, results
-from .compilation import build, interface
+from .compilation import RESULTS, build, interface
 
 #: Linux's file system in memory.
 MEMORY = "/dev/shm"
+#: Large arrays in few pages, where glibc can: the system hands out each page separately.
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 #: How Brian2's programs begin to say that they could not use an argument.
 UNREAD = ("Error reading", "Could not read", "Cannot set")
 #: Preferences of Brian2 that do not reach the generated code.
@@ -42,11 +44,16 @@ class CompiledNetwork:
     trials : Trials
     inputs, targets : ndarray
         As for :func:`assemble`; only their shapes are compiled in.
+
+    Attributes
+    ----------
+    simulation_seconds : float or None
+        Processor time of the last run, without starting, reading and writing.
     """
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
-        self.written = None
+        self.exchanged = self.simulation_seconds = None
         self.folder = cache_folder() / _key(description, trials)
         self.interface = interface(self.folder)
         if self.interface is None:
@@ -55,48 +62,50 @@ class CompiledNetwork:
 
     def run(self, weights, inputs, targets):
         """Run all trials; see :meth:`brian_eprop.devices.runtime.RuntimeNetwork.run`."""
-        given = {
-            "brian_eprop_inputs.values": pack(inputs),
-            "brian_eprop_targets.values": targets,
-        }
+        given = {"inputs.raster": inputs, TARGETS: targets}
         for block in blocks(self.description, self.trials):
-            given[block.weight] = weights[block.matrix][block.rows, block.columns] * block.scale
+            given[block.weight] = block.take(weights[block.matrix])
         with tempfile.TemporaryDirectory(prefix="brian_eprop_", dir=self._room()) as scratch:
-            results_folder = Path(scratch) / "results"
-            results_folder.mkdir()
-            arguments = ["--results_dir", f"{results_folder}{os.sep}"]
+            arguments = ["--results_dir", f"{scratch}{os.sep}"]
             for number, (name, values) in enumerate(given.items()):
                 path = Path(scratch) / f"{number}.dat"
                 np.asarray(values, dtype=self.interface["given"][name]).tofile(path)
                 arguments.append(f"{name}={path}")
             self._execute(arguments)
-            self.written = sum(path.stat().st_size for path in results_folder.iterdir())
-
-            def read(name):
-                file = self.interface["results"][name]
-                return np.fromfile(results_folder / file["file"], dtype=file["dtype"])
-
+            self.exchanged = sum(path.stat().st_size for path in Path(scratch).iterdir())
             try:
-                return results(self.description, self.trials, read)
-            except (OSError, ValueError, IndexError) as error:
-                # Brian2's programs do not notice that a file could not be written.
+                found = self._read(Path(scratch) / RESULTS)
+            except (OSError, ValueError) as error:
+                # The program does not notice that a file could not be written.
                 raise OSError(
                     f"the results of the compiled network in '{self.folder}' are not complete "
                     f"({error}); is the disk of '{scratch}' full?"
                 ) from error
+        self.simulation_seconds = float(found["seconds"][0])
+        return results(self.description, self.trials, found.__getitem__)
+
+    def _read(self, path):
+        """The arrays that the program has written, each after its length."""
+        content, place, found = np.fromfile(path, np.uint8), 0, {}
+        for name, dtype in self.interface["results"].items():
+            (length,) = np.frombuffer(content, "<i8", 1, place)
+            found[name] = np.frombuffer(content, dtype, length, place + 8)
+            place += 8 + found[name].nbytes
+        return found
 
     def _room(self):
         """A folder in memory, if there is one with room; None for the usual temporary folder.
 
-        A program writes some hundred small files, which takes a disk longer than a short trial.
+        A disk takes longer than a short trial.
         """
-        if self.written is None or not os.access(MEMORY, os.W_OK):
+        if self.exchanged is None or not os.access(MEMORY, os.W_OK):
             return None
-        return MEMORY if shutil.disk_usage(MEMORY).free > 10 * self.written else None
+        return MEMORY if shutil.disk_usage(MEMORY).free > 10 * self.exchanged else None
 
     def _execute(self, arguments):
         remedy = f"; remove the folder '{self.folder}' to have the network compiled again"
         try:
+            large = (self.exchanged or 0) > 2**22
             # In a session of its own: Ctrl-C is for Python, which then ends the program; the
             # program alone would stop early and report half a trial.
             done = subprocess.run(
@@ -104,6 +113,7 @@ class CompiledNetwork:
                 cwd=self.folder,
                 capture_output=True,
                 text=True,
+                env=LARGE_PAGES | os.environ if large else None,
                 start_new_session=True,
             )
         except OSError as error:

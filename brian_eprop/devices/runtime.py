@@ -6,7 +6,7 @@ import numpy as np
 from brian2 import prefs
 from brian2.devices.device import reset_device, set_device
 
-from .assembly import assemble, timed_inputs, timed_targets
+from .assembly import assemble, timed_targets
 from .blocks import blocks, results
 
 
@@ -47,11 +47,10 @@ class RuntimeNetwork:
         """
         network, objects, dt = self.assembly.network, self.assembly.objects, self.description.dt
         network.restore("start")
-        objects["inputs"].namespace["input_words"] = timed_inputs(inputs, dt)
+        self.assembly.variable("inputs.raster").set_value(inputs.ravel())
         objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
         for block in blocks(self.description, self.trials):
-            values = weights[block.matrix][block.rows, block.columns] * block.scale
-            self.assembly.variable(block.weight).set_value(values)
+            self.assembly.variable(block.weight).set_value(block.take(weights[block.matrix]))
         network.run(self.trials.total * dt, namespace={})
         if network.t_ < (self.trials.total - 0.5) * float(dt):
             # Brian2 only stops its run at Ctrl-C, with a warning; half a trial is no result.
