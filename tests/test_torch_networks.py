@@ -27,7 +27,6 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 # Hundreds of the same Jacobians, multiplied and summed in another order
 ROUND_OFF = 1e-10
 PAIRS = [("lif", "alif"), ("adex", "izhikevich"), ("hodgkin_huxley", "cuba_alif")]
-TRACES = EProp(engine="traces")
 RATE = FiringRateRegularizer(20 * Hz, 3e4)
 MIXED = dict(varied=True, batch=2, loss="cross_entropy", normalize=True, average=True)
 SPARSE = dict(n=10, density=0.1, regularizers=[RATE])
@@ -36,7 +35,7 @@ CASES = [
     *(((model,), {}, None) for model in available_models()),
     *((pair, MIXED, 120) for pair in PAIRS),
     *((pair, SPARSE, None) for pair in PAIRS),
-    (("lif", "alif"), dict(rule=replace(TRACES, surrogate=Arctan("0.3/v_th", "v_th"))), None),
+    (("lif", "alif"), dict(surrogate=Arctan("0.3/v_th", "v_th")), None),
 ]
 #: Slots in which inputs and recurrent spikes act; one delay for all synapses, or one for each.
 TIMINGS = [
@@ -69,6 +68,12 @@ def assert_same(found, expected):
         assert difference(found[name], exact) < ROUND_OFF, name
 
 
+def network_with(models, options, **rule):
+    options = dict(options)
+    rule = EProp(surrogate=options.pop("surrogate", None), **rule)
+    return firing_network(*models, rule=rule, **options)
+
+
 def delayed_network(pair, uniform):
     """Two populations, delays of all their synapses and two trials."""
     network, inputs, targets = firing_network(*pair, n=3, batch=2, varied=True)
@@ -81,7 +86,7 @@ def delayed_network(pair, uniform):
 
 @pytest.mark.parametrize(("models", "options", "window"), CASES, ids=label)
 def test_spikes_and_the_gradient_of_order_1_are_those_of_brian2(models, options, window):
-    network, inputs, targets = firing_network(*models, **{"rule": TRACES} | options)
+    network, inputs, targets = network_with(models, options, engine="traces")
     expected = torch_gradients(network, inputs, targets, window, order=1)
     found = network.gradients(inputs, targets, window)
     assert found.spikes.sum() >= 12
@@ -105,8 +110,7 @@ def test_spikes_and_the_gradient_of_order_1_are_those_of_brian2(models, options,
 @pytest.mark.parametrize(("options", "window"), [(MIXED, 120), (SPARSE, None)], ids=label)
 def test_the_gradient_of_each_order_is_that_of_the_reference(options, window, order, rule, path):
     paths = {"v": path, "a": "implicit"}
-    options = options | {"rule": EProp(reset_path=paths)}
-    network, inputs, targets = firing_network("lif", "alif", **options)
+    network, inputs, targets = network_with(("lif", "alif"), options, reset_path=paths)
     found = torch_gradients(network, inputs, targets, window, order=order)
     of_rule = {"order": order} if rule == "eprop" else {}
     expected = reference.gradients(network, inputs, targets, rule, window, **of_rule)
@@ -119,7 +123,7 @@ def test_the_gradient_of_each_order_is_that_of_the_reference(options, window, or
 @pytest.mark.parametrize(("order", "rule"), [(1, "eprop"), (math.inf, "bptt")])
 def test_gradients_of_parameters_are_those_of_the_reference(path, order, rule):
     paths = {"v": path, "a": path}
-    network, inputs, targets = firing_network("alif", rule=EProp(reset_path=paths), **MIXED)
+    network, inputs, targets = network_with(["alif"], MIXED, reset_path=paths)
     (alif,) = network.description.populations
     names = {"tau_m": "alpha", "tau_a": "rho", "beta": "beta", "v_th": "v_th"}
     task, every = (network, inputs, targets), list(names.values())
@@ -161,11 +165,60 @@ def test_nothing_is_missing_in_the_gradient(model):
 def test_delayed_spikes_and_their_gradient_of_order_1_are_those_of_brian2(pair, arrival, uniform):
     network, inputs, targets, delays = delayed_network(pair, uniform)
     task, timing = (network, inputs, targets, 150), dict(delays=delays, arrival=arrival)
-    found, spikes = delayed_gradients(*task, rule=TRACES, **timing)
+    found, spikes = delayed_gradients(*task, rule=EProp(engine="traces"), **timing)
     expected = torch_gradients(*task, order=1, **timing)
     assert spikes.sum() >= 12
     np.testing.assert_array_equal(spikes, expected.spikes)
     assert_same(found, gradients_of(expected))
     timing["delays"] = delays | {"w_rec": delays["w_rec"] + 1}
     late = torch_gradients(*task, order=1, **timing)
+    assert difference(found["w_rec"], late.w_rec) > 1e-3
+
+
+# ------------------------------------------------------- every order, by credit that goes back
+@pytest.mark.parametrize(
+    ("models", "options", "window", "order"),
+    [
+        *((*case, math.inf) for case in CASES),
+        *((pair, MIXED, 120, order) for pair in PAIRS for order in (1, 2, 3)),
+        *((("lif", "alif"), {"feedback": "random"}, None, order) for order in (1, 2, math.inf)),
+    ],
+    ids=label,
+)
+def test_the_gradient_of_every_order_is_that_of_autograd(models, options, window, order):
+    network, inputs, targets = network_with(models, options, order=order)
+    expected = torch_gradients(network, inputs, targets, window, order=order)
+    found = network.gradients(inputs, targets, window)
+    assert found.spikes.sum() >= 12
+    np.testing.assert_array_equal(found.spikes, expected.spikes)
+    assert found.loss + found.regularization == pytest.approx(expected.loss, rel=ROUND_OFF)
+    assert_same(gradients_of(found), gradients_of(expected))
+    other = torch_gradients(network, inputs, targets, window, order=2 if order == 1 else 1)
+    assert difference(found.w_rec, other.w_rec) > 1e-3
+
+
+@pytest.mark.parametrize("path", RESET_PATHS)
+@pytest.mark.parametrize("model", ["alif", "adex", "izhikevich"])
+def test_the_exact_gradient_keeps_the_reset_paths_that_it_should(model, path):
+    paths = dict.fromkeys(load_model(model).reset_path, path)
+    network, inputs, targets = network_with([model], {}, order=math.inf, reset_path=paths)
+    expected = torch_gradients(network, inputs, targets)
+    assert_same(gradients_of(network.gradients(inputs, targets)), gradients_of(expected))
+
+
+@pytest.mark.parametrize(
+    ("arrival", "uniform", "order"),
+    [*((*timing, math.inf) for timing in TIMINGS), (ARRIVAL, False, 2)],
+    ids=label,
+)
+@pytest.mark.parametrize("pair", PAIRS, ids=label)
+def test_the_gradient_of_every_order_follows_delayed_spikes(pair, arrival, uniform, order):
+    network, inputs, targets, delays = delayed_network(pair, uniform)
+    task, timing = (network, inputs, targets, 150), dict(delays=delays, arrival=arrival)
+    found, spikes = delayed_gradients(*task, rule=EProp(order=order), **timing)
+    expected = torch_gradients(*task, order=order, **timing)
+    np.testing.assert_array_equal(spikes, expected.spikes)
+    assert_same(found, gradients_of(expected))
+    timing["delays"] = delays | {"w_rec": delays["w_rec"] + 1}
+    late = torch_gradients(*task, order=order, **timing)
     assert difference(found["w_rec"], late.w_rec) > 1e-3
