@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Quantity
+from brian2 import Quantity, get_dimensions
 from brian2.equations.equations import PARAMETER
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
@@ -34,6 +34,11 @@ class ParameterTraining:
     bounds: tuple | None = None
     scale: Quantity | None = None
     optimizer: Optimizer | None = None
+
+    def __post_init__(self):
+        if isinstance(self.bounds, list):
+            # as files give it; the dataclass is frozen
+            object.__setattr__(self, "bounds", tuple(self.bounds))
 
 
 def checked_trainable(trainable):
@@ -89,18 +94,30 @@ def own_parameters(group, trainable):
                 f"each neuron learns its own: flag it as (constant) and not as (shared)"
             )
         refractory = group._refractory if isinstance(group._refractory, str) else ""
-        if re.search(rf"\b{name}\b", refractory):
-            raise ValueError(
-                f"trainable names '{name}', which group '{group.name}' uses for its refractoriness "
-                f"'{refractory}': that has no derivative"
-            )
+        check_refractoriness(name, refractory, f"group '{group.name}'")
         found[name] = how
     return found
 
 
+def check_refractoriness(name, refractory, owner):
+    """Raise an error if the expression of the refractoriness of an owner uses a parameter."""
+    if re.search(rf"\b{name}\b", refractory):
+        raise ValueError(
+            f"trainable names '{name}', which {owner} uses for its refractoriness "
+            f"'{refractory}': that has no derivative"
+        )
+
+
 def check_names(trainable, groups):
     """Raise an error for a name that no group has."""
-    known = sorted({n for g in groups for n, eq in g.equations.items() if eq.type == PARAMETER})
+    check_known(
+        trainable, {n for g in groups for n, eq in g.equations.items() if eq.type == PARAMETER}
+    )
+
+
+def check_known(trainable, known):
+    """Raise an error for a name that is not among the known."""
+    known = sorted(known)
     for name in trainable:
         if name not in known:
             raise ValueError(
@@ -127,7 +144,7 @@ def install(group, trained, learner):
         for state in optimizer.state:
             declare(group, f"{state}_{name}")
             statements = re.sub(rf"\b{state}\b", f"{state}_{name}", statements)
-        scale = scale_of(group, name, how)
+        scale = scale_of(_values(group, name), name, how, f"group '{group.name}'")
         code += [
             f"_gradient = {scale!r}*grad_{name}/{learner.trials_per_update}",
             statements,
@@ -144,20 +161,39 @@ def install(group, trained, learner):
     group.contained_objects.append(gated)
 
 
-def scale_of(group, name, how):
-    """The scale of a parameter in SI units."""
-    if how.scale is not None:
-        return _in_units("scale", how.scale, group.variables[name].dim, name)
+def _values(group, name):
+    """The present values; 0 where they are not known before the program runs."""
+    variable = group.variables[name]
     try:
-        scale = float(np.mean(np.abs(group.variables[name].get_value())))
+        return Quantity(variable.get_value(), dim=variable.dim)
     except NotImplementedError:
-        scale = 0.0
-    if not scale > 0:
-        raise ValueError(
-            f"the scale of the trained parameter '{name}' of group '{group.name}' is not known: "
-            "its values are 0, or set when the program runs; give "
-            f"trainable={{'{name}': ParameterTraining(scale=...)}}"
-        )
+        return Quantity(0.0, dim=variable.dim)
+
+
+def scale_of(values, name, how, owner):
+    """The scale of a parameter in SI units.
+
+    Parameters
+    ----------
+    values : Quantity
+        Of the neurons of the owner; the mean of their magnitudes is the default.
+    name : str
+    how : ParameterTraining
+    owner : str
+        What has the parameter, as errors name it.
+    """
+    if how.scale is None:
+        scale = float(np.mean(np.abs(np.asarray(values))))
+        if not scale > 0:
+            raise ValueError(
+                f"the scale of the trained parameter '{name}' of {owner} is not known: "
+                "its values are 0, or set when the program runs; give "
+                f"trainable={{'{name}': ParameterTraining(scale=...)}}"
+            )
+        return scale
+    scale = _in_units("scale", how.scale, get_dimensions(values), name)
+    if not 0 < scale < np.inf:
+        raise ValueError(f"trainable['{name}'].scale = {how.scale!r} must be finite and above 0")
     return scale
 
 

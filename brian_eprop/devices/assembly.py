@@ -141,6 +141,7 @@ def _learner(d, trials, readout, populations):
         regularizers=d.regularizers,
         reset_every=trials.steps * d.dt,
         learning_window=None if trials.window is None else trials.window * d.dt,
+        trainable=d.trainable if trials.learning else (),
     )
     for group in populations:
         learner.reset_with_trial(group)

@@ -1,4 +1,4 @@
-"""The synapses of a network as blocks of its weight matrices.
+"""The synapses of a network as blocks of its weight matrices, and its trained parameters.
 
 Every pair of groups is one projection; its weights are a block of ``w_in``, ``w_rec``,
 ``w_out`` or ``feedback``. What is here is worked out from the description alone, without
@@ -111,6 +111,34 @@ class Block:
         return None if self.matrix == "feedback" else f"{self.name}.grad"
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained parameter of one population.
+
+    Attributes
+    ----------
+    name : str
+    population : int
+        Its number.
+    columns : slice
+        Its neurons among all.
+    """
+
+    name: str
+    population: int
+    columns: slice
+
+    @property
+    def variable(self):
+        """Full name of the variable that holds the values."""
+        return f"population_{self.population}.{self.name}"
+
+    @property
+    def gradient(self):
+        """Full name of the variable that holds the gradient."""
+        return f"population_{self.population}.grad_{self.name}"
+
+
 @cache
 def _scale(unit):
     """One unit of a matrix's entries, in SI units."""
@@ -153,6 +181,38 @@ def blocks(description, trials):
     return found
 
 
+def trained(description):
+    """The trained parameters of each population that has them : list of Trained."""
+    return [
+        Trained(name, k, own)
+        for k, own in enumerate(spans(description))
+        for name in description.trainable
+        if name in description.populations[k].model.parameters
+    ]
+
+
+def given(description, trials, weights, parameters):
+    """What a network is given before each run, besides inputs and targets.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    trials : Trials
+    weights : mapping of str to (n_pre, n_post) ndarray
+    parameters : mapping of str to (n_rec,) Quantity
+        Those that are trained.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Values in SI units by the full name of the variable.
+    """
+    values = {b.weight: b.take(weights[b.matrix]) for b in blocks(description, trials)}
+    for one in trained(description):
+        values[one.variable] = np.asarray(parameters[one.name])[one.columns]
+    return values
+
+
 def results(description, trials, read):
     """Collect what a run has produced.
 
@@ -166,7 +226,8 @@ def results(description, trials, read):
     Returns
     -------
     dict of str to ndarray
-        ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``loss`` and
+        ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``parameters``: those
+        of trained parameters, dict of str to (n_rec,) ndarray in SI units; ``loss`` and
         ``regularization``: summed over the trials; ``spikes`` (count, steps, n_rec) bool;
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
@@ -184,6 +245,9 @@ def results(description, trials, read):
     for block in blocks(d, trials):
         if block.gradient is not None:
             block.put(collected[block.matrix], read(block.gradient))
+    collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
+    for one in trained(d):
+        collected["parameters"][one.name][one.columns] = read(one.gradient)
     collected["loss"] = read("readout.loss").sum()
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
@@ -197,5 +261,6 @@ def result_names(description, trials):
     names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
     if trials.learning:
         names += [b.gradient for b in blocks(description, trials) if b.gradient]
+        names += [one.gradient for one in trained(description)]
         names.append("readout.loss")
     return names

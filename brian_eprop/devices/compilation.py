@@ -14,7 +14,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import reset_device, set_device
 
 from .assembly import TARGETS, assemble
-from .blocks import blocks, result_names
+from .blocks import blocks, result_names, trained
 
 logger = get_logger(__name__)
 
@@ -238,6 +238,7 @@ def _interface(assembly, description, trials, written):
         return {name: np.dtype(variable.dtype).str for name, variable in variables.items()}
 
     names = ["inputs.raster", *(block.weight for block in blocks(description, trials))]
+    names += [one.variable for one in trained(description)]
     return {
         "given": dtypes({name: assembly.variable(name) for name in names}) | {TARGETS: "<f8"},
         "results": {"seconds": "<f8"} | dtypes(written),

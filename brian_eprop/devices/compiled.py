@@ -1,9 +1,9 @@
 """Runs an assembled network as a compiled program (Brian2's C++ standalone mode).
 
-A program is generated once for a network and a shape of trials. Weights, inputs and targets
-are files that it reads when it starts, so that it serves every further call; and it is kept
-in the user's cache folder, named by a hash of everything it was generated from, so that it
-serves every further process as well.
+A program is generated once for a network and a shape of trials. Weights, trained parameters,
+inputs and targets are files that it reads when it starts, so that it serves every further call;
+and it is kept in the user's cache folder, named by a hash of everything it was generated from, so
+that it serves every further process as well.
 """
 
 import hashlib
@@ -13,8 +13,10 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import platformdirs
@@ -22,7 +24,7 @@ from brian2 import prefs
 
 from .. import serialization
 from .assembly import TARGETS
-from .blocks import blocks, results
+from .blocks import given, results
 from .compilation import RESULTS, build, interface
 
 #: Linux's file system in memory.
@@ -60,14 +62,13 @@ class CompiledNetwork:
             build(self.folder, description, trials, inputs, targets)
             self.interface = interface(self.folder)
 
-    def run(self, weights, inputs, targets):
+    def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
         """Run all trials; see :meth:`brian_eprop.devices.runtime.RuntimeNetwork.run`."""
-        given = {"inputs.raster": inputs, TARGETS: targets}
-        for block in blocks(self.description, self.trials):
-            given[block.weight] = block.take(weights[block.matrix])
+        arrays = {"inputs.raster": inputs, TARGETS: targets}
+        arrays |= given(self.description, self.trials, weights, parameters)
         with tempfile.TemporaryDirectory(prefix="brian_eprop_", dir=self._room()) as scratch:
             arguments = ["--results_dir", f"{scratch}{os.sep}"]
-            for number, (name, values) in enumerate(given.items()):
+            for number, (name, values) in enumerate(arrays.items()):
                 path = Path(scratch) / f"{number}.dat"
                 np.asarray(values, dtype=self.interface["given"][name]).tofile(path)
                 arguments.append(f"{name}={path}")
@@ -135,6 +136,7 @@ def cache_folder():
 
 def _key(description, trials):
     """Hash of everything that a program is generated from."""
+    description = _generated(description)
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*")):
@@ -157,6 +159,19 @@ def _key(description, trials):
     ]
     digest.update(json.dumps(parts, sort_keys=True).encode())
     return digest.hexdigest()[:24]
+
+
+def _generated(description):
+    """The network without the values of trained parameters and without how these are trained.
+
+    The former are given to the program, the latter concerns the optimizer.
+    """
+    names = tuple(description.trainable)
+    populations = []
+    for p in description.populations:
+        kept = {name: value for name, value in p.overrides.items() if name not in names}
+        populations.append(replace(p, overrides=kept))
+    return replace(description, populations=populations, trainable=names)
 
 
 def _processor():

@@ -1,13 +1,14 @@
 """Runs an assembled network in this process (Brian2's numpy and cython targets)."""
 
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import numpy as np
 from brian2 import prefs
 from brian2.devices.device import reset_device, set_device
 
 from .assembly import assemble, timed_targets
-from .blocks import blocks, results
+from .blocks import given, results
 
 
 class RuntimeNetwork:
@@ -26,7 +27,7 @@ class RuntimeNetwork:
         self.assembly = assemble(description, trials, inputs, targets)
         self.assembly.network.store("start")
 
-    def run(self, weights, inputs, targets):
+    def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
         """Run all trials.
 
         Parameters
@@ -34,6 +35,8 @@ class RuntimeNetwork:
         weights : dict of str to ndarray
         inputs : (total steps, n_in) bool array
         targets : (total steps, n_out) float array
+        parameters : mapping of str to (n_rec,) Quantity
+            Those that are trained.
 
         Returns
         -------
@@ -49,8 +52,8 @@ class RuntimeNetwork:
         network.restore("start")
         self.assembly.variable("inputs.raster").set_value(inputs.ravel())
         objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
-        for block in blocks(self.description, self.trials):
-            self.assembly.variable(block.weight).set_value(block.take(weights[block.matrix]))
+        for name, values in given(self.description, self.trials, weights, parameters).items():
+            self.assembly.variable(name).set_value(values)
         network.run(self.trials.total * dt, namespace={})
         if network.t_ < (self.trials.total - 0.5) * float(dt):
             # Brian2 only stops its run at Ctrl-C, with a warning; half a trial is no result.

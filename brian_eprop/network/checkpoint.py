@@ -1,4 +1,4 @@
-"""Saved networks: description, weights and the optimizer's state in one file (.npz).
+"""Saved networks: description, weights, parameters and optimizer's state in one file (.npz).
 
 The file holds arrays and JSON. Nothing in it is executed when it is read.
 """
@@ -9,9 +9,11 @@ import zlib
 from dataclasses import replace
 
 import numpy as np
+from brian2 import Quantity, get_dimensions
 
 from .. import serialization
 from ..atomic_write import replacing
+from .parameters import checked_parameters, start_values
 from .training import TrainingState
 from .validation import checked_matrices, checked_optimizer
 
@@ -44,6 +46,7 @@ def write(path, description, optimizer, state):
     }
     arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
     arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
+    arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
     for matrix, moments in state.moments.items():
         arrays |= {f"moments/{matrix}/{name}": values for name, values in moments.items()}
     with replacing(path, "the network") as file:
@@ -70,7 +73,7 @@ def read(path):
         config = json.loads(str(arrays.pop("config")))
         if config["format"] != FORMAT:
             raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
-        groups = {"connectivity": {}, "weights": {}, "moments": {}}
+        groups = {"connectivity": {}, "weights": {}, "parameters": {}, "moments": {}}
         for name, values in arrays.items():
             group, matrix, *moment = name.split("/")
             where = groups[group].setdefault(matrix, {}) if moment else groups[group]
@@ -78,8 +81,14 @@ def read(path):
         description = serialization.decode(config["description"])
         description = replace(description, connectivity=groups["connectivity"])
         weights = checked_matrices(description, groups["weights"])
+        start = start_values(description)
+        parameters = {
+            name: Quantity(values, dim=get_dimensions(start[name]))
+            for name, values in groups["parameters"].items()
+        }
+        parameters = checked_parameters(description, parameters)
         optimizer = checked_optimizer(serialization.decode(config["optimizer"]))
-        state = TrainingState(weights, groups["moments"], int(config["updates"]))
+        state = TrainingState(weights, parameters, groups["moments"], int(config["updates"]))
     except FileNotFoundError:
         raise
     except (

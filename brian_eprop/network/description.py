@@ -14,15 +14,19 @@ from brian2 import Equations, Quantity
 from scipy.special import softmax
 
 from .. import serialization
+from ..devices.blocks import spans
 from ..feedback import FEEDBACKS
 from ..neuron_model import NeuronModel, load_model
+from ..parameters import ParameterTraining, checked_trainable
 from ..quantities import suggest
 from ..readout import LOSSES, check_time
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
+from .parameters import check_trainable
 from .validation import checked_mask, whole_number
 
 serialization.register(EProp)
+serialization.register(ParameterTraining)
 
 #: Weights that are trained.
 MATRICES = ("w_in", "w_rec", "w_out")
@@ -82,6 +86,21 @@ class PopulationDescription:
         given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
         return self.model.values(self.count, **given)
 
+    def with_values(self, values):
+        """The same neurons with other values of parameters, of which the model may lack some.
+
+        Parameters
+        ----------
+        values : mapping of str to Quantity
+        """
+        own = {name: value for name, value in values.items() if name in self.model.parameters}
+        return replace(self, overrides=dict(self.overrides) | own)
+
+    def with_own_values(self, names):
+        """The same neurons, each with its own value of the parameters that are named."""
+        values = {name: self.parameters[name] for name in names if name in self.model.parameters}
+        return self.with_values({n: value * np.ones(self.count) for n, value in values.items()})
+
     def learning_with(self, rule):
         """The model with the surrogate and the reset paths that learning uses.
 
@@ -138,6 +157,7 @@ class NetworkDescription:
     rule: EProp
     regularizers: tuple
     connectivity: Mapping = field(default_factory=dict)
+    trainable: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
         assign = object.__setattr__  # the dataclass is frozen
@@ -165,9 +185,12 @@ class NetworkDescription:
                 f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} is for "
                 "feedback='adaptive' only"
             )
-        assign(self, "populations", tuple(self.populations))
+        assign(self, "trainable", MappingProxyType(checked_trainable(self.trainable)))
+        populations = (p.with_own_values(self.trainable) for p in self.populations)
+        assign(self, "populations", tuple(populations))
         assign(self, "connectivity", self._masks())
         self._check_rule()
+        check_trainable(self)
         assign(self, "regularizers", self._checked_regularizers())
 
     @property
@@ -184,6 +207,19 @@ class NetworkDescription:
             "w_out": (n_rec, n_out),
             "feedback": (n_out, n_rec),
         }
+
+    def with_parameters(self, parameters):
+        """The same network with other values of its trained parameters, not to be trained.
+
+        Parameters
+        ----------
+        parameters : dict of str to (n_rec,) Quantity
+        """
+        populations = [
+            p.with_values({name: values[own] for name, values in parameters.items()})
+            for own, p in zip(spans(self), self.populations, strict=True)
+        ]
+        return replace(self, populations=populations, trainable={})
 
     def learning_signal(self, weights, readout, targets, window):
         """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).

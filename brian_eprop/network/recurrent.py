@@ -14,6 +14,7 @@ from ..reference import Gradients
 from ..rule import EProp
 from . import checkpoint, training
 from .description import MATRICES, NetworkDescription, populations
+from .parameters import check_optimizers, checked_parameters, start_values
 from .reference_conversion import reference_network
 from .training import TrainingState
 from .validation import (
@@ -73,6 +74,10 @@ class RecurrentNetwork:
     optimizer : GradientDescent or Adam, optional
         For :meth:`fit`. Its learning rate is a number, as the weights are.
     regularizers : sequence of FiringRateRegularizer
+    trainable : list of str, or dict of str to (low, high) or ParameterTraining
+        Parameters of the neurons that are trained as well, from their present values, one a
+        neuron; in all populations whose model has them. They need a rule of the engine
+        ``"credit"``.
     seed : int, optional
         Of the initial weights.
 
@@ -85,6 +90,9 @@ class RecurrentNetwork:
     ----------
     weights : dict of str to ndarray
         Present weights; assign arrays to its entries to change them.
+    parameters : dict of str to (n_rec,) Quantity
+        Present values of the trained parameters, to be changed likewise; nan where a neuron's
+        model has no such parameter. No value is compiled in.
     updates : int
         How often :meth:`apply` has changed them.
 
@@ -120,6 +128,7 @@ class RecurrentNetwork:
         rule=None,
         optimizer=None,
         regularizers=(),
+        trainable=(),
         seed=None,
     ):
         weights = dict(weights or {})
@@ -139,13 +148,15 @@ class RecurrentNetwork:
             connectivity=dict(connectivity or {}),
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
+            trainable=trainable,
         )
         weights = initial_matrices(description, weights, np.random.default_rng(seed))
-        self._set_up(description, optimizer, TrainingState(weights))
+        self._set_up(description, optimizer, TrainingState(weights, start_values(description)))
 
     def _set_up(self, description, optimizer, state):
         self.description, self.state = description, state
         self.optimizer = checked_optimizer(optimizer)
+        check_optimizers(description, self.optimizer)
         self._networks = {}
 
     def __repr__(self):
@@ -156,6 +167,10 @@ class RecurrentNetwork:
     @property
     def weights(self):
         return self.state.weights
+
+    @property
+    def parameters(self):
+        return self.state.parameters
 
     @property
     def updates(self):
@@ -175,7 +190,8 @@ class RecurrentNetwork:
         Returns
         -------
         Gradients
-            Summed over time, averaged over the batch.
+            Summed over time, averaged over the batch; those of trained parameters, by name, in
+            ``parameters``, in SI units and 0 where there is no such parameter.
 
         Raises
         ------
@@ -198,6 +214,7 @@ class RecurrentNetwork:
         return Gradients(
             **averages,
             **trajectory,
+            parameters={name: total / batch for name, total in found["parameters"].items()},
             loss=float(found["loss"]) / batch,
             regularization=float(found["regularization"]) / batch,
         )
@@ -245,12 +262,13 @@ class RecurrentNetwork:
                 f"inputs have {len(inputs)} trials, but one is recorded; give (T, {d.n_in})"
             )
         weights, one_trial = checked_matrices(d, self.weights), (inputs[0], targets[0], window)
+        d = d.with_parameters(checked_parameters(d, self.parameters))
         return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
 
     def apply(self, gradients):
-        """Let the optimizer change the weights once; see :mod:`.training`.
+        """Let the optimizer change weights and trained parameters once; see :mod:`.training`.
 
-        Weights and optimizer change together or, if that fails, not at all.
+        They and the optimizer change together or, if that fails, not at all.
         """
         self.state = training.updated(self.state, self.optimizer, gradients, self.description)
 
@@ -259,7 +277,7 @@ class RecurrentNetwork:
         return training.fit(self, task, iterations, batch_size, callbacks, seed)
 
     def save(self, path):
-        """Write the network, its weights and the optimizer's state to one file (.npz).
+        """Write the network, all that is trained, and the optimizer's state to one file (.npz).
 
         Raises
         ------
@@ -285,13 +303,16 @@ class RecurrentNetwork:
 
     def reference_network(self):
         """The same network for :mod:`brian_eprop.reference`; for lif and alif only."""
-        return reference_network(self.description, self.weights)
+        d = self.description
+        parameters = checked_parameters(d, self.parameters)
+        return reference_network(d.with_parameters(parameters), self.weights)
 
     def _run(self, trials, inputs, targets):
         weights = checked_matrices(self.description, self.weights)
+        parameters = checked_parameters(self.description, self.parameters)
         flat = inputs.reshape(trials.total, -1), targets.reshape(trials.total, -1)
         standalone = isinstance(get_device(), CPPStandaloneDevice)
         kind = CompiledNetwork if standalone else RuntimeNetwork
         if (kind, trials) not in self._networks:
             self._networks[kind, trials] = kind(self.description, trials, *flat)
-        return self._networks[kind, trials].run(weights, *flat)
+        return self._networks[kind, trials].run(weights, *flat, parameters)

@@ -1,4 +1,4 @@
-"""Training: one update of the weights, and the loop around it."""
+"""Training: one update of weights and parameters, and the loop around it."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .description import MATRICES
+from .parameters import checked_parameters, update
 from .validation import whole_number
 
 __all__ = ["StopTraining", "TrainingState", "fit", "updated"]
@@ -22,13 +23,16 @@ class TrainingState:
     Attributes
     ----------
     weights : dict of str to ndarray
+    parameters : dict of str to (n_rec,) Quantity
+        Those that are trained; nan where a neuron has no such parameter.
     moments : dict of str to dict of str to ndarray
-        The optimizer's own variables, by weight matrix and name.
+        The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name.
     updates : int
         How many updates there have been.
     """
 
     weights: dict
+    parameters: dict = field(default_factory=dict)
     moments: dict = field(default_factory=dict)
     updates: int = 0
 
@@ -64,9 +68,9 @@ def updated(state, optimizer, gradients, description):
     Raises
     ------
     FloatingPointError
-        If a weight would not be finite.
+        If a weight would not be finite, or a parameter out of its range.
     ValueError
-        If there is no optimizer.
+        If there is no optimizer, or no gradient of a trained parameter.
     """
     check_present(optimizer)
     weights, moments = dict(state.weights), {}
@@ -86,7 +90,29 @@ def updated(state, optimizer, gradients, description):
                 f"'{name}' is no longer finite after update {state.updates + 1}: training has "
                 "diverged; use a smaller learning rate"
             )
-    return TrainingState(weights, moments, state.updates + 1)
+    parameters = _updated_parameters(state, optimizer, gradients, description, moments)
+    return TrainingState(weights, parameters, moments, state.updates + 1)
+
+
+def _updated_parameters(state, optimizer, gradients, description, moments):
+    """The parameters after the update; what the optimizer remembers of them joins the moments."""
+    parameters = {}
+    for name, values in checked_parameters(description, state.parameters).items():
+        if name not in gradients.parameters:
+            raise ValueError(
+                f"the gradients have none of the parameter '{name}', which is trained; take them "
+                "from RecurrentNetwork.gradients"
+            )
+        own = moments[f"parameters.{name}"] = dict(state.moments.get(f"parameters.{name}", {}))
+        about = (gradients.parameters[name], optimizer, own, state.updates + 1)
+        parameters[name] = update(description, name, values, *about)
+    try:
+        return checked_parameters(description, parameters)
+    except ValueError as error:
+        raise FloatingPointError(
+            f"after update {state.updates + 1} {error}; use a smaller learning rate, or bounds as "
+            "in trainable={'tau_m': (5*ms, 50*ms)}"
+        ) from error
 
 
 def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):

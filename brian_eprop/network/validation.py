@@ -49,19 +49,16 @@ def checked_weights(name, weights, shape):
     return weights
 
 
-def checked_optimizer(optimizer):
+def checked_optimizer(optimizer, name="RecurrentNetwork.optimizer"):
     """The optimizer; an error unless it is one whose learning rate is a number."""
     if optimizer is None:
         return None
     if not isinstance(optimizer, Optimizer):
-        raise TypeError(
-            f"RecurrentNetwork.optimizer = {optimizer!r} is not an optimizer; give for example "
-            "Adam(5e-3)"
-        )
+        raise TypeError(f"{name} = {optimizer!r} is not an optimizer; give for example Adam(5e-3)")
     if get_dimensions(optimizer.learning_rate) is not DIMENSIONLESS:
         raise DimensionMismatchError(
-            f"RecurrentNetwork.optimizer = {optimizer!r}: give the learning rate without unit, as "
-            "the weights are numbers in the model's weight_unit"
+            f"{name} = {optimizer!r}: give the learning rate without unit, as weights are numbers "
+            "in the model's weight_unit and parameters are trained relative to their scale"
         )
     return optimizer
 

@@ -1,0 +1,215 @@
+"""Trained parameters of the neurons of a described network: start, checks, updates.
+
+Everywhere they are a dict of names to (n_rec,) quantities, nan where a neuron's model has no such
+parameter.
+"""
+
+import re
+
+import numpy as np
+from brian2 import Quantity, get_dimensions, second
+from brian2.units import DimensionMismatchError
+
+from ..devices.blocks import spans, trained
+from ..model_validation import check_value, names_used
+from ..parameters import bounds_of, check_known, check_refractoriness, scale_of
+from ..quantities import quantity, unit_name
+from .validation import checked_optimizer
+
+__all__ = [
+    "check_optimizers",
+    "check_trainable",
+    "checked_parameters",
+    "start_values",
+    "update",
+]
+
+
+def check_trainable(description):
+    """Raise an error unless the parameters that are named can be trained.
+
+    Raises
+    ------
+    ValueError, DimensionMismatchError
+        Naming the parameter and the model.
+    """
+    d = description
+    if d.trainable and d.rule.engine != "credit":
+        raise ValueError(
+            f"RecurrentNetwork.trainable = {list(d.trainable)}: parameters have no traces; choose "
+            "rule=EProp(engine='credit')"
+        )
+    check_known(d.trainable, {name for p in d.populations for name in p.model.parameters})
+    for one in trained(d):
+        _check_use(d, one)
+    for name, how in d.trainable.items():
+        dimensions = _dimensions(d, name)
+        if how.bounds is not None:
+            low, _ = bounds_of(dimensions, name, how)
+            if dimensions is second.dim and low <= 0:
+                raise ValueError(
+                    f"trainable['{name}'].bounds = {how.bounds!r}: a time constant must stay "
+                    "positive; begin above 0"
+                )
+
+
+def _check_use(description, one):
+    """Raise an error if a model uses a parameter where there is no derivative for it."""
+    model, owner = description.populations[one.population].model, _owner(description, one)
+    check_refractoriness(one.name, model.refractory or "", owner)
+    for variable, code in model.initial.items():
+        if re.search(rf"\b{one.name}\b", code):
+            raise ValueError(
+                f"trainable names '{one.name}', which {owner} uses for the initial value "
+                f"'{variable} = {code}': that has no derivative"
+            )
+    masks = description.connectivity
+    if not any(masks[name][:, one.columns].any() for name in ("w_in", "w_rec")):
+        raise ValueError(
+            f"trainable names '{one.name}', but {owner} has no synapses onto it, and what nothing "
+            "arrives at does not learn; give the connectivity of 'w_in' or 'w_rec' some there"
+        )
+
+
+def check_optimizers(description, optimizer):
+    """Raise an error unless each trained parameter has an optimizer that fits, and a scale.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    optimizer : GradientDescent, Adam or None
+        Of the weights; without it nothing is trained.
+    """
+    for name, how in description.trainable.items():
+        checked_optimizer(how.optimizer, f"trainable['{name}'].optimizer")
+        if optimizer is not None:
+            _scales(description, name)
+
+
+def _owner(description, one):
+    return f"population {one.population} ('{description.populations[one.population].model.name}')"
+
+
+def _dimensions(description, name):
+    """The unit of a parameter, which must be that of all models that have it."""
+    found = {}
+    for p in description.populations:
+        if name in p.model.parameters:
+            found[p.model.name] = get_dimensions(p.model.parameters[name])
+    if len(set(found.values())) > 1:
+        units = ", ".join(f"{unit_name(unit)} in '{model}'" for model, unit in found.items())
+        raise DimensionMismatchError(
+            f"trainable names '{name}', whose unit is {units}; name parameters apart that are "
+            "different things"
+        )
+    return next(iter(found.values()))
+
+
+def start_values(description):
+    """Values at the start : dict of str to (n_rec,) Quantity."""
+    values = {name: np.full(description.n_rec, np.nan) for name in description.trainable}
+    for one in trained(description):
+        parameters = description.populations[one.population].parameters
+        values[one.name][one.columns] = np.asarray(parameters[one.name])
+    return {n: Quantity(v, dim=_dimensions(description, n)) for n, v in values.items()}
+
+
+def checked_parameters(description, parameters):
+    """Copies of the trained parameters : dict of str to (n_rec,) Quantity.
+
+    Raises
+    ------
+    ValueError, DimensionMismatchError
+        For a name that is not trained, another unit or shape, a value that is not finite, or not
+        positive if it is a time constant, or one where there is no such parameter.
+    """
+    for name in parameters:
+        if name not in description.trainable:
+            known = ", ".join(description.trainable) or "none"
+            raise ValueError(
+                f"parameters['{name}'] is not trained; create the network with "
+                f"trainable=['{name}']; there are {known}"
+            )
+    return {
+        name: _checked_values(description, name, parameters[name]) for name in description.trainable
+    }
+
+
+def _checked_values(description, name, values):
+    where, dimensions = f"parameters['{name}']", _dimensions(description, name)
+    try:
+        values = quantity(values)
+    except ValueError as error:
+        raise ValueError(f"{where} = {values!r}: {error}") from None
+    if get_dimensions(values) is not dimensions:
+        raise DimensionMismatchError(
+            f"{where} has the unit {unit_name(get_dimensions(values))}; it must be "
+            f"{unit_name(dimensions)}"
+        )
+    if values.shape != (description.n_rec,):
+        raise ValueError(
+            f"{where} has the shape {values.shape}; it must be ({description.n_rec},), one value a "
+            "neuron"
+        )
+    for own, p in zip(spans(description), description.populations, strict=True):
+        for j in range(own.start, own.stop):
+            if name not in p.model.parameters:
+                if not np.isnan(values[j]):
+                    raise ValueError(
+                        f"{where}[{j}] = {values[j]!r}, but neuron {j} is of the model "
+                        f"'{p.model.name}', which has no '{name}'; leave nan there"
+                    )
+                continue
+            try:
+                check_value(values[j], time_may_be_zero=name not in names_used(p.model))
+            except ValueError as error:
+                raise ValueError(f"{where}[{j}] = {values[j]!r}: {error}") from None
+    return values
+
+
+def _scales(description, name):
+    """Of each neuron, in SI units; 1 where there is no such parameter : (n_rec,) ndarray.
+
+    Raises
+    ------
+    ValueError
+        If none was given, and all values of a population are 0.
+    """
+    found = np.ones(description.n_rec)
+    for one in trained(description):
+        if one.name == name:
+            start = description.populations[one.population].parameters[name]
+            how, owner = description.trainable[name], _owner(description, one)
+            found[one.columns] = scale_of(start, name, how, owner)
+    return found
+
+
+def update(description, name, values, gradient, optimizer, moments, updates):
+    """The values of a parameter after one update; see :func:`brian_eprop.parameters.install`.
+
+        p ← clip(p − scale·step(scale·dE/dp), bounds)
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    name : str
+    values : (n_rec,) Quantity
+    gradient : (n_rec,) ndarray
+        In SI units.
+    optimizer : GradientDescent or Adam
+        Of the weights.
+    moments : dict of str to ndarray
+        Variables of the optimizer; changed in place.
+    updates : int
+        1 in the first update.
+
+    Returns
+    -------
+    (n_rec,) Quantity
+    """
+    how, scale = description.trainable[name], _scales(description, name)
+    step = (how.optimizer or optimizer).step(scale * gradient, moments, updates)
+    changed = np.asarray(values) - scale * step
+    if how.bounds is not None:
+        changed = np.clip(changed, *bounds_of(get_dimensions(values), name, how))
+    return Quantity(changed, dim=get_dimensions(values))
