@@ -18,6 +18,7 @@ from ...calculus.statements import printed
 from ..code import declare, on_spike, run_code
 from ..gated import GatedCode
 from ..trials import at_trial_start
+from .every_synapse import EverySynapse
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Eligibility:
         learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
         if self.presynaptic is not None:
             _install_presynaptic(synapses, self.presynaptic, learner, arrival)
-        run_code(synapses, self.advance, schedule.TRACES, f"{name}_traces")
+        every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
+        synapses.contained_objects.append(every)
         cleared = [v for v in self.names if v not in ("grad", "e_trace", "e_sum")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")

@@ -86,6 +86,14 @@ if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
         {
             const int32_t _stop = _rows.run[_run+1];
             const int32_t _idx_to_target = {{postsynaptic|replace('_idx', '_rows.run[_run]')}} - _rows.run[_run];
+            {% if '[_presynaptic_idx] =' not in code and '[0] =' not in code %}
+            // Neither a synapse nor a target occurs twice in a run
+            #if defined(__clang__)
+            #pragma clang loop vectorize(assume_safety)
+            #elif defined(__GNUC__)
+            #pragma GCC ivdep
+            #endif
+            {% endif %}
             for (int32_t _idx=_rows.run[_run]; _idx<_stop; _idx++)
             {
                 const size_t _vectorisation_idx = _idx;
