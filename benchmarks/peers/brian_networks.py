@@ -44,9 +44,10 @@ def train(network, task, batch, iterations, kind):
     network.description = replace(network.description, rule=rule_of(kind))
     for _ in range(iterations):
         (entry,) = network.fit(task, 1, batch, seed=0)
-        yield entry["loss"], entry["rate"] * task.dt, simulation_seconds(network)
+        yield entry["loss"], entry["rate"] * float(task.dt), simulation_seconds(network)
 
 
 def simulation_seconds(network):
-    """Time of the last simulation inside the compiled program; None if it is not known."""
-    return None
+    """Processor time of the last simulation inside the compiled program."""
+    (compiled,) = network._networks.values()
+    return compiled.simulation_seconds
