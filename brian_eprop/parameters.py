@@ -1,6 +1,7 @@
 """Parameters of neurons that are trained: time constants, thresholds, adaptation, biases …"""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ def checked_trainable(trainable):
 
     Parameters
     ----------
-    trainable : sequence of str, or dict of str to ParameterTraining, (low, high) or None
+    trainable : sequence of str, or mapping of str to ParameterTraining, (low, high) or None
 
     Raises
     ------
@@ -55,7 +56,7 @@ def checked_trainable(trainable):
     """
     if isinstance(trainable, str):
         raise TypeError(f"trainable = {trainable!r} is one name; give a list, [{trainable!r}]")
-    entries = trainable if isinstance(trainable, dict) else dict.fromkeys(trainable)
+    entries = trainable if isinstance(trainable, Mapping) else dict.fromkeys(trainable)
     found = {}
     for name, how in entries.items():
         if how is None or isinstance(how, tuple | list):

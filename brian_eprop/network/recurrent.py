@@ -13,8 +13,9 @@ from ..devices.runtime import RuntimeNetwork
 from ..reference import Gradients
 from ..rule import EProp
 from . import checkpoint, training
-from .description import MATRICES, NetworkDescription, populations
+from .description import MATRICES, NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
+from .population import populations
 from .reference_conversion import reference_network
 from .training import TrainingState
 from .validation import (

@@ -1,0 +1,143 @@
+"""Populations of a recurrent network: neurons of one model, with their parameters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+from brian2 import Equations
+
+from .. import serialization
+from ..neuron_model import NeuronModel, load_model
+from ..quantities import suggest
+from .validation import whole_number
+
+#: What an override may be, besides a parameter.
+KEYWORDS = ("surrogate", "method", "method_options")
+
+
+@serialization.register
+@dataclass(frozen=True, eq=False)
+class PopulationDescription:
+    """Neurons of one model: how many, and which parameters are overridden.
+
+    Parameters
+    ----------
+    model : str, Path or NeuronModel
+    count : int
+    overrides : mapping
+        Parameters as for :meth:`NeuronModel.group`, and its ``surrogate``, ``method`` and
+        ``method_options``.
+
+    Raises
+    ------
+    ValueError
+        For a model, a parameter or a value that does not exist or fit.
+    """
+
+    model: NeuronModel
+    count: int
+    overrides: Mapping
+
+    def __post_init__(self):
+        model = self.model if isinstance(self.model, NeuronModel) else load_model(self.model)
+        object.__setattr__(self, "model", model)
+        count = whole_number(f"RecurrentNetwork.neurons: the number of '{model.name}'", self.count)
+        object.__setattr__(self, "count", count)
+        if not isinstance(self.overrides, Mapping):
+            raise ValueError(
+                f"RecurrentNetwork.neurons: the overrides of '{model.name}' are "
+                f"{self.overrides!r}; give a dict of parameters, such as {{'tau_m': 30*ms}}"
+            )
+        keywords = {key: self.overrides[key] for key in KEYWORDS if key in self.overrides}
+        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
+        for name in given:
+            if name not in model.parameters:
+                known = [*model.parameters, *KEYWORDS]
+                raise ValueError(
+                    f"RecurrentNetwork.neurons: '{model.name}' has no parameter '{name}'"
+                    f"{suggest(name, known)}; there are {', '.join(known)}"
+                )
+        values = model.values(count, **given)
+        overrides = keywords | {name: values[name] for name in given}
+        object.__setattr__(self, "overrides", MappingProxyType(overrides))
+
+    @property
+    def parameters(self):
+        """All parameters, one value or an array (count,) each : dict of str to Quantity."""
+        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
+        return self.model.values(self.count, **given)
+
+    def with_values(self, values):
+        """The same neurons with other values of parameters, of which the model may lack some.
+
+        Parameters
+        ----------
+        values : mapping of str to Quantity
+        """
+        own = {name: value for name, value in values.items() if name in self.model.parameters}
+        return replace(self, overrides=dict(self.overrides) | own)
+
+    def with_own_values(self, names):
+        """The same neurons, each with its own value of the parameters that are named."""
+        values = {name: self.parameters[name] for name in names if name in self.model.parameters}
+        return self.with_values({n: value * np.ones(self.count) for n, value in values.items()})
+
+    def learning_with(self, rule):
+        """The model with the surrogate and the reset paths that learning uses.
+
+        Parameters
+        ----------
+        rule : EProp
+            Its ``reset_path`` may name variables of other populations as well.
+
+        Returns
+        -------
+        NeuronModel
+        """
+        variables = Equations(self.model.equations).names
+        paths = {name: path for name, path in rule.reset_path.items() if name in variables}
+        surrogate = rule.surrogate or self.overrides.get("surrogate") or self.model.surrogate
+        try:
+            return replace(
+                self.model,
+                surrogate=surrogate,
+                reset_path=dict(self.model.reset_path) | paths,
+            )
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"RecurrentNetwork: {error}") from error
+
+    def group(self, rule, **as_neuron_group):
+        """The NeuronGroup, with the surrogate and the reset paths that learning uses."""
+        own = {key: value for key, value in self.overrides.items() if key != "surrogate"}
+        return self.learning_with(rule).group(self.count, **own, **as_neuron_group)
+
+
+def populations(neurons, n_rec):
+    """The argument ``neurons`` of :class:`RecurrentNetwork` as PopulationDescriptions.
+
+    Raises
+    ------
+    ValueError
+        If an entry is not (model, count, overrides), or the counts do not add up to n_rec.
+    """
+    whole_number("RecurrentNetwork.n_rec", n_rec)
+    if isinstance(neurons, str | Path | NeuronModel):
+        neurons = [(neurons, n_rec, {})]
+    found = []
+    for entry in neurons:
+        try:
+            model, count, overrides = entry
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"RecurrentNetwork.neurons: {entry!r} is not (model, count, overrides)"
+            ) from None
+        found.append(PopulationDescription(model, count, overrides))
+    total = sum(p.count for p in found)
+    if total != n_rec:
+        raise ValueError(
+            f"RecurrentNetwork.neurons has {total} neurons in all, but n_rec = {n_rec}; make them "
+            "agree"
+        )
+    return tuple(found)
