@@ -163,7 +163,8 @@ def check_before_run(synapses, timing):
     delays = _known_values(synapses.pre, "delay")
     if timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
-        if parent_group(synapses.target) is synapses.learner.readout:
+        learner = synapses.learner
+        if parent_group(synapses.target) is learner.readout and learner.rule.engine == "traces":
             raise ValueError(f"{later}, but synapses onto a readout have none")
         raise ValueError(
             f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "

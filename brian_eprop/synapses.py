@@ -7,6 +7,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from . import schedule
 from . import synapse_validation as validation
 from .calculus.one_step import parent_group
+from .engines.credit.missing import explain_missing_traces
 from .engines.delivery import DirectSynapses
 from .engines.gated import GatedCode
 from .engines.trials import Timing, dropped_at_trial_start
@@ -18,14 +19,18 @@ class TrainableSynapses(DirectSynapses):
     r"""Synapses whose weights follow the gradient that a learner asks for.
 
     It is a :class:`brian2.Synapses`: connect, set weights and delays, monitor and index it
-    as usual. It adds the variables (i: pre, j: post)
+    as usual. It adds the variable (i: pre, j: post)
+
+        grad          dE/dw, summed since the last update, in SI units
+
+    which is complete at the end of a window: of a trial, or of an interval between updates.
+    With ``EProp(engine="traces")`` it is up to date in every step, and there are also
 
         eps_<state>   eligibility vector s_ji = ∂(state of j)/∂w
         e_trace       eligibility trace e_ji = c_j · s_ji
         e_bar         F_κ(e_ji)^t = κ F_κ(e_ji)^{t−1} + g e_ji^t
-        grad          dE/dw, summed since the last update, in SI units
 
-    (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 13–14, 28), and to the target ``psi`` and
+    (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 13–14, 28), and in the target ``psi`` and
     the learning signal ``L``. Monitors see e_trace, e_bar, L and grad of a step in the slot
     ``after_end``, and the eps that made this e_trace in ``before_end``.
 
@@ -45,6 +50,9 @@ class TrainableSynapses(DirectSynapses):
         spike acts in the next step), or before it (an input of the same step).
     bounds : (low, high), optional
         Weights are clipped to this interval after each update.
+    fixed : bool
+        The weights stay as they are; credit of order above 1 flows across the synapses all the
+        same.
     delay : Quantity, optional
         One delay for all synapses. ``delay=0*ms`` tells that there will be none: traces
         that depend on the presynaptic neuron alone are then kept per neuron. Without it
@@ -81,6 +89,7 @@ class TrainableSynapses(DirectSynapses):
         *,
         arrival="synapses",
         bounds=None,
+        fixed=False,
         delay=None,
         namespace=None,
         **as_synapses,
@@ -91,11 +100,12 @@ class TrainableSynapses(DirectSynapses):
         equations = Equations(model)
         validation.check_weight(equations, weight)
         limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
-        if learner.optimizer is not None:
+        trained = learner.optimizer is not None and not fixed
+        if trained:
             learner.optimizer.check_unit(weight, equations[weight].dim)
         names = get_local_namespace(level=1) | (namespace or {})
         on_pre = on_pre.replace(";", "\n")
-        if parent_group(target) is learner.readout:
+        if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
         timing = Timing.of(source, arrival, delay, learner)
@@ -126,12 +136,14 @@ class TrainableSynapses(DirectSynapses):
             self.add_attribute(name)
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
         self.pre.when = arrival
+        if learner.rule.engine == "credit":
+            explain_missing_traces(self)
         if timing.crosses_trials:
             learner.share(self.pre, "trial_step")
         plan.install(self, arrival)
         if feedback is not None:
             self._send_back(plan, feedback)
-        if learner.optimizer is not None:
+        if trained:
             self._add_optimizer(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
 

@@ -166,6 +166,7 @@ def build(
     arrival_rec="synapses",
     engine="credit",
     order=1,
+    fixed_rec=False,
     **for_learner,
 ):
     """The Brian2 objects of a reference network, whose trials follow each other.
@@ -191,6 +192,8 @@ def build(
         Of the input and of the recurrent synapses.
     engine, order
         Of the rule.
+    fixed_rec : bool
+        The recurrent weights are not trained.
     **for_learner
         Of the learner.
     """
@@ -252,6 +255,7 @@ def build(
             neurons,
             on_pre=on_pre or model.on_pre,
             arrival=arrival_rec,
+            fixed=fixed_rec,
             name="synapses_rec",
             **delay_rec,
             **options,

@@ -4,15 +4,17 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Network, StateMonitor, TimedArray, defaultclock, ms
+from brian2 import Synapses
 from brian_networks import BLOCKS, DT, build, difference, examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
-from brian_eprop import Adam, EProp, GradientDescent
+from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
 from brian_eprop.engines.credit import engine as credit_engine
+from brian_eprop.engines.credit import population
 from brian_eprop.reference import gradients
+from brian_eprop.schedule import Moment
 
 # Both sides compute in float64; sums of some hundred terms are taken in different orders.
 TOLERANCE = 1e-10
@@ -81,3 +83,151 @@ def test_updates_within_a_trial(example, every, optimizer):
         changed = traces.matrix(name, "w")
         assert difference(changed, getattr(network, name)) > 1e-6
         assert difference(credit.matrix(name, "w"), changed) < TOLERANCE
+
+
+def relative_error(network, inputs, targets, order=1, **options):
+    """Largest deviation of the gradients from the reference's."""
+    brian = build(network, inputs, targets, order=order, **options).run()
+    expected = reference(network, inputs, targets, order)
+    found = brian.gradients
+    return max(difference(found[name], getattr(expected, name)) for name in BLOCKS)
+
+
+class TestWhatIsWrongIsSeen:
+    """Variants with a typical mistake are far from the reference."""
+
+    network = random_network(7, feedback=None, alpha=0.9)
+    task = random_task(7, "mse", batch=2)
+
+    @pytest.mark.parametrize("order", [1, math.inf])
+    def test_nothing_is_wrong(self, order):
+        assert relative_error(self.network, *self.task, order) < TOLERANCE
+
+    @pytest.mark.parametrize("order", [1, math.inf])
+    def test_a_pseudo_derivative_after_the_reset(self, monkeypatch, order):
+        monkeypatch.setitem(population._MOMENTS, "before_thresholds", Moment("after_resets", 0))
+        assert relative_error(self.network, *self.task, order) > 1e-2
+
+    def test_unscaled_jumps(self):
+        assert relative_error(self.network, *self.task, on_pre="v_post += w") > 1e-2
+
+    def test_inputs_that_act_a_step_late(self):
+        assert relative_error(self.network, *self.task, arrival="synapses") > 1e-2
+
+    def test_another_order(self):
+        first, exact = (reference(self.network, *self.task, order) for order in (1, 24))
+        assert difference(first.w_rec, exact.w_rec) > 1e-2
+
+
+def test_bptt_is_the_order_without_end():
+    assert BPTT() == EProp(order=math.inf)
+    network, task = random_network(8, feedback=None), random_task(8, "mse", batch=2)
+    exact = gradients(network, *task, "bptt")
+    brian = build(network, *task, order=math.inf).run()
+    assert_equal(brian, exact)
+
+
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_spikes_may_take_time_to_the_readout(order):
+    """As if the readout had been compared with what is to be said later."""
+    network, delay = random_network(9, feedback=None), 3
+    inputs, targets = random_task(9, "mse", batch=1)
+    later = build(network, inputs, targets, order=order)
+    later.synapses["w_out"].delay = delay * DT
+    later.run()
+    now = build(network, inputs[:, :-delay], targets[:, delay:], order=order).run()
+    for name in BLOCKS:
+        assert np.any(now.gradients[name] != 0)
+        assert difference(later.gradients[name], now.gradients[name]) < TOLERANCE
+
+
+@pytest.mark.parametrize("order", [2, math.inf])
+def test_credit_flows_across_fixed_synapses(order):
+    network, task = random_network(10, feedback=None), random_task(10, "mse", batch=2)
+    every = 2 * task[0].shape[1] * DT
+    trained = build(network, *task, order=order).run()
+    options = dict(optimizer=GradientDescent(1e-3), update_every=every)
+    fixed = build(network, *task, order=order, fixed_rec=True, **options).run()
+    assert np.all(fixed.matrix("w_rec", "w") == network.w_rec)
+    changed = (network.w_in - fixed.matrix("w_in", "w")) / 1e-3
+    assert difference(changed, trained.gradients["w_in"]) < TOLERANCE
+
+
+def test_a_run_of_a_long_trial_keeps_little():
+    """60 s of 1000 neurons: what is kept is a window's, at order 1, and ψ alone beyond."""
+    for order, limit in ((1, 0.1e9), (math.inf, 1e9)):
+        net = RecurrentNetwork("alif", 100, 1000, 1, rule=EProp(order=order), seed=1)
+        engine = credit_engine_of(net, 60_000)
+        engine.rows = engine.window
+        assert engine.bytes_kept(engine.receivers()) < limit
+        assert engine.carries == (order == 1)
+
+
+def credit_engine_of(net, steps):
+    """The engine of a RecurrentNetwork for one trial of so many steps."""
+    from brian_eprop.devices.assembly import assemble
+    from brian_eprop.devices.blocks import Trials
+
+    targets = np.zeros((steps, net.description.n_out))
+    inputs = np.zeros((steps, net.description.n_in), dtype=bool)
+    assembly = assemble(net.description, Trials(1, steps, None), inputs, targets)
+    return assembly.objects["readout"].learner.engine
+
+
+class TestRefusals:
+    network = random_network(11, feedback=None)
+    task = random_task(11, "mse", batch=2)
+
+    def refused(self, message, error=ValueError, change=lambda brian: None, **options):
+        with pytest.raises(error, match=message):
+            try:
+                brian = build(self.network, *self.task, **options)
+                change(brian)
+                brian.run()
+            except Exception as raised:
+                # Brian2 wraps what is raised when a run begins
+                raise (raised.__cause__ or raised) from None
+
+    def test_more_than_the_memory_holds(self, monkeypatch):
+        monkeypatch.setattr(credit_engine, "available_memory", lambda: 1000)
+        self.refused(r"of 24 steps: \S+ GB, but 1e-06 GB are free", MemoryError, order=2)
+
+    def test_a_delay_that_is_longer_than_the_window(self):
+        def change(brian):
+            brian.synapses["w_rec"].delay = 24 * DT
+
+        self.refused("of 'synapses_rec' reaches over 24 steps, but a trial has 24", change=change)
+
+    def test_higher_orders_without_trials(self):
+        self.refused("order = 2: credit flows back to the beginning", order=2, reset=False)
+
+    def test_higher_orders_with_updates_within_a_trial(self):
+        options = dict(optimizer=Adam(1e-3), update_every=12 * DT)
+        self.refused("updates must not be more frequent", order=math.inf, **options)
+
+    @pytest.mark.parametrize("order", [2, math.inf])
+    def test_plain_synapses_that_credit_would_have_to_cross(self, order):
+        def change(brian):
+            plain = Synapses(brian.neurons, brian.neurons, on_pre="v_post += 0.1", name="plain")
+            plain.connect()
+            brian.network.add(plain)
+
+        self.refused("those of 'plain' are plain Synapses", change=change, order=order)
+
+    @pytest.mark.parametrize("owner, variable", [("w_rec", "e_trace"), (None, "L")])
+    def test_a_monitor_of_traces(self, owner, variable):
+        message = f"has no variable '{variable}': the engine 'credit' computes"
+        change = lambda brian: brian.monitor(owner, [variable])  # noqa: E731
+        self.refused(message, KeyError, change)
+
+    def test_an_effect_that_changes_with_time(self):
+        self.refused("depends on 't', which changes", on_pre="v_post += w*(1 + t/second)")
+
+    @pytest.mark.parametrize("order", [0, 1.5, -1, True, "inf", None])
+    def test_orders_that_are_none(self, order):
+        with pytest.raises(ValueError, match=r"must be 1, 2, 3 … or math\.inf"):
+            EProp(order=order)
+
+    def test_traces_of_higher_order(self):
+        with pytest.raises(ValueError, match="eligibility traces are local, which is order 1"):
+            EProp(order=2, engine="traces")

@@ -126,7 +126,7 @@ class _Derivation:
 
     def _derive_parameter(self, name):
         """The direct effects of a parameter."""
-        lin, step, states = self.lin, self.step, self.lin.states
+        step, states = self.step, self.lin.states
         effects = self.adjoint.parameters[name] = ParameterEffects()
         parameter = symbol(name)
         threshold = {"z": PSI * derivative(step.distance, parameter)}

@@ -181,12 +181,13 @@ class Credit:
                 )
         self.tail = max(map(self._reach, self.pathways), default=0) if self.carries else 0
         self.rows = self.window + self.tail
-        receivers = self._receivers()
+        receivers = self.receivers()
         self._check_memory(receivers)
         for recording in (*receivers, *self.sources.values()):
             recording.prepare(self.rows)
 
-    def _receivers(self):
+    def receivers(self):
+        """Wherever trained synapses end."""
         learning = [p for p in self.learner.populations.values() if p.learns]
         return [self.readout.receiver, *(p.receiver for p in learning)]
 
@@ -195,10 +196,14 @@ class Credit:
         known = pathway.reach
         return self.window if known is None else known
 
-    def _check_memory(self, receivers):
+    def bytes_kept(self, receivers):
+        """What the past of a window takes."""
         per_step = sum(8 * len(r.recorded) * len(r.group) for r in receivers)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
-        needed, free = per_step * self.rows, available_memory()
+        return per_step * self.rows
+
+    def _check_memory(self, receivers):
+        needed, free = self.bytes_kept(receivers), available_memory()
         if needed > 0.9 * free:
             raise MemoryError(
                 f"learning with order = {self.learner.rule.order} keeps the past of a trial of "
@@ -213,7 +218,7 @@ class Credit:
         self._join()
         for pathway in self.pathways:
             pathway.prepare(self._reach(pathway))
-        for receiver in self._receivers():
+        for receiver in self.receivers():
             receiver.prepare_outputs()
         begin = [self.readout.begin(), *(p.begin() for p in populations)]
         begin += [place for pathway in self.pathways for place in pathway.begin()]

@@ -185,7 +185,7 @@ class Pathway:
         self.synapses.variables.add_reference(
             place, population.group, variable, index="_presynaptic_idx"
         )
-        self.backwards.append((code, place, name))
+        self.backwards.append((code, place, name, population))
 
     def _carry_on(self):
         """At the end of a window, the eligibility vector moves on by the whole window."""
@@ -285,10 +285,27 @@ class Pathway:
 
     def collectors(self):
         """Code that sums what each presynaptic neuron receives."""
-        return [
-            collector(self.synapses, code, place, "_synaptic_pre", name, self._later(code))
-            for code, place, name in self.backwards
-        ]
+        return [self._collector(*flow) for flow in self.backwards if flow[-1].learns]
+
+    def _collector(self, code, place, name, population):
+        if not self.engine.standalone:
+            return collector(self.synapses, code, place, "_synaptic_pre", name, self._later(code))
+        variables, gate = self.synapses.variables, None
+        if "psi" in population.adjoint.recorded:
+            variables.add_reference("_kept_psi", population.group, "kept_psi", index="0")
+            gate = variables["_kept_psi"]
+        return Player(
+            self.synapses,
+            "collect_rows",
+            f"_passed = {code}",
+            name,
+            needed=[place, *(["_kept_psi"] if gate is not None else [])],
+            synapses=self.synapses,
+            target=variables[place],
+            later=self._later(code),
+            gate=gate,
+            rows=self.engine.rows,
+        )
 
     def _later(self, code):
         """The rows of delayed credit that a piece of code reads, and how many there are."""

@@ -6,6 +6,7 @@ from ...calculus.linearization import linearize, linearize_to_threshold
 from ...calculus.statements import printed
 from ..code import declare
 from . import sweep
+from .missing import explain_missing_traces
 from .receiver import Receiver
 from .recording import Recorder
 
@@ -32,6 +33,7 @@ class CreditPopulation:
 
     def __init__(self, group, engine):
         self.group, self.engine = group, engine
+        explain_missing_traces(group)
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
         self.signals, self.inflow = [], {}

@@ -7,6 +7,7 @@ from brian2.groups.group import CodeRunner
 
 from ... import schedule
 from ..gated import with_own_templates
+from .surroundings import check_surroundings
 
 
 class Replay(CodeRunner):
@@ -33,6 +34,7 @@ class Replay(CodeRunner):
         """Generate the code of the way back."""
         engine, variables = self.engine, self.group.variables
         engine.prepare()
+        check_surroundings(engine)
         variables["run_end"].set_value(self.group.clock._i_end)
         begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
         self.begin, self.step = begin, step

@@ -1,0 +1,36 @@
+{# Sets a variable of each source neuron to a sum over its synapses, for one step of the way
+   back. What reaches a neuron without pseudo-derivative ends there. #}
+{# USES_VARIABLES { replayed_step, window_start, _synaptic_pre, _synaptic_post } #}
+{# ITERATE_ALL { _idx } #}
+{% extends 'common_synapses.cpp' %}
+{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
+
+{% block extra_headers %}
+{{ super() }}
+#include <numeric>
+{{declare_rows(synapses)}}
+{% endblock %}
+
+{% block maincode %}
+    if ({{replayed_step}} >= {{window_start}})
+    {
+        {% for row, reach, n in later %}
+        {{get_array_name(row)}} += (size_t)({{replayed_step}} % {{reach}}) * {{n}};
+        {% endfor %}
+        {% if gate %}
+        const double *_psi = {{get_array_name(gate)}} + (size_t)({{replayed_step}} % {{rows}}) * {{target.size}};
+        {% endif %}
+        const size_t _vectorisation_idx = -1;
+        {{scalar_code|autoindent}}
+        {{find_rows(synapses)}}
+        for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
+        {
+            double _sum = 0;
+            {% if gate %}
+            if (_psi[_source] != 0)
+            {% endif %}
+            {{for_each_in_row(synapses, vector_code + ['_sum += _passed;'])}}
+            {{get_array_name(target)}}[_source] = _sum;
+        }
+    }
+{% endblock %}
