@@ -16,7 +16,7 @@ from brian2 import (
 from brian_eprop.devices.compilation import compile_project
 from brian_eprop.engines.delivery import DirectPathway, DirectSynapses
 
-N = 40
+N = 80
 # Compilers may contract a*b + c; the sums of a step are in the same order.
 ROUND_OFF = 1e-13
 
@@ -44,13 +44,13 @@ def random_pairs(seed, probability, shuffle=False):
 #: What a pathway does, and which synapses there are. Each case has its own N targets.
 JUMP = "v_post += w"
 CASES = {
-    "dense": ("v_post += w*(1 + 0.01*i - 0.02*j)", {}),
-    "nearly_dense": (JUMP, random_pairs(1, 0.97)),
+    "dense": ("v_post += w*(1 + 0.01*i - 0.01*j)", {}),
+    "nearly_dense": (JUMP, random_pairs(1, 0.98)),
     "sparse": (JUMP, random_pairs(2, 0.3)),
     "shuffled": (JUMP, random_pairs(3, 1, shuffle=True)),
-    "rows_of_one": (JUMP, {"j": "i"}),
+    "rows_of_one": ("v_post += 8*w", {"j": "i"}),
     "pairs_of_synapses": (JUMP, {"n": 2}),
-    "many_without_synapses": (JUMP, {"condition": "i > 20 and i < 30"}),
+    "many_without_synapses": ("v_post += 2*w", {"condition": "i > 20 and i < 30"}),
     "event_driven": ("x += w\nv_post += 2*x*v_pre\nw *= 0.99", {"condition": "i != j"}),
 }
 
@@ -68,14 +68,14 @@ def simulate():
     def connect(name, pre, post, on_pre, model="w : 1", **connectivity):
         synapses = DirectSynapses(pre, post, model, on_pre, delay=0 * ms, name=name, namespace={})
         synapses.connect(**connectivity)
-        synapses.w = "0.35*sin(1 + 3*i + 7*j) + 0.15"
+        synapses.w = "0.1*sin(1 + 3*i + 7*j) + 0.02"
         return synapses
 
     made = {
         "drive": connect("to_source", drive, source, "v_post += 0.3 + 0*w", j="i"),
         "recurrent": connect("recurrent", source, source, "v_post += 0.1*w", condition="i != j"),
         "clamped": connect("to_clamped", source, clamped, JUMP),
-        "sub_group": connect("of_sub_group", source[5:25], clamped[3:33], JUMP),
+        "sub_group": connect("of_sub_group", source[5:25], clamped[3:73], JUMP),
     }
     made["drive"].pre.when = "after_groups"
     for k, (name, (on_pre, connectivity)) in enumerate(CASES.items()):

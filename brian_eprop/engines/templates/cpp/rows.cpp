@@ -42,7 +42,7 @@ struct Rows
 
     void find_runs(const int32_t *targets)
     {
-        const size_t few = n_synapses/16;
+        const size_t few = n_synapses/24;
         first_run.clear();
         run.clear();
         for (size_t k=0; order.empty() && k+1<first.size() && run.size()<=few; k++)
