@@ -307,9 +307,14 @@ def test_a_scale_is_needed_to_train_what_is_0():
         ("tau_m", 3 * ms, ValueError, r"has the shape \(\); it must be \(7,\)"),
         ("tau_m", [3] * 7, DimensionMismatchError, "has the unit 1"),
         ("tau_m", "long", ValueError, "'long' is not a unit"),
-        ("tau_m", [1, 2, np.nan, 4, 5, 6, 7] * ms, ValueError, r"\[2\] = nan.* not finite"),
-        ("tau_m", [1, 2, 3, -4, 5, 6, 7] * ms, ValueError, r"\[3\] = -4.*must be positive"),
-        ("tau_a", [5] * 7 * ms, ValueError, "of the model 'lif', which has no 'tau_a'; leave nan"),
+        ("tau_m", [1, 2, np.nan, 4, 5, 6, 7] * ms, ValueError, r"\[2\] = nan.* must be finite"),
+        (
+            "tau_m",
+            [1, 2, 3, -4, 5, 6, 7] * ms,
+            ValueError,
+            r"\[3\] = -4.*constant, positive",
+        ),
+        ("tau_a", [5] * 7 * ms, ValueError, "model of neuron 0 has no 'tau_a'; leave nan"),
         (
             "tau_x",
             [5] * 7 * ms,

@@ -10,8 +10,7 @@ import numpy as np
 from brian2 import Quantity, get_dimensions, second
 from brian2.units import DimensionMismatchError
 
-from ..devices.blocks import spans, trained
-from ..model_validation import check_value, names_used
+from ..devices.blocks import trained
 from ..parameters import bounds_of, check_known, check_refractoriness, scale_of
 from ..quantities import quantity, unit_name
 from .validation import checked_optimizer
@@ -109,8 +108,8 @@ def start_values(description):
     """Values at the start : dict of str to (n_rec,) Quantity."""
     values = {name: np.full(description.n_rec, np.nan) for name in description.trainable}
     for one in trained(description):
-        parameters = description.populations[one.population].parameters
-        values[one.name][one.columns] = np.asarray(parameters[one.name])
+        start = description.populations[one.population].overrides[one.name]
+        values[one.name][one.columns] = np.asarray(start)
     return {n: Quantity(v, dim=_dimensions(description, n)) for n, v in values.items()}
 
 
@@ -151,19 +150,22 @@ def _checked_values(description, name, values):
             f"{where} has the shape {values.shape}; it must be ({description.n_rec},), one value a "
             "neuron"
         )
-    for own, p in zip(spans(description), description.populations, strict=True):
-        for j in range(own.start, own.stop):
-            if name not in p.model.parameters:
-                if not np.isnan(values[j]):
-                    raise ValueError(
-                        f"{where}[{j}] = {values[j]!r}, but neuron {j} is of the model "
-                        f"'{p.model.name}', which has no '{name}'; leave nan there"
-                    )
-                continue
-            try:
-                check_value(values[j], time_may_be_zero=name not in names_used(p.model))
-            except ValueError as error:
-                raise ValueError(f"{where}[{j}] = {values[j]!r}: {error}") from None
+    numbers = np.asarray(values)
+    exists = np.zeros(description.n_rec, dtype=bool)
+    for one in trained(description):
+        exists[one.columns] |= one.name == name
+    if not np.isnan(numbers[~exists]).all():
+        j = np.flatnonzero(~exists & ~np.isnan(numbers))[0]
+        raise ValueError(
+            f"{where}[{j}] = {values[j]}, but the model of neuron {j} has no '{name}'; leave nan "
+            "there"
+        )
+    wrong, must = ~np.isfinite(numbers), "finite"
+    if dimensions is second.dim:
+        wrong, must = wrong | ~(numbers > 0), "finite and, a time constant, positive"
+    if wrong[exists].any():
+        j = np.flatnonzero(exists & wrong)[0]
+        raise ValueError(f"{where}[{j}] = {values[j]} must be {must}")
     return values
 
 
@@ -178,7 +180,7 @@ def _scales(description, name):
     found = np.ones(description.n_rec)
     for one in trained(description):
         if one.name == name:
-            start = description.populations[one.population].parameters[name]
+            start = description.populations[one.population].overrides[name]
             how, owner = description.trainable[name], _owner(description, one)
             found[one.columns] = scale_of(start, name, how, owner)
     return found

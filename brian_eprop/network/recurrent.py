@@ -1,7 +1,5 @@
 """Recurrent networks from arrays: inputs → recurrent neurons → readout, run by Brian2."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from brian2 import get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
@@ -10,13 +8,13 @@ from ..devices.blocks import Trials
 from ..devices.compiled import CompiledNetwork
 from ..devices.recorder import record_trial
 from ..devices.runtime import RuntimeNetwork
-from ..reference import Gradients
 from ..rule import EProp
 from . import checkpoint, training
-from .description import MATRICES, NetworkDescription
+from .description import NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
 from .population import populations
 from .reference_conversion import reference_network
+from .results import Simulation, as_gradients
 from .training import TrainingState
 from .validation import (
     checked_inputs,
@@ -26,21 +24,7 @@ from .validation import (
     initial_matrices,
 )
 
-__all__ = ["RecurrentNetwork", "Simulation"]
-
-
-@dataclass(frozen=True, eq=False)
-class Simulation:
-    """What a network did.
-
-    Attributes
-    ----------
-    spikes : (T, n_rec) or (batch, T, n_rec) bool array
-    readout : (T, n_out) or (batch, T, n_out) array
-    """
-
-    spikes: np.ndarray
-    readout: np.ndarray
+__all__ = ["RecurrentNetwork"]
 
 
 class RecurrentNetwork:
@@ -76,8 +60,8 @@ class RecurrentNetwork:
         For :meth:`fit`. Its learning rate is a number, as the weights are.
     regularizers : sequence of FiringRateRegularizer
     trainable : list of str, or dict of str to (low, high) or ParameterTraining
-        Parameters of the neurons that are trained as well, from their present values, one a
-        neuron; in all populations whose model has them. They need a rule of the engine
+        Parameters of the neurons that are trained as well, in all populations whose model has
+        them: one value per neuron, which starts as given in ``neurons``. For rules of the engine
         ``"credit"``.
     seed : int, optional
         Of the initial weights.
@@ -205,20 +189,8 @@ class RecurrentNetwork:
         )
         batch, steps, _ = inputs.shape
         found = self._run(Trials(batch, steps, window), inputs, targets)
-        trajectory = {name: found[name] for name in ("spikes", "readout")}
-        trajectory["learning_signal"] = self.description.learning_signal(
-            self.weights, found["readout"], targets, window
-        )
-        if not batched:
-            trajectory = {name: values[0] for name, values in trajectory.items()}
-        averages = {name: found[name] / batch for name in MATRICES}
-        return Gradients(
-            **averages,
-            **trajectory,
-            parameters={name: total / batch for name, total in found["parameters"].items()},
-            loss=float(found["loss"]) / batch,
-            regularization=float(found["regularization"]) / batch,
-        )
+        about = (self.weights, found["readout"], targets, window)
+        return as_gradients(found, self.description.learning_signal(*about), batched)
 
     def simulate(self, inputs):
         """Run the network without learning.

@@ -1,0 +1,53 @@
+"""What a network returns, made from what Brian2 has produced."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..reference import Gradients
+from .description import MATRICES
+
+__all__ = ["Simulation", "as_gradients"]
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """What a network did.
+
+    Attributes
+    ----------
+    spikes : (T, n_rec) or (batch, T, n_rec) bool array
+    readout : (T, n_out) or (batch, T, n_out) array
+    """
+
+    spikes: np.ndarray
+    readout: np.ndarray
+
+
+def as_gradients(found, learning_signal, batched):
+    """The results of a run that has learned, averaged over the batch.
+
+    Parameters
+    ----------
+    found : dict
+        See :func:`brian_eprop.devices.blocks.results`.
+    learning_signal : (batch, T, n_rec) ndarray
+    batched : bool
+        Whether the trajectory keeps the axis of the trials.
+
+    Returns
+    -------
+    Gradients
+    """
+    trajectory = {name: found[name] for name in ("spikes", "readout")}
+    trajectory["learning_signal"] = learning_signal
+    batch = len(learning_signal)
+    if not batched:
+        trajectory = {name: values[0] for name, values in trajectory.items()}
+    return Gradients(
+        **{name: found[name] / batch for name in MATRICES},
+        **trajectory,
+        parameters={name: total / batch for name, total in found["parameters"].items()},
+        loss=float(found["loss"]) / batch,
+        regularization=float(found["regularization"]) / batch,
+    )
