@@ -1,6 +1,6 @@
 """How long a gradient takes, and an iteration of training: brian_eprop beside other programs.
 
-    python benchmarks/training_speed.py                        # everything; a good half hour
+    python benchmarks/training_speed.py                        # everything; about an hour
     python benchmarks/training_speed.py --sizes 100 500 --batches 1 --peers credit jax-eprop
     python benchmarks/training_speed.py --task pattern-generation
 
