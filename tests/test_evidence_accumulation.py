@@ -190,7 +190,7 @@ def test_the_recommended_network_is_the_published_one():
     assert regularizer.strength == case.rate_strength
     setup = EvidenceAccumulation().defaults
     rng = np.random.default_rng(0)
-    weights = setup.initial_weights(40, 2, rng) | {}
+    weights = setup.initial_weights(40, 2, rng)
     for name, given in case.weights.items():
         # 200 weights at the fewest: a standard deviation is known to 5 %
         np.testing.assert_allclose(weights[name].std(), given.std(), rtol=0.2)

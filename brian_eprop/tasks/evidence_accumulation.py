@@ -133,7 +133,9 @@ class EvidenceAccumulation:
         """
         The published network: 50 LIF and 50 ALIF neurons, whose thresholds remember for 2 s.
 
-        LIF neurons alone stay at chance.
+        The mean error of ten batches first falls below 7 % after 340 to 430 iterations, with
+        symmetric and with random feedback; single batches scatter. LIF neurons alone stay at
+        chance.
         """
         tau_m, tau_a = 20 * ms, 2000 * ms
         # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
@@ -150,7 +152,7 @@ class EvidenceAccumulation:
             feedback="symmetric",
             optimizer="Adam",
             learning_rate=5e-3,
-            iterations=400,
+            iterations=500,
             batch_size=64,
             rate_target=10 * Hz,
             # the authors' weight 1 of Σ (f − f*)², written with a factor ½ and divided by the
