@@ -8,8 +8,9 @@ from brian2 import Network, SpikeMonitor, StateMonitor, defaultclock, ms, pA
 from brian_networks import BLOCKS, DT, connect, difference, neuron_group, spike_source
 from random_networks import random_network, random_task
 
-from brian_eprop import LeakyReadout, Learner, TrainableSynapses, load_model
+from brian_eprop import EProp, LeakyReadout, Learner, TrainableSynapses, load_model
 from brian_eprop.reference import gradients
+from brian_eprop.rule import ENGINES
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 TOLERANCE = 1e-10
@@ -65,7 +66,9 @@ def two_subgroups(network):
     return [group[own.start : own.stop] for own in PARTS], [group]
 
 
-def run_projections(network, inputs, targets, groups, wholes, feedback, delay, split_readout=False):
+def run_projections(
+    network, inputs, targets, groups, wholes, feedback, delay, split_readout=False, engine="credit"
+):
     """All projections between the groups; their gradients put together."""
     n_steps = inputs.shape[1]
     readout = LeakyReadout(
@@ -73,7 +76,8 @@ def run_projections(network, inputs, targets, groups, wholes, feedback, delay, s
         tau=-1 / np.log(network.kappa) * ms,
         target=targets.reshape(-1, network.n_out),
     )
-    learner = Learner(readout, feedback=feedback, reset_every=n_steps * DT)
+    rule = EProp(engine=engine)
+    learner = Learner(readout, rule, feedback=feedback, reset_every=n_steps * DT)
     source = spike_source(inputs)
     found = []
 
@@ -129,10 +133,11 @@ def drawn_feedback(projections):
     return feedback
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("divide", [two_groups, two_subgroups])
 @pytest.mark.parametrize("feedback", ["symmetric", "given", "adaptive"])
 @pytest.mark.parametrize("delay", [None, 0 * ms], ids=["delays", "no delays"])
-def test_parts_learn_as_the_whole(divide, feedback, delay):
+def test_parts_learn_as_the_whole(engine, divide, feedback, delay):
     defaultclock.dt = DT
     network = random_network(
         3,
@@ -153,7 +158,7 @@ def test_parts_learn_as_the_whole(divide, feedback, delay):
     elif feedback == "given":
         given = network.feedback
     found, n_spikes, projections = run_projections(
-        network, inputs, targets, groups, wholes, given, delay
+        network, inputs, targets, groups, wholes, given, delay, engine=engine
     )
     if feedback == "adaptive":
         network = replace(network, feedback=drawn_feedback(projections).T)
@@ -163,7 +168,7 @@ def test_parts_learn_as_the_whole(divide, feedback, delay):
         assert np.any(getattr(expected, name) != 0)
         assert difference(found[name], getattr(expected, name)) < TOLERANCE
     for p in projections:
-        if p.weights != "w_out":
+        if p.weights != "w_out" and engine == "traces":
             holder = p.synapses.variables["eps_v"].owner.name
             assert (holder != p.synapses.name) == (delay is not None)
 
@@ -214,7 +219,7 @@ def test_projections_with_different_effects_onto_one_group(stated):
     inputs[:, 0] = True
     group = neuron_group(network)
     readout = LeakyReadout(2, tau=-1 / np.log(network.kappa) * ms, target=targets[0])
-    learner = Learner(readout)
+    learner = Learner(readout, EProp(engine="traces"))
     source = spike_source(inputs)
     gains = {
         "exp(-dt_post/tau_m_post)": network.alpha[0],
@@ -257,7 +262,7 @@ def test_current_based_neurons_beside_lif():
     readout = LeakyReadout(1, tau=20 * ms, target=rng.normal(0, 1, (n_steps, 1)))
     cuba = load_model("cuba_lif").group(3, t_ref=3 * ms, name="cuba")
     lif = load_model("lif").group(3, tau_m=20 * ms, v_th=0.5, name="lif")
-    learner = Learner(readout)
+    learner = Learner(readout, EProp(engine="traces"))
     source = spike_source(inputs)
     onto_cuba = {"model": "w : amp", "on_pre": cuba.neuron_model.on_pre, "learner": learner}
     forward = TrainableSynapses(source, cuba, **onto_cuba)

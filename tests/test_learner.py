@@ -29,6 +29,7 @@ from brian_eprop import (
     TrainableSynapses,
     load_model,
 )
+from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.reference import gradients
 from brian_eprop.rule import ENGINES
 
@@ -488,7 +489,8 @@ class TestOtherNetworks:
         readout = LeakyReadout(1, tau=20 * ms, target=np.ones(10))
         neurons = load_model("lif").group(1, tau_m=10 * ms, v_th=100.0)
         source = spike_source(inputs)
-        learner = Learner(readout, feedback="random", reset_every=10 * ms)
+        rule = EProp(engine="traces")
+        learner = Learner(readout, rule, feedback="random", reset_every=10 * ms)
         synapses = TrainableSynapses(
             source,
             neurons,
@@ -508,3 +510,17 @@ class TestOtherNetworks:
         assert abs(neurons.v[0] - 2 * expected) < TOLERANCE
         # eps has made the step to the next trace already
         assert abs(synapses.eps_v[0] - decay * expected) < TOLERANCE
+
+    @pytest.mark.parametrize(
+        "recovery",
+        ["strength : 1", "dstrength/dt = (1 - strength)/(5*ms) : 1 (event-driven)"],
+    )
+    def test_credit_cannot_know_it_later(self, recovery):
+        readout = LeakyReadout(1, tau=20 * ms, target=np.ones(10))
+        neurons = load_model("lif").group(1)
+        learner = Learner(readout, feedback="random", reset_every=10 * ms)
+        on_pre = "v_post += w*strength; strength *= 0.5"
+        with pytest.raises(NoDerivativeError, match="depends on 'strength', which changes"):
+            TrainableSynapses(
+                neurons, neurons, f"w : 1\n{recovery}", on_pre=on_pre, learner=learner
+            )

@@ -10,10 +10,12 @@ swept once per window and not once per step.
 
 import numpy as np
 import sympy
+from brian2.equations.equations import PARAMETER
 
 from ... import schedule
 from ...calculus.derivatives import NoDerivativeError, derivative
-from ...calculus.one_step import parent_group, symbol
+from ...calculus.one_step import parent_group
+from ...calculus.programs import assigned_names, symbol
 from ...calculus.statements import printed
 from ..gated import GatedCode
 from ..trials import at_trial_start
@@ -92,18 +94,19 @@ class Pathway:
 
     def _in_group(self, effect):
         names = [s.name for s in effect.free_symbols]
-        if any(n in self.synapses.equations.names or n.endswith("_pre") for n in names):
+        if any(self._synaptic(n) or n.endswith("_pre") for n in names):
             return None
         return effect.xreplace({symbol(n): symbol(n.removesuffix("_post")) for n in names})
 
     def _check_constant(self, expressions):
         """Raise an error if arrivals have another effect from time to time."""
         synapses, group = self.synapses, self.receiver.group
+        changed = assigned_names(synapses.pre.code)
         for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
             own = name.removesuffix("_post")
-            if name in synapses.equations.names:
-                assigned = any(line.split()[:1] == [name] for line in self.lines)
-                varies = assigned or synapses.equations[name].type != "parameter"
+            if self._synaptic(name):
+                known = synapses.equations.get(name)
+                varies = name in changed or known is None or known.type != PARAMETER
             elif name.endswith("_pre"):
                 variables = parent_group(synapses.source).variables
                 varies = not variables[name.removesuffix("_pre")].constant
@@ -116,9 +119,11 @@ class Pathway:
                     "EProp(engine='traces'), or flag it as constant"
                 )
 
-    @property
-    def lines(self):
-        return self.synapses.pre.code.split("\n")
+    def _synaptic(self, name):
+        """Whether a name is one of the synapses, and has a value for each."""
+        variable = self.synapses.variables.get(name)
+        owner = getattr(variable, "owner", None)
+        return owner is not None and owner.name == self.synapses.name
 
     def _credit(self, local, rows, factors=None):
         """Code of Σ_state factor·credit (factor: b), reading names that begin with `local`."""
