@@ -2,6 +2,7 @@
 
 import numpy as np
 from brian2 import ms
+from brian2.utils.stringtools import get_identifiers
 
 from brian_eprop import RecurrentNetwork, load_model
 from brian_eprop.checking.checked_network import firing_scale, weight_unit
@@ -11,16 +12,12 @@ INPUT_PROBABILITY = 0.1
 #: Brian2 needs several seconds to solve these exactly; their solution is tested elsewhere.
 METHOD = {"cuba_lif": "exponential_euler", "cuba_alif": "euler"}
 DT = {"lif": 1 * ms, "alif": 1 * ms, "hodgkin_huxley": 0.05 * ms}
-#: Parameters that may differ from neuron to neuron.
-VARIED = {
-    "lif": ["tau_m", "v_th"],
-    "alif": ["tau_m", "tau_a", "beta"],
-    "cuba_lif": ["tau_m", "tau_syn", "v_reset"],
-    "cuba_alif": ["tau_syn", "tau_a", "beta"],
-    "adex": ["C_m", "a", "tau_w", "Delta_T", "b", "v_reset"],
-    "izhikevich": ["a", "b", "c", "d"],
-    "hodgkin_huxley": ["C_m", "g_Na", "g_K", "tau_syn"],
-}
+
+
+def differentiable(model):
+    """Names of the parameters that do not act on refractoriness."""
+    refractoriness = get_identifiers(model.refractory or "")
+    return [name for name in model.parameters if name not in refractoriness]
 
 
 def firing_network(
@@ -38,7 +35,7 @@ def firing_network(
         Fraction of the recurrent synapses that exist; default all but autapses.
     batch : int
     varied : bool
-        Whether the parameters in ``VARIED`` differ from neuron to neuron.
+        Whether all `differentiable` parameters differ from neuron to neuron.
     seed : int
     **options
         Of :class:`RecurrentNetwork`.
@@ -65,7 +62,9 @@ def firing_network(
 
         size = firing_scale(model, build, inputs[0], w_in[:, own], dt) / float(weight_unit(model))
         scale += [size] * n
-        values = {p: model.parameters[p] * rng.uniform(0.9, 1.1, n) for p in VARIED[name]}
+        values = {
+            p: model.parameters[p] * rng.uniform(0.99, 1.01, n) for p in differentiable(model)
+        }
         neurons.append((name, n, {"method": method} | (values if varied else {})))
     weights = {"w_in": w_in * scale, "w_rec": recurrent * w_rec * scale}
     if density is not None:
