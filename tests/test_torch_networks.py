@@ -20,6 +20,7 @@ from brian_eprop import (
     reference,
 )
 from brian_eprop.calculus.linearization import RESET_PATHS
+from brian_eprop.devices.blocks import spans
 from brian_eprop.network.description import MATRICES
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -223,3 +224,23 @@ def test_the_gradient_of_every_order_follows_delayed_spikes(pair, arrival, unifo
     timing["delays"] = delays | {"w_rec": delays["w_rec"] + 1}
     late = torch_gradients(*task, order=order, **timing)
     assert difference(found["w_rec"], late.w_rec) > 1e-3
+
+
+@pytest.mark.parametrize("order", [1, math.inf])
+@pytest.mark.parametrize("pair", PAIRS, ids=label)
+def test_gradients_of_all_parameters_are_those_of_autograd(pair, order):
+    network, inputs, targets, delays = delayed_network(pair, uniform=False)
+    task, timing = (network, inputs, targets, 150), dict(delays=delays, arrival=ARRIVAL)
+    models = [load_model(name) for name in pair]
+    refused = {n for m in models for n in m.parameters.keys() - set(differentiable(m))}
+    names = sorted({n for m in models for n in m.parameters} - refused)
+    rule = EProp(order=order)
+    found, spikes = delayed_gradients(*task, rule=rule, trainable=names, **timing)
+    expected = torch_gradients(*task, order=order, parameters=names, **timing)
+    np.testing.assert_array_equal(spikes, expected.spikes)
+    assert_same({name: found[name] for name in MATRICES}, gradients_of(expected))
+    for model, own in zip(models, spans(network.description), strict=True):
+        for name in set(names) & model.parameters.keys():
+            exact = expected.parameters[name][own]
+            assert np.abs(exact).max() > 0
+            assert difference(found[name][own], exact) < ROUND_OFF, (model.name, name)
