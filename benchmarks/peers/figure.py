@@ -46,7 +46,7 @@ def draw(rows, path):
         ax.minorticks_off()
         trials = "one trial" if batch == 1 else f"{batch} trials"
         ax.set(xlabel="Recurrent neurons", title=f"Gradient of {trials}")
-    axes[0][0].set_ylabel("Time (s)")
+    axes[0][0].set_ylabel("Processor time (s)")
     axes[0][-1].legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150, bbox_inches="tight")
     plt.close(figure)
