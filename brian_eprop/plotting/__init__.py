@@ -5,6 +5,7 @@ the axes. Times may be Brian2 quantities or numbers in ms. The figures can be re
 by the colour-blind.
 """
 
+from .decision import plot_decision
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
 from .rules import (
     plot_cost,
@@ -21,6 +22,7 @@ from .trial import plot_trial
 __all__ = [
     "DIVERGING",
     "plot_cost",
+    "plot_decision",
     "plot_eligibility",
     "plot_gradient_match",
     "plot_learning_curve",
