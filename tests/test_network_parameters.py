@@ -1,5 +1,6 @@
 """Trained parameters of networks from arrays: gradients, updates, files, compiled programs."""
 
+import json
 import math
 
 import numpy as np
@@ -216,6 +217,40 @@ def test_continued_training_is_training_without_a_break(tmp_path):
     assert_same_state(continued, whole)
     assert np.any(np.asarray(whole.parameters["tau_a"])[ALIF] != start[ALIF])
     assert whole.state.moments["parameters.tau_a"]["adam_s"][ALIF].any()
+
+
+def rewritten(network, path, change):
+    """Save a network, and the file with other entries; the configuration is given as a dict."""
+    network.save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["config"] = json.loads(str(arrays["config"]))
+    change(arrays)
+    np.savez(path, **arrays | {"config": json.dumps(arrays["config"])})
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("parameters/tau_a"),
+        lambda arrays: arrays.update({"parameters/tau_a": np.ones(3)}),
+        lambda arrays: arrays.update({"parameters/tau_a": np.full(7, np.nan)}),
+        lambda arrays: arrays.update({"parameters/tau_x": np.ones(7)}),
+    ],
+)
+def test_a_file_with_other_parameters_is_damaged(tmp_path, change):
+    path = rewritten(mixed_network(), tmp_path / "network.npz", change)
+    with pytest.raises(ValueError, match=r"network\.npz' is damaged or is not a network"):
+        RecurrentNetwork.load(path)
+
+
+def test_a_file_from_before_there_were_trained_parameters_is_read(tmp_path):
+    def change(arrays):
+        del arrays["config"]["description"]["fields"]["trainable"]
+
+    path = rewritten(mixed_network(()), tmp_path / "network.npz", change)
+    assert RecurrentNetwork.load(path).parameters == {}
 
 
 def test_what_is_out_of_its_range_after_an_update_is_not_kept():

@@ -121,7 +121,7 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     Parameters
     ----------
     network : RecurrentNetwork
-        With an optimizer. Its weights change.
+        With an optimizer. Its weights and trained parameters change.
     task : object
         With ``sample(rng, batch) → inputs (batch, T, n_in), targets (batch, T, n_out)``, and
         optionally ``learning_window``, the number of last steps that count.
@@ -146,8 +146,9 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     Raises
     ------
     FloatingPointError
-        If loss or weights are no longer finite. As after KeyboardInterrupt, the weights and
-        the optimizer's state are then those of the last complete update.
+        If loss or weights are no longer finite, or a parameter is out of its range. As after
+        KeyboardInterrupt, all of them and the optimizer's state are then those of the last
+        complete update.
     ValueError
         If the network has no optimizer, or the task's arrays do not fit it.
     """
