@@ -169,12 +169,14 @@ class _Derivation:
         if self._replayable(value):
             self._note(value)
             return self._with_named_constants(value, name)
-        if value not in self.held:
+        # Equal expressions are equal values only at the same moment
+        moment = (slot, value)
+        if moment not in self.held:
             self.phases[slot].neuron[name] = value
             self.adjoint.recorded[name] = slot
-            self.held[value] = symbol(name)
+            self.held[moment] = symbol(name)
             self._note(value, recorded=False)
-        return self.held[value]
+        return self.held[moment]
 
     def _replayable(self, value):
         if value.free_symbols & self.local:

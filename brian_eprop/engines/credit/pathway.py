@@ -1,24 +1,18 @@
 """Synapses on the way back: every arrival is given its credit.
 
-    grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
-    dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
-
-A window that begins within a trial also owes credit to the arrivals before it. What they have
-left behind is the eligibility vector of the synapse at the beginning of the window, which is
-swept once per window and not once per step.
+grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
+dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
 """
 
 import numpy as np
 import sympy
-from brian2.equations.equations import PARAMETER
 
-from ... import schedule
-from ...calculus.derivatives import NoDerivativeError, derivative
+from ...calculus.derivatives import derivative
 from ...calculus.one_step import parent_group
-from ...calculus.programs import assigned_names, symbol
+from ...calculus.programs import symbol
 from ...calculus.statements import printed
-from ..gated import GatedCode
-from ..trials import at_trial_start
+from .carrying import carry_on
+from .effects import check_constant, common_effects
 from .memory import resize_rows, steps_of
 from .player import Player
 
@@ -72,58 +66,23 @@ class Pathway:
         variables.add_reference("_kept_spikes", source, kept, index="0")
         for name in ("_row_first", "_row_order", "_arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
-        self._check_constant(self.effects)
-        self._sort_effects()
+        check_constant(synapses, self.receiver.group, self.effects)
+        self.common = common_effects(synapses, self.effects)
         code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
         if self.engine.carries:
             rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
             code += [f"next_{n} += {self._credit(f'arriving_{n}', (r,))}" for n, r in rows.items()]
-            self._carry_on()
+            carry_on(self)
         self.code = "\n".join([*code, *self._of_parameters()])
         self.engine.pathways.append(self)
 
-    def _sort_effects(self):
-        """What is common to all synapses of a neuron is multiplied at the neuron."""
+    def _proportional(self):
+        """Whether a spike does nothing but what is proportional to the weight."""
         weight = symbol(self.synapses.weight)
-        common = {state: self._in_group(effect) for state, effect in self.effects.items()}
-        self.common = None if None in common.values() else common
-        self.proportional = self.common is not None and all(
+        return self.common is not None and all(
             (self.jumps.get(s, 0) - weight * self.effects.get(s, 0)).expand() == 0
             for s in {*self.jumps, *self.effects}
         )
-
-    def _in_group(self, effect):
-        names = [s.name for s in effect.free_symbols]
-        if any(self._synaptic(n) or n.endswith("_pre") for n in names):
-            return None
-        return effect.xreplace({symbol(n): symbol(n.removesuffix("_post")) for n in names})
-
-    def _check_constant(self, expressions):
-        """Raise an error if arrivals have another effect from time to time."""
-        synapses, group = self.synapses, self.receiver.group
-        changed = assigned_names(synapses.pre.code)
-        for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
-            own = name.removesuffix("_post")
-            if self._synaptic(name):
-                known = synapses.equations.get(name)
-                varies = name in changed or known is None or known.type != PARAMETER
-            elif name.endswith("_pre"):
-                variables = parent_group(synapses.source).variables
-                varies = not variables[name.removesuffix("_pre")].constant
-            else:
-                varies = own in group.variables and not group.variables[own].constant
-            if varies:
-                raise NoDerivativeError(
-                    f"what a spike of '{synapses.name}' does depends on '{name}', which changes "
-                    "with time; the engine 'credit' looks at it at the end of a window: choose "
-                    "EProp(engine='traces'), or flag it as constant"
-                )
-
-    def _synaptic(self, name):
-        """Whether a name is one of the synapses, and has a value for each."""
-        variable = self.synapses.variables.get(name)
-        owner = getattr(variable, "owner", None)
-        return owner is not None and owner.name == self.synapses.name
 
     def _credit(self, local, rows, factors=None):
         """Code of Σ_state factor·credit (factor: b), reading names that begin with `local`."""
@@ -157,7 +116,7 @@ class Pathway:
                 if change != 0:
                     changes[state] = change
             if changes:
-                self._check_constant(changes)
+                check_constant(self.synapses, self.receiver.group, changes)
                 credit = self._credit(f"arriving_{name}", self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")
         return code
@@ -179,42 +138,18 @@ class Pathway:
             The rows that it comes from.
         """
         local = f"passed_{len(self.backwards)}"
-        if self.proportional:
+        if self._proportional():
             code = f"{weight}*{self._credit(local, row)}"
         elif weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"
         else:
-            self._check_constant(self.jumps)
+            check_constant(self.synapses, self.receiver.group, self.jumps)
             code = self._credit(local, row, self.jumps)
         place = f"_sum_{len(self.backwards)}"
         self.synapses.variables.add_reference(
             place, population.group, variable, index="_presynaptic_idx"
         )
         self.backwards.append((code, place, name, population))
-
-    def _carry_on(self):
-        """At the end of a window, the eligibility vector moves on by the whole window."""
-        synapses, states = self.synapses, self.states
-        carried = {f"eps_{s}": f"carry_{s}" for s in states} | self.traces
-        owed = [f"credit_{s}_post*eps_{s}" for s in states]
-        if "e_bar" in self.traces:
-            owed.append("kappa*credit_signal_post*e_bar")
-        kept = {"e_bar": "credit_filter*kappa*e_bar + ", "e_sum": "e_sum + "}
-        code = [f"grad += {' + '.join(owed)}"]
-        for name, row in carried.items():
-            moved = " + ".join(f"{row}_{s}_post*eps_{s}" for s in states)
-            code.append(f"_moved_{name} = {kept.get(name, '')}{moved} + next_{name}")
-        code += [f"{name} = _moved_{name}\nnext_{name} = 0" for name in carried]
-        if "e_sum" in self.traces:
-            code += ["grad += episode_ends*rate_pressure_post*e_sum"]
-            code += ["e_sum = (1 - episode_ends)*e_sum"]
-        self.engine.learner.share(synapses, "credit_filter")
-        name = f"{synapses.name}_carry"
-        runner = GatedCode(synapses, "\n".join(code), "window_ends", schedule.CARRY, name)
-        synapses.contained_objects.append(runner)
-        if self.engine.learner.trial is not None:
-            cleared = "\n".join(f"{name} = 0" for name in carried)
-            at_trial_start(synapses, cleared, f"{synapses.name}_trial_start")
 
     @property
     def reach(self):

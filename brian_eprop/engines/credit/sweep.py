@@ -2,7 +2,7 @@
 
 A *row* is one adjoint of a group: ``credit`` is λ = dE/dh, summed over all paths or, with a
 limited number of hops, over those without explicit edges; ``credit1`` is that over paths of one
-explicit edge, and so on. Windows that do not begin with a trial need further rows, see carry.py.
+explicit edge, and so on. Windows that begin within a trial need further rows, see carrying.py.
 """
 
 from dataclasses import dataclass
