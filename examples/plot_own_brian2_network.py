@@ -67,12 +67,13 @@ target = (target - target[0]) / np.abs(target - target[0]).max()
 
 # %%
 # What is new: a readout that knows its target, a learner, and synapses that it trains. The
-# width of the surrogate is the distance from rest to threshold.
+# width of the surrogate is the distance from rest to threshold. The engine ``traces`` is asked for
+# because traces are to be seen; the other one computes the same gradients without.
 
 readout = LeakyReadout(1, tau=30 * ms, target=target, period=trial, name="readout")
 learner = Learner(
     readout,
-    rule=EProp(surrogate=PiecewiseLinear(height=0.3 / (15 * mV), width=15 * mV)),
+    rule=EProp(engine="traces", surrogate=PiecewiseLinear(0.3 / (15 * mV), 15 * mV)),
     feedback="random",
     optimizer=Adam(1e-2),
     regularizers=[FiringRateRegularizer(strength=500)],
