@@ -65,16 +65,16 @@ class CreditPopulation:
         about = (self.group, rule.surrogate, rule.reset_path, on_pre, weight, namespace)
         projection = linearize(*about, synaptic)
         if not self.learns:
-            linearization = linearize_to_threshold(*about)
-            self.step, self.adjoint = (
-                linearization.step,
-                Adjoint.of(linearization, self.engine.learner.train_parameters(self.group)),
-            )
-            self.rows = self.engine.rows_of(self.adjoint.states)
-            self.receiver = Receiver(self.group, self.engine, self.adjoint.recorded)
-            self._declare()
-            self._record()
+            self._derive(linearize_to_threshold(*about))
         return projection
+
+    def _derive(self, linearization):
+        trained = self.engine.learner.train_parameters(self.group)
+        self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
+        self.rows = self.engine.rows_of(self.adjoint.states)
+        self.receiver = Receiver(self.group, self.engine, self.adjoint.recorded)
+        self._declare()
+        self._record()
 
     def _declare(self):
         group, adjoint = self.group, self.adjoint

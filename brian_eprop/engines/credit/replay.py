@@ -39,7 +39,6 @@ class Replay(CodeRunner):
         begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
         self.begin, self.step = begin, step
         self.flags = [variables[n] for n in ("window_ends", "window_start", "replayed_step")]
-        self.trial_step = variables["trial_step"]
         if engine.standalone:
             self.codeobj_class = with_own_templates(get_device().code_object_class())
             self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}
@@ -53,14 +52,12 @@ class Replay(CodeRunner):
         ends, start, replayed = self.flags
         if not ends.get_value()[0]:
             return
-        now, first = (
-            int(self.group.variables["t_in_timesteps"].get_value()[0]),
-            start.get_value()[0],
-        )
-        tail = max(first - self.engine.tail, now - int(self.trial_step.get_value()[0]))
+        now = int(self.group.variables["t_in_timesteps"].get_value()[0])
+        trial_start = now - int(self.group.variables["trial_step"].get_value()[0])
+        first = max(int(start.get_value()[0]) - self.engine.tail, trial_start)
         for code in self.begin:
             code()
-        for step in range(now, tail - 1, -1):
+        for step in range(now, first - 1, -1):
             replayed.set_value(step)
             for code in self.step:
                 code()
