@@ -105,6 +105,8 @@ def test_all_features_in_standalone(numpy_target, standalone):
     expected = results(everything("traces"))
     standalone("traces")
     assert_same(results(everything("traces")), expected)
+    # A second program begins with nothing of the first
+    device.reinit()
     standalone("credit")
     found = final_results(everything("credit"))
     assert_same(found, {name: expected[name] for name in found})

@@ -1,5 +1,5 @@
 {# Where each synapse finds the credit of its arrivals, once its delay is known. #}
-{# USES_VARIABLES { _synaptic_post } #}
+{# USES_VARIABLES { _synaptic_post, dt } #}
 {% extends 'common_synapses.cpp' %}
 
 {% block maincode %}

@@ -86,8 +86,9 @@ if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
         {
             const int32_t _stop = _rows.run[_run+1];
             const int32_t _idx_to_target = {{postsynaptic|replace('_idx', '_rows.run[_run]')}} - _rows.run[_run];
-            {% if '[_presynaptic_idx] =' not in code and '[0] =' not in code %}
-            // Neither a synapse nor a target occurs twice in a run
+            {% set to_targets = '[_postsynaptic_idx] =' in code and '[_presynaptic_idx]' in code %}
+            {% if '[_presynaptic_idx] =' not in code and '[0] =' not in code and not to_targets %}
+            // Neither a synapse nor a target occurs twice in a run; a source may be a target
             #if defined(__clang__)
             #pragma clang loop vectorize(assume_safety)
             #elif defined(__GNUC__)
