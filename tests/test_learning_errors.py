@@ -186,7 +186,8 @@ class TestLearner:
     @pytest.mark.parametrize(
         "options, words",
         [
-            ({"order": 2}, ["EProp.order = 2"]),
+            ({"order": 0}, ["EProp.order = 0", "math.inf"]),
+            ({"order": 2, "engine": "traces"}, ["EProp.order = 2", "leave out engine='traces'"]),
             ({"engine": "magic"}, ["EProp.engine = 'magic'", "'traces'"]),
             ({"surrogate": 0.3}, ["EProp.surrogate = 0.3", "PiecewiseLinear"]),
             ({"reset_path": {"v": "open"}}, ["EProp.reset_path['v'] = 'open'", "'detached'"]),
@@ -298,12 +299,12 @@ class TestSynapses:
         ],
     )
     def test_what_the_readout_cannot_take(self, options, words):
-        owner = learner()
+        owner = learner(rule=EProp(engine="traces"))
         with refused(ValueError, *words):
             TrainableSynapses(lif(), owner.readout, on_pre="y += w", learner=owner, **options)
 
     def test_an_output_that_is_not_proportional_to_the_weight(self):
-        owner = learner()
+        owner = learner(rule=EProp(engine="traces"))
         with refused(NoDerivativeError, "proportional to the weight 'w'"):
             TrainableSynapses(lif(), owner.readout, on_pre="y_post += w**2", learner=owner)
 
@@ -368,9 +369,15 @@ class TestWhenTheRunBegins:
         parts[2].delay = 2 * ms
         self.refused(parts, "'recurrent' was set to 2. ms", "created with delay=0*ms")
 
-    def test_a_delay_onto_the_readout(self, parts):
-        parts[3].delay = 2 * ms
-        self.refused(parts, "'out'", "2. ms", "readout")
+    def test_a_delay_onto_the_readout_of_traces(self):
+        owner = learner(rule=EProp(engine="traces"))
+        group = lif()
+        out = TrainableSynapses(
+            group, owner.readout, on_pre="y_post += w", learner=owner, name="out"
+        )
+        out.connect()
+        out.delay = 2 * ms
+        self.refused((owner.readout, group, out), "'out'", "2. ms", "readout")
 
     def test_spikes_moved_to_another_slot(self, parts):
         parts[2].pre.when = "after_groups"
