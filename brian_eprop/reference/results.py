@@ -38,7 +38,8 @@ class Gradients:
         Of rate units and their readout.
     parameters : dict of str to (n_rec,) ndarray
         Gradients of those of alpha, rho, beta and v_th that were asked for. v_th is the threshold
-        and the size of the reset; height and width of the surrogate are constants.
+        and the size of the reset; height and width of the surrogate are constants. Of networks
+        that Brian2 runs: those of the trained parameters, in SI units.
     """
 
     w_in: np.ndarray
