@@ -9,7 +9,8 @@ from brian2 import get_device, ms, set_device
 from brian2.devices.device import reset_device
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
-from brian_eprop import FiringRateRegularizer, PiecewiseLinear, RecurrentNetwork
+from brian_eprop import EProp, FiringRateRegularizer, PiecewiseLinear, RecurrentNetwork
+from brian_eprop.rule import ENGINES
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case
 NEST = 1e-10
@@ -42,7 +43,7 @@ def populations_of(case):
     return found
 
 
-def network_of(case):
+def network_of(case, engine="credit"):
     regularizer = FiringRateRegularizer(case.rate_target / (case.dt * ms), case.rate_strength)
     n_in, n_rec = case.weights["w_in"].shape
     return RecurrentNetwork(
@@ -56,15 +57,16 @@ def network_of(case):
         normalize=case.normalize,
         average=case.average,
         feedback=case.feedback,
+        rule=EProp(engine=engine),
         weights=case.effective(),
         connectivity=case.masks,
         regularizers=[regularizer],
     )
 
 
-def losses_of(case, change=lambda gradients: gradients):
+def losses_of(case, change=lambda gradients: gradients, engine="credit"):
     """The loss before each of NEST's five updates."""
-    network = network_of(case)
+    network = network_of(case, engine)
     weights, moments, losses = dict(case.weights), {}, []
     for k, (inputs, targets) in enumerate(zip(case.inputs, case.targets, strict=True)):
         network.weights.update(case.effective(weights))
@@ -79,10 +81,11 @@ def relative(a, b):
     return np.max(np.abs(a - b)) / np.max(np.abs(b))
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", TASKS)
-def test_five_published_losses_are_reproduced(name):
+def test_five_published_losses_are_reproduced(name, engine):
     case = load_case(name)
-    losses = losses_of(case)
+    losses = losses_of(case, engine=engine)
     np.testing.assert_allclose(losses, case.loss_nest, rtol=NEST)
     np.testing.assert_allclose(losses, case.loss_tf, rtol=TENSORFLOW)
 
