@@ -39,7 +39,7 @@ def assert_equal(brian, expected):
         assert difference(brian.gradients[name], getattr(expected, name)) < TOLERANCE
 
 
-@settings(max_examples=40, **SLOW)
+@settings(max_examples=25, **SLOW)
 @given(examples(), st.sampled_from([1, 1, 2, 3, math.inf]))
 def test_gradients_of_every_order_equal_the_reference(example, order):
     network, inputs, targets, options = example
@@ -48,7 +48,7 @@ def test_gradients_of_every_order_equal_the_reference(example, order):
     assert_equal(brian, reference(network, inputs, targets, order, window))
 
 
-@settings(max_examples=25, **SLOW)
+@settings(max_examples=15, **SLOW)
 @given(examples(), st.sampled_from([1, 3, 7, 100]), st.booleans())
 def test_windows_within_a_trial(example, segment, reset):
     """Windows of any length, and no trials at all, give the gradient of the traces."""
@@ -69,7 +69,7 @@ def test_windows_within_a_trial(example, segment, reset):
         assert difference(credit.gradients[name], traces.gradients[name]) < TOLERANCE
 
 
-@settings(max_examples=15, **SLOW)
+@settings(max_examples=10, **SLOW)
 @given(examples(), st.sampled_from([2, 3, 4, 6, 8, 12]), st.sampled_from(["descent", "adam"]))
 def test_updates_within_a_trial(example, every, optimizer):
     network, inputs, targets, options = example
