@@ -14,8 +14,7 @@ from brian2 import Hz, ms, set_device
 
 from brian_eprop import Adam, FiringRateRegularizer, RecurrentNetwork, tasks
 from brian_eprop.network.training import StopTraining
-from brian_eprop.plotting import plot_learning_curve
-from brian_eprop.plotting import plot_decision
+from brian_eprop.plotting import plot_decision, plot_learning_curve
 
 set_device("cpp_standalone", build_on_run=False)
 
