@@ -20,7 +20,10 @@ from .quantities import suggest
 class ParameterTraining:
     """How a parameter of the neurons is trained.
 
-    The optimizer works on p/scale, so that one learning rate serves parameters of any unit.
+        p ← clip(p − scale · step(scale · dE/dp), low, high)
+
+    with the optimizer's step: it works on p/scale, so that one learning rate serves parameters
+    of any unit.
 
     Parameters
     ----------

@@ -75,8 +75,21 @@ class EProp:
 
 
 def BPTT(surrogate=None, reset_path=None):
-    """The exact gradient: :class:`EProp` of order ∞ (theory: Werbos 1990, Proc. IEEE 78:1550).
+    """Back-propagation through time: :class:`EProp` of order ∞.
 
-    Parameters are those of `EProp`. It needs symmetric feedback to be exact.
+        dE/dW_ji = Σ_t λ_j^t · ∂h_j^t/∂W_ji          λ_j^t = dE/dh_j^t along all paths
+
+    with ψ for the derivative of a spike (Werbos 1990, Proc. IEEE 78:1550; Bellec et al. 2020,
+    Nat. Commun. 11:3625, Methods). It is exact with symmetric feedback; other feedback weights
+    take the place of the readout's.
+
+    Parameters
+    ----------
+    surrogate, reset_path
+        As for `EProp`.
+
+    Returns
+    -------
+    EProp
     """
     return EProp(order=math.inf, surrogate=surrogate, reset_path=reset_path or {})

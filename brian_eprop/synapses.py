@@ -54,9 +54,10 @@ class TrainableSynapses(DirectSynapses):
         The weights stay as they are; credit of order above 1 flows across the synapses all the
         same.
     delay : Quantity, optional
-        One delay for all synapses. ``delay=0*ms`` tells that there will be none: traces
-        that depend on the presynaptic neuron alone are then kept per neuron. Without it
-        each synapse may have its own, as usual.
+        One delay for all synapses. ``delay=0*ms`` tells that there will be none: compiled
+        programs then deliver spikes without a queue, and traces that depend on the
+        presynaptic neuron alone are kept per neuron. Without it each synapse may have its
+        own, as usual.
     namespace : dict, optional
         As for Synapses.
     **as_synapses

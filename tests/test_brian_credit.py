@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
 from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
+from brian_eprop.devices.assembly import assemble
+from brian_eprop.devices.blocks import Trials
 from brian_eprop.engines.credit import engine as credit_engine
 from brian_eprop.engines.credit import population
 from brian_eprop.reference import gradients
@@ -153,6 +155,31 @@ def test_credit_flows_across_fixed_synapses(order):
     assert difference(changed, trained.gradients["w_in"]) < TOLERANCE
 
 
+@pytest.mark.parametrize("order, reset", [(1, True), (1, False), (math.inf, True)])
+def test_a_simulation_may_go_on_in_several_runs(order, reset):
+    """Also if a run ends within a trial."""
+    network, task = random_network(12, feedback=None), random_task(12, "mse", batch=3)
+    whole, parts = (build(network, *task, order=order, reset=reset) for _ in range(2))
+    whole.run()
+    for steps in (10, 24, 38):
+        parts.network.run(steps * DT, namespace={})
+    assert whole.spikes.num_spikes > 20
+    for name in BLOCKS:
+        assert np.any(whole.gradients[name] != 0)
+        assert difference(parts.gradients[name], whole.gradients[name]) < TOLERANCE
+
+
+def test_nothing_is_kept_where_nothing_is_learned(monkeypatch):
+    """A simulation needs no memory of its past, whichever rule the network learns with."""
+    net = RecurrentNetwork("alif", 3, 5, 1, rule=BPTT(), trainable=["beta"], seed=1)
+    monkeypatch.setattr(credit_engine, "available_memory", lambda: 0)
+    inputs = np.ones((30, 3), dtype=bool)
+    net.simulate(inputs)
+    with pytest.raises(Exception) as raised:
+        net.gradients(inputs, np.zeros((30, 1)))
+    assert isinstance(raised.value.__cause__, MemoryError)
+
+
 def test_a_run_of_a_long_trial_keeps_little():
     """60 s of 1000 neurons: what is kept is a window's, at order 1, and ψ alone beyond."""
     for order, limit in ((1, 0.1e9), (math.inf, 1e9)):
@@ -165,9 +192,6 @@ def test_a_run_of_a_long_trial_keeps_little():
 
 def credit_engine_of(net, steps):
     """The engine of a RecurrentNetwork for one trial of so many steps."""
-    from brian_eprop.devices.assembly import assemble
-    from brian_eprop.devices.blocks import Trials
-
     targets = np.zeros((steps, net.description.n_out))
     inputs = np.zeros((steps, net.description.n_in), dtype=bool)
     assembly = assemble(net.description, Trials(1, steps, None), inputs, targets)

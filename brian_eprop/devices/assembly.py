@@ -27,6 +27,7 @@ from ..engines.delivery import DirectSynapses
 from ..feedback import FeedbackWeights
 from ..learner import Learner
 from ..readout import LeakyReadout
+from ..rule import EProp
 from ..synapses import TrainableSynapses
 from .blocks import blocks, spans
 
@@ -133,10 +134,12 @@ def _learner(d, trials, readout, populations):
     if d.feedback != "symmetric":
         zeros = np.zeros((d.n_out, d.n_rec))
         feedback = {g: zeros[:, own] for g, own in zip(populations, spans(d), strict=True)}
+    # Without synapses that learn it only resets the trials: nothing is kept for a way back.
+    rule = d.rule if trials.learning else EProp(engine="traces")
     learner = Learner(
         readout,
         # Surrogate and reset paths are in the populations.
-        rule=replace(d.rule, surrogate=None, reset_path={}),
+        rule=replace(rule, surrogate=None, reset_path={}),
         feedback=feedback,
         regularizers=d.regularizers,
         reset_every=trials.steps * d.dt,

@@ -66,7 +66,7 @@ class Credit:
         at_once = self.crosses_synapses or learner.trainable
         self.carries = not (whole and (at_once or trial <= WHOLE))
         limits = [steps for steps in (trial, interval) if steps]
-        self.window = min(SEGMENT, *limits, SEGMENT) if self.carries else trial
+        self.window = min([SEGMENT, *limits]) if self.carries else trial
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense = {}, [], []
         self._describe_window()

@@ -2,8 +2,8 @@
 
 from brian2.core.variables import Variables
 
-#: Variables that the engine ``traces`` has.
-TRACES = ("e_trace", "e_bar", "e_sum", "eps_", "L", "psi", "c_", "A_", "D_")
+#: What people record of the engine ``traces``, besides eps_<state>.
+TRACES = ("e_trace", "e_bar", "e_sum", "L", "psi")
 
 
 class NotComputedError(KeyError):
@@ -18,7 +18,7 @@ class _VariablesWithoutTraces(Variables):
         try:
             return super().__getitem__(item)
         except KeyError:
-            if item.startswith(TRACES):
+            if item in TRACES or item.startswith("eps_"):
                 raise NotComputedError(
                     f"'{self.owner.name}' has no variable '{item}': the engine 'credit' computes "
                     "gradients without traces and learning signals. To record them, choose "
