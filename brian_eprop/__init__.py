@@ -3,6 +3,7 @@
 from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
 from .learner import Learner
+from .learning_rates import CosineDecay, StepDecay
 from .network import RecurrentNetwork
 from .neuron_model import NeuronModel, available_models, load_model
 from .optimizers import Adam, GradientDescent
@@ -20,6 +21,7 @@ __all__ = [
     "BPTT",
     "Adam",
     "Arctan",
+    "CosineDecay",
     "EProp",
     "Exponential",
     "FastSigmoid",
@@ -34,6 +36,7 @@ __all__ = [
     "ParameterTraining",
     "PiecewiseLinear",
     "RecurrentNetwork",
+    "StepDecay",
     "TrainableSynapses",
     "available_models",
     "linearize",

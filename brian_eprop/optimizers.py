@@ -12,7 +12,11 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import get_dimensions
 
+from .learning_rates import SCHEDULES, CosineDecay, StepDecay, rate_expression, start_of
 from .quantities import unit_name
+
+#: Of Brian2's functions those that the statements use.
+FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
 
 
 class Optimizer:
@@ -28,16 +32,17 @@ class Optimizer:
         kind = type(self).__name__
         for field in fields(self):
             value = getattr(self, field.name)
-            number = np.asarray(value, dtype=float)
-            if number.ndim or not np.isfinite(number) or number < 0:
+            if isinstance(value, tuple(SCHEDULES.values())) and field.name == "learning_rate":
+                continue
+            if not _finite_from_0(value):
                 raise ValueError(f"{kind}.{field.name} = {value!r} must be a finite number ≥ 0")
-            if field.name.startswith("beta") and number >= 1:
+            if field.name.startswith("beta") and value >= 1:
                 raise ValueError(f"{kind}.{field.name} = {value!r} must be below 1")
 
     def check_unit(self, weight, unit):
         """Raise an error unless the learning rate fits a weight of the given dimensions."""
         expected = unit**self.weight_power
-        given = get_dimensions(self.learning_rate)
+        given = get_dimensions(start_of(self.learning_rate))
         if given is not expected:
             raise DimensionMismatchError(
                 f"{type(self).__name__}.learning_rate = {self.learning_rate!r} does not fit the "
@@ -62,7 +67,7 @@ class Optimizer:
         ndarray
         """
         names = {name: state.get(name, np.zeros_like(gradient)) for name in self.state}
-        names |= {"_gradient": gradient, "updates": updates, "sqrt": np.sqrt}
+        names |= {"_gradient": gradient, "updates": updates} | FUNCTIONS
         exec(self.statements, {"__builtins__": {}}, names)
         state.update({name: names[name] for name in self.state})
         return names["_step"]
@@ -74,16 +79,16 @@ class GradientDescent(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Quantity
+    learning_rate : float, Quantity, StepDecay or CosineDecay
         η, in units of the weight squared.
     """
 
-    learning_rate: float
+    learning_rate: float | StepDecay | CosineDecay
     weight_power = 2
 
     @property
     def statements(self):
-        return f"_step = {float(self.learning_rate)!r}*_gradient"
+        return f"_step = {rate_expression(self.learning_rate)}*_gradient"
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,12 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or Quantity
+    learning_rate : float, Quantity, StepDecay or CosineDecay
         η, in units of the weight.
     beta_1, beta_2, epsilon : float
     """
 
-    learning_rate: float
+    learning_rate: float | StepDecay | CosineDecay
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -115,6 +120,14 @@ class Adam(Optimizer):
         return (
             f"adam_m = {b1!r}*adam_m + {1 - b1!r}*_gradient\n"
             f"adam_s = {b2!r}*adam_s + {1 - b2!r}*_gradient**2\n"
-            f"_step = {float(self.learning_rate)!r}*sqrt(1 - {b2!r}**updates)/(1 - {b1!r}**updates)"
-            f"*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
+            f"_step = {rate_expression(self.learning_rate)}*sqrt(1 - {b2!r}**updates)"
+            f"/(1 - {b1!r}**updates)*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
         )
+
+
+def _finite_from_0(value):
+    try:
+        number = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return number.ndim == 0 and 0 <= number < np.inf

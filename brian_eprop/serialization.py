@@ -10,6 +10,7 @@ import numpy as np
 from brian2 import Quantity, get_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_or_create_dimension
 
+from .learning_rates import SCHEDULES
 from .neuron_model import NeuronModel
 from .optimizers import Adam, GradientDescent
 from .regularizers import FiringRateRegularizer
@@ -17,7 +18,14 @@ from .surrogates import SURROGATES
 
 _CLASSES = {
     cls.__name__: cls
-    for cls in (Adam, FiringRateRegularizer, GradientDescent, NeuronModel, *SURROGATES.values())
+    for cls in (
+        Adam,
+        FiringRateRegularizer,
+        GradientDescent,
+        NeuronModel,
+        *SCHEDULES.values(),
+        *SURROGATES.values(),
+    )
 }
 
 

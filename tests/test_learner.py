@@ -26,6 +26,7 @@ from brian_eprop import (
     LeakyReadout,
     Learner,
     PiecewiseLinear,
+    StepDecay,
     TrainableSynapses,
     load_model,
 )
@@ -48,7 +49,15 @@ def adam(weights, gradient, state, n, rate=0.01):
     return weights - rate * np.sqrt(1 - 0.999**n) / (1 - 0.9**n) * m / (np.sqrt(s) + 1e-8)
 
 
-OPTIMIZERS = {"descent": (GradientDescent(0.01), gradient_descent), "adam": (Adam(0.01), adam)}
+def decaying(weights, gradient, state, n):
+    return gradient_descent(weights, gradient, state, n, 0.01 * 0.5 ** ((n - 1) // 2))
+
+
+OPTIMIZERS = {
+    "descent": (GradientDescent(0.01), gradient_descent),
+    "adam": (Adam(0.01), adam),
+    "decaying": (GradientDescent(StepDecay(0.01, 0.5, every=2)), decaying),
+}
 
 
 def several_updates(network, inputs, targets, trials, update, bounds=None):

@@ -14,7 +14,7 @@ from brian2 import Quantity, get_dimensions
 from .. import serialization
 from ..atomic_write import replacing
 from .parameters import checked_parameters, start_values
-from .training import TrainingState
+from .update import TrainingState
 from .validation import checked_matrices, checked_optimizer
 
 __all__ = ["read", "write"]

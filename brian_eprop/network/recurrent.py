@@ -15,7 +15,7 @@ from .parameters import check_optimizers, checked_parameters, start_values
 from .population import populations
 from .reference_conversion import reference_network
 from .results import Simulation, as_gradients
-from .training import TrainingState
+from .update import TrainingState, updated
 from .validation import (
     checked_inputs,
     checked_matrices,
@@ -239,11 +239,11 @@ class RecurrentNetwork:
         return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
 
     def apply(self, gradients):
-        """Let the optimizer change weights and trained parameters once; see :mod:`.training`.
+        """Let the optimizer change weights and trained parameters once; see :mod:`.update`.
 
         They and the optimizer change together or, if that fails, not at all.
         """
-        self.state = training.updated(self.state, self.optimizer, gradients, self.description)
+        self.state = updated(self.state, self.optimizer, gradients, self.description)
 
     def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None):
         """Train on a task; see :func:`brian_eprop.network.training.fit`."""

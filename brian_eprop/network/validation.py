@@ -4,6 +4,7 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
+from ..learning_rates import start_of
 from ..optimizers import Optimizer
 from ..quantities import suggest
 
@@ -55,7 +56,7 @@ def checked_optimizer(optimizer, name="RecurrentNetwork.optimizer"):
         return None
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"{name} = {optimizer!r} is not an optimizer; give for example Adam(5e-3)")
-    if get_dimensions(optimizer.learning_rate) is not DIMENSIONLESS:
+    if get_dimensions(start_of(optimizer.learning_rate)) is not DIMENSIONLESS:
         raise DimensionMismatchError(
             f"{name} = {optimizer!r}: give the learning rate without unit, as weights are numbers "
             "in the model's weight_unit and parameters are trained relative to their scale"

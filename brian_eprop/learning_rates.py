@@ -1,0 +1,107 @@
+"""Learning rates that change with the number of updates, as expressions like the optimizers.
+
+Each is written in ``updates``, the number of the update, 1 in the first: Brian2 runs it per
+synapse, NumPy per array, and training that is continued goes on where it was.
+"""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from brian2.units import DimensionMismatchError
+from brian2.units.fundamentalunits import get_dimensions
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """η_n = start · factor^⌊(n − 1)/every⌋ in update n = 1, 2, …
+
+    Parameters
+    ----------
+    start : float or Quantity
+        η in the first update, as for the optimizer.
+    factor : float
+        Between 0 and 1.
+    every : int
+        Updates between two steps.
+
+    Raises
+    ------
+    ValueError
+        For a value that is out of range.
+    """
+
+    start: float
+    factor: float
+    every: int
+
+    def __post_init__(self):
+        _check(self, "every")
+        if self.factor > 1:
+            raise ValueError(f"StepDecay.factor = {self.factor!r} must be at most 1")
+
+    @property
+    def expression(self):
+        start, factor = float(self.start), float(self.factor)
+        return f"{start!r}*{factor!r}**floor((updates - 1)/{float(self.every)!r})"
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """η_n = end + ½ (start − end)(1 + cos(π m/over)), m = min(n − 1, over), in update n = 1, 2, …
+
+    (Loshchilov & Hutter 2017, arXiv 1608.03983, Eq. 5, without restarts.)
+
+    Parameters
+    ----------
+    start, end : float or Quantity
+        η in the first update, and from update ``over`` + 1 on.
+    over : int
+        Updates from the one to the other.
+
+    Raises
+    ------
+    ValueError, DimensionMismatchError
+        For a value that is out of range, or two of different units.
+    """
+
+    start: float
+    end: float
+    over: int
+
+    def __post_init__(self):
+        _check(self, "over")
+        if get_dimensions(self.start) is not get_dimensions(self.end):
+            raise DimensionMismatchError(
+                f"CosineDecay.start = {self.start!r} and CosineDecay.end = {self.end!r} have "
+                "different units"
+            )
+
+    @property
+    def expression(self):
+        start, end, over = float(self.start), float(self.end), float(self.over)
+        phase = f"{np.pi!r}*clip((updates - 1)/{over!r}, 0, 1)"
+        return f"({end!r} + {(start - end) / 2!r}*(1 + cos({phase})))"
+
+
+SCHEDULES = {cls.__name__: cls for cls in (StepDecay, CosineDecay)}
+
+
+def rate_expression(learning_rate):
+    """A learning rate, constant or not, as an expression in ``updates``."""
+    return getattr(learning_rate, "expression", None) or repr(float(learning_rate))
+
+
+def start_of(learning_rate):
+    """The learning rate of the first update."""
+    return getattr(learning_rate, "start", learning_rate)
+
+
+def _check(schedule, count):
+    kind = type(schedule).__name__
+    for field in fields(schedule):
+        value = getattr(schedule, field.name)
+        number = np.asarray(value, dtype=float)
+        if number.ndim or not np.isfinite(number) or number < 0:
+            raise ValueError(f"{kind}.{field.name} = {value!r} must be a finite number ≥ 0")
+        if field.name == count and (isinstance(value, bool) or number < 1 or number % 1):
+            raise ValueError(f"{kind}.{field.name} = {value!r} must be an integer ≥ 1")

@@ -1,0 +1,109 @@
+"""What training changes, and one update of it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .description import MATRICES
+from .parameters import checked_parameters, update
+
+__all__ = ["TrainingState", "check_present", "updated"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that training changes; a new one replaces it as a whole.
+
+    Attributes
+    ----------
+    weights : dict of str to ndarray
+    parameters : dict of str to (n_rec,) Quantity
+        Those that are trained; nan where a neuron has no such parameter.
+    moments : dict of str to dict of str to ndarray
+        The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name.
+    updates : int
+        How many updates there have been.
+    """
+
+    weights: dict
+    parameters: dict = field(default_factory=dict)
+    moments: dict = field(default_factory=dict)
+    updates: int = 0
+
+
+def check_present(optimizer):
+    """Raise an error if there is no optimizer."""
+    if optimizer is None:
+        raise ValueError(
+            "RecurrentNetwork.optimizer is missing; create the network with one, for example "
+            "optimizer=Adam(5e-3)"
+        )
+
+
+def updated(state, optimizer, gradients, description):
+    """The state after one step of the optimizer.
+
+    With adaptive feedback B receives the same update as w_out, transposed, and both shrink by
+    the fraction ``feedback_decay`` (Kolen & Pollack 1994; Bellec et al. 2020, Nat. Commun.
+    11:3625, Methods).
+
+    Parameters
+    ----------
+    state : TrainingState
+        It is not changed.
+    optimizer : GradientDescent or Adam
+    gradients : Gradients
+    description : NetworkDescription
+
+    Returns
+    -------
+    TrainingState
+
+    Raises
+    ------
+    FloatingPointError
+        If a weight would not be finite, or a parameter out of its range.
+    ValueError
+        If there is no optimizer, or no gradient of a trained parameter.
+    """
+    check_present(optimizer)
+    weights, moments = dict(state.weights), {}
+    for name in MATRICES:
+        moments[name] = dict(state.moments.get(name, {}))
+        step = optimizer.step(getattr(gradients, name), moments[name], state.updates + 1)
+        step = np.where(description.connectivity[name], step, 0.0)
+        if name == "w_out" and description.feedback == "adaptive":
+            kept = 1 - description.feedback_decay
+            weights[name] = kept * weights[name] - step
+            weights["feedback"] = kept * weights["feedback"] - step.T
+        else:
+            weights[name] = weights[name] - step
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise FloatingPointError(
+                f"'{name}' is no longer finite after update {state.updates + 1}: training has "
+                "diverged; use a smaller learning rate"
+            )
+    parameters = _updated_parameters(state, optimizer, gradients, description, moments)
+    return TrainingState(weights, parameters, moments, state.updates + 1)
+
+
+def _updated_parameters(state, optimizer, gradients, description, moments):
+    """The parameters after the update; what the optimizer remembers of them joins the moments."""
+    parameters = {}
+    for name, values in checked_parameters(description, state.parameters).items():
+        if name not in gradients.parameters:
+            raise ValueError(
+                f"the gradients have none of the parameter '{name}', which is trained; take them "
+                "from RecurrentNetwork.gradients"
+            )
+        own = moments[f"parameters.{name}"] = dict(state.moments.get(f"parameters.{name}", {}))
+        about = (gradients.parameters[name], optimizer, own, state.updates + 1)
+        parameters[name] = update(description, name, values, *about)
+    try:
+        return checked_parameters(description, parameters)
+    except ValueError as error:
+        raise FloatingPointError(
+            f"after update {state.updates + 1} {error}; use a smaller learning rate, or bounds as "
+            "in trainable={'tau_m': (5*ms, 50*ms)}"
+        ) from error
