@@ -4,9 +4,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from brian2.units.allunits import hertz, second
-from brian2.units.fundamentalunits import Quantity, get_dimensions
+from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_multiples,
+    check_quantities,
+    check_rates,
+    spike_probability,
+    steps_of,
+)
 from brian_eprop.tasks import TrainingSetup
 
 __all__ = ["TASK", "EvidenceAccumulation"]
@@ -84,49 +93,23 @@ class EvidenceAccumulation:
                 f"EvidenceAccumulation: 'reliability' is {self.reliability!r}; expected a number "
                 "from 0.5 to 1"
             )
-        for name in ("dt", "cue", "recall"):
-            self._check_quantity(name, second, "100*ms")
-        for name in ("gap", "delay"):
-            self._check_quantity(name, second, "100*ms", may_be_zero=True)
-        self._check_quantity("cue_rate", hertz, "40*Hz")
-        self._check_quantity("background_rate", hertz, "10*Hz", may_be_zero=True)
-        for name in ("cue", "gap", "delay", "recall"):
-            steps = float(getattr(self, name) / self.dt)
-            if abs(steps - round(steps)) > 1e-6 * max(steps, 1):
-                raise ValueError(
-                    f"EvidenceAccumulation: '{name}' is {getattr(self, name)!r}; expected a "
-                    f"multiple of the time step 'dt' = {self.dt!r}"
-                )
-        for name in ("cue_rate", "background_rate"):
-            if self._spike_probability(name) > 1:
-                raise ValueError(
-                    f"EvidenceAccumulation: '{name}' {getattr(self, name)!r} gives "
-                    f"{self._spike_probability(name):g} spikes in a step of 'dt' {self.dt!r}; at "
-                    f"most {float(1 / self.dt):g} Hz can be drawn with this 'dt'"
-                )
-
-    def _check_quantity(self, name, unit, example, may_be_zero=False):
-        value = getattr(self, name)
-        if get_dimensions(value) is not unit.dim:
-            raise TypeError(
-                f"EvidenceAccumulation: '{name}' is {value!r}; expected a quantity in {unit!r}, "
-                f"for instance {example}"
-            )
-        accepted = np.ndim(value) == 0 and 0 <= float(value) < np.inf
-        if not accepted or (float(value) == 0 and not may_be_zero):
-            kind = "quantity ≥ 0" if may_be_zero else "positive quantity"
-            raise ValueError(f"EvidenceAccumulation: '{name}' is {value!r}; expected one {kind}")
+        check_quantities(self, ("dt", "cue", "recall"), second, "100*ms")
+        check_quantities(self, ("gap", "delay"), second, "100*ms", may_be_zero=True)
+        check_quantities(self, ("cue_rate",), hertz, "40*Hz")
+        check_quantities(self, ("background_rate",), hertz, "10*Hz", may_be_zero=True)
+        check_multiples(self, ("cue", "gap", "delay", "recall"))
+        check_rates(self, ("cue_rate", "background_rate"))
 
     @property
     def steps(self):
         """Time steps of a trial."""
-        cues = self.n_cues * (self._steps("gap") + self._steps("cue"))
-        return cues + self._steps("delay") + self._steps("recall")
+        cues = self.n_cues * (steps_of(self, "gap") + steps_of(self, "cue"))
+        return cues + steps_of(self, "delay") + steps_of(self, "recall")
 
     @property
     def learning_window(self):
         """Time steps of the recall: the last ones, in which errors count."""
-        return self._steps("recall")
+        return steps_of(self, "recall")
 
     @property
     def defaults(self):
@@ -180,8 +163,7 @@ class EvidenceAccumulation:
         ValueError
             If ``batch`` is less than 1.
         """
-        if batch < 1:
-            raise ValueError(f"EvidenceAccumulation: 'batch' is {batch}; expected at least 1")
+        check_batch(self, batch)
         favoured = rng.integers(2, size=(batch, 1))
         reliable = rng.random((batch, self.n_cues)) < self.reliability
         cues = np.where(reliable, favoured, 1 - favoured)
@@ -194,54 +176,19 @@ class EvidenceAccumulation:
         """Of a spike, (batch, steps, n_in), when the cues are on the given sides."""
         of_groups = np.zeros((len(cues), self.steps, len(GROUPS)))
         left, right, recall, background = np.moveaxis(of_groups, -1, 0)
-        length, gap = self._steps("cue"), self._steps("gap")
+        of_cue = spike_probability(self, "cue_rate")
+        length, gap = steps_of(self, "cue"), steps_of(self, "gap")
         for k in range(self.n_cues):
             start = gap + k * (gap + length)
             for side, group in enumerate((left, right)):
-                group[cues[:, k] == side, start : start + length] = self._spike_probability(
-                    "cue_rate"
-                )
-        recall[:, -self.learning_window :] = self._spike_probability("cue_rate")
-        background[:] = self._spike_probability("background_rate")
+                group[cues[:, k] == side, start : start + length] = of_cue
+        recall[:, -self.learning_window :] = of_cue
+        background[:] = spike_probability(self, "background_rate")
         return np.repeat(of_groups, list(GROUPS.values()), axis=-1)
 
     def metric(self, outputs, targets):
-        """
-        Fraction of wrong decisions.
-
-        The decision is the output whose mean over the recall is the largest.
-
-        Parameters
-        ----------
-        outputs, targets : (batch, steps, n_out) or (steps, n_out) ndarray
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ or are not those of this task.
-        """
-        outputs, targets = np.asarray(outputs, dtype=float), np.asarray(targets, dtype=float)
-        expected = (self.steps, self.n_out)
-        if outputs.shape != targets.shape or targets.shape[-2:] != expected or targets.ndim > 3:
-            raise ValueError(
-                f"'outputs' has the shape {outputs.shape} and 'targets' {targets.shape}; expected "
-                f"the same (batch, {self.steps}, {self.n_out}) or {expected}"
-            )
-        decisions, right = (
-            values[..., -self.learning_window :, :].mean(axis=-2).argmax(axis=-1)
-            for values in (outputs, targets)
-        )
-        return float((decisions != right).mean())
-
-    def _steps(self, duration):
-        return round(float(getattr(self, duration) / self.dt))
-
-    def _spike_probability(self, rate):
-        return float(getattr(self, rate) * self.dt)
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
 
 
 TASK = EvidenceAccumulation

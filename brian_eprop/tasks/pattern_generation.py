@@ -5,9 +5,17 @@ from functools import cached_property
 
 import numpy as np
 from brian2.units.allunits import hertz, second
-from brian2.units.fundamentalunits import Quantity, get_dimensions
+from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from brian_eprop.task_metrics import normalized_error
+from brian_eprop.task_options import (
+    check_batch,
+    check_integers,
+    check_quantities,
+    check_rates,
+    spike_probability,
+)
 from brian_eprop.tasks import TrainingSetup
 
 __all__ = ["TASK", "PatternGeneration"]
@@ -75,31 +83,10 @@ class PatternGeneration:
                 f"PatternGeneration: 'kind' is {self.kind!r}; expected 'sines' or 'trajectory'"
             )
         # fewer steps than two cycles of the fastest sine are not a pattern
-        for name, smallest in (("n_in", 1), ("steps", 2 * max(CYCLES)), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise ValueError(f"PatternGeneration: '{name}' is {value!r}; expected an integer")
-            if value < smallest:
-                raise ValueError(
-                    f"PatternGeneration: '{name}' is {value}; expected at least {smallest}"
-                )
-        for name, unit, example in (("dt", second, "1*ms"), ("input_rate", hertz, "50*Hz")):
-            value = getattr(self, name)
-            if get_dimensions(value) is not unit.dim:
-                raise TypeError(
-                    f"PatternGeneration: '{name}' is {value!r}; expected a quantity in "
-                    f"{unit!r}, for instance {example}"
-                )
-            if np.ndim(value) or not 0 < float(value) < np.inf:
-                raise ValueError(
-                    f"PatternGeneration: '{name}' is {value!r}; expected one positive quantity"
-                )
-        if self._spike_probability > 1:
-            raise ValueError(
-                f"PatternGeneration: 'input_rate' {self.input_rate!r} gives "
-                f"{self._spike_probability:g} spikes in a step of 'dt' {self.dt!r}; at most "
-                f"{float(1 / self.dt):g} Hz can be drawn with this 'dt'"
-            )
+        check_integers(self, n_in=1, steps=2 * max(CYCLES), seed=0)
+        check_quantities(self, ("dt",), second, "1*ms")
+        check_quantities(self, ("input_rate",), hertz, "50*Hz")
+        check_rates(self, ("input_rate",))
 
     @property
     def n_out(self):
@@ -138,7 +125,7 @@ class PatternGeneration:
     def inputs(self):
         """The frozen input, shape (steps, n_in), of bool."""
         rng = np.random.default_rng([self.seed, 0])
-        spikes = rng.random((self.steps, self.n_in)) < self._spike_probability
+        spikes = rng.random((self.steps, self.n_in)) < spike_probability(self, "input_rate")
         spikes[0] = False
         return spikes
 
@@ -181,47 +168,12 @@ class PatternGeneration:
         ValueError
             If ``batch`` is less than 1.
         """
-        if batch < 1:
-            raise ValueError(f"PatternGeneration: 'batch' is {batch}; expected at least 1")
+        check_batch(self, batch)
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
     def metric(self, outputs, targets):
-        """
-        Normalised mean square error, Σ(y − y*)² / Σ(y* − ⟨y*⟩)².
-
-        The mean ⟨y*⟩ is over trials and steps, for each readout: 1 is what the best
-        constant output attains, 0 is perfect.
-
-        Parameters
-        ----------
-        outputs, targets : (batch, steps, n_out) or (steps, n_out) ndarray
-
-        Returns
-        -------
-        float
-
-        Raises
-        ------
-        ValueError
-            If the shapes differ, or the targets are constant.
-        """
-        outputs, targets = np.asarray(outputs, dtype=float), np.asarray(targets, dtype=float)
-        if outputs.shape != targets.shape or targets.ndim not in (2, 3):
-            raise ValueError(
-                f"'outputs' has the shape {outputs.shape} and 'targets' {targets.shape}; expected "
-                f"the same (batch, steps, n_out) or (steps, n_out)"
-            )
-        mean = targets.mean(axis=tuple(range(targets.ndim - 1)))
-        variation = ((targets - mean) ** 2).sum()
-        if variation == 0:
-            raise ValueError(
-                f"'targets' of shape {targets.shape} are constant: the error cannot be normalised"
-            )
-        return float(((outputs - targets) ** 2).sum() / variation)
-
-    @property
-    def _spike_probability(self):
-        return float(self.input_rate * self.dt)
+        """Normalised error, see :func:`~brian_eprop.task_metrics.normalized_error`."""
+        return normalized_error(outputs, targets)
 
 
 TASK = PatternGeneration
