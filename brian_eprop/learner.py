@@ -12,7 +12,8 @@ from .engines.traces import Traces
 from .engines.trials import restore_at_trial_start
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .parameters import check_names, checked_trainable, install, own_parameters
-from .readout import LeakyReadout, steps
+from .periods import EPISODE, check_multiples, checked_period, describe_step
+from .readout import LeakyReadout
 from .rule import EProp
 
 
@@ -39,13 +40,14 @@ class Learner:
     optimizer : GradientDescent or Adam, optional
         Without one the gradients are summed up, in ``grad``, and no weight changes.
     regularizers : list of FiringRateRegularizer
-    update_every : Quantity, optional
+    update_every : Quantity or "episode", optional
         Interval of the updates; needed with an optimizer.
-    reset_every : Quantity, optional
+    reset_every : Quantity or "episode", optional
         Length of a trial: at its end neurons, readout and traces return to the state in
         which the first trial started, and spikes on the way along trained synapses are
         dropped. What fixed synapses carry, and variables of synapses themselves, are left
-        alone. Default: nothing is ever reset.
+        alone. Default: nothing is ever reset. ``"episode"``: when the environment of an
+        `ActorCriticReadout` ends an episode.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
     trainable : list of str, or dict of str to (low, high) or ParameterTraining
@@ -96,9 +98,9 @@ class Learner:
                 f"Learner.feedback_decay = {feedback_decay!r} is for feedback='adaptive' only"
             )
         self.optimizer, self.regularizers = optimizer, tuple(regularizers)
-        self.trial = self._steps("reset_every", reset_every)
-        self.interval = self._steps("update_every", update_every)
-        self.window = self._steps("learning_window", learning_window)
+        self.trial = checked_period("reset_every", reset_every, readout)
+        self.interval = checked_period("update_every", update_every, readout)
+        self.window = checked_period("learning_window", learning_window, readout)
         self._check_durations()
         self.trainable = checked_trainable(trainable)
         if self.trainable and self.rule.engine != "credit":
@@ -109,32 +111,20 @@ class Learner:
         self.populations = {}
         self.restored = set()
         self._seeds = np.random.SeedSequence(seed)
-        self._describe_step()
+        describe_step(self)
+        run_code(readout, "started = 1", schedule.STARTED, f"{readout.name}_started")
         self.engine = {"traces": Traces, "credit": Credit}[self.rule.engine](self)
         if self.trial is not None:
             self.reset_with_trial(readout)
         readout.learner = self
 
-    def _steps(self, name, duration):
-        if duration is None:
-            return None
-        return steps(f"Learner.{name}", duration, self.readout.clock.dt)
-
     def _check_durations(self):
-        if self.window is not None and (self.trial is None or self.window > self.trial):
+        if self.window is not None and (self.trial in (None, EPISODE) or self.window > self.trial):
             raise ValueError(
                 "Learner.learning_window is the last part of a trial: it needs reset_every, and "
                 "cannot be longer"
             )
-        if (
-            self.trial
-            and self.interval
-            and max(self.trial, self.interval) % min(self.trial, self.interval)
-        ):
-            raise ValueError(
-                f"Learner.update_every ({self.interval} steps) and reset_every ({self.trial} "
-                "steps) must be multiples of each other"
-            )
+        check_multiples(self.trial, self.interval)
         if self.regularizers and self.episode is None:
             raise ValueError(
                 "Learner.regularizers: the rate of a neuron is measured over a trial; give "
@@ -158,31 +148,9 @@ class Learner:
 
     @property
     def trials_per_update(self):
-        if not self.trial or not self.interval:
+        if not self.trial or not self.interval or EPISODE in (self.trial, self.interval):
             return 1
         return max(1, self.interval // self.trial)
-
-    def _describe_step(self):
-        """Flags of the present step, as shared variables of the readout."""
-        readout = self.readout
-        for name in ("episode_ends", "trial_begins", "update_due", "updates", "started"):
-            declare(readout, name, shared=True)
-
-        def last_of(period):
-            return f"int((timestep(t, dt) + 1) % {period} == 0)" if period else "0"
-
-        step = f"timestep(t, dt) % {self.trial}" if self.trial else "timestep(t, dt)"
-        active = f"int(trial_step >= {self.trial - self.window})" if self.window else "1"
-        readout.describe_step(
-            f"trial_step = {step}\n"
-            f"active = {active}\n"
-            f"signal_scale = {1 / self.scored if readout.average else 1.0!r}\n"
-            f"trial_begins = {'int(trial_step == 0)' if self.trial else '0'}\n"
-            f"episode_ends = {last_of(self.episode)}\n"
-            f"update_due = {last_of(self.interval) if self.optimizer else '0'}\n"
-            "updates = updates + update_due"
-        )
-        run_code(readout, "started = 1", schedule.STARTED, f"{readout.name}_started")
 
     def population(self, group):
         """The neuron-level part of learning of a group, created when first asked for."""
@@ -214,7 +182,11 @@ class Learner:
         declare(group, "rate_pressure")
         on_spike(group, "spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
         self.share(group, "episode_ends")
-        total = " + ".join(r.pressure("spike_count", self.episode) for r in self.regularizers)
+        steps = self.episode
+        if steps == EPISODE:
+            self.share(group, "episode_step")
+            steps = "(episode_step + 1)"
+        total = " + ".join(r.pressure("spike_count", steps) for r in self.regularizers)
         code = f"rate_pressure = signal_scale*({total})\nspike_count = 0"
         name = f"{group.name}_rate_pressure"
         group.contained_objects.append(
@@ -270,7 +242,7 @@ def _check_readout(readout):
         raise ValueError(
             f"readout '{readout.name}' already has a learner; give all its synapses the same"
         )
-    if readout.target is None:
+    if readout.target is None and not readout.rewarded:
         raise ValueError(
             f"readout '{readout.name}' has no target and therefore no error to learn from; create "
             "it with LeakyReadout(..., target=...)"

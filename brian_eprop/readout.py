@@ -9,19 +9,6 @@ from . import schedule
 from .engines.code import run_code
 from .quantities import unit_name
 
-#: The last five describe the step to every object that learns from a readout.
-EQUATIONS = """
-dy/dt = -y/tau_out : 1
-tau_out : second (shared, constant)
-error : 1
-loss : 1
-kappa : 1 (shared)
-gain : 1 (shared)
-active : 1 (shared)
-signal_scale : 1 (shared)
-trial_step : integer (shared)
-"""
-
 #: Statements that turn output and target into an error and a loss per step.
 LOSSES = {
     # E = ½ Σ (y − y*)²
@@ -83,6 +70,21 @@ class LeakyReadout(NeuronGroup):
         If ``tau`` or ``period`` is not a time.
     """
 
+    #: The last five describe the step to every object that learns from a readout.
+    EQUATIONS = """
+        dy/dt = -y/tau_out : 1
+        tau_out : second (shared, constant)
+        error : 1
+        loss : 1
+        kappa : 1 (shared)
+        gain : 1 (shared)
+        active : 1 (shared)
+        signal_scale : 1 (shared)
+        trial_step : integer (shared)
+        """
+    #: Whether errors count by what becomes of them, and not by themselves.
+    rewarded = False
+
     def __init__(
         self,
         n,
@@ -104,7 +106,7 @@ class LeakyReadout(NeuronGroup):
         if period is not None:
             check_time("LeakyReadout.period", period)
         softmax = loss == "cross_entropy" and target is not None
-        equations = [EQUATIONS]
+        equations = [self.EQUATIONS]
         if normalize:
             equations.append("y_before : 1")
         if softmax:
@@ -128,7 +130,7 @@ class LeakyReadout(NeuronGroup):
         if normalize:
             self._scale_inputs()
         if softmax:
-            self._add_softmax()
+            self._sum_over_outputs(schedule.SOFTMAX, "softmax_norm = exp(y_pre - y_post)")
         if target is not None:
             run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
 
@@ -151,19 +153,20 @@ class LeakyReadout(NeuronGroup):
         code = "y = y_before + gain*(y - y_before)"
         run_code(self, code, after, f"{self.name}_gain")
 
-    def _add_softmax(self):
+    def _sum_over_outputs(self, moment, *sums):
+        """Set variables of each output to sums over all outputs, given as 'name = expression'."""
         # The only sum over the neurons of a group that Brian2 offers is one over synapses.
-        normalization = Synapses(
+        pairs = Synapses(
             self,
             self,
-            "softmax_norm_post = exp(y_pre - y_post) : 1 (summed)",
-            name=f"{self.name}_softmax",
+            "\n".join(sum_.replace(" = ", "_post = ", 1) + " : 1 (summed)" for sum_ in sums),
+            name=f"{self.name}_sums",
             namespace={},
         )
-        normalization.connect()
-        updater = normalization.summed_updaters["softmax_norm_post"]
-        updater.when, updater.order = schedule.SOFTMAX
-        self.contained_objects.append(normalization)
+        pairs.connect()
+        for updater in pairs.summed_updaters.values():
+            updater.when, updater.order = moment
+        self.contained_objects.append(pairs)
 
     def before_run(self, run_namespace):
         """Refuse a run that is longer than the target."""

@@ -34,10 +34,15 @@ AT_THRESHOLD = Moment("before_thresholds", 1000)
 BEFORE_RESET = Moment("before_resets", 1000)
 #: The gain of the inputs of a readout, after all its inputs have arrived.
 OUTPUT_AFTER_ARRIVALS = Moment("after_synapses", 0)
+#: Policy and value are there when the slot `before_end` begins, in which an environment acts.
+VALUE = Moment("after_resets", 0)
+POLICY = Moment("after_resets", 1)
 
 # From here on everything of the step is known: all in the slot `end`, in this order.
 SOFTMAX = Moment("end", 0)
 ERROR = Moment("end", 1)
+#: What follows from the end of an episode.
+EPISODE = Moment("end", 2)
 FEEDBACK = Moment("end", 2)
 LEARNING_SIGNAL = Moment("end", 3)
 #: A and D carry the eligibility vector from this step to the next: after the reset.

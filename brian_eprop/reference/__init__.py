@@ -12,6 +12,7 @@ from .networks.rate import RateNetwork
 from .networks.spiking import SpikingNetwork
 from .optimizers import SGD, Adam
 from .results import Gradients
+from .rewards import Experience, RewardGradients, reward_gradients
 from .rules import RULES
 from .tasks import TASKS
 from .traces import eligibility_traces
@@ -26,16 +27,19 @@ __all__ = [
     "TASKS",
     "Adam",
     "Elman",
+    "Experience",
     "Gradients",
     "Jordan",
     "LeakyRate",
     "RateNetwork",
+    "RewardGradients",
     "SpikingNetwork",
     "Training",
     "draw_network",
     "eligibility_traces",
     "finite_differences",
     "gradients",
+    "reward_gradients",
     "simulate",
     "train",
 ]

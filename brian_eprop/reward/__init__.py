@@ -1,1 +1,5 @@
-"""Learning from rewards."""
+"""Learning from rewards: agents, their environments, and e-prop with a TD error."""
+
+from .readout import ActorCriticReadout
+
+__all__ = ["ActorCriticReadout"]

@@ -85,6 +85,8 @@ class Eligibility:
         self.synapses = synapses
         name, learner = synapses.name, self.learner
         learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
+        if learner.readout.rewarded:
+            learner.share(synapses, "td_error", "credit_decay")
         if self.presynaptic is not None:
             _install_presynaptic(synapses, self.presynaptic, learner, arrival)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
@@ -154,14 +156,14 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     advance = [
         f"e_trace = {' + '.join(read)}",
         "e_bar = kappa*e_bar + gain*e_trace",
-        "grad += L_post*e_bar",
+        *_gradient(learner, "L_post*e_bar"),
         *(["e_sum += e_trace"] if regularized else []),
         *(f"_next_{row} = {next_value(row)}" for row in own),
         *(f"eps_{row} = _next_{row}" for row in own),
         *(f"arrived_{name} = 0" for name in waiting),
     ]
     variables = [f"eps_{n}" for n in own] + [f"arrived_{n}" for n in waiting]
-    variables += ["e_trace", "e_bar", "grad"] + ["e_sum"] * regularized
+    variables += ["e_trace", "e_bar", *_gradient_variables(learner)] + ["e_sum"] * regularized
     return Eligibility(
         learner,
         names=tuple(variables),
@@ -184,7 +186,8 @@ def of_readout(learner, effect, *, uniform_delay):
     uniform_delay : bool
         All spikes arrive without delay.
     """
-    gradient = "grad += signal_scale*gain*error_post*eps_y"
+    gradient = "\n".join(_gradient(learner, "signal_scale*gain*error_post*eps_y"))
+    summed = _gradient_variables(learner)
     if uniform_delay and effect.is_number:
         advance = f"{{own}}eps_y = {{own}}kappa*{{own}}eps_y + {printed(effect)}*{{own}}arrived\n"
         presynaptic = PresynapticTraces(
@@ -194,15 +197,33 @@ def of_readout(learner, effect, *, uniform_delay):
             shared=(),
             moment=schedule.READOUT_TRACES,
         )
-        return Eligibility(learner, ("grad",), "", gradient, presynaptic, effect)
+        return Eligibility(learner, summed, "", gradient, presynaptic, effect)
     return Eligibility(
         learner,
-        names=("grad", "eps_y", "arrived_y"),
+        names=(*summed, "eps_y", "arrived_y"),
         on_pre=f"arrived_y += {printed(effect)}",
         advance=f"eps_y = kappa*eps_y + arrived_y\narrived_y = 0\n{gradient}",
         presynaptic=None,
         effect=effect,
     )
+
+
+def _gradient(learner, term):
+    """Code that adds to the gradient what a synapse contributes in a step, x.
+
+    With rewards it counts by all TD errors that follow, of which the last is known now:
+    Σ_t δ^t F_γ(x)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 34–37).
+    """
+    if not learner.readout.rewarded:
+        return [f"grad += {term}"]
+    return [
+        "grad += td_error*credit_trace",
+        f"credit_trace = credit_decay*credit_trace + {term}",
+    ]
+
+
+def _gradient_variables(learner):
+    return ("grad", "credit_trace") if learner.readout.rewarded else ("grad",)
 
 
 def _presynaptic_states(linearization, entries):

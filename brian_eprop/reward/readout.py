@@ -1,0 +1,148 @@
+"""Readout of an agent: what it does, what it expects, and by how much it was wrong."""
+
+import numpy as np
+
+from .. import schedule
+from ..engines.code import run_code
+from ..readout import LeakyReadout
+
+
+class ActorCriticReadout(LeakyReadout):
+    r"""Leaky integrators whose outputs are a policy and, the last of them, a value.
+
+        π_k^t = exp(y_k^t) / Σ_l exp(y_l^t)         of the actions k < n_actions
+        V^t = y_n^t                                 of the last output, n = n_actions
+        δ^{t−1} = r^t + γ V^t − V^{t−1}             0 for V^t in a step that is terminal
+
+    Their errors are π_k − [k = action] where a decision is made, and −c_V for the value in
+    every step. A learner lets them count by the TD errors δ that follow:
+
+        dE/dw = Σ_t δ^t F_γ(x)^t      x^t: what the errors alone would contribute in step t
+
+    for an episode with an end the same as Σ_t x^t (R^t − V^t), with the return
+    R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'} (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 5 and 30–37).
+
+    The environment is whatever code sets the variables below in the slot ``before_end``, where
+    ``policy`` and ``value`` of the step are known: a network operation, or Brian2 code. They
+    are 0 again when the next step begins.
+
+    Parameters
+    ----------
+    n_actions : int
+        At least 2.
+    tau : Quantity
+        Time constant of the leak, the same for all outputs.
+    discount : float
+        γ per time step, from 0 to 1.
+    value_weight : float
+        c_V, the weight of the value's squared error ½ (R − V)² in the loss.
+    normalize : bool
+        As for `LeakyReadout`.
+    **as_neuron_group
+        ``name``, ``dt``, ``clock``, ``order`` of :class:`brian2.NeuronGroup`.
+
+    Attributes
+    ----------
+    reward : shared variable
+        r, received in this step.
+    decides, action : shared variables (bool, int)
+        Whether the agent decides in this step, and which action it has drawn.
+    terminal, truncated : shared variables (bool)
+        This step ends the episode: nothing more can be earned, or it is only cut off, so that
+        V stands for what would have followed. It is no longer part of the episode itself, and
+        the next step is the first of the next episode.
+    policy, value, td_error : state variables (n_actions + 1,)
+        π (0 for the last output), V, and, from the slot ``end`` on, the δ that has just become
+        known; the last two are the same in all entries.
+    episode_step : shared variable (int)
+        Steps since the episode began.
+    loss : state variable (n_actions + 1,)
+        ½ Σ δ², summed since the start of the simulation, in its last entry.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range; they are named.
+    DimensionMismatchError
+        If ``tau`` is not a time.
+    """
+
+    EQUATIONS = (
+        LeakyReadout.EQUATIONS
+        + """
+        reward : 1 (shared)
+        action : integer (shared)
+        decides : boolean (shared)
+        terminal : boolean (shared)
+        truncated : boolean (shared)
+        policy : 1
+        policy_norm : 1
+        value : 1
+        value_before : 1
+        td_error : 1
+        discount : 1 (shared, constant)
+        value_weight : 1 (shared, constant)
+        credit_decay : 1 (shared)
+        episode_over : 1 (shared)
+        episode_step : integer (shared)
+        """
+    )
+    rewarded = True
+
+    def __init__(
+        self, n_actions, tau, discount, *, value_weight=0.5, normalize=False, **as_neuron_group
+    ):
+        whole = isinstance(n_actions, int | np.integer) and not isinstance(n_actions, bool)
+        if not whole or n_actions < 2:
+            raise ValueError(
+                f"ActorCriticReadout.n_actions = {n_actions!r} leaves nothing to decide; give an "
+                "integer, 2 or more"
+            )
+        for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, None)):
+            if not _in_range(number, high):
+                raise ValueError(
+                    f"ActorCriticReadout.{name} = {number!r} must be one number "
+                    + ("≥ 0" if high is None else f"from 0 to {high}, per time step")
+                )
+        super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
+        self.add_attribute("n_actions")
+        self.add_attribute("episode_code")
+        self.n_actions, self.episode_code = n_actions, None
+        self.discount, self.value_weight, self.episode_over = discount, value_weight, 1
+        self.describe_step(
+            "episode_step = int(episode_over == 0)*(episode_step + 1)\n"
+            "reward = 0\ndecides = False\nterminal = False\ntruncated = False"
+        )
+        self._sum_over_outputs(
+            schedule.VALUE,
+            f"policy_norm = int(i < {n_actions})*exp(y_pre - y_post)",
+            f"value = int(i == {n_actions})*y_pre",
+        )
+        policy = f"policy = int(i < {n_actions})/policy_norm"
+        run_code(self, policy, schedule.POLICY, f"{self.name}_policy")
+        outcome = f"""
+        episode_over = int(terminal or truncated)
+        credit_decay = discount*(1 - episode_over)
+        td_error = int(episode_step > 0)*(reward + discount*int(not terminal)*value - value_before)
+        loss += int(i == {n_actions})*0.5*td_error**2
+        value_before = value
+        _actor = int(decides)*(policy - int(i == action))
+        _part = _actor*int(i < {n_actions}) - value_weight*int(i == {n_actions})
+        error = active*(1 - episode_over)*_part
+        """
+        run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
+
+    def describe_outcome(self, code):
+        """Append statements about the end of episodes, run when the step's outcome is known."""
+        if self.episode_code is None:
+            self.episode_code = run_code(self, code, schedule.EPISODE, f"{self.name}_episode")
+        else:
+            self.episode_code.abstract_code += "\n" + code
+
+
+def _in_range(number, high):
+    try:
+        array = np.asarray(number, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    return array.ndim == 0 and 0 <= array < np.inf and (high is None or array <= high)

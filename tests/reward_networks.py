@@ -1,0 +1,120 @@
+"""Agents of the reference, built of Brian2 objects that live through given experience."""
+
+import numpy as np
+from brian2 import Network, NetworkOperation, SpikeMonitor, StateMonitor, defaultclock, ms
+from brian_networks import BLOCKS, DT, connect, neuron_group, spike_source
+
+from brian_eprop import EProp, Learner, TrainableSynapses
+from brian_eprop.reference import Experience
+from brian_eprop.reward import ActorCriticReadout
+
+
+def random_experience(rng, steps, n_actions, ends=None):
+    """Decisions, rewards and ends at random steps; the last step has the given end, if any."""
+    over = rng.random((2, steps)) < 0.05
+    over[:, -1] = False
+    if ends is not None:
+        over[:] = False
+        over["terminal truncated".split().index(ends), -1] = True
+    return Experience(
+        actions=np.where(rng.random(steps) < 0.4, rng.integers(0, n_actions, steps), -1),
+        rewards=np.where(rng.random(steps) < 0.3, rng.normal(size=steps), 0.0),
+        terminal=over[0],
+        truncated=over[1],
+    )
+
+
+class BrianAgent:
+    """Brian2 objects of a reference network without different delays.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+    episodes : list of (inputs, Experience)
+        One after the other.
+    discount, value_weight : float
+    late : int
+        Rewards, decisions and ends come so many steps late: a deliberate mistake.
+    **for_learner
+    """
+
+    def __init__(
+        self,
+        network,
+        episodes,
+        discount,
+        value_weight=0.5,
+        *,
+        kind="alif",
+        engine="traces",
+        order=1,
+        late=0,
+        **for_learner,
+    ):
+        defaultclock.dt = DT
+        inputs = np.concatenate([inputs for inputs, _ in episodes])
+        past = {
+            name: np.roll(np.concatenate([getattr(e, name) for _, e in episodes]), late)
+            for name in ("actions", "rewards", "terminal", "truncated")
+        }
+        self.steps = len(inputs)
+        self.source, self.neurons = spike_source(inputs), neuron_group(network, kind)
+        self.readout = readout = ActorCriticReadout(
+            network.n_out - 1,
+            -1 / np.log(network.kappa) * ms,
+            discount,
+            value_weight=value_weight,
+            normalize=network.readout_gain != 1,
+        )
+        rule = EProp(engine=engine, order=order, reset_path={"v": network.reset_path["v"]})
+        for_learner.setdefault(
+            "feedback", "symmetric" if network.feedback is None else network.feedback
+        )
+        learner = Learner(readout, rule, **for_learner)
+        model, options = self.neurons.neuron_model, {"learner": learner, "delay": 0 * ms}
+        self.synapses = {
+            "w_in": TrainableSynapses(
+                self.source,
+                self.neurons,
+                on_pre=model.on_input,
+                arrival="after_groups",
+                **options,
+            ),
+            "w_rec": TrainableSynapses(self.neurons, self.neurons, on_pre=model.on_pre, **options),
+            "w_out": TrainableSynapses(self.neurons, readout, on_pre="y_post += w", **options),
+        }
+        self.masks = {name: getattr(network, f"mask_{name[2:]}") for name in BLOCKS}
+        for name, synapses in self.synapses.items():
+            connect(synapses, getattr(network, name), self.masks[name])
+
+        def act():
+            step = int(round(readout.clock.t_ / readout.clock.dt_))
+            readout.action = max(past["actions"][step], 0)
+            readout.decides = past["actions"][step] >= 0
+            readout.reward = past["rewards"][step]
+            readout.terminal = past["terminal"][step]
+            readout.truncated = past["truncated"][step]
+
+        self.spikes = SpikeMonitor(self.neurons)
+        names = ["policy", "value", "td_error", "error"]
+        self.monitor = StateMonitor(readout, names, record=True, when="after_end")
+        environment = NetworkOperation(act, when="before_end", clock=readout.clock)
+        self.network = Network(
+            self.source,
+            self.neurons,
+            readout,
+            *self.synapses.values(),
+            environment,
+            self.spikes,
+            self.monitor,
+        )
+
+    def run(self):
+        self.network.run(self.steps * DT, namespace={})
+        return self
+
+    def matrix(self, name, variable="grad"):
+        dense = np.zeros(self.masks[name].shape)
+        synapses = self.synapses[name]
+        dense[synapses.i[:], synapses.j[:]] = np.asarray(getattr(synapses, variable)[:])
+        return dense
