@@ -9,6 +9,7 @@ from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
     Quantity,
+    get_dimensions,
     get_unit,
 )
 
@@ -24,6 +25,12 @@ def suggest(name, known):
 def unit_name(dimensions):
     """Unscaled unit as Brian2's equations write it: 'volt', 'volt ** -1', '1'."""
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
+
+
+def check_unit(name, value, unit, example):
+    """Raise a DimensionMismatchError that names a value unless it has the dimensions of a unit."""
+    if get_dimensions(value) is not unit.dim:
+        raise DimensionMismatchError(f"{name} = {value!r} must be in {unit!r}; write {example}")
 
 
 def quantity(value, names=None):

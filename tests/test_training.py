@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import NetworkOperation, ms
+from brian2 import Hz, NetworkOperation, ms
+from brian2.units import DimensionMismatchError
 
 from brian_eprop import Adam, GradientDescent, Gradients, RecurrentNetwork
-from brian_eprop.network.training import StopTraining
+from brian_eprop.network.training import StopTraining, TrainingDiverged
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -162,20 +163,112 @@ def test_other_feedback_stays(feedback):
     np.testing.assert_array_equal(trained.weights["feedback"], before)
 
 
+class Judged(Drawn):
+    """A task with a metric: given numbers, one after the other; of validations others."""
+
+    def __init__(self, metrics, validations=()):
+        super().__init__()
+        self.metrics, self.validations = iter(metrics), iter(validations)
+
+    def metric(self, outputs, targets):
+        assert outputs.shape == targets.shape
+        of_validation = len(outputs) == 5
+        return next(self.validations if of_validation else self.metrics)
+
+
+def test_training_ends_when_the_mean_of_ten_metrics_is_below_the_goal():
+    metrics = [0.0] * 5 + [0.5] * 3 + [0.1] * 30
+    history = network().fit(Judged(metrics), 30, goal=0.15)
+    expected = next(n for n in range(10, 31) if np.mean(metrics[n - 10 : n]) < 0.15)
+    assert len(history) == expected > 10
+    assert [entry["metric"] for entry in history] == metrics[:expected]
+
+
+def test_training_ends_when_validations_get_no_better():
+    task = Judged([0.5] * 100, [0.4, 0.3, 0.35, 0.2, 0.2, 0.25, 0.1])
+    history = network().fit(task, 50, evaluate_every=2, evaluation_trials=5, patience=2)
+    found = {n: entry["validation"] for n, entry in enumerate(history) if "validation" in entry}
+    assert found == {1: 0.4, 3: 0.3, 5: 0.35, 7: 0.2, 9: 0.2, 11: 0.25}
+    # the same trials each time, other ones than those of any iteration
+    validations = [inputs for inputs in task.drawn if len(inputs) == 5]
+    assert all(np.array_equal(validations[0], later) for later in validations[1:])
+
+
+def test_held_out_trials_of_a_task_are_what_validates():
+    task, asked = Judged([0.5] * 9), []
+
+    def held_out(split):
+        asked.append(split)
+        return np.ones((3, 20, N_IN), dtype=bool), np.full((3, 20, N_OUT), 7.0)
+
+    def metric(outputs, targets):
+        return float(targets.mean())
+
+    task.held_out, task.metric = held_out, metric
+    history = network().fit(task, 4, evaluate_every=3)
+    assert asked == ["validation"]
+    assert [entry.get("validation") for entry in history] == [None, None, 7.0, None]
+
+
+def test_a_validation_is_that_of_the_weights_after_the_update():
+    class Task(FrozenNoise):
+        def metric(self, outputs, targets):
+            return float(np.square(outputs - targets).mean())
+
+    trained, task = network(), Task()
+    (entry,) = trained.fit(task, 1, evaluate_every=1)
+    outputs = trained.simulate(task.inputs).readout
+    assert entry["validation"] == pytest.approx(task.metric(outputs, task.target), rel=1e-12)
+    assert entry["validation"] != entry["metric"]
+
+
 # ------------------------------------------------------------------- what goes wrong
 
 
 def test_divergence_is_an_error_and_the_last_good_weights_are_kept():
-    trained, good = network(optimizer=GradientDescent(1e160)), []
-    with pytest.raises(FloatingPointError, match="diverged; use a smaller learning rate"):
+    trained, seen = network(optimizer=GradientDescent(1e160)), []
+    good = copied(trained.weights)
+    with pytest.raises(TrainingDiverged, match="diverged; use a smaller learning rate"):
         with np.errstate(all="ignore"):
-            trained.fit(
-                FrozenNoise(20), 5, callbacks=[lambda entry: good.append(copied(trained.weights))]
-            )
-    assert trained.updates == len(good) >= 1
-    assert_weights(trained, good[-1])
-    for values in trained.weights.values():
-        assert np.isfinite(values).all()
+            trained.fit(FrozenNoise(20), 5, callbacks=[seen.append])
+    # of weights that were updated, and then gave a loss of inf, nothing is kept
+    assert len(seen) >= 1 and all(np.isfinite(entry["loss"]) for entry in seen)
+    assert trained.updates == len(seen) - 1
+    assert_weights(trained, good)
+
+
+def test_a_network_that_falls_silent_is_diagnosed():
+    trained = network(optimizer=GradientDescent(0.0))
+    trained.weights["w_in"] *= 0.01
+    good = copied(trained.weights)
+    with pytest.raises(TrainingDiverged, match=r"no neuron has fired since iteration 0: .* silent"):
+        trained.fit(FrozenNoise(20), 50)
+    assert_weights(trained, good)
+    # a pause is none
+    task, seen = FrozenNoise(20), []
+    trained.weights["w_in"] *= 100
+
+    def sample(rng, batch):
+        inputs, targets = FrozenNoise(20).sample(rng, batch)
+        return inputs * (len(seen) % 15 == 0), targets
+
+    task.sample = sample
+    trained.fit(task, 40, callbacks=[seen.append])
+    assert [entry["rate"] > 0 for entry in seen].count(False) > 30
+
+
+def test_runaway_activity_is_diagnosed_and_the_weights_before_it_are_kept():
+    trained, states = network(optimizer=GradientDescent(0.0)), []
+
+    def excite(entry):
+        states.append(copied(trained.weights))
+        trained.weights["w_in"] = trained.weights["w_in"] + (1.0 if len(states) >= 3 else 0.01)
+
+    with pytest.raises(TrainingDiverged, match=r"above max_rate = 150 .* activity runs away"):
+        trained.fit(FrozenNoise(20), 50, callbacks=[excite], max_rate=150 * Hz)
+    assert 10 <= len(states) < 20
+    expected = states[1]["w_in"] + 0.01
+    np.testing.assert_array_equal(trained.weights["w_in"], expected)
 
 
 def test_an_update_that_would_not_be_finite_is_not_made():
@@ -257,11 +350,21 @@ def test_ctrl_c_in_the_middle_of_a_trial_makes_no_update():
         (dict(iterations=2.5), r"iterations = 2\.5 must be an integer"),
         (dict(iterations=1, batch_size=0), "batch_size = 0 must be an integer"),
         (dict(iterations=1, batch_size=True), "batch_size = True must be an integer"),
+        (dict(iterations=1, workers=0), "workers = 0 must be an integer ≥ 1"),
+        (dict(iterations=1, evaluation_trials=0), "evaluation_trials = 0"),
+        (dict(iterations=1, patience=3), "patience = 3 counts evaluations, but there are none"),
+        (dict(iterations=1, evaluate_every=0), "evaluate_every = 0"),
+        (dict(iterations=1, goal=0.1), "goal = 0.1 is about the metric of the task, which has"),
     ],
 )
 def test_wrong_numbers_are_refused_by_name(arguments, message):
     with pytest.raises(ValueError, match=message):
         network().fit(FrozenNoise(), **arguments)
+
+
+def test_a_rate_in_another_unit_is_refused():
+    with pytest.raises(DimensionMismatchError, match=r"max_rate = 200 must be in hertz"):
+        network().fit(FrozenNoise(), 1, max_rate=200)
 
 
 def test_a_task_of_another_shape_is_refused():

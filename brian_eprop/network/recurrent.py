@@ -23,6 +23,7 @@ from .validation import (
     checked_trials,
     initial_matrices,
 )
+from .workers import Workers
 
 __all__ = ["RecurrentNetwork"]
 
@@ -63,6 +64,9 @@ class RecurrentNetwork:
         Parameters of the neurons that are trained as well, in all populations whose model has
         them: one value per neuron, which starts as given in ``neurons``. For rules of the engine
         ``"credit"``.
+    constraints : sequence of DaleLaw, Bounds, WeightDecay and DeepR
+        What the weights obey from the start and after every update: WeightDecay acts with the
+        optimizer's step, then DeepR, then DaleLaw and Bounds.
     seed : int, optional
         Of the initial weights.
 
@@ -114,6 +118,7 @@ class RecurrentNetwork:
         optimizer=None,
         regularizers=(),
         trainable=(),
+        constraints=(),
         seed=None,
     ):
         weights = dict(weights or {})
@@ -134,9 +139,12 @@ class RecurrentNetwork:
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
             trainable=trainable,
+            constraints=constraints,
         )
-        weights = initial_matrices(description, weights, np.random.default_rng(seed))
-        self._set_up(description, optimizer, TrainingState(weights, start_values(description)))
+        rng = np.random.default_rng(seed)
+        weights, wiring = initial_matrices(description, weights, rng)
+        state = TrainingState(weights, start_values(description), wiring=wiring)
+        self._set_up(description, optimizer, state)
 
     def _set_up(self, description, optimizer, state):
         self.description, self.state = description, state
@@ -245,9 +253,39 @@ class RecurrentNetwork:
         """
         self.state = updated(self.state, self.optimizer, gradients, self.description)
 
-    def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None):
+    def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None, **options):
         """Train on a task; see :func:`brian_eprop.network.training.fit`."""
-        return training.fit(self, task, iterations, batch_size, callbacks, seed)
+        return training.fit(self, task, iterations, batch_size, callbacks, seed, **options)
+
+    def evaluate(self, task, inputs, targets, workers=1):
+        """The task's metric of trials, without learning : float.
+
+        Parameters
+        ----------
+        task : object
+            With ``metric(outputs, targets)``.
+        inputs : (trials, T, n_in) bool array
+        targets : (trials, T, n_out) array
+        workers : int
+            See :func:`brian_eprop.network.training.fit`.
+        """
+        with Workers(self, workers) as pool:
+            return training.evaluate(pool, task, inputs, targets)
+
+    def prepare(self, trials, steps, learning_window=None, learning=True):
+        """Compile now what the first call would compile; for the device cpp_standalone.
+
+        Parameters
+        ----------
+        trials, steps : int
+            Shape of the inputs of the calls to come.
+        learning_window : int, optional
+        learning : bool
+            Whether for :meth:`gradients` or for :meth:`simulate`.
+        """
+        d, window = self.description, None if learning_window == steps else learning_window
+        flat = np.zeros((trials * steps, d.n_in), dtype=bool), np.zeros((trials * steps, d.n_out))
+        self._program(Trials(trials, steps, window, learning), *flat)
 
     def save(self, path):
         """Write the network, all that is trained, and the optimizer's state to one file (.npz).
@@ -274,6 +312,13 @@ class RecurrentNetwork:
         network._set_up(*checkpoint.read(path))
         return network
 
+    @classmethod
+    def from_description(cls, description):
+        """A network without optimizer, of which only the weights are still to be given."""
+        network = cls.__new__(cls)
+        network._set_up(description, None, TrainingState({}, start_values(description)))
+        return network
+
     def reference_network(self):
         """The same network for :mod:`brian_eprop.reference`; for lif and alif only."""
         d = self.description
@@ -284,8 +329,11 @@ class RecurrentNetwork:
         weights = checked_matrices(self.description, self.weights)
         parameters = checked_parameters(self.description, self.parameters)
         flat = inputs.reshape(trials.total, -1), targets.reshape(trials.total, -1)
+        return self._program(trials, *flat).run(weights, *flat, parameters)
+
+    def _program(self, trials, inputs, targets):
         standalone = isinstance(get_device(), CPPStandaloneDevice)
         kind = CompiledNetwork if standalone else RuntimeNetwork
         if (kind, trials) not in self._networks:
-            self._networks[kind, trials] = kind(self.description, trials, *flat)
-        return self._networks[kind, trials].run(weights, *flat, parameters)
+            self._networks[kind, trials] = kind(self.description, trials, inputs, targets)
+        return self._networks[kind, trials]

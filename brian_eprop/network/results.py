@@ -7,7 +7,7 @@ import numpy as np
 from ..reference import Gradients
 from .description import MATRICES
 
-__all__ = ["Simulation", "as_gradients"]
+__all__ = ["Simulation", "as_gradients", "joined_gradients", "joined_simulations"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,4 +50,43 @@ def as_gradients(found, learning_signal, batched):
         parameters={name: total / batch for name, total in found["parameters"].items()},
         loss=float(found["loss"]) / batch,
         regularization=float(found["regularization"]) / batch,
+    )
+
+
+def joined_gradients(parts):
+    """The gradients of a batch from those of its parts, of equal numbers of trials.
+
+    Added in the order of the parts: to the last bit the same, wherever they were computed.
+
+    Parameters
+    ----------
+    parts : list of Gradients
+
+    Returns
+    -------
+    Gradients
+    """
+    count = len(parts)
+    if count == 1:
+        return parts[0]
+
+    def mean(values):
+        return sum(values) / count
+
+    names = ("w_in", "w_rec", "w_out", "loss", "regularization")
+    trajectory = ("spikes", "readout", "learning_signal")
+    return Gradients(
+        **{name: mean([getattr(part, name) for part in parts]) for name in names},
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in trajectory},
+        parameters={
+            name: mean([p.parameters[name] for p in parts]) for name in parts[0].parameters
+        },
+    )
+
+
+def joined_simulations(parts):
+    """Simulations of the parts of a batch as one of all its trials."""
+    return Simulation(
+        np.concatenate([part.spikes for part in parts]),
+        np.concatenate([part.readout for part in parts]),
     )

@@ -3,18 +3,44 @@
 import time
 
 import numpy as np
+from brian2 import Hz, Quantity
 
+from ..quantities import check_unit
+from .stopping import diagnosis, goal_reached, last_fine, out_of_patience
 from .update import check_present
 from .validation import whole_number
+from .workers import Workers
 
-__all__ = ["StopTraining", "fit"]
+__all__ = ["StopTraining", "TrainingDiverged", "evaluate", "fit"]
+
+#: What distinguishes the trials of a validation from those of any iteration.
+VALIDATION = 2**32 - 1
 
 
 class StopTraining(Exception):
     """Raised by a callback to end training after the present iteration; it is no error."""
 
 
-def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
+class TrainingDiverged(FloatingPointError):
+    """Training has gone wrong; the message says how, and the network has its last good weights."""
+
+
+def fit(
+    network,
+    task,
+    iterations,
+    batch_size=1,
+    callbacks=(),
+    seed=None,
+    *,
+    workers=1,
+    goal=None,
+    evaluate_every=None,
+    evaluation_trials=64,
+    patience=None,
+    max_rate=200 * Hz,
+    previous=(),
+):
     """Train a network on a task.
 
     Parameters
@@ -22,9 +48,12 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
     network : RecurrentNetwork
         With an optimizer. Its weights and trained parameters change.
     task : object
-        With ``sample(rng, batch) → inputs (batch, T, n_in), targets (batch, T, n_out)``, and
-        optionally ``learning_window``, the number of last steps that count.
+        With ``sample(rng, batch) → inputs (batch, T, n_in), targets (batch, T, n_out)``.
+        Optional: ``learning_window``, the number of last steps that count;
+        ``metric(outputs, targets)``, a number that is lower for a better network;
+        ``held_out(split) → inputs, targets`` of "validation" and "test".
     iterations : int
+        At most so many updates.
     batch_size : int
         Trials per update.
     callbacks : sequence of callable
@@ -34,51 +63,128 @@ def fit(network, task, iterations, batch_size=1, callbacks=(), seed=None):
         Of the trials. Those of an iteration depend on the seed and on the number of updates
         that the network has had: training that is continued, from a saved network too, is the
         same as training without a break.
+    workers : int
+        Processes among which the trials of a batch are divided; −1 for as many as joblib's
+        backend has. The result is the same to the last bit for any number, on processors of one
+        kind.
+    goal : float, optional
+        Training ends when the mean of the task's metric over the last ten iterations is below.
+        Trials that are drawn anew in each iteration are seen for the first time.
+    evaluate_every : int, optional
+        After so many updates the metric of trials that are not learned from is found: the
+        task's ``held_out("validation")``, or ``evaluation_trials`` drawn once.
+    evaluation_trials : int
+    patience : int, optional
+        Training ends when so many evaluations in a row were no better than the best before.
+    max_rate : Quantity
+        A mean rate above it in ten iterations in a row is taken for runaway activity.
+    previous : sequence of dict
+        Entries of iterations before, for training that is continued.
 
     Returns
     -------
     list of dict
         One entry per iteration: ``iteration`` (updates before it), ``loss`` (of the task),
-        ``regularization``, ``rate`` (mean, in spikes per second), ``seconds`` (since the
-        start). Loss and rate are those before the update of the iteration.
+        ``regularization``, ``rate`` (mean, in spikes per second), ``metric`` (if the task has
+        one), ``validation`` (the metric after the update, where it was found), ``seconds``
+        (since the start). Loss, rate and metric are those before the update of the iteration.
 
     Raises
     ------
-    FloatingPointError
-        If loss or weights are no longer finite, or a parameter is out of its range. As after
-        KeyboardInterrupt, all of them and the optimizer's state are then those of the last
-        complete update.
-    ValueError
-        If the network has no optimizer, or the task's arrays do not fit it.
+    TrainingDiverged
+        If loss or weights are no longer finite, a parameter is out of its range, no neuron has
+        fired for 20 iterations, or activity runs away. Network and optimizer are then in the
+        state of the last update before the trouble began.
+    ValueError, DimensionMismatchError
+        If the network has no optimizer, an argument is out of range, or the task's arrays do
+        not fit the network.
     """
     check_present(network.optimizer)
     whole_number("iterations", iterations)
     whole_number("batch_size", batch_size)
+    whole_number("evaluation_trials", evaluation_trials)
+    for name, value in (("evaluate_every", evaluate_every), ("patience", patience)):
+        if value is not None:
+            whole_number(name, value)
+    if patience is not None and evaluate_every is None:
+        raise ValueError(
+            f"patience = {patience} counts evaluations, but there are none; give evaluate_every"
+        )
+    for name, value in (("goal", goal), ("evaluate_every", evaluate_every)):
+        if value is not None and not hasattr(task, "metric"):
+            raise ValueError(f"{name} = {value} is about the metric of the task, which has none")
+    check_unit("max_rate", max_rate, Hz, "200*Hz")
+    max_rate = float(Quantity(max_rate) / Hz)
     entropy = np.random.SeedSequence(seed).entropy
-    history, start = [], time.perf_counter()
-    for _ in range(iterations):
-        iteration = network.updates
-        rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(iteration,)))
-        inputs, targets = task.sample(rng, batch_size)
-        window = getattr(task, "learning_window", None)
-        gradients = network.gradients(inputs, targets, learning_window=window)
-        if not np.isfinite(gradients.loss):
-            raise FloatingPointError(
-                f"the loss is {gradients.loss} in iteration {iteration}: training has diverged; "
-                "use a smaller learning rate"
-            )
-        network.apply(gradients)
-        entry = {
-            "iteration": iteration,
-            "loss": gradients.loss,
-            "regularization": gradients.regularization,
-            "rate": float(gradients.spikes.mean() / network.description.dt),
-            "seconds": time.perf_counter() - start,
-        }
-        history.append(entry)
-        try:
-            for callback in callbacks:
-                callback(entry)
-        except StopTraining:
-            break
-    return history
+    history, good = list(previous), network.state
+    first, start = len(history), time.perf_counter()
+    before = history[-1]["seconds"] if history else 0.0
+
+    with Workers(network, workers) as pool:
+        for _ in range(iterations):
+            entry, gradients = _iteration(pool, task, batch_size, entropy)
+            history.append(entry)
+            wrong = diagnosis(history, max_rate)
+            if wrong is not None:
+                network.state = good
+                raise TrainingDiverged(wrong)
+            if last_fine(history, max_rate):
+                good = network.state
+            try:
+                network.apply(gradients)
+            except FloatingPointError as error:
+                raise TrainingDiverged(str(error)) from error
+            if evaluate_every and network.updates % evaluate_every == 0:
+                held_out = validation_trials(task, evaluation_trials, entropy)
+                entry["validation"] = evaluate(pool, task, *held_out)
+            entry["seconds"] = before + time.perf_counter() - start
+            try:
+                for callback in callbacks:
+                    callback(entry)
+            except StopTraining:
+                break
+            if goal is not None and goal_reached(history, goal):
+                break
+            if patience is not None and out_of_patience(history, patience):
+                break
+    return history[first:]
+
+
+def _iteration(pool, task, batch_size, entropy):
+    """One batch: what is written of it, and its gradients."""
+    network = pool.network
+    iteration = network.updates
+    rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(iteration,)))
+    inputs, targets = task.sample(rng, batch_size)
+    window = getattr(task, "learning_window", None)
+    gradients = pool.gradients(inputs, targets, window)
+    entry = {
+        "iteration": iteration,
+        "loss": gradients.loss,
+        "regularization": gradients.regularization,
+        "rate": float(gradients.spikes.mean() / network.description.dt),
+    }
+    if hasattr(task, "metric"):
+        entry["metric"] = float(task.metric(gradients.readout, targets))
+    return entry, gradients
+
+
+def validation_trials(task, trials, entropy):
+    """Inputs and targets that training does not use, the same whenever they are asked for."""
+    if hasattr(task, "held_out"):
+        return task.held_out("validation")
+    rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(VALIDATION,)))
+    return task.sample(rng, trials)
+
+
+def evaluate(pool, task, inputs, targets):
+    """The task's metric of trials, without learning : float.
+
+    Parameters
+    ----------
+    pool : Workers
+    task : object
+    inputs : (trials, T, n_in) bool array
+    targets : (trials, T, n_out) array
+    """
+    return float(task.metric(pool.simulate(inputs).readout, targets))
