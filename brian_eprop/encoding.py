@@ -1,8 +1,8 @@
-"""Numbers as spikes: level crossings, latencies, and the tuning curves of a population."""
+"""Numbers and events as spikes: level crossings, latencies, tuning curves, active groups."""
 
 import numpy as np
 
-__all__ = ["latency", "level_crossing", "population_code"]
+__all__ = ["group_spikes", "latency", "level_crossing", "population_code"]
 
 
 def population_code(values, low, high, n, width=1.0):
@@ -147,6 +147,29 @@ def latency(values, steps, threshold=0.0):
     late = np.floor((1 - values) / (1 - threshold) * (steps - 1) + 0.5)
     moment = np.where(values > threshold, late, -1)
     return np.arange(steps)[:, np.newaxis] == moment[..., np.newaxis, :]
+
+
+def group_spikes(rng, probability, durations, sizes):
+    """
+    Independent spikes of groups of inputs, each with a probability that changes by phases.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    probability : (batch, phases, groups) array
+        Of a spike of an input in a step.
+    durations : (phases,) sequence of int
+        Steps of each phase.
+    sizes : (groups,) sequence of int
+        Inputs in each group.
+
+    Returns
+    -------
+    (batch, Σ durations, Σ sizes) ndarray of bool
+    """
+    of_inputs = np.repeat(probability, sizes, axis=2)
+    of_steps = np.repeat(of_inputs, durations, axis=1)
+    return rng.random(of_steps.shape) < of_steps
 
 
 def _numbers(function, values, dimensions):

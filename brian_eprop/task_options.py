@@ -8,6 +8,7 @@ from brian2.units.fundamentalunits import get_dimensions
 
 __all__ = [
     "check_batch",
+    "check_held_out",
     "check_integers",
     "check_multiples",
     "check_quantities",
@@ -76,6 +77,15 @@ def check_batch(task, batch):
     """Raise ValueError for less than one trial."""
     if batch < 1:
         raise ValueError(f"{_of(task, 'batch')} is {batch}; expected at least 1")
+
+
+def check_held_out(task, split):
+    """Raise ValueError unless the name is of trials that are not learned from."""
+    if split not in ("validation", "test"):
+        raise ValueError(
+            f"{_of(task, 'split')} is {split!r}; expected 'validation' or 'test', trials that are "
+            "not learned from"
+        )
 
 
 def steps_of(task, name):

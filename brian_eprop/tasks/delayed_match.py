@@ -1,0 +1,174 @@
+"""Delayed match to sample: is the second stimulus the one that was shown before?"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2.units.allunits import hertz, second
+from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.encoding import group_spikes
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_integers,
+    check_multiples,
+    check_quantities,
+    check_rates,
+    spike_probability,
+    steps_of,
+)
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "DelayedMatch"]
+
+#: Inputs of a stimulus, of the request to answer, and of the background.
+INPUTS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class DelayedMatch:
+    """
+    Say whether a test stimulus is the sample that was shown before a delay.
+
+    A trial is the sample, the delay, the test, and the answer. Each of ``stimuli`` stimuli has
+    inputs of its own, which fire with ``rate`` while it is shown; the inputs "answer" do while
+    the answer is asked for, and the inputs "background" fire with ``background_rate`` all the
+    time. Spikes are independent, with p = rate·dt per step.
+
+    The sample is any stimulus with equal chance. In half of the trials the test is the same, in
+    the others any of the rest. The target is the probability 1 of output 0 (match) or 1
+    (non-match); it counts during the answer only.
+
+    Parameters
+    ----------
+    stimuli : int
+        How many there are, at least 2.
+    stimulus, delay, answer : Quantity
+        Durations of sample and test, of the time between, and of the answer; multiples of
+        ``dt``. The delay may be 0*ms.
+    rate, background_rate : Quantity
+        Of an input; the background may be silent.
+    dt : Quantity
+        Time step.
+
+    Raises
+    ------
+    TypeError
+        If a quantity has the wrong unit or none.
+    ValueError
+        If an option is out of its range, a duration no multiple of ``dt``, or the probability
+        of a spike above 1.
+
+    References
+    ----------
+    Fuster & Alexander (1971), Science 173:652, doi:10.1126/science.173.3997.652.
+    """
+
+    stimuli: int = 3
+    stimulus: Quantity = field(default_factory=lambda: 150 * ms)
+    delay: Quantity = field(default_factory=lambda: 500 * ms)
+    answer: Quantity = field(default_factory=lambda: 100 * ms)
+    rate: Quantity = field(default_factory=lambda: 50 * Hz)
+    background_rate: Quantity = field(default_factory=lambda: 5 * Hz)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+
+    n_out = 2
+    output_names = ("match", "non-match")
+
+    def __post_init__(self):
+        check_integers(self, stimuli=2)
+        check_quantities(self, ("dt", "stimulus", "answer"), second, "100*ms")
+        check_quantities(self, ("delay",), second, "100*ms", may_be_zero=True)
+        check_quantities(self, ("rate",), hertz, "50*Hz")
+        check_quantities(self, ("background_rate",), hertz, "5*Hz", may_be_zero=True)
+        check_multiples(self, ("stimulus", "delay", "answer"))
+        check_rates(self, ("rate", "background_rate"))
+
+    @property
+    def input_groups(self):
+        """Groups of inputs and the number of inputs in each, in their order."""
+        names = [f"stimulus {k + 1}" for k in range(self.stimuli)]
+        return dict.fromkeys([*names, "answer", "background"], INPUTS)
+
+    @property
+    def n_in(self):
+        """Number of inputs."""
+        return sum(self.input_groups.values())
+
+    @property
+    def steps(self):
+        """Time steps of a trial."""
+        return sum(self._durations)
+
+    @property
+    def learning_window(self):
+        """Time steps of the answer: the last ones, in which errors count."""
+        return steps_of(self, "answer")
+
+    @property
+    def defaults(self):
+        """30 LIF and 30 ALIF neurons, whose thresholds remember for 800 ms."""
+        lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
+        return TrainingSetup(
+            neurons=(("lif", 30, lif), ("alif", 30, lif | {"tau_a": 800 * ms, "beta": 0.045})),
+            tau_out=20 * ms,
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
+            feedback="symmetric",
+            optimizer="Adam",
+            learning_rate=5e-3,
+            iterations=400,
+            batch_size=64,
+            rate_target=10 * Hz,
+            rate_strength=0.02 * self.learning_window,
+        )
+
+    @property
+    def _durations(self):
+        return [steps_of(self, name) for name in ("stimulus", "delay", "stimulus", "answer")]
+
+    def sample(self, rng, batch):
+        """
+        Draw trials.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+            The same in all steps of a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        check_batch(self, batch)
+        sample = rng.integers(self.stimuli, size=batch)
+        differs = rng.integers(2, size=batch)
+        # any of the others: 1 to stimuli − 1 further, in a circle
+        test = (sample + differs * rng.integers(1, self.stimuli, size=batch)) % self.stimuli
+        trial, of_active = np.arange(batch), spike_probability(self, "rate")
+        probability = np.zeros((batch, 4, len(self.input_groups)))
+        probability[trial, 0, sample] = of_active
+        probability[trial, 2, test] = of_active
+        probability[:, 3, -2] = of_active
+        probability[:, :, -1] = spike_probability(self, "background_rate")
+        sizes = list(self.input_groups.values())
+        inputs = group_spikes(rng, probability, self._durations, sizes)
+        targets = np.eye(self.n_out)[differs]
+        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+
+    def metric(self, outputs, targets):
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
+
+
+TASK = DelayedMatch

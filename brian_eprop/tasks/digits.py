@@ -1,0 +1,188 @@
+"""Digits: read a handwritten digit from the moments at which its pixels fire."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from brian2.units.allunits import second
+from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.encoding import latency
+from brian_eprop.splits import drawn, stratified
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_held_out,
+    check_multiples,
+    check_quantities,
+    steps_of,
+)
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "Digits"]
+
+WIDTH, BRIGHTEST, CLASSES = 8, 16, 10
+
+
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """
+    Say which digit is shown for a moment, from one spike per pixel.
+
+    An image has 8 × 8 pixels of brightness 0 to 16, each an input that fires once in the time
+    ``shown``, the earlier the brighter, or not at all where it is dark, see
+    :func:`~brian_eprop.encoding.latency`. Then follows the time ``answer`` without inputs, in
+    which the answer counts. The target is the digit, as the probability 1 of its output.
+
+    The 1797 images are those of scikit-learn, of the 43 writers together. Drawn once and for
+    all, 60 % of each digit are learned from, 20 % are "validation" and 20 % "test".
+
+    Parameters
+    ----------
+    shown, answer : Quantity
+        Durations; multiples of ``dt``.
+    dt : Quantity
+        Time step.
+
+    Raises
+    ------
+    TypeError
+        If a quantity has the wrong unit or none.
+    ValueError
+        If a duration is out of its range or no multiple of ``dt``.
+    ModuleNotFoundError
+        When the images are needed, if scikit-learn is not installed.
+
+    References
+    ----------
+    Alpaydin & Kaynak (1998), UCI Machine Learning Repository, Optical Recognition of
+    Handwritten Digits, doi:10.24432/C50P49.
+    """
+
+    shown: Quantity = field(default_factory=lambda: 40 * ms)
+    answer: Quantity = field(default_factory=lambda: 20 * ms)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+
+    n_in = WIDTH**2
+    n_out = CLASSES
+
+    def __post_init__(self):
+        check_quantities(self, ("dt", "shown", "answer"), second, "20*ms")
+        check_multiples(self, ("shown", "answer"))
+
+    @property
+    def steps(self):
+        """Time steps of a trial."""
+        return steps_of(self, "shown") + steps_of(self, "answer")
+
+    @property
+    def learning_window(self):
+        """Time steps of the answer: the last ones, in which errors count."""
+        return steps_of(self, "answer")
+
+    @property
+    def input_groups(self):
+        """The inputs of each row of pixels."""
+        return {f"row {k + 1}": WIDTH for k in range(WIDTH)}
+
+    @property
+    def output_names(self):
+        """The digits."""
+        return [str(digit) for digit in range(CLASSES)]
+
+    @property
+    def defaults(self):
+        """100 LIF neurons."""
+        return TrainingSetup(
+            neurons=(("lif", 100, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),),
+            tau_out=20 * ms,
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            gains={"w_in": 2.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            feedback="symmetric",
+            optimizer="Adam",
+            learning_rate=3e-3,
+            iterations=400,
+            batch_size=64,
+            rate_target=30 * Hz,
+            rate_strength=0.02 * self.learning_window,
+        )
+
+    @cached_property
+    def split(self):
+        """Brightness from 0 to 1 and digits by part: "train", "validation" and "test"."""
+        try:
+            # not at the top: it takes a second, and other tasks do not need it
+            from sklearn.datasets import load_digits
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "the images of task 'digits' come with the package scikit-learn, which is not "
+                'installed; install it: pip install "brian_eprop[data]"'
+            ) from None
+        pixels, digits = load_digits(return_X_y=True)
+        parts = stratified(digits, [0.6, 0.2])
+        return {
+            part: (pixels[chosen] / BRIGHTEST, digits[chosen])
+            for part, chosen in zip(("train", "validation", "test"), parts, strict=True)
+        }
+
+    def sample(self, rng, batch):
+        """
+        Draw images to learn from.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+            The same in all steps of a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        check_batch(self, batch)
+        images, digits = self.split["train"]
+        chosen = drawn(rng, len(digits), batch)
+        return self._trials(images[chosen], digits[chosen])
+
+    def held_out(self, split):
+        """
+        All trials that are not learned from.
+
+        Parameters
+        ----------
+        split : {"validation", "test"}
+
+        Returns
+        -------
+        inputs, targets : ndarray
+            As from :meth:`sample`.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+        """
+        check_held_out(self, split)
+        return self._trials(*self.split[split])
+
+    def _trials(self, images, digits):
+        inputs = np.zeros((len(images), self.steps, self.n_in), dtype=bool)
+        inputs[:, : -self.learning_window] = latency(images, steps_of(self, "shown"))
+        targets = np.eye(CLASSES)[digits]
+        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+
+    def metric(self, outputs, targets):
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
+
+
+TASK = Digits

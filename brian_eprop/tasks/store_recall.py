@@ -1,0 +1,185 @@
+"""Store and recall: keep one bit of a stream until it is asked for."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2.units.allunits import hertz, second
+from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.encoding import group_spikes
+from brian_eprop.learning_rates import StepDecay
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_integers,
+    check_multiples,
+    check_quantities,
+    check_rates,
+    spike_probability,
+    steps_of,
+)
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "StoreRecall"]
+
+#: Groups of inputs and the number of inputs in each, in their order.
+GROUPS = {"bit 0": 25, "bit 1": 25, "store": 25, "recall": 25}
+
+
+@dataclass(frozen=True, eq=False)
+class StoreRecall:
+    """
+    Say which bit was shown with the last command to store, among bits that do not matter.
+
+    A trial is a row of characters. In each but the last one a bit is shown, 0 or 1 with equal
+    chance, by the inputs "bit 0" or "bit 1", which fire with ``rate``. In some of them the
+    inputs "store" fire too: this is the bit to keep. In the last character only the inputs
+    "recall" fire, and the answer counts: the probability 1 of the output that is the bit shown
+    with the last "store". Spikes are independent, with p = rate·dt per step.
+
+    The number of characters from the last "store" to the recall is geometric,
+
+    .. math:: P(d) ∝ (1 - q)^{d-1} q, \\quad q = 1/\\mathtt{expected\\_delay}, \\quad
+              1 ≤ d < \\mathtt{characters},
+
+    and what is stored before it, in a ``rewrite`` part of the trials, once and at any earlier
+    character, has to be forgotten.
+
+    Parameters
+    ----------
+    characters : int
+        Number of characters, the recall included; at least 2.
+    expected_delay : float
+        Mean number of characters to wait, at least 1, without the limit to the trial.
+    rewrite : float
+        Probability, where there is room, of an earlier command to store.
+    character : Quantity
+        Duration of a character; a multiple of ``dt``.
+    rate : Quantity
+        Of an input that is active.
+    dt : Quantity
+        Time step.
+
+    Raises
+    ------
+    TypeError
+        If a quantity has the wrong unit or none.
+    ValueError
+        If an option is out of its range, the duration no multiple of ``dt``, or the probability
+        of a spike above 1.
+
+    References
+    ----------
+    Bellec, Salaj, Subramoney, Legenstein & Maass (2018), NeurIPS 31, arXiv 1803.09574; by
+    e-prop: Bellec, Scherr, Hajek, Salaj, Legenstein & Maass (2019), arXiv 1901.09049. There,
+    commands to recall are anywhere in a trial; here the one that counts is the last character.
+    """
+
+    characters: int = 12
+    expected_delay: float = 6.0
+    rewrite: float = 0.5
+    character: Quantity = field(default_factory=lambda: 200 * ms)
+    rate: Quantity = field(default_factory=lambda: 50 * Hz)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+
+    n_out = 2
+    n_in = sum(GROUPS.values())
+    input_groups = GROUPS
+
+    def __post_init__(self):
+        check_integers(self, characters=2)
+        for name, low, high in (("expected_delay", 1, np.inf), ("rewrite", 0, 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not low <= value <= high:
+                to = f" to {high}" if high < np.inf else ""
+                raise ValueError(
+                    f"StoreRecall: '{name}' is {value!r}; expected a number from {low}{to}"
+                )
+        check_quantities(self, ("dt", "character"), second, "200*ms")
+        check_quantities(self, ("rate",), hertz, "50*Hz")
+        check_multiples(self, ("character",))
+        check_rates(self, ("rate",))
+
+    @property
+    def steps(self):
+        """Time steps of a trial."""
+        return self.characters * steps_of(self, "character")
+
+    @property
+    def learning_window(self):
+        """Time steps of the recall: the last ones, in which errors count."""
+        return steps_of(self, "character")
+
+    @property
+    def defaults(self):
+        """
+        The published network: 10 LIF and 10 ALIF neurons, whose thresholds remember for 1.2 s.
+        """
+        tau_m, tau_a = 20 * ms, 1200 * ms
+        # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
+        beta = 1.7 * (1 - np.exp(-self.dt / tau_a)) / (1 - np.exp(-self.dt / tau_m))
+        lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 3 * ms}
+        return TrainingSetup(
+            neurons=(("lif", 10, lif), ("alif", 10, lif | {"tau_a": tau_a, "beta": float(beta)})),
+            tau_out=20 * ms,
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
+            feedback="symmetric",
+            optimizer="Adam",
+            learning_rate=StepDecay(0.01, 0.3, 100),
+            iterations=200,
+            batch_size=128,
+            rate_target=10 * Hz,
+            rate_strength=0.02 * self.learning_window,
+        )
+
+    def sample(self, rng, batch):
+        """
+        Draw trials.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+            The same in all steps of a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        check_batch(self, batch)
+        shown = self.characters - 1
+        bits = rng.integers(2, size=(batch, shown))
+        delays = np.arange(1, shown + 1)
+        chance = (1 - 1 / self.expected_delay) ** (delays - 1.0)
+        last = shown - rng.choice(delays, size=batch, p=chance / chance.sum())
+        # an earlier command is at one of the `last` characters before
+        earlier = np.floor(rng.random(batch) * last).astype(int)
+        again = (rng.random(batch) < self.rewrite) & (last > 0)
+        trial = np.arange(batch)
+        active = np.zeros((batch, self.characters, len(GROUPS)))
+        active[:, :-1, :2] = bits[..., np.newaxis] == [0, 1]
+        active[trial, last, 2] = 1
+        active[trial[again], earlier[again], 2] = 1
+        active[:, -1, 3] = 1
+        durations = [self.learning_window] * self.characters
+        probability = spike_probability(self, "rate") * active
+        inputs = group_spikes(rng, probability, durations, list(GROUPS.values()))
+        targets = np.eye(self.n_out)[bits[trial, last]]
+        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+
+    def metric(self, outputs, targets):
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
+
+
+TASK = StoreRecall

@@ -1,0 +1,148 @@
+"""Temporal XOR: two cues, one after the other; were they different?"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2.units.allunits import hertz, second
+from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.encoding import group_spikes
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_multiples,
+    check_quantities,
+    check_rates,
+    spike_probability,
+    steps_of,
+)
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "TemporalXor"]
+
+#: Groups of inputs and the number of inputs in each, in their order.
+GROUPS = {"cue 0": 20, "cue 1": 20, "answer": 20}
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalXor:
+    """
+    Say whether two cues, of which the first is over long before the second, were different.
+
+    A trial is a cue, the delay, another cue, and the answer. A cue is 0 or 1, both with equal
+    chance, and the inputs "cue 0" or "cue 1" fire in it; the inputs "answer" fire while the
+    answer is asked for. All fire with ``rate``, independently, with p = rate·dt per step. The
+    target is the exclusive or of the cues, as the probability 1 of output 0 (the same) or 1
+    (different); it counts during the answer only. Neither cue alone says anything of it.
+
+    Parameters
+    ----------
+    cue, delay, answer : Quantity
+        Durations; multiples of ``dt``. The delay may be 0*ms.
+    rate : Quantity
+        Of an input that is active.
+    dt : Quantity
+        Time step.
+
+    Raises
+    ------
+    TypeError
+        If a quantity has the wrong unit or none.
+    ValueError
+        If an option is out of its range, a duration no multiple of ``dt``, or the probability
+        of a spike above 1.
+
+    References
+    ----------
+    Elman (1990), Cognitive Science 14:179, doi:10.1207/s15516709cog1402_1, for XOR in time.
+    """
+
+    cue: Quantity = field(default_factory=lambda: 100 * ms)
+    delay: Quantity = field(default_factory=lambda: 300 * ms)
+    answer: Quantity = field(default_factory=lambda: 100 * ms)
+    rate: Quantity = field(default_factory=lambda: 50 * Hz)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+
+    n_out = 2
+    n_in = sum(GROUPS.values())
+    input_groups = GROUPS
+    output_names = ("same", "different")
+
+    def __post_init__(self):
+        check_quantities(self, ("dt", "cue", "answer"), second, "100*ms")
+        check_quantities(self, ("delay",), second, "100*ms", may_be_zero=True)
+        check_quantities(self, ("rate",), hertz, "50*Hz")
+        check_multiples(self, ("cue", "delay", "answer"))
+        check_rates(self, ("rate",))
+
+    @property
+    def steps(self):
+        """Time steps of a trial."""
+        return sum(self._durations)
+
+    @property
+    def learning_window(self):
+        """Time steps of the answer: the last ones, in which errors count."""
+        return steps_of(self, "answer")
+
+    @property
+    def defaults(self):
+        """20 LIF and 20 ALIF neurons, whose thresholds remember for half a second."""
+        lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
+        return TrainingSetup(
+            neurons=(("lif", 20, lif), ("alif", 20, lif | {"tau_a": 500 * ms, "beta": 0.07})),
+            tau_out=20 * ms,
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
+            feedback="symmetric",
+            optimizer="Adam",
+            learning_rate=5e-3,
+            iterations=300,
+            batch_size=64,
+            rate_target=10 * Hz,
+            rate_strength=0.02 * self.learning_window,
+        )
+
+    @property
+    def _durations(self):
+        return [steps_of(self, name) for name in ("cue", "delay", "cue", "answer")]
+
+    def sample(self, rng, batch):
+        """
+        Draw trials.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+            The same in all steps of a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        check_batch(self, batch)
+        cues = rng.integers(2, size=(batch, 2))
+        active = np.zeros((batch, 4, len(GROUPS)))
+        active[:, [0, 2], :2] = cues[..., np.newaxis] == [0, 1]
+        active[:, 3, 2] = 1
+        probability = spike_probability(self, "rate") * active
+        inputs = group_spikes(rng, probability, self._durations, list(GROUPS.values()))
+        targets = np.eye(self.n_out)[cues[:, 0] ^ cues[:, 1]]
+        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+
+    def metric(self, outputs, targets):
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
+
+
+TASK = TemporalXor

@@ -1,0 +1,277 @@
+"""Vowels: tell nine speakers by how they say two vowels."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from brian2.units.allunits import second
+from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz, ms
+
+from brian_eprop.encoding import level_crossing
+from brian_eprop.splits import drawn, stratified
+from brian_eprop.task_metrics import wrong_decisions
+from brian_eprop.task_options import (
+    check_batch,
+    check_held_out,
+    check_integers,
+    check_multiples,
+    check_quantities,
+    steps_of,
+)
+from brian_eprop.tasks import TrainingSetup
+
+__all__ = ["TASK", "Vowels", "read_utterances"]
+
+SPEAKERS, CHANNELS = 9, 12
+#: Frames of a trial: the longest utterance has 29, and begins from the mean of all.
+FRAMES = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Vowels:
+    """
+    Say which of nine men has spoken two Japanese vowels, from spikes.
+
+    An utterance is a row of 7 to 29 frames of 12 LPC cepstrum coefficients. Its trial ends with
+    its last frame; from the frame before its first one, and all the time before, coefficients
+    are at their means, and between frames, which are ``frame`` apart, they go straight. Where
+    one crosses one of ``levels`` levels, an input fires once: one for crossings upwards, one
+    for those downwards, see :func:`~brian_eprop.encoding.level_crossing`. Levels are the
+    quantiles (l + ½)/levels of the coefficient in the utterances to learn from. The target is
+    the speaker, as the probability 1 of his output.
+
+    The recordings are those of the package aeon: of its 270 utterances to learn from, 6 of each
+    speaker, drawn once and for all, are held out for "validation"; its 370 others are "test".
+
+    Parameters
+    ----------
+    levels : int
+        Levels per coefficient, at least 1.
+    frame : Quantity
+        Time from frame to frame; a multiple of ``dt``.
+    window : Quantity
+        Time at the end in which the answer counts; a multiple of ``dt``, at most 30 frames.
+    dt : Quantity
+        Time step.
+
+    Raises
+    ------
+    TypeError
+        If a quantity has the wrong unit or none.
+    ValueError
+        If an option is out of its range or no multiple of ``dt``.
+    ModuleNotFoundError
+        When the recordings are needed, if they are not installed.
+
+    References
+    ----------
+    Kudo, Toyama & Shimbo (1999), Pattern Recognition Letters 20:1103,
+    doi:10.1016/S0167-8655(99)00077-X; UCI Machine Learning Repository, Japanese Vowels,
+    doi:10.24432/C5NS47.
+    """
+
+    levels: int = 8
+    frame: Quantity = field(default_factory=lambda: 20 * ms)
+    window: Quantity = field(default_factory=lambda: 100 * ms)
+    dt: Quantity = field(default_factory=lambda: 1 * ms)
+
+    n_out = SPEAKERS
+
+    def __post_init__(self):
+        check_integers(self, levels=1)
+        check_quantities(self, ("dt", "frame", "window"), second, "20*ms")
+        check_multiples(self, ("frame", "window"))
+        if self.learning_window > self.steps:
+            raise ValueError(
+                f"Vowels: 'window' is {self.window!r}; expected at most the {FRAMES} frames of a "
+                f"trial, {FRAMES * self.frame!r}"
+            )
+
+    @property
+    def n_in(self):
+        """Number of inputs: each level of each coefficient, up and down."""
+        return 2 * CHANNELS * self.levels
+
+    @property
+    def input_groups(self):
+        """The inputs of each coefficient."""
+        return {f"c{k + 1}": 2 * self.levels for k in range(CHANNELS)}
+
+    @property
+    def output_names(self):
+        """The speakers, as the recordings number them."""
+        return [str(k + 1) for k in range(SPEAKERS)]
+
+    @property
+    def steps(self):
+        """Time steps of a trial."""
+        return FRAMES * steps_of(self, "frame")
+
+    @property
+    def learning_window(self):
+        """Time steps at the end in which errors count."""
+        return steps_of(self, "window")
+
+    @property
+    def defaults(self):
+        """50 LIF and 50 ALIF neurons, whose thresholds remember for 200 ms."""
+        tau_m, tau_a = 20 * ms, 200 * ms
+        lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 2 * ms}
+        return TrainingSetup(
+            neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": tau_a, "beta": 0.1})),
+            tau_out=20 * ms,
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            gains={"w_in": 3.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            feedback="symmetric",
+            optimizer="Adam",
+            learning_rate=3e-3,
+            iterations=300,
+            batch_size=54,
+            rate_target=15 * Hz,
+            rate_strength=0.02 * self.learning_window,
+        )
+
+    @cached_property
+    def split(self):
+        """Utterances and speakers by part: "train", "validation" and "test"."""
+        utterances, speakers = read_utterances("TRAIN")
+        parts = dict(zip(("train", "validation"), stratified(speakers, [0.8]), strict=True))
+        split = {
+            part: ([utterances[k] for k in chosen], speakers[chosen])
+            for part, chosen in parts.items()
+        }
+        return split | {"test": read_utterances("TEST")}
+
+    @cached_property
+    def means(self):
+        """Of each coefficient over all frames to learn from: (12,) ndarray."""
+        return np.concatenate(self.split["train"][0]).mean(axis=0)
+
+    @cached_property
+    def thresholds(self):
+        """The levels of each coefficient: (12, levels) ndarray."""
+        places = (np.arange(self.levels) + 0.5) / self.levels
+        return np.quantile(np.concatenate(self.split["train"][0]), places, axis=0).T
+
+    def sample(self, rng, batch):
+        """
+        Draw utterances to learn from.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) ndarray of bool
+        targets : (batch, steps, n_out) ndarray of float
+            The same in all steps of a trial.
+
+        Raises
+        ------
+        ValueError
+            If ``batch`` is less than 1.
+        """
+        check_batch(self, batch)
+        utterances, speakers = self.split["train"]
+        chosen = drawn(rng, len(speakers), batch)
+        return self._trials([utterances[k] for k in chosen], speakers[chosen])
+
+    def held_out(self, split):
+        """
+        All trials that are not learned from.
+
+        Parameters
+        ----------
+        split : {"validation", "test"}
+
+        Returns
+        -------
+        inputs, targets : ndarray
+            As from :meth:`sample`.
+
+        Raises
+        ------
+        ValueError
+            For another name.
+        """
+        check_held_out(self, split)
+        return self._trials(*self.split[split])
+
+    def _trials(self, utterances, speakers):
+        targets = np.eye(SPEAKERS)[speakers]
+        inputs = level_crossing(self.coefficients(utterances), self.thresholds)
+        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+
+    def coefficients(self, utterances):
+        """
+        What crosses the levels: the coefficients in every time step.
+
+        Parameters
+        ----------
+        utterances : sequence of (frames, 12) ndarray
+
+        Returns
+        -------
+        (len(utterances), steps, 12) ndarray
+        """
+        rows = np.tile(self.means, (len(utterances), FRAMES, 1))
+        for row, utterance in zip(rows, utterances, strict=True):
+            row[FRAMES - len(utterance) :] = utterance
+        # row r is reached at the end of its frame
+        position = np.maximum((np.arange(self.steps) + 1) / steps_of(self, "frame") - 1, 0)
+        before = np.minimum(position.astype(int), FRAMES - 2)
+        part = (position - before)[:, np.newaxis]
+        return (1 - part) * rows[:, before] + part * rows[:, before + 1]
+
+    def metric(self, outputs, targets):
+        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        return wrong_decisions(self, outputs, targets)
+
+
+def read_utterances(part):
+    """
+    The recordings as the package aeon has them, read without its code.
+
+    Parameters
+    ----------
+    part : {"TRAIN", "TEST"}
+
+    Returns
+    -------
+    utterances : list of (frames, 12) ndarray
+    speakers : (n,) ndarray of int
+        From 0.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If aeon is not installed, or without its data.
+    """
+    # the package is not imported: that takes seconds
+    package = find_spec("aeon")
+    folders = [] if package is None else package.submodule_search_locations
+    name = f"datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"
+    found = [Path(folder) / name for folder in folders if (Path(folder) / name).exists()]
+    if not found:
+        raise ModuleNotFoundError(
+            "the recordings of task 'vowels' come with the package aeon, which is not installed; "
+            'install it: pip install "brian_eprop[data]"'
+        )
+    # a line is an utterance: 'coefficient 1 : … : coefficient 12 : speaker', each a row of numbers
+    utterances, speakers = [], []
+    for line in found[0].read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith(("#", "@")):
+            *channels, speaker = line.split(":")
+            utterances.append(np.array([channel.split(",") for channel in channels], float).T)
+            speakers.append(int(speaker) - 1)
+    return utterances, np.array(speakers)
+
+
+TASK = Vowels
