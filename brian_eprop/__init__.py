@@ -2,6 +2,8 @@
 
 from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
+from .constraints import Bounds, DaleLaw, WeightDecay
+from .deep_r import DeepR
 from .learner import Learner
 from .learning_rates import CosineDecay, StepDecay
 from .network import RecurrentNetwork
@@ -21,7 +23,10 @@ __all__ = [
     "BPTT",
     "Adam",
     "Arctan",
+    "Bounds",
     "CosineDecay",
+    "DaleLaw",
+    "DeepR",
     "EProp",
     "Exponential",
     "FastSigmoid",
@@ -38,6 +43,7 @@ __all__ = [
     "RecurrentNetwork",
     "StepDecay",
     "TrainableSynapses",
+    "WeightDecay",
     "available_models",
     "linearize",
     "load_model",

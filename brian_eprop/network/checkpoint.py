@@ -13,6 +13,7 @@ from brian2 import Quantity, get_dimensions
 
 from .. import serialization
 from ..atomic_write import replacing
+from .constraining import check_wiring
 from .parameters import checked_parameters, start_values
 from .update import TrainingState
 from .validation import checked_matrices, checked_optimizer
@@ -47,8 +48,9 @@ def write(path, description, optimizer, state):
     arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
     arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
     arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
-    for matrix, moments in state.moments.items():
-        arrays |= {f"moments/{matrix}/{name}": values for name, values in moments.items()}
+    for group, matrices in (("moments", state.moments), ("wiring", state.wiring)):
+        for matrix, entries in matrices.items():
+            arrays |= {f"{group}/{matrix}/{name}": values for name, values in entries.items()}
     with replacing(path, "the network") as file:
         np.savez(file, config=json.dumps(config), **arrays)
 
@@ -73,11 +75,12 @@ def read(path):
         config = json.loads(str(arrays.pop("config")))
         if config["format"] != FORMAT:
             raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
-        groups = {"connectivity": {}, "weights": {}, "parameters": {}, "moments": {}}
+        kinds = ("connectivity", "weights", "parameters", "moments", "wiring")
+        groups = {kind: {} for kind in kinds}
         for name, values in arrays.items():
-            group, matrix, *moment = name.split("/")
-            where = groups[group].setdefault(matrix, {}) if moment else groups[group]
-            where[moment[0] if moment else matrix] = values
+            group, matrix, *entry = name.split("/")
+            where = groups[group].setdefault(matrix, {}) if entry else groups[group]
+            where[entry[0] if entry else matrix] = values
         description = serialization.decode(config["description"])
         description = replace(description, connectivity=groups["connectivity"])
         weights = checked_matrices(description, groups["weights"])
@@ -88,7 +91,9 @@ def read(path):
         }
         parameters = checked_parameters(description, parameters)
         optimizer = checked_optimizer(serialization.decode(config["optimizer"]))
-        state = TrainingState(weights, parameters, groups["moments"], int(config["updates"]))
+        check_wiring(description, weights, groups["wiring"])
+        trained = (weights, parameters, groups["moments"], int(config["updates"]))
+        state = TrainingState(*trained, groups["wiring"])
     except FileNotFoundError:
         raise
     except (

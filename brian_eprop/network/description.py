@@ -13,6 +13,7 @@ from brian2 import Quantity
 from scipy.special import softmax
 
 from .. import serialization
+from ..constraints import MATRICES
 from ..devices.blocks import spans
 from ..feedback import FEEDBACKS
 from ..parameters import ParameterTraining, checked_trainable
@@ -20,14 +21,12 @@ from ..quantities import suggest
 from ..readout import LOSSES, check_time
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
+from .constraining import check_constraints
 from .parameters import check_trainable
 from .validation import checked_mask, whole_number
 
 serialization.register(EProp)
 serialization.register(ParameterTraining)
-
-#: Weights that are trained.
-MATRICES = ("w_in", "w_rec", "w_out")
 
 
 @serialization.register
@@ -57,6 +56,7 @@ class NetworkDescription:
     regularizers: tuple
     connectivity: Mapping = field(default_factory=dict)
     trainable: Mapping = field(default_factory=dict)
+    constraints: tuple = ()
 
     def __post_init__(self):
         assign = object.__setattr__  # the dataclass is frozen
@@ -91,6 +91,8 @@ class NetworkDescription:
         self._check_rule()
         check_trainable(self)
         assign(self, "regularizers", self._checked_regularizers())
+        check_constraints(self)
+        assign(self, "constraints", tuple(self.constraints))
 
     @property
     def n_rec(self):

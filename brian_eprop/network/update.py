@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..deep_r import DeepR
+from ..optimizers import GradientDescent
+from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
 from .description import MATRICES
 from .parameters import checked_parameters, update
 
@@ -23,12 +26,16 @@ class TrainingState:
         The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name.
     updates : int
         How many updates there have been.
+    wiring : dict of str to dict of str to ndarray
+        ``active`` and ``signs`` of the synapses of each matrix that is rewired; see
+        :class:`~brian_eprop.deep_r.DeepR`.
     """
 
     weights: dict
     parameters: dict = field(default_factory=dict)
     moments: dict = field(default_factory=dict)
     updates: int = 0
+    wiring: dict = field(default_factory=dict)
 
 
 def check_present(optimizer):
@@ -41,11 +48,11 @@ def check_present(optimizer):
 
 
 def updated(state, optimizer, gradients, description):
-    """The state after one step of the optimizer.
+    """The state after one step of the optimizer, with which all constraints hold.
 
-    With adaptive feedback B receives the same update as w_out, transposed, and both shrink by
-    the fraction ``feedback_decay`` (Kolen & Pollack 1994; Bellec et al. 2020, Nat. Commun.
-    11:3625, Methods).
+    These follow in the order of :mod:`.constraining`. With adaptive feedback B receives the same
+    update as w_out, transposed, and both shrink by the fraction ``feedback_decay`` (Kolen &
+    Pollack 1994; Bellec et al. 2020, Nat. Commun. 11:3625, Methods).
 
     Parameters
     ----------
@@ -64,20 +71,21 @@ def updated(state, optimizer, gradients, description):
     FloatingPointError
         If a weight would not be finite, or a parameter out of its range.
     ValueError
-        If there is no optimizer, or no gradient of a trained parameter.
+        If there is no optimizer, no gradient of a trained parameter, or a weight where DeepR
+        has no active synapse.
     """
     check_present(optimizer)
+    check_wiring(description, state.weights, state.wiring)
     weights, moments = dict(state.weights), {}
     for name in MATRICES:
         moments[name] = dict(state.moments.get(name, {}))
         step = optimizer.step(getattr(gradients, name), moments[name], state.updates + 1)
         step = np.where(description.connectivity[name], step, 0.0)
+        kept = kept_by_decay(description, name)
         if name == "w_out" and description.feedback == "adaptive":
-            kept = 1 - description.feedback_decay
-            weights[name] = kept * weights[name] - step
+            kept *= 1 - description.feedback_decay
             weights["feedback"] = kept * weights["feedback"] - step.T
-        else:
-            weights[name] = weights[name] - step
+        weights[name] = kept * weights[name] - step
     for name, values in weights.items():
         if not np.isfinite(values).all():
             raise FloatingPointError(
@@ -85,7 +93,22 @@ def updated(state, optimizer, gradients, description):
                 "diverged; use a smaller learning rate"
             )
     parameters = _updated_parameters(state, optimizer, gradients, description, moments)
-    return TrainingState(weights, parameters, moments, state.updates + 1)
+    wiring = _rewire(state, optimizer, description, weights, moments)
+    weights = within_limits(description, weights)
+    return TrainingState(weights, parameters, moments, state.updates + 1, wiring)
+
+
+def _rewire(state, optimizer, description, weights, moments):
+    """The wiring after the update; weights and moments of rewired matrices are replaced."""
+    wiring, updates = {}, state.updates + 1
+    for name, before in state.wiring.items():
+        deep_r = of_kind(description, name, DeepR)
+        # of this update, whatever the schedule
+        rate = float(GradientDescent(optimizer.learning_rate).step(np.ones(()), {}, updates))
+        about = (description.connectivity[name], before, rate, updates)
+        weights[name], wiring[name], kept = deep_r.rewired(name, weights[name], *about)
+        moments[name] = {n: np.where(kept, values, 0.0) for n, values in moments[name].items()}
+    return wiring
 
 
 def _updated_parameters(state, optimizer, gradients, description, moments):

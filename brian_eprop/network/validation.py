@@ -7,6 +7,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from ..learning_rates import start_of
 from ..optimizers import Optimizer
 from ..quantities import suggest
+from .constraining import check_limits, constrained_start
 
 __all__ = [
     "checked_inputs",
@@ -65,7 +66,13 @@ def checked_optimizer(optimizer, name="RecurrentNetwork.optimizer"):
 
 
 def checked_matrices(description, weights):
-    """Copies of all weight matrices of a network : dict of str to ndarray."""
+    """Copies of all weight matrices of a network, within its limits : dict of str to ndarray."""
+    found = _checked_shapes(description, weights)
+    check_limits(description, found)
+    return found
+
+
+def _checked_shapes(description, weights):
     shapes = description.shapes
     for name in weights:
         if name not in shapes:
@@ -78,16 +85,22 @@ def checked_matrices(description, weights):
 def initial_matrices(description, given, rng):
     """The given matrices, and for the others N(0, 1/n_pre); 0 where there is no synapse.
 
-    The random feedback has 1/n_rec, that of ``w_out`` transposed.
+    The random feedback has 1/n_rec, that of ``w_out`` transposed. Constraints hold.
+
+    Returns
+    -------
+    weights : dict of str to ndarray
+    wiring : dict of str to dict
+        See :func:`~.constraining.constrained_start`.
     """
     weights = {}
     for name, shape in description.shapes.items():
         n_pre = description.n_rec if name == "feedback" else shape[0]
         weights[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
-    weights = checked_matrices(description, weights | given)
+    weights = _checked_shapes(description, weights | given)
     for name, mask in description.connectivity.items():
         weights[name][~mask] = 0.0
-    return weights
+    return constrained_start(description, weights)
 
 
 def checked_inputs(inputs, n_in):

@@ -1,0 +1,202 @@
+"""The constraints of a network, taken together.
+
+An update is: the optimizer's step with WeightDecay, then DeepR, then DaleLaw and Bounds, which
+together are an interval for each weight. The order in which constraints are given does not matter.
+With adaptive feedback B follows: it decays and is clipped as w_out is.
+"""
+
+import numpy as np
+
+from .. import serialization
+from ..constraints import MATRICES, Bounds, DaleLaw, WeightDecay
+from ..deep_r import DeepR
+
+__all__ = [
+    "check_constraints",
+    "check_limits",
+    "check_wiring",
+    "constrained_start",
+    "kept_by_decay",
+    "limits",
+    "of_kind",
+    "within_limits",
+]
+
+CONSTRAINTS = {cls.__name__: cls for cls in (DaleLaw, Bounds, WeightDecay, DeepR)}
+for _constraint in CONSTRAINTS.values():
+    serialization.register(_constraint)
+
+
+def check_constraints(description):
+    """Raise an error for constraints that do not fit the network, or each other.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the constraint, its value and the remedy.
+    """
+    d, where = description, "RecurrentNetwork.constraints"
+    if isinstance(d.constraints, tuple(CONSTRAINTS.values())):
+        raise TypeError(f"{where} is one constraint; give a list, [{d.constraints!r}]")
+    for constraint in d.constraints:
+        if not isinstance(constraint, tuple(CONSTRAINTS.values())):
+            raise TypeError(
+                f"{where} holds {constraint!r}, which is no constraint; give "
+                f"{', '.join(CONSTRAINTS)}"
+            )
+    for name in MATRICES:
+        for kind in CONSTRAINTS.values():
+            found = [c for c in d.constraints if isinstance(c, kind) and name in c.matrices]
+            if len(found) > 1:
+                raise ValueError(
+                    f"{where}: {found[0]!r} and {found[1]!r} are both about '{name}'; give one"
+                )
+        _check_dale(d, name)
+        _check_rewiring(d, name)
+
+
+def _check_dale(description, name):
+    dale, bounds = (of_kind(description, name, kind) for kind in (DaleLaw, Bounds))
+    if dale is None:
+        return
+    count = len(description.populations)
+    for number in dale.inhibitory:
+        if number >= count:
+            raise ValueError(
+                f"{dale!r}: there is no population {number}, as RecurrentNetwork.neurons has "
+                f"{count}, numbered from 0; make the inhibitory neurons a population of their own"
+            )
+    low, high = limits(description, name)
+    wrong = np.argwhere(low >= high)
+    if len(wrong):
+        sign = "≥ 0" if dale.interval(description.populations)[0][wrong[0][0], 0] == 0 else "≤ 0"
+        raise ValueError(
+            f"{dale!r} makes weights of '{name}' {sign}, but {bounds!r} leaves no such weights; "
+            "choose bounds on both sides of 0"
+        )
+
+
+def _check_rewiring(description, name):
+    deep_r, bounds = (of_kind(description, name, kind) for kind in (DeepR, Bounds))
+    if deep_r is None:
+        return
+    candidates = int(description.connectivity[name].sum())
+    if deep_r.count(description.connectivity[name]) < 1:
+        raise ValueError(
+            f"{deep_r!r}: of the {candidates} synapses that '{name}' may have none is active; "
+            "choose a higher density"
+        )
+    if bounds is not None and not bounds.low <= 0 <= bounds.high:
+        raise ValueError(
+            f"{deep_r!r} gives dormant synapses of '{name}' the weight 0, which {bounds!r} "
+            "excludes; choose bounds with 0 among them"
+        )
+    if name == "w_out" and description.feedback == "adaptive":
+        raise ValueError(
+            f"{deep_r!r}: 'w_out' cannot be rewired with feedback='adaptive', as the feedback "
+            "follows the updates of synapses that stay; leave 'w_out' out of DeepR.matrices"
+        )
+
+
+def of_kind(description, name, kind):
+    """The constraint of a class on a matrix; None if there is none."""
+    found = (c for c in description.constraints if isinstance(c, kind) and name in c.matrices)
+    return next(found, None)
+
+
+def limits(description, name):
+    """Lowest and highest value of each weight of a matrix : (n_pre, n_post) ndarrays."""
+    shape = description.shapes[name]
+    low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
+    for kind in (DaleLaw, Bounds):
+        constraint = of_kind(description, name, kind)
+        if constraint is not None:
+            lowest, highest = constraint.interval(description.populations)
+            low, high = np.maximum(low, lowest), np.minimum(high, highest)
+    return low, high
+
+
+def kept_by_decay(description, name):
+    """The fraction of a matrix that WeightDecay leaves in an update."""
+    decay = of_kind(description, name, WeightDecay)
+    return 1.0 if decay is None else 1.0 - decay.rate
+
+
+def within_limits(description, weights):
+    """The weights, clipped by DaleLaw and Bounds : dict of str to ndarray."""
+    clipped = dict(weights)
+    for name, mask in description.connectivity.items():
+        low, high = limits(description, name)
+        clipped[name] = np.where(mask, np.clip(weights[name], low, high), 0.0)
+        if name == "w_out" and description.feedback == "adaptive":
+            clipped["feedback"] = np.clip(weights["feedback"], low.T, high.T)
+    return clipped
+
+
+def check_limits(description, weights):
+    """Raise an error for a weight that DaleLaw or Bounds exclude."""
+    for name, mask in description.connectivity.items():
+        low, high = limits(description, name)
+        wrong = np.argwhere(mask & ((weights[name] < low) | (weights[name] > high)))
+        if len(wrong):
+            i, j = map(int, wrong[0])
+            reasons = [of_kind(description, name, kind) for kind in (DaleLaw, Bounds)]
+            raise ValueError(
+                f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} must be from {low[i, j]} to "
+                f"{high[i, j]}, because of {' and '.join(repr(c) for c in reasons if c)}"
+            )
+
+
+def constrained_start(description, weights):
+    """Initial weights that obey all constraints, and which synapses are active.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    weights : dict of str to ndarray
+
+    Returns
+    -------
+    weights : dict of str to ndarray
+    wiring : dict of str to dict
+        See :meth:`~brian_eprop.deep_r.DeepR.start`; of rewired matrices only.
+    """
+    weights, wiring = dict(weights), {}
+    for name in MATRICES:
+        dale = of_kind(description, name, DaleLaw)
+        if dale is not None:
+            low, _ = dale.interval(description.populations)
+            signs = np.where(low == 0, 1.0, -1.0)
+            weights[name] = signs * np.abs(weights[name])
+            if name == "w_out" and description.feedback == "adaptive":
+                weights["feedback"] = signs.T * np.abs(weights["feedback"])
+    weights = within_limits(description, weights)
+    for name, mask in description.connectivity.items():
+        deep_r = of_kind(description, name, DeepR)
+        if deep_r is not None:
+            about = (mask, *limits(description, name))
+            wiring[name] = deep_r.start(name, weights[name], *about)
+            weights[name] = np.where(wiring[name]["active"], weights[name], 0.0)
+    return weights, wiring
+
+
+def check_wiring(description, weights, wiring):
+    """Raise an error unless exactly the active synapses have weights, with their signs."""
+    for name, mask in description.connectivity.items():
+        deep_r = of_kind(description, name, DeepR)
+        if deep_r is None:
+            continue
+        active, signs = wiring[name]["active"], wiring[name]["signs"]
+        if active.sum() != deep_r.count(mask) or (active & ~mask).any():
+            raise ValueError(
+                f"'{name}' has {active.sum()} active synapses, but {deep_r!r} allows "
+                f"{deep_r.count(mask)} of {mask.sum()}"
+            )
+        wrong = np.argwhere(np.where(active, signs * weights[name] < 0, weights[name] != 0))
+        if len(wrong):
+            i, j = map(int, wrong[0])
+            state = "keeps its other sign" if active[i, j] else "is dormant"
+            raise ValueError(
+                f"weights['{name}'][{i}, {j}] = {weights[name][i, j]}, but this synapse {state} "
+                f"({deep_r!r}); change only the size of weights that are not 0"
+            )
