@@ -162,16 +162,16 @@ def _key(description, trials):
 
 
 def _generated(description):
-    """The network without the values of trained parameters and without how these are trained.
+    """The network without the values of trained parameters and without how it is trained.
 
-    The former are given to the program, the latter concerns the optimizer.
+    The former are given to the program, the latter concerns the updates.
     """
     names = tuple(description.trainable)
     populations = []
     for p in description.populations:
         kept = {name: value for name, value in p.overrides.items() if name not in names}
         populations.append(replace(p, overrides=kept))
-    return replace(description, populations=populations, trainable=names)
+    return replace(description, populations=populations, trainable=names, constraints=())
 
 
 def _processor():
