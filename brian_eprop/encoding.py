@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["group_spikes", "latency", "level_crossing", "population_code"]
+__all__ = ["frozen_noise", "group_spikes", "latency", "level_crossing", "population_code"]
 
 
 def population_code(values, low, high, n, width=1.0):
@@ -170,6 +170,27 @@ def group_spikes(rng, probability, durations, sizes):
     of_inputs = np.repeat(probability, sizes, axis=2)
     of_steps = np.repeat(of_inputs, durations, axis=1)
     return rng.random(of_steps.shape) < of_steps
+
+
+def frozen_noise(seed, steps, n, probability):
+    """
+    Independent spikes that are the same whenever they are drawn; none in step 0.
+
+    Parameters
+    ----------
+    seed : int or sequence of int
+    steps, n : int
+        Of time, and number of inputs.
+    probability : float
+        Of a spike in a step.
+
+    Returns
+    -------
+    (steps, n) ndarray of bool
+    """
+    spikes = np.random.default_rng(seed).random((steps, n)) < probability
+    spikes[0] = False
+    return spikes
 
 
 def _numbers(function, values, dimensions):

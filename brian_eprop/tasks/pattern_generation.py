@@ -8,6 +8,7 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from brian_eprop.encoding import frozen_noise
 from brian_eprop.task_metrics import normalized_error
 from brian_eprop.task_options import (
     check_batch,
@@ -124,10 +125,8 @@ class PatternGeneration:
     @cached_property
     def inputs(self):
         """The frozen input, shape (steps, n_in), of bool."""
-        rng = np.random.default_rng([self.seed, 0])
-        spikes = rng.random((self.steps, self.n_in)) < spike_probability(self, "input_rate")
-        spikes[0] = False
-        return spikes
+        p = spike_probability(self, "input_rate")
+        return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
 
     @cached_property
     def target(self):
