@@ -1,5 +1,7 @@
 """Agents of the reference, built of Brian2 objects that live through given experience."""
 
+from dataclasses import replace
+
 import numpy as np
 from brian2 import Network, NetworkOperation, SpikeMonitor, StateMonitor, defaultclock, ms
 from brian_networks import BLOCKS, DT, connect, neuron_group, spike_source
@@ -8,6 +10,8 @@ from brian_eprop import EProp, Learner, TrainableSynapses
 from brian_eprop.reference import Experience
 from brian_eprop.reward import ActorCriticReadout
 
+TRACES = EProp(engine="traces")
+
 
 def random_experience(rng, steps, n_actions, ends=None):
     """Decisions, rewards and ends at random steps; the last step has the given end, if any."""
@@ -15,7 +19,7 @@ def random_experience(rng, steps, n_actions, ends=None):
     over[:, -1] = False
     if ends is not None:
         over[:] = False
-        over["terminal truncated".split().index(ends), -1] = True
+        over[("terminal", "truncated").index(ends), -1] = True
     return Experience(
         actions=np.where(rng.random(steps) < 0.4, rng.integers(0, n_actions, steps), -1),
         rewards=np.where(rng.random(steps) < 0.3, rng.normal(size=steps), 0.0),
@@ -33,6 +37,7 @@ class BrianAgent:
     episodes : list of (inputs, Experience)
         One after the other.
     discount, value_weight : float
+    rule : EProp
     late : int
         Rewards, decisions and ends come so many steps late: a deliberate mistake.
     **for_learner
@@ -46,8 +51,7 @@ class BrianAgent:
         value_weight=0.5,
         *,
         kind="alif",
-        engine="traces",
-        order=1,
+        rule=TRACES,
         late=0,
         **for_learner,
     ):
@@ -66,7 +70,8 @@ class BrianAgent:
             value_weight=value_weight,
             normalize=network.readout_gain != 1,
         )
-        rule = EProp(engine=engine, order=order, reset_path={"v": network.reset_path["v"]})
+        changed = ("v", "a") if kind == "alif" else ("v",)
+        rule = replace(rule, reset_path={name: network.reset_path[name] for name in changed})
         for_learner.setdefault(
             "feedback", "symmetric" if network.feedback is None else network.feedback
         )
@@ -88,12 +93,13 @@ class BrianAgent:
             connect(synapses, getattr(network, name), self.masks[name])
 
         def act():
-            step = int(round(readout.clock.t_ / readout.clock.dt_))
-            readout.action = max(past["actions"][step], 0)
-            readout.decides = past["actions"][step] >= 0
+            step = round(readout.clock.t_ / readout.clock.dt_)
             readout.reward = past["rewards"][step]
-            readout.terminal = past["terminal"][step]
-            readout.truncated = past["truncated"][step]
+            if past["actions"][step] >= 0:
+                readout.decides, readout.action = True, past["actions"][step]
+            for end in ("terminal", "truncated"):
+                if past[end][step]:
+                    setattr(readout, end, True)
 
         self.spikes = SpikeMonitor(self.neurons)
         names = ["policy", "value", "td_error", "error"]

@@ -8,6 +8,7 @@ from brian2.devices.device import get_device
 
 from ...calculus.arrivals import arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
+from ...periods import EPISODE
 from ..code import declare, see_new_variables
 from .memory import available_memory
 from .pathway import Pathway, collector
@@ -49,6 +50,12 @@ class Credit:
         self.learner, self.name = learner, learner.readout.name
         order, trial, interval = learner.rule.order, learner.trial, learner.interval
         self.crosses_synapses, self.unlimited = order > 1, math.isinf(order)
+        if EPISODE in (trial, interval):
+            raise ValueError(
+                f"Learner.reset_every = {trial!r}, update_every = {interval!r}: credit flows back "
+                "from the end of windows of a known length; choose EProp(engine='traces') for "
+                "episodes that end when they do"
+            )
         whole = trial is not None and (interval is None or interval % trial == 0)
         if self.crosses_synapses and not whole:
             raise ValueError(
@@ -67,6 +74,13 @@ class Credit:
         self.carries = not (whole and (at_once or trial <= WHOLE))
         limits = [steps for steps in (trial, interval) if steps]
         self.window = min([SEGMENT, *limits]) if self.carries else trial
+        if self.carries and learner.readout.rewarded:
+            raise ValueError(
+                f"'{self.name}' has rewards, which come after what they are for: credit flows "
+                "back to the beginning of a trial. Give the learner reset_every, of at most "
+                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose "
+                "EProp(engine='traces')"
+            )
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense = {}, [], []
         self._describe_window()

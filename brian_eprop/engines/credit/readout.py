@@ -1,6 +1,9 @@
 """The readout on the way back: its error, filtered by what is still to come.
 
 λ_y^t = κ λ_y^{t+1} + g error^t          the credit of a spike that arrives in step t
+
+With rewards an error counts by the advantage of its step, in which TD errors are summed up on
+the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 """
 
 from typing import ClassVar
@@ -31,20 +34,27 @@ class CreditReadout:
 
     def __init__(self, readout, engine):
         self.group, self.engine = readout, engine
-        self.receiver = Receiver(readout, engine, {"error": "end"})
+        recorded = ["error", "td_error", "continued"] if readout.rewarded else ["error"]
+        self.receiver = Receiver(readout, engine, dict.fromkeys(recorded, "end"))
         declare(readout, "credit_y")
+        if readout.rewarded:
+            declare(readout, "advantage")
+            declare(readout, "continued")
         if engine.carries:
             declare(readout, "carry_y_y")
             declare(readout, "credit_filter", shared=True)
-        kept = {"error": "kept_error"}
+        kept = {name: f"kept_{name}" for name in recorded}
         name = f"{readout.name}_recorder"
-        recorder = Recorder(engine, readout, "", schedule.RECORD_ERROR, name, kept)
+        code = "continued = credit_decay" if readout.rewarded else ""
+        recorder = Recorder(engine, readout, code, schedule.RECORD_ERROR, name, kept)
         readout.contained_objects.append(recorder)
 
     def begin(self):
         """Code that runs before the way back begins."""
         code = ["credit_filter = 1/kappa"] if self.engine.carries else []
         code.append("credit_y = 0")
+        if self.group.rewarded:
+            code.append("advantage = 0")
         if self.engine.carries:
             code.append("carry_y_y = 1")
         return self.receiver.begin(code)
@@ -52,7 +62,12 @@ class CreditReadout:
     def player(self):
         """Code of one step of the way back."""
         code = ["credit_filter = kappa*credit_filter"] if self.engine.carries else []
-        code.append("credit_y = kappa*credit_y + gain*signal_scale*past_error")
+        if self.group.rewarded:
+            # The TD error of the step before becomes known in a step.
+            code.append("credit_y = kappa*credit_y + gain*signal_scale*advantage*past_error")
+            code.append("advantage = past_td_error + past_continued*advantage")
+        else:
+            code.append("credit_y = kappa*credit_y + gain*signal_scale*past_error")
         if self.engine.carries:
             code.append("carry_y_y = kappa*carry_y_y")
         outputs = list(self.receiver.outputs.values())
