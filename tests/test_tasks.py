@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, mV
 
+from brian_eprop.configuration import Configuration
 from brian_eprop.tasks import TrainingSetup, available_tasks, load_task
 from brian_eprop.tasks.pattern_generation import PatternGeneration
 
+
+def is_decision(task):
+    return task.defaults.loss == "cross_entropy"
+
+
+DECISIONS = [name for name in available_tasks() if is_decision(load_task(name))]
 KINDS = ("sines", "trajectory")
 
 
@@ -22,6 +29,72 @@ def test_every_task_keeps_the_contract(name):
     again = load_task(name).sample(np.random.default_rng(0), 2)
     np.testing.assert_array_equal(again[0], inputs)
     np.testing.assert_array_equal(again[1], targets)
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_metric_is_zero_for_what_is_asked_and_chance_for_what_is_constant(name):
+    task = load_task(name)
+    _, targets = task.sample(np.random.default_rng(0), 200 if is_decision(task) else 1)
+    assert task.metric(targets, targets) == 0
+    constant = np.zeros_like(targets)
+    if is_decision(task):
+        constant[..., 0] = 1
+        chance = 1 - 1 / task.n_out
+        # five standard deviations of a binomial count
+        close = 5 * np.sqrt(chance * (1 - chance) / 200)
+        assert abs(task.metric(constant, targets) - chance) < close
+        assert task.metric(-targets, targets) == 1
+    else:
+        constant[:] = targets.mean(axis=(0, 1))
+        # round-off of sums of 1000 terms
+        np.testing.assert_allclose(task.metric(constant, targets), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_the_targets_of_a_decision_are_one_probability_for_the_whole_trial(name):
+    task = load_task(name)
+    _, targets = task.sample(np.random.default_rng(0), 50)
+    assert set(np.unique(targets)) == {0, 1} and (targets.sum(axis=-1) == 1).all()
+    np.testing.assert_array_equal(targets, np.repeat(targets[:, :1], task.steps, axis=1))
+    assert 1 <= task.learning_window <= task.steps
+    assert sum(task.input_groups.values()) == task.n_in
+    names = getattr(task, "output_names", list(task.input_groups)[: task.n_out])
+    assert len(names) == task.n_out
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_trials_depend_on_the_generator_only(name):
+    task = load_task(name)
+    once, again, other = (task.sample(np.random.default_rng(seed), 3) for seed in (1, 1, 2))
+    for a, b in zip(once, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (once[0] != other[0]).any() != hasattr(task, "inputs")  # unless they are frozen
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_wrong_shapes_of_outputs_are_refused(name):
+    task = load_task(name)
+    with pytest.raises(ValueError, match=r"'outputs' has the shape .* and 'targets' .*; expected"):
+        task.metric(
+            np.zeros((2, task.steps, task.n_out + 1)), np.zeros((2, task.steps, task.n_out))
+        )
+
+
+@pytest.mark.parametrize("name", available_tasks())
+def test_a_batch_of_none_is_refused_by_every_task(name):
+    with pytest.raises(ValueError, match=r"\w+: 'batch' is 0; expected at least 1"):
+        load_task(name).sample(np.random.default_rng(0), 0)
+
+
+@pytest.mark.usefixtures("numpy_target")
+@pytest.mark.parametrize("name", available_tasks())
+def test_the_recommended_network_fires_before_it_has_learned(name):
+    configuration = Configuration.of_task(name)
+    task, network = configuration.make_task(), configuration.make_network()
+    inputs, _ = task.sample(np.random.default_rng(0), 1)
+    spikes = network.simulate(inputs).spikes
+    rate = spikes.mean() / float(task.dt)
+    assert 1 < rate < 100 and spikes.any(axis=(0, 1)).mean() > 0.5
 
 
 @pytest.mark.parametrize("name", available_tasks())
@@ -160,8 +233,3 @@ def test_metric_refuses_what_it_cannot_normalise():
 def test_options_that_make_no_sense_are_refused_by_name(options, error, message):
     with pytest.raises(error, match=message):
         load_task("pattern-generation", **options)
-
-
-def test_a_batch_of_none_is_refused():
-    with pytest.raises(ValueError, match=r"'batch' is 0; expected at least 1"):
-        PatternGeneration().sample(np.random.default_rng(0), 0)

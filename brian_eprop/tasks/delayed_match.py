@@ -123,7 +123,7 @@ class DelayedMatch:
             iterations=400,
             batch_size=64,
             rate_target=10 * Hz,
-            rate_strength=0.02 * self.learning_window,
+            rate_strength=2.0 * self.learning_window,
         )
 
     @property

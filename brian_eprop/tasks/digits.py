@@ -107,7 +107,7 @@ class Digits:
             iterations=400,
             batch_size=64,
             rate_target=30 * Hz,
-            rate_strength=0.02 * self.learning_window,
+            rate_strength=2.0 * self.learning_window,
         )
 
     @cached_property

@@ -133,7 +133,7 @@ class StoreRecall:
             iterations=200,
             batch_size=128,
             rate_target=10 * Hz,
-            rate_strength=0.02 * self.learning_window,
+            rate_strength=2.0 * self.learning_window,
         )
 
     def sample(self, rng, batch):

@@ -103,7 +103,7 @@ class TemporalXor:
             iterations=300,
             batch_size=64,
             rate_target=10 * Hz,
-            rate_strength=0.02 * self.learning_window,
+            rate_strength=2.0 * self.learning_window,
         )
 
     @property

@@ -133,7 +133,7 @@ class Vowels:
             iterations=300,
             batch_size=54,
             rate_target=15 * Hz,
-            rate_strength=0.02 * self.learning_window,
+            rate_strength=2.0 * self.learning_window,
         )
 
     @cached_property
@@ -226,9 +226,10 @@ class Vowels:
             row[FRAMES - len(utterance) :] = utterance
         # row r is reached at the end of its frame
         position = np.maximum((np.arange(self.steps) + 1) / steps_of(self, "frame") - 1, 0)
-        before = np.minimum(position.astype(int), FRAMES - 2)
+        before = position.astype(int)
+        after = np.minimum(before + 1, FRAMES - 1)
         part = (position - before)[:, np.newaxis]
-        return (1 - part) * rows[:, before] + part * rows[:, before + 1]
+        return rows[:, before] + part * (rows[:, after] - rows[:, before])
 
     def metric(self, outputs, targets):
         """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
