@@ -195,9 +195,9 @@ def reward_gradients(
         E = Σ_t −(R^t − V^t) log π(a^t) + c_V/2 (R^t − V^t)²      π = softmax(y_1 … y_K)
 
     with V = y_{K+1}, in the steps t of its episodes, the first summand in those with a decision;
-    R, and R − V in the first summand, are held constant. The gradient is Σ_t x^t (R^t − V^t), x^t being what
-    the errors π − [a] and −c_V contribute in step t; with δ^t = r^{t+1} + γ V^{t+1} − V^t it is
-    Σ_t δ^t F_γ(x)^t as well.
+    R, and R − V in the first summand, are held constant. The gradient is Σ_t x^t (R^t − V^t), where
+    x^t is what the errors π − [a] and −c_V contribute in step t; with
+    δ^t = r^{t+1} + γ V^{t+1} − V^t it is Σ_t δ^t F_γ(x)^t as well.
 
     Parameters
     ----------
