@@ -1,18 +1,18 @@
 """What was recorded in one trial, as plain arrays, and its file format."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 
 import numpy as np
+import xarray
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from brian2.units.stdunits import ms
 
-from brian_eprop.atomic_write import replacing
+from .atomic_write import replacing
+from .labelled import as_block, as_dataset
 
 __all__ = ["Recording", "as_milliseconds"]
 
-FORMAT = "brian_eprop recording 1"
+FORMAT = "brian_eprop recording 2"
 
 
 def as_milliseconds(value, name):
@@ -169,9 +169,17 @@ class Recording:
         """Time of every step in ms, shape (T,)."""
         return np.arange(len(self.spikes)) * self.dt
 
+    def to_xarray(self):
+        """The recording as an xarray.Dataset; see :func:`brian_eprop.labelled.as_dataset`."""
+        return as_dataset(self)
+
+    def to_neo(self):
+        """The recording as a neo.Block; see :func:`brian_eprop.labelled.as_block`."""
+        return as_block(self)
+
     def save(self, path):
         """
-        Write the recording to one ``.npz`` file.
+        Write the recording to one netCDF file, with the names and units of :meth:`to_xarray`.
 
         The file appears under its name only when it is complete, so that an interrupted
         run leaves either the old recording or the new one.
@@ -179,17 +187,19 @@ class Recording:
         Parameters
         ----------
         path : path-like
-            File to write; an existing one is replaced.
+            File to write, by convention ``.nc``; an existing one is replaced.
 
         Raises
         ------
         OSError
             If the folder does not exist or cannot be written to.
         """
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        arrays["synapses"] = np.array(self.synapses, dtype=np.str_)
+        dataset = self.to_xarray().assign_attrs(format=FORMAT)
+        # with a checksum of each piece, so that damage is found
+        stored = {"zlib": True, "fletcher32": True}
+        encoding = {name: stored for name, array in dataset.data_vars.items() if array.size}
         with replacing(path, "the recording") as file:
-            np.savez_compressed(file, format=np.array(FORMAT), **arrays)
+            dataset.to_netcdf(file.name, engine="h5netcdf", encoding=encoding)
 
     @classmethod
     def load(cls, path):
@@ -199,7 +209,7 @@ class Recording:
         Parameters
         ----------
         path : path-like
-            The ``.npz`` file.
+            The ``.nc`` file.
 
         Returns
         -------
@@ -215,24 +225,24 @@ class Recording:
         """
         remedy = "record the trial again, or name a file that Recording.save wrote"
         try:
-            with np.load(path, allow_pickle=False) as file:
-                content = {name: file[name] for name in file.files}
+            dataset = xarray.load_dataset(path, engine="h5netcdf")
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
-                f"'{path}' cannot be read as a recording: it is damaged or not an .npz file "
+                f"'{path}' cannot be read as a recording: it is damaged or not a netCDF file "
                 f"({error}); {remedy}"
             ) from error
-        except (TypeError, AttributeError) as error:
-            # np.load gives a bare array, not an archive, for an .npy file
-            raise ValueError(f"'{path}' holds a single array, not a recording; {remedy}") from error
-        found = str(content.pop("format", "none"))
+        found = dataset.attrs.get("format", "none")
         if found != FORMAT:
             raise ValueError(
                 f"'{path}' is not a recording of this version: its 'format' is '{found}', "
                 f"expected '{FORMAT}'; {remedy}"
             )
+        names = {"recorded_neuron": "neurons", "synapse": "synapses"}
+        content = dataset.attrs | {
+            names.get(name, name): array.values for name, array in dataset.variables.items()
+        }
         missing = [field.name for field in fields(cls) if field.name not in content]
         if missing:
             raise ValueError(
