@@ -4,31 +4,37 @@ from itertools import chain, cycle
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import softmax
 
 from .signals import plot_raster
 from .style import BLACK, CROSSING, apart, label_curve, prepare, time_axis
 
 __all__ = ["plot_decision"]
 
-GREY = "0.6"
+GREY, PALE = "0.6", "0.75"
+#: More outputs than this are told apart no longer: only those that matter are coloured.
+MANY = 4
 
 
-def plot_decision(recording, groups, *, window=None, axes=None):
+def plot_decision(recording, groups, *, window=None, names=None, axes=None):
     """
     Draw one trial of a classification: input spikes by groups, recurrent spikes, and the
     probability softmax(y) of every output.
 
     The input groups that speak for an output have its colour. The steps that count are shaded,
-    with the targets as broad pale lines.
+    with the targets as broad pale lines. Of more than four outputs, only the one that is asked
+    for and the one that is decided on, with the largest mean there, have a colour and a name.
 
     Parameters
     ----------
     recording : Recording
     groups : dict of str to int
-        Name and number of inputs of each group, in the order of the inputs; the first n_out
-        groups are those that speak for output 0, 1, …
+        Name and number of inputs of each group, in the order of the inputs; without ``names``,
+        the first n_out groups are those that speak for output 0, 1, …
     window : int, optional
         Number of last steps that count; default: all.
+    names : sequence of str, optional
+        Of the outputs, where no group speaks for one; default: those of the first n_out groups.
     axes : sequence of 3 Axes, optional
         From top to bottom; default: a new figure.
 
@@ -39,30 +45,43 @@ def plot_decision(recording, groups, *, window=None, axes=None):
     Raises
     ------
     ValueError
-        If the groups are not those of the recorded inputs, or ``window`` is not between 1 and
-        the number of steps.
+        If the groups are not those of the recorded inputs, there is not one name for each
+        output, or ``window`` is not between 1 and the number of steps.
     """
     r = recording
     steps, n_in = r.inputs.shape
     n_out = r.readout.shape[1]
-    if sum(groups.values()) != n_in or len(groups) < n_out:
+    if sum(groups.values()) != n_in or (names is None and len(groups) < n_out):
         raise ValueError(
             f"'groups' is {groups!r}; expected at least {n_out}, one an output, with {n_in} "
             "inputs in all"
         )
+    if names is not None and len(names) != n_out:
+        raise ValueError(f"'names' is {names!r}; expected {n_out}, one an output")
     window = steps if window is None else window
     if not 1 <= window <= steps:
         raise ValueError(f"'window' is {window}; expected 1 to {steps}, the steps of the trial")
     if axes is None:
+        heights = (max(1, len(groups) / 7), 1.3, 1)
         with plt.rc_context({"font.size": 8}):
             _, axes = plt.subplots(
-                3, figsize=(5.5, 4.2), height_ratios=(1, 1.3, 1), sharex=True, layout="constrained"
+                3,
+                figsize=(5.5, 1.27 * sum(heights)),
+                height_ratios=heights,
+                sharex=True,
+                layout="constrained",
             )
     inputs, neurons, decision = axes
+    probabilities = softmax(r.readout, axis=1)
     colors = [CROSSING[k % len(CROSSING)] for k in range(1, n_out + 1)]
-    _draw_inputs(inputs, r, groups, chain(colors, cycle((BLACK, GREY))))
+    of_groups = cycle((BLACK, GREY)) if names else chain(colors, cycle((BLACK, GREY)))
+    if n_out > MANY:
+        asked, decided = (x[-window:].mean(axis=0).argmax() for x in (r.target, probabilities))
+        colors = [PALE] * n_out
+        colors[asked], colors[decided] = CROSSING[1:3] if asked != decided else CROSSING[1:2] * 2
+    _draw_inputs(inputs, r, groups, of_groups)
     plot_raster(r.spikes, dt=r.dt, ax=neurons)
-    _draw_probabilities(decision, r, window, list(groups)[:n_out], colors)
+    _draw_probabilities(decision, r, window, probabilities, names or list(groups)[:n_out], colors)
     for ax in (inputs, neurons):
         ax.set_xlabel("")
         ax.spines["bottom"].set_visible(False)
@@ -90,18 +109,32 @@ def _draw_inputs(ax, recording, groups, colors):
         first += size
 
 
-def _draw_probabilities(ax, recording, window, names, colors):
-    """softmax(y) of every output, and the target where it counts."""
-    r, steps = recording, len(recording.readout)
-    odds = np.exp(r.readout - r.readout.max(axis=1, keepdims=True))
-    probabilities = odds / odds.sum(axis=1, keepdims=True)
+def _draw_probabilities(ax, recording, window, probabilities, names, colors):
+    """softmax(y) of every output, and the target where it counts; pale ones have no name."""
+    r, steps = recording, len(probabilities)
     ax = prepare(ax)
     ax.axvspan((steps - window) * r.dt, steps * r.dt, color="0.93", linewidth=0)
     for k, color in enumerate(colors):
-        ax.plot(r.times[-window:], r.target[-window:, k], color=color, alpha=0.4, linewidth=3)
+        in_front = 2 if color == PALE else 3
+        ax.plot(
+            r.times[-window:],
+            r.target[-window:, k],
+            color=color,
+            alpha=0.4,
+            linewidth=3,
+            zorder=in_front,
+        )
         style = ("-", (0, (4, 1.5)), (0, (1.5, 1)))[k % 3]
-        ax.plot(r.times, probabilities[:, k], color=color, linestyle=style, linewidth=0.9)
+        ax.plot(
+            r.times,
+            probabilities[:, k],
+            color=color,
+            linestyle=style,
+            linewidth=0.9,
+            zorder=in_front,
+        )
     time_axis(ax, 0, steps * r.dt)
     ax.set(ylim=(-0.05, 1.05), yticks=(0, 0.5, 1), ylabel="Probability")
-    for height, name, color in zip(apart(ax, probabilities[-1]), names, colors, strict=True):
-        label_curve(ax, height, name, color)
+    named = [k for k, color in enumerate(colors) if color != PALE]
+    for k, height in zip(named, apart(ax, probabilities[-1, named]), strict=True):
+        label_curve(ax, height, names[k], colors[k])

@@ -32,7 +32,10 @@ def save_run_figures(folder, history, weights, recordings, task):
     if hasattr(task, "input_groups"):
         for name, recording in recordings.items():
             figures[f"decision_{name}"] = plot_decision(
-                recording, task.input_groups, window=getattr(task, "learning_window", None)
+                recording,
+                task.input_groups,
+                window=getattr(task, "learning_window", None),
+                names=getattr(task, "output_names", None),
             )
     figures["learning_curve"] = _learning(history)
     figures["weights"] = _weights(weights)
