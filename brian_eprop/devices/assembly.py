@@ -19,11 +19,11 @@ from brian2 import (
     SpikeMonitor,
     StateMonitor,
     TimedArray,
-    ms,
 )
 
 from .. import schedule
 from ..engines.delivery import DirectSynapses
+from ..engines.trials import dropped_at_trial_start
 from ..feedback import FeedbackWeights
 from ..learner import Learner
 from ..readout import LeakyReadout
@@ -71,6 +71,7 @@ def assemble(description, trials, inputs, targets):
     Assembly
     """
     d = description
+    d.check_trials(trials.steps)
     clock = Clock(d.dt, name="brian_eprop_clock")
     groups = {"inputs": input_group(inputs.shape, clock)}
     for k, p in enumerate(d.populations):
@@ -86,11 +87,18 @@ def assemble(description, trials, inputs, targets):
         name="readout",
     )
     populations = [groups[k] for k in range(len(d.populations))]
-    learner = _learner(d, trials, groups["readout"], populations)
+    learner = learner_of(
+        d,
+        trials,
+        groups["readout"],
+        populations,
+        reset_every=trials.steps * d.dt,
+        learning_window=None if trials.window is None else trials.window * d.dt,
+    )
     objects = {group.name: group for group in groups.values()}
     for block in blocks(d, trials):
         if block.matrix != "feedback":
-            objects[block.name] = _connect(d, trials, block, groups, learner)
+            objects[block.name] = connected(d, trials, block, groups, learner)
     top = list(objects.values())
     for weights in groups["readout"].contained_objects:
         if isinstance(weights, FeedbackWeights):
@@ -129,7 +137,18 @@ def input_group(shape, clock):
     return group
 
 
-def _learner(d, trials, readout, populations):
+def learner_of(d, trials, readout, populations, **periods):
+    """The learner of a network, which resets its populations with each trial.
+
+    Parameters
+    ----------
+    d : NetworkDescription
+    trials : Trials
+    readout : LeakyReadout
+    populations : list of NeuronGroup
+    **periods
+        As for `Learner`.
+    """
     feedback = "symmetric"
     if d.feedback != "symmetric":
         zeros = np.zeros((d.n_out, d.n_rec))
@@ -142,16 +161,16 @@ def _learner(d, trials, readout, populations):
         rule=replace(rule, surrogate=None, reset_path={}),
         feedback=feedback,
         regularizers=d.regularizers,
-        reset_every=trials.steps * d.dt,
-        learning_window=None if trials.window is None else trials.window * d.dt,
         trainable=d.trainable if trials.learning else (),
+        **periods,
     )
     for group in populations:
         learner.reset_with_trial(group)
     return learner
 
 
-def _connect(d, trials, block, groups, learner):
+def connected(d, trials, block, groups, learner):
+    """The synapses of a block, between groups by number of population or name."""
     pre, post = groups[block.pre], groups[block.post]
     if block.matrix == "w_out":
         on_pre = "y_post += w"
@@ -160,8 +179,10 @@ def _connect(d, trials, block, groups, learner):
         on_pre = model.on_input if block.matrix == "w_in" else model.on_pre
     arrival = "after_groups" if block.matrix == "w_in" else "synapses"
     model = f"w : {block.base_unit}"
+    delays = block.delays[block.mask]
+    alike = np.ptp(delays) == 0
     common = {
-        "delay": 0 * ms,
+        "delay": delays[0] * d.dt if alike else None,
         "name": block.name,
         "namespace": {},
         "clock": learner.readout.clock,
@@ -171,9 +192,14 @@ def _connect(d, trials, block, groups, learner):
             pre, post, model, on_pre=on_pre, arrival=arrival, learner=learner, **common
         )
     else:
+        if delays.any():
+            on_pre = dropped_at_trial_start(on_pre, "w", 0)
         synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
+        learner.share(synapses.pre, "trial_step")
     synapses.connect(**block.connectivity)
+    if not alike:
+        synapses.delay = delays * d.dt
     return synapses
 
 
