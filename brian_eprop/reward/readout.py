@@ -99,7 +99,7 @@ class ActorCriticReadout(LeakyReadout):
                 "integer, 2 or more"
             )
         for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, None)):
-            if not _in_range(number, high):
+            if not in_range(number, high):
                 raise ValueError(
                     f"ActorCriticReadout.{name} = {number!r} must be one number "
                     + ("≥ 0" if high is None else f"from 0 to {high}, per time step")
@@ -140,7 +140,7 @@ class ActorCriticReadout(LeakyReadout):
             self.episode_code.abstract_code += "\n" + code
 
 
-def _in_range(number, high):
+def in_range(number, high):
     try:
         array = np.asarray(number, dtype=float)
     except (TypeError, ValueError):

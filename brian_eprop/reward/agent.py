@@ -1,0 +1,212 @@
+"""An agent: a recurrent network that acts in an environment and learns from its rewards."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import get_device
+from brian2.devices.device import RuntimeDevice
+
+from ..network.recurrent import RecurrentNetwork
+from ..network.training import StopTraining
+from ..network.update import check_present
+from ..network.validation import whole_number
+from ..reference import Gradients
+from .closed_loop import ClosedLoop
+from .readout import in_range
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What became of an episode.
+
+    Attributes
+    ----------
+    total : float
+        Sum of its rewards.
+    actions : int
+        How often the environment was acted upon.
+    """
+
+    total: float
+    actions: int
+
+
+class Agent:
+    """A network whose outputs are a policy and a value, in an environment.
+
+    It learns by e-prop with the TD error: see `ActorCriticReadout`. An observation is shown for
+    ``steps_per_action`` time steps of Brian2, in the last of which an action is drawn.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+        With ``n_in`` inputs and ``n_actions + 1`` outputs, of the environment's numbers, the rule
+        ``EProp(engine="traces")`` and, to learn, an optimizer. Its weights are those of the agent:
+        `RecurrentNetwork.save` keeps them.
+    environment : object
+        See :mod:`brian_eprop.reward.environments`.
+    discount : float
+        γ per action.
+    steps_per_action : int
+    value_weight : float
+        c_V, the weight of the value's error.
+    episodes_per_update : int
+        Episodes whose mean gradient makes one update.
+    seed : int, optional
+        Of input spikes, actions and the environment.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming what does not fit, and the remedy.
+
+    Examples
+    --------
+    >>> world = CodedEnvironment("CartPole-v1", low=[-2.4, -3, -0.2, -3], high=[2.4, 3, 0.2, 3])
+    >>> net = RecurrentNetwork("lif", world.n_in, 50, world.n_actions + 1,
+    ...                        rule=EProp(engine="traces"), optimizer=Adam(1e-3))
+    >>> agent = Agent(net, world, discount=0.99)
+    >>> history = agent.learn(300)                              # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        network,
+        environment,
+        *,
+        discount,
+        steps_per_action=1,
+        value_weight=0.5,
+        episodes_per_update=1,
+        seed=None,
+    ):
+        if not in_range(discount, 1):
+            raise ValueError(f"Agent.discount = {discount!r} must be one number from 0 to 1")
+        whole_number("Agent.steps_per_action", steps_per_action)
+        whole_number("Agent.episodes_per_update", episodes_per_update)
+        _check_environment(environment)
+        _check_network(network, environment)
+        self.network, self.environment = network, environment
+        self.discount, self.value_weight = float(discount), value_weight
+        self.steps_per_action, self.episodes_per_update = steps_per_action, episodes_per_update
+        self.rng = np.random.default_rng(seed)
+        self._loops = {}
+
+    def learn(self, episodes, callbacks=()):
+        """Act and learn.
+
+        Parameters
+        ----------
+        episodes : int
+        callbacks : sequence of callable
+            Each is called with the `Episode` after every episode, and its update if there is one;
+            may raise `StopTraining` to end learning.
+
+        Returns
+        -------
+        list of Episode
+
+        Raises
+        ------
+        FloatingPointError
+            If the weights would no longer be finite; the network has the last that were.
+        ValueError
+            If the network has no optimizer.
+        """
+        check_present(self.network.optimizer)
+        loop, history = self._loop(learning=True), []
+
+        def episode_over(total, actions):
+            history.append(Episode(total, actions))
+            if len(history) % self.episodes_per_update == 0:
+                self._update(loop)
+            try:
+                for callback in callbacks:
+                    callback(history[-1])
+            except StopTraining:
+                return True
+            return len(history) == episodes
+
+        whole_number("episodes", episodes)
+        loop.run(self.rng, self._drawn, episode_over)
+        return history
+
+    def evaluate(self, episodes, greedy=False):
+        """Act without learning.
+
+        Parameters
+        ----------
+        episodes : int
+        greedy : bool
+            Take the most probable action instead of drawing one.
+
+        Returns
+        -------
+        list of Episode
+        """
+        whole_number("episodes", episodes)
+        history = []
+
+        def episode_over(total, actions):
+            history.append(Episode(total, actions))
+            return len(history) == episodes
+
+        choose = np.argmax if greedy else self._drawn
+        self._loop(learning=False).run(self.rng, choose, episode_over)
+        return history
+
+    def _drawn(self, policy):
+        return int(self.rng.choice(len(policy), p=policy))
+
+    def _update(self, loop):
+        mean = {name: g / self.episodes_per_update for name, g in loop.take_gradients().items()}
+        nothing = dict.fromkeys(("spikes", "readout", "learning_signal"))
+        self.network.apply(Gradients(**mean, loss=0.0, **nothing))
+        loop.write_weights()
+
+    def _loop(self, learning):
+        if not isinstance(get_device(), RuntimeDevice):
+            raise ValueError(
+                "Agent: the environment is asked after every action, which a compiled program "
+                "cannot do; choose set_device('runtime')"
+            )
+        if learning not in self._loops:
+            self._loops[learning] = ClosedLoop(
+                self.network,
+                self.environment,
+                self.discount ** (1 / self.steps_per_action),
+                self.value_weight,
+                self.steps_per_action,
+                learning=learning,
+            )
+        return self._loops[learning]
+
+
+def _check_environment(environment):
+    for name in ("reset", "step", "n_in", "n_actions"):
+        if not hasattr(environment, name):
+            raise TypeError(
+                f"Agent.environment = {environment!r} has no '{name}'; give an environment of "
+                "brian_eprop.reward, such as CodedEnvironment('CartPole-v1', low, high)"
+            )
+
+
+def _check_network(network, environment):
+    if not isinstance(network, RecurrentNetwork):
+        raise TypeError(f"Agent.network = {network!r} is not a RecurrentNetwork")
+    d = network.description
+    for name, needed in (("n_in", environment.n_in), ("n_out", environment.n_actions + 1)):
+        if getattr(d, name) != needed:
+            raise ValueError(
+                f"Agent.network has {name} = {getattr(d, name)}, but its environment needs {needed}"
+                + (": an output per action, and the value" if name == "n_out" else "")
+            )
+    if d.rule.engine != "traces":
+        raise ValueError(
+            f"Agent.network has the rule {d.rule!r}, but episodes end when they do: create it with "
+            "EProp(engine='traces')"
+        )
+    if d.average:
+        raise ValueError(
+            "Agent.network has average=True, which divides by the length of a trial; leave it away"
+        )

@@ -1,0 +1,181 @@
+"""Environments: what an agent sees, as firing probabilities of its inputs, and what it may do.
+
+An environment has Gymnasium's methods
+
+    reset(seed=None) → observation, info
+    step(action) → observation, reward, terminated, truncated, info
+
+and, for an `Agent`, the numbers ``n_in`` and ``n_actions``; its observations are probabilities
+(n_in,) that an input fires in a time step. ``info["decides"] = False`` says that an agent has
+nothing to decide on this observation.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..encoding import population_code
+from ..tasks.evidence_accumulation import EvidenceAccumulation
+
+
+@dataclass(eq=False)
+class CodedEnvironment:
+    """An environment with Gymnasium's spaces, whose observations are coded by populations.
+
+    Each number of an observation has n inputs with Gaussian tuning curves between ``low`` and
+    ``high``, which fire most at their preferred values; beyond its range a number looks like the
+    nearest end, so that the agent cannot tell how far outside it is. Observations of a space
+    ``Discrete`` have one input for each of its elements.
+
+    Parameters
+    ----------
+    environment : str or object
+        A name that Gymnasium knows, such as ``"CartPole-v1"``, or an object with its API:
+        ``reset``, ``step``, ``observation_space`` (Box or Discrete), ``action_space`` (Discrete).
+    low, high : float or (d,) array, optional
+        Ranges of the numbers. Default: those of the space.
+    n : int
+        Inputs per number.
+    width : float
+        Of the tuning curves, in units of their distance.
+    peak : float
+        Probability that an input fires in a time step at its preferred value.
+
+    Raises
+    ------
+    ImportError
+        For a name, if Gymnasium is not installed.
+    ValueError
+        For spaces of other kinds, ranges that are missing or not in order, and numbers out of
+        range.
+    """
+
+    environment: object
+    low: object = None
+    high: object = None
+    n: int = 10
+    width: float = 1.0
+    peak: float = 0.5
+
+    def __post_init__(self):
+        if isinstance(self.environment, str):
+            self.environment = _made(self.environment)
+        if not 0 < self.peak <= 1:
+            raise ValueError(
+                f"CodedEnvironment.peak = {self.peak!r} is not a probability above 0; the largest "
+                "is 1, a spike in every step"
+            )
+        actions = getattr(self.environment, "action_space", None)
+        # Spaces of other kinds have no number of elements.
+        if not hasattr(actions, "n"):
+            raise ValueError(
+                f"CodedEnvironment.environment has the action space {actions!r}; an agent chooses "
+                "among n actions, as in Gymnasium's Discrete(n): make continuous actions discrete, "
+                "by a wrapper for example"
+            )
+        self.n_actions = int(actions.n)
+        observations = self.environment.observation_space
+        self.elements = int(observations.n) if hasattr(observations, "n") else None
+        if self.elements is None:
+            self._set_range(observations)
+        self.n_in = len(self._coded(0 if self.elements else self.low))
+
+    def _set_range(self, space):
+        if len(getattr(space, "shape", None) or ()) != 1:
+            raise ValueError(
+                f"CodedEnvironment.environment has the observation space {space!r}; observations "
+                "are vectors, as in Gymnasium's Box of shape (d,): flatten them by a wrapper"
+            )
+        for name in ("low", "high"):
+            given = getattr(self, name)
+            values = np.array(getattr(space, name) if given is None else given, dtype=float)
+            try:
+                values = np.broadcast_to(values, space.shape).copy()
+            except ValueError:
+                raise ValueError(
+                    f"CodedEnvironment.{name} has the shape {values.shape}; give one number, or "
+                    f"one for each of the {space.shape[0]} in an observation"
+                ) from None
+            # the largest number of single precision stands for no bound
+            wrong = ~(np.abs(values) < np.finfo(np.float32).max)
+            if wrong.any():
+                raise ValueError(
+                    f"CodedEnvironment.{name}[{np.argmax(wrong)}] = {values[wrong][0]} is no end "
+                    f"of a range to be coded; give {name}=[...], {space.shape[0]} finite numbers"
+                )
+            setattr(self, name, values)
+
+    def _coded(self, observation):
+        if self.elements is not None:
+            return self.peak * np.eye(self.elements)[int(observation)]
+        about = (np.asarray(observation, dtype=float), self.low, self.high)
+        return self.peak * population_code(*about, self.n, self.width)
+
+    def reset(self, seed=None):
+        observation, info = self.environment.reset(seed=seed)
+        return self._coded(observation), info
+
+    def step(self, action):
+        observation, *outcome = self.environment.step(action)
+        return self._coded(observation), *outcome
+
+
+@dataclass(eq=False)
+class DelayedCues:
+    """Cues on two sides, a delay, then a decision: it pays to name the side of most cues.
+
+    An episode is a trial of `EvidenceAccumulation`, one of its time steps after the other; in
+    the last one the agent decides, and the next is the end, with the reward.
+
+    Parameters
+    ----------
+    task : EvidenceAccumulation
+    wrong : float
+        Reward of the other side; the right one has 1.
+
+    Raises
+    ------
+    ValueError
+        If ``wrong`` is not below 1.
+    """
+
+    task: EvidenceAccumulation = field(default_factory=EvidenceAccumulation)
+    wrong: float = 0.0
+    n_actions = 2
+
+    def __post_init__(self):
+        if not self.wrong < 1:
+            raise ValueError(
+                f"DelayedCues.wrong = {self.wrong!r} must be below 1, the right reward"
+            )
+        self.n_in, self.rng = self.task.n_in, np.random.default_rng()
+
+    def reset(self, seed=None):
+        if seed is not None:
+            self.rng = np.random.default_rng(seed)
+        inputs, targets = self.task.sample(self.rng, 1)
+        self.inputs, self.side, self.step_now = inputs[0], int(targets[0, -1].argmax()), 0
+        return self._seen()
+
+    def _seen(self):
+        last = len(self.inputs) - 1
+        decides = self.step_now == last
+        return self.inputs[min(self.step_now, last)].astype(float), {"decides": decides}
+
+    def step(self, action):
+        over = self.step_now == len(self.inputs) - 1
+        self.step_now += 1
+        observation, info = self._seen()
+        reward = 0.0 if not over else 1.0 if action == self.side else self.wrong
+        return observation, reward, over, False, info
+
+
+def _made(name):
+    try:
+        import gymnasium
+    except ImportError:
+        raise ImportError(
+            f"CodedEnvironment.environment = '{name}' is one of Gymnasium, which is not installed; "
+            "install it with: python3 -m pip install 'brian_eprop[rl]'"
+        ) from None
+    return gymnasium.make(name)
