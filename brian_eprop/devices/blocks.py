@@ -54,6 +54,8 @@ class Block:
         Its rows and columns of the matrix.
     mask : (n_pre, n_post) bool array
         Which synapses there are, within the block; they are created row by row.
+    delays : (n_pre, n_post) int array
+        Of every synapse, in steps, within the block.
     unit : str
         Unit of the matrix's entries.
     """
@@ -64,6 +66,7 @@ class Block:
     post: int | str
     place: tuple
     mask: np.ndarray
+    delays: np.ndarray
     unit: str = "1"
 
     def take(self, matrix):
@@ -160,9 +163,11 @@ def blocks(description, trials):
     every, found = slice(0, None), []
 
     def add(name, matrix, pre, post, rows, columns, unit="1", mask=None):
-        mask = (description.connectivity[matrix] if mask is None else mask)[rows, columns]
-        if mask.any():
-            found.append(Block(name, matrix, pre, post, (rows, columns), mask, unit))
+        delays = description.delay_steps(matrix) if mask is None else np.zeros_like(mask, int)
+        mask = description.connectivity[matrix] if mask is None else mask
+        if mask[rows, columns].any():
+            of_block = mask[rows, columns], delays[rows, columns]
+            found.append(Block(name, matrix, pre, post, (rows, columns), *of_block, unit))
 
     where = spans(description)
     units = [p.model.weight_unit for p in description.populations]

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import replace
 
 import numpy as np
-from brian2 import Quantity, get_dimensions
+from brian2 import Quantity, get_dimensions, second
 
 from .. import serialization
 from ..atomic_write import replacing
@@ -40,12 +40,13 @@ def write(path, description, optimizer, state):
     """
     config = {
         "format": FORMAT,
-        # The masks go among the arrays.
-        "description": serialization.encode(description, without=("connectivity",)),
+        # Masks and delays go among the arrays.
+        "description": serialization.encode(description, without=("connectivity", "delays")),
         "optimizer": serialization.encode(optimizer),
         "updates": state.updates,
     }
     arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
+    arrays |= {f"delays/{name}": np.asarray(values) for name, values in description.delays.items()}
     arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
     arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
     for group, matrices in (("moments", state.moments), ("wiring", state.wiring)):
@@ -75,14 +76,15 @@ def read(path):
         config = json.loads(str(arrays.pop("config")))
         if config["format"] != FORMAT:
             raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
-        kinds = ("connectivity", "weights", "parameters", "moments", "wiring")
+        kinds = ("connectivity", "delays", "weights", "parameters", "moments", "wiring")
         groups = {kind: {} for kind in kinds}
         for name, values in arrays.items():
             group, matrix, *entry = name.split("/")
             where = groups[group].setdefault(matrix, {}) if entry else groups[group]
             where[entry[0] if entry else matrix] = values
         description = serialization.decode(config["description"])
-        description = replace(description, connectivity=groups["connectivity"])
+        delays = {name: values * second for name, values in groups["delays"].items()}
+        description = replace(description, connectivity=groups["connectivity"], delays=delays)
         weights = checked_matrices(description, groups["weights"])
         start = start_values(description)
         parameters = {

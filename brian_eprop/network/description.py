@@ -22,6 +22,7 @@ from ..readout import LOSSES, check_time
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
 from .constraining import check_constraints
+from .delays import check_delays_within, checked_delays
 from .parameters import check_trainable
 from .validation import checked_mask, whole_number
 
@@ -57,6 +58,7 @@ class NetworkDescription:
     connectivity: Mapping = field(default_factory=dict)
     trainable: Mapping = field(default_factory=dict)
     constraints: tuple = ()
+    delays: Mapping = field(default_factory=dict)
 
     def __post_init__(self):
         assign = object.__setattr__  # the dataclass is frozen
@@ -88,6 +90,8 @@ class NetworkDescription:
         populations = (p.with_own_values(self.trainable) for p in self.populations)
         assign(self, "populations", tuple(populations))
         assign(self, "connectivity", self._masks())
+        delays = checked_delays(self.delays, self.shapes, self.dt)
+        assign(self, "delays", MappingProxyType(delays))
         self._check_rule()
         check_trainable(self)
         assign(self, "regularizers", self._checked_regularizers())
@@ -109,6 +113,15 @@ class NetworkDescription:
             "feedback": (n_out, n_rec),
         }
 
+    def delay_steps(self, name):
+        """Delay of each synapse of a matrix in time steps : (n_pre, n_post) int ndarray."""
+        steps = np.rint(np.asarray(self.delays.get(name, 0 * self.dt) / self.dt)).astype(int)
+        return np.broadcast_to(steps, self.shapes[name])
+
+    def check_trials(self, steps):
+        """Raise an error for a delay that is longer than a trial of so many steps."""
+        check_delays_within(self, steps)
+
     def with_parameters(self, parameters):
         """The same network with other values of its trained parameters, not to be trained.
 
@@ -124,6 +137,9 @@ class NetworkDescription:
 
     def learning_signal(self, weights, readout, targets, window):
         """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).
+
+        The error that a spike of step t makes comes later by the delay of the synapse along which
+        it goes back, with symmetric and adaptive feedback: L_j^t = Σ_k B_kj error_k^{t+d_jk}.
 
         Parameters
         ----------
@@ -141,7 +157,14 @@ class NetworkDescription:
         if self.average:
             error /= scored
         feedback = weights["w_out"].T if self.feedback == "symmetric" else weights["feedback"]
-        return error @ feedback
+        if self.feedback not in ("symmetric", "adaptive"):
+            return error @ feedback
+        delays, signal = self.delay_steps("w_out").T, 0.0
+        for delay in np.unique(delays):
+            heard = np.zeros_like(error)
+            heard[:, : steps - delay] = error[:, delay:]
+            signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
+        return signal
 
     def _masks(self):
         masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
@@ -168,6 +191,12 @@ class NetworkDescription:
                     f"EProp.reset_path names '{name}', which is no variable of the neurons that "
                     f"the reset changes{suggest(name, known)}; there are {', '.join(known)}"
                 )
+        if self.rule.engine == "traces" and self.delay_steps("w_out").any():
+            raise ValueError(
+                f"RecurrentNetwork.delays['w_out'] are up to {self.delays['w_out'].max()!s}, but "
+                "traces, and recordings of them, pair the error of a step with the spikes of that "
+                "step; choose rule=EProp(engine='credit') and do not record, or no delay here"
+            )
 
     def _checked_regularizers(self):
         if isinstance(self.regularizers, FiringRateRegularizer):

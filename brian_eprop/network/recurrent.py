@@ -56,6 +56,11 @@ class RecurrentNetwork:
         1/n_rec)), a scale for models without units; others need weights that make them fire.
     connectivity : dict of str to bool ndarray, optional
         Which synapses exist; default all, without autapses.
+    delays : dict of str to Quantity, optional
+        Delays of the synapses of ``w_in``, ``w_rec`` and ``w_out``, one time or a matrix of them,
+        in multiples of dt; default none. Recurrent spikes take a step besides. Spikes that would
+        arrive after the end of their trial are lost. Symmetric and adaptive feedback comes back
+        with the delays of w_out, other feedback at once.
     rule : EProp
     optimizer : GradientDescent or Adam, optional
         For :meth:`fit`. Its learning rate is a number, as the weights are.
@@ -114,6 +119,7 @@ class RecurrentNetwork:
         feedback_decay=0.0,
         weights=None,
         connectivity=None,
+        delays=None,
         rule=None,
         optimizer=None,
         regularizers=(),
@@ -136,6 +142,7 @@ class RecurrentNetwork:
             feedback=feedback,
             feedback_decay=feedback_decay,
             connectivity=dict(connectivity or {}),
+            delays={} if delays is None else delays,
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
             trainable=trainable,

@@ -30,9 +30,14 @@ def reference_network(description, weights):
     ------
     ValueError
         If a population has other dynamics than lif and alif, a surrogate that the reference
-        does not know, or the network more than one regularizer.
+        does not know, or the network delays onto the readout or more than one regularizer.
     """
     d, n = description, description.n_rec
+    if d.delay_steps("w_out").any():
+        raise ValueError(
+            "the reference has no delays onto the readout, but those of the network, "
+            f"delays['w_out'], are up to {d.delays['w_out'].max()!s}"
+        )
     names = ("alpha", "rho", "beta", "v_th", "n_ref")
     names += tuple(f"surrogate_{name}" for name in ("height", "width", "h", "s"))
     columns = {name: np.zeros(n) for name in names}
@@ -70,6 +75,8 @@ def reference_network(description, weights):
         mask_in=d.connectivity["w_in"],
         mask_rec=d.connectivity["w_rec"],
         mask_out=d.connectivity["w_out"],
+        delay_in=d.delay_steps("w_in"),
+        delay_rec=d.delay_steps("w_rec"),
         readout_gain=1 - kappa if d.normalize else 1.0,
         loss=d.loss,
         average=d.average,
