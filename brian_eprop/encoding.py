@@ -168,8 +168,13 @@ def group_spikes(rng, probability, durations, sizes):
     (batch, Σ durations, Σ sizes) ndarray of bool
     """
     of_inputs = np.repeat(probability, sizes, axis=2)
-    of_steps = np.repeat(of_inputs, durations, axis=1)
-    return rng.random(of_steps.shape) < of_steps
+    batch, _, n = of_inputs.shape
+    # a phase at a time: a double per input and step of all trials is much memory
+    phases = [
+        rng.random((batch, steps, n)) < of_inputs[:, k, np.newaxis]
+        for k, steps in enumerate(durations)
+    ]
+    return np.concatenate(phases, axis=1)
 
 
 def frozen_noise(seed, steps, n, probability):
