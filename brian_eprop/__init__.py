@@ -1,6 +1,6 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
-from . import reference, tasks
+from . import connectivity, reference, tasks
 from .calculus.linearization import Linearization, linearize
 from .constraints import Bounds, DaleLaw, WeightDecay
 from .deep_r import DeepR
@@ -45,6 +45,7 @@ __all__ = [
     "TrainableSynapses",
     "WeightDecay",
     "available_models",
+    "connectivity",
     "linearize",
     "load_model",
     "reference",
