@@ -28,11 +28,13 @@ def phases(inputs, lengths, sizes):
 
 class TestStoreRecall:
     @pytest.fixture(scope="class")
-    def trials(self):
+    @classmethod
+    def trials(cls):
         return load_task("store_recall").sample(np.random.default_rng(0), 600)
 
     @pytest.fixture(scope="class")
-    def active(self, trials):
+    @classmethod
+    def active(cls, trials):
         # 25 inputs in 200 steps with p = 0.05: silent by chance once in 10¹¹¹
         return phases(trials[0], [200] * 12, [25] * 4)
 
@@ -89,11 +91,13 @@ class TestStoreRecall:
 
 class TestTemporalXor:
     @pytest.fixture(scope="class")
-    def trials(self):
+    @classmethod
+    def trials(cls):
         return load_task("temporal_xor").sample(np.random.default_rng(0), 400)
 
     @pytest.fixture(scope="class")
-    def active(self, trials):
+    @classmethod
+    def active(cls, trials):
         return phases(trials[0], [100, 300, 100, 100], [20] * 3)
 
     def test_the_target_is_whether_the_cues_differ(self, trials, active):
@@ -120,13 +124,15 @@ class TestTemporalXor:
 
 class TestDelayedMatch:
     @pytest.fixture(scope="class")
-    def trials(self):
+    @classmethod
+    def trials(cls):
         return load_task("delayed_match", background_rate=0 * Hz).sample(
             np.random.default_rng(0), 600
         )
 
     @pytest.fixture(scope="class")
-    def active(self, trials):
+    @classmethod
+    def active(cls, trials):
         return phases(trials[0], [150, 500, 150, 100], [10] * 5)
 
     def test_the_target_is_whether_the_test_was_the_sample(self, trials, active):
