@@ -2,6 +2,15 @@
 
 from .agent import Agent, Episode
 from .environments import CodedEnvironment, DelayedCues
+from .open_loop import Decisions, open_loop_gradients
 from .readout import ActorCriticReadout
 
-__all__ = ["ActorCriticReadout", "Agent", "CodedEnvironment", "DelayedCues", "Episode"]
+__all__ = [
+    "ActorCriticReadout",
+    "Agent",
+    "CodedEnvironment",
+    "Decisions",
+    "DelayedCues",
+    "Episode",
+    "open_loop_gradients",
+]

@@ -12,7 +12,7 @@ from ..network.update import check_present
 from ..network.validation import whole_number
 from ..reference import Gradients
 from .closed_loop import ClosedLoop
-from .readout import in_range
+from .readout import check_discount
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class Agent:
     Parameters
     ----------
     network : RecurrentNetwork
-        With ``n_in`` inputs and ``n_actions + 1`` outputs, of the environment's numbers, the rule
-        ``EProp(engine="traces")`` and, to learn, an optimizer. Its weights are those of the agent:
-        `RecurrentNetwork.save` keeps them.
+        With ``n_in`` inputs and ``n_actions + 1`` outputs, of the environment's numbers, and, to
+        learn, the rule ``EProp(engine="traces")`` and an optimizer. Its weights are those of the
+        agent: `RecurrentNetwork.save` keeps them.
     environment : object
         See :mod:`brian_eprop.reward.environments`.
     discount : float
@@ -80,8 +80,7 @@ class Agent:
         episodes_per_update=1,
         seed=None,
     ):
-        if not in_range(discount, 1):
-            raise ValueError(f"Agent.discount = {discount!r} must be one number from 0 to 1")
+        check_discount("Agent", discount, value_weight)
         whole_number("Agent.steps_per_action", steps_per_action)
         whole_number("Agent.episodes_per_update", episodes_per_update)
         _check_environment(environment)
@@ -111,9 +110,9 @@ class Agent:
         FloatingPointError
             If the weights would no longer be finite; the network has the last that were.
         ValueError
-            If the network has no optimizer.
+            If the network has no optimizer, or another rule.
         """
-        check_present(self.network.optimizer)
+        self._check_learns()
         loop, history = self._loop(learning=True), []
 
         def episode_over(total, actions):
@@ -154,6 +153,15 @@ class Agent:
         choose = np.argmax if greedy else self._drawn
         self._loop(learning=False).run(self.rng, choose, episode_over)
         return history
+
+    def _check_learns(self):
+        check_present(self.network.optimizer)
+        rule = self.network.description.rule
+        if rule.engine != "traces":
+            raise ValueError(
+                f"Agent.network has the rule {rule!r}, but episodes end when they do: create it "
+                "with EProp(engine='traces')"
+            )
 
     def _drawn(self, policy):
         return int(self.rng.choice(len(policy), p=policy))
@@ -201,11 +209,6 @@ def _check_network(network, environment):
                 f"Agent.network has {name} = {getattr(d, name)}, but its environment needs {needed}"
                 + (": an output per action, and the value" if name == "n_out" else "")
             )
-    if d.rule.engine != "traces":
-        raise ValueError(
-            f"Agent.network has the rule {d.rule!r}, but episodes end when they do: create it with "
-            "EProp(engine='traces')"
-        )
     if d.average:
         raise ValueError(
             "Agent.network has average=True, which divides by the length of a trial; leave it away"

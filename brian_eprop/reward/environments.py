@@ -150,23 +150,48 @@ class DelayedCues:
             )
         self.n_in, self.rng = self.task.n_in, np.random.default_rng()
 
+    @property
+    def decides(self):
+        """The steps with a decision : (steps,) bool array."""
+        return np.arange(self.task.steps) == self.task.steps - 1
+
+    def episodes(self, rng, batch):
+        """Episodes side by side, for :func:`brian_eprop.reward.open_loop_gradients`.
+
+        Returns
+        -------
+        inputs : (batch, steps, n_in) bool array
+        rewards_of : callable
+            Actions → rewards, both (batch, steps).
+        """
+        inputs, targets = self.task.sample(rng, batch)
+        sides = targets[:, -1].argmax(axis=-1)
+
+        def rewards_of(actions):
+            decision = np.where(actions[:, -1] == sides, 1.0, self.wrong)
+            return np.where(self.decides, decision[:, np.newaxis], 0.0)
+
+        return inputs, rewards_of
+
     def reset(self, seed=None):
         if seed is not None:
             self.rng = np.random.default_rng(seed)
-        inputs, targets = self.task.sample(self.rng, 1)
-        self.inputs, self.side, self.step_now = inputs[0], int(targets[0, -1].argmax()), 0
+        inputs, self.rewards_of = self.episodes(self.rng, 1)
+        self.inputs, self.step_now = inputs[0], 0
         return self._seen()
 
     def _seen(self):
         last = len(self.inputs) - 1
-        decides = self.step_now == last
-        return self.inputs[min(self.step_now, last)].astype(float), {"decides": decides}
+        # the end is seen as the last step is
+        observation = self.inputs[min(self.step_now, last)].astype(float)
+        return observation, {"decides": self.step_now == last}
 
     def step(self, action):
+        actions = np.where(self.decides, action, -1)[np.newaxis]
+        reward = float(self.rewards_of(actions)[0, self.step_now])
         over = self.step_now == len(self.inputs) - 1
         self.step_now += 1
         observation, info = self._seen()
-        reward = 0.0 if not over else 1.0 if action == self.side else self.wrong
         return observation, reward, over, False, info
 
 

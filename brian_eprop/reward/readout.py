@@ -98,12 +98,7 @@ class ActorCriticReadout(LeakyReadout):
                 f"ActorCriticReadout.n_actions = {n_actions!r} leaves nothing to decide; give an "
                 "integer, 2 or more"
             )
-        for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, None)):
-            if not in_range(number, high):
-                raise ValueError(
-                    f"ActorCriticReadout.{name} = {number!r} must be one number "
-                    + ("≥ 0" if high is None else f"from 0 to {high}, per time step")
-                )
+        check_discount("ActorCriticReadout", discount, value_weight)
         super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
         self.add_attribute("n_actions")
         self.add_attribute("episode_code")
@@ -140,9 +135,14 @@ class ActorCriticReadout(LeakyReadout):
             self.episode_code.abstract_code += "\n" + code
 
 
-def in_range(number, high):
-    try:
-        array = np.asarray(number, dtype=float)
-    except (TypeError, ValueError):
-        return False
-    return array.ndim == 0 and 0 <= array < np.inf and (high is None or array <= high)
+def check_discount(owner, discount, value_weight):
+    """Raise an error unless discount and weight of the value are numbers in their ranges."""
+    for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, np.inf)):
+        try:
+            array = np.asarray(number, dtype=float)
+            fits = array.ndim == 0 and 0 <= array <= high and np.isfinite(array)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            expected = "from 0 to 1" if high == 1 else "≥ 0"
+            raise ValueError(f"{owner}.{name} = {number!r} must be one number {expected}")

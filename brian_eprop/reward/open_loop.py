@@ -1,0 +1,92 @@
+"""Rewards in batches, where actions change nothing but the rewards."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from ..reference import Gradients
+from .readout import check_discount
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Gradients of episodes, with what was decided in them.
+
+    Attributes
+    ----------
+    gradients : Gradients
+        Averaged over the episodes; its ``loss`` is ½ Σ (A error)².
+    actions : (batch, T) int ndarray
+        −1 where there was nothing to decide.
+    rewards : (batch, T) ndarray
+    """
+
+    gradients: Gradients
+    actions: np.ndarray
+    rewards: np.ndarray
+
+
+def open_loop_gradients(network, inputs, decides, rewards_of, rng, *, discount, value_weight=0.5):
+    """The actor-critic gradient of episodes whose inputs do not depend on actions.
+
+    The episodes are run twice, by whatever device is set: compiled programs are many times faster
+    than a closed loop. After the first run readouts, and with them policies, actions, rewards,
+    returns R and values V are known. The second one is learning with the targets
+
+        y*^t = y^t − (R^t − V^t) error^t
+
+    which is exact: weights and inputs are the same, so are spikes and outputs, and the error
+    y − y* of a squared loss is (R^t − V^t) error^t, whose gradient is that of
+    :class:`ActorCriticReadout`. With a rule of higher order, or BPTT, it is that order's gradient.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+        With loss ``"mse"``; its last output is the value.
+    inputs : (batch, T, n_in) bool array
+    decides : (T,) bool array
+        Steps in which an action is drawn.
+    rewards_of : callable
+        Actions (batch, T), −1 where there is none → rewards (batch, T), received after each step.
+        After the last one the episode is over.
+    rng : numpy.random.Generator
+        Of the actions.
+    discount, value_weight : float
+        γ per time step, and c_V.
+
+    Returns
+    -------
+    Decisions
+
+    Raises
+    ------
+    ValueError
+        For a network with another loss, or rewards that are not finite numbers (batch, T).
+    """
+    check_discount("open_loop_gradients", discount, value_weight)
+    d = network.description
+    if d.loss != "mse" or d.average:
+        raise ValueError(
+            f"open_loop_gradients: the network has loss = {d.loss!r}, average = {d.average}; the "
+            "error of a step is free with loss='mse' and average=False only"
+        )
+    y = network.simulate(inputs).readout
+    policy, value = softmax(y[..., :-1], axis=-1), y[..., -1]
+    # the first action whose cumulative probability is above a uniform number
+    drawn = np.sum(rng.random(value.shape)[..., None] > policy.cumsum(-1)[..., :-1], axis=-1)
+    actions = np.where(decides, drawn, -1)
+    rewards = np.asarray(rewards_of(actions), dtype=float)
+    if rewards.shape != value.shape or not np.isfinite(rewards).all():
+        raise ValueError(
+            f"open_loop_gradients: 'rewards_of' returned an array of shape {rewards.shape}; "
+            f"expected finite rewards of shape {value.shape}"
+        )
+    returns = rewards.copy()
+    for t in reversed(range(value.shape[1] - 1)):
+        returns[:, t] += discount * returns[:, t + 1]
+    chosen = np.eye(policy.shape[-1])[actions]
+    actor = np.where(np.asarray(decides)[:, None], policy - chosen, 0.0)
+    error = np.concatenate([actor, np.full_like(y[..., -1:], -value_weight)], axis=-1)
+    targets = y - (returns - value)[..., None] * error
+    return Decisions(network.gradients(inputs, targets), actions, rewards)
