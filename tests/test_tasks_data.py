@@ -15,7 +15,8 @@ NAMES = ("vowels", "digits")
 
 @pytest.fixture(scope="module", params=NAMES)
 def task(request):
-    return load_task(request.param)
+    """With trials to learn from as they are recorded."""
+    return load_task(request.param, **({"jitter": 0.0} if request.param == "vowels" else {}))
 
 
 def labels(targets):
@@ -96,8 +97,8 @@ def test_coefficients_go_straight_from_frame_to_frame_and_end_with_the_last():
     (values,) = task.coefficients([utterance])
     assert values.shape == (300, 12)
     np.testing.assert_array_equal(values[9::10][-7:], utterance)
-    np.testing.assert_array_equal(values[: 300 - 70], np.tile(task.means, (230, 1)))
-    known = np.vstack([task.means, utterance])
+    np.testing.assert_array_equal(values[: 300 - 70], np.tile(task.frames.mean(axis=0), (230, 1)))
+    known = np.vstack([task.frames.mean(axis=0), utterance])
     for k in range(12):
         between = np.interp(np.arange(70), np.arange(-1, 79, 10), known[:, k])
         # round-off of weighted means of numbers of order 1
@@ -108,14 +109,36 @@ def test_an_utterance_can_be_followed_from_its_spikes():
     """From the mean on, one crossing after the other leads to the last frame's place."""
     task = load_task("vowels")
     inputs, _ = task.held_out("validation")
-    up, down = inputs.reshape(54, 600, 12, 2, 8).sum(axis=1, dtype=int).transpose(2, 0, 1, 3)
-    above = (task.means[:, np.newaxis] > task.thresholds).astype(int) + up - down
+    up, down = inputs.reshape(54, 600, 12, 2, 16).sum(axis=1, dtype=int).transpose(2, 0, 1, 3)
+    above = (task.frames.mean(axis=0)[:, np.newaxis] > task.thresholds).astype(int) + up - down
     final = np.array([u[-1] for u in task.split["validation"][0]])
     np.testing.assert_array_equal(above, final[..., np.newaxis] > task.thresholds)
     assert up.sum() > 1000 and down.sum() > 1000
     # quiet before the utterance: the frame before the first one is a mean
     for trial, utterance in zip(inputs, task.split["validation"][0], strict=True):
         assert not trial[: 600 - 20 * len(utterance)].any()
+
+
+def test_what_is_drawn_is_shifted_as_a_whole_and_what_is_held_out_is_not():
+    task, exact = load_task("vowels", jitter=0.3), load_task("vowels", jitter=0.0)
+    seen = []
+    # in place of the encoding: what would be encoded
+    object.__setattr__(task, "_trials", lambda utterances, speakers: seen.extend(utterances))
+    task.sample(np.random.default_rng(0), 216)
+    recorded = {len(u): [] for u in task.split["train"][0]}
+    for utterance in task.split["train"][0]:
+        recorded[len(utterance)].append(utterance)
+    shifts = []
+    for utterance in seen:
+        distance = [np.ptp(utterance - known, axis=0).max() for known in recorded[len(utterance)]]
+        nearest = recorded[len(utterance)][int(np.argmin(distance))]
+        assert min(distance) < 1e-14  # round-off of numbers of order 1
+        shifts.append((utterance - nearest)[0])
+    spread = np.std(shifts, axis=0) / np.concatenate(task.split["train"][0]).std(axis=0)
+    # 216 draws: a standard deviation is known to 5 %
+    np.testing.assert_allclose(spread, 0.3, rtol=0.25)
+    del task.__dict__["_trials"]
+    np.testing.assert_array_equal(task.held_out("test")[0], exact.held_out("test")[0])
 
 
 def test_levels_are_learned_from_the_part_to_learn_from_only():
@@ -156,6 +179,8 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
     [
         ("vowels", {"levels": 0}, ValueError, r"Vowels: 'levels' is 0; expected at least 1"),
         ("vowels", {"levels": 8.0}, ValueError, r"'levels' is 8.0; expected an integer"),
+        ("vowels", {"jitter": -0.1}, ValueError, r"'jitter' is -0.1; expected a number ≥ 0"),
+        ("vowels", {"jitter": "much"}, ValueError, r"'jitter' is 'much'; expected a number ≥ 0"),
         ("vowels", {"frame": 20}, TypeError, r"Vowels: 'frame' is 20; expected a quantity in sec"),
         ("vowels", {"frame": 0.5 * ms}, ValueError, r"'frame' is .* multiple of the time step"),
         ("vowels", {"window": 601 * ms}, ValueError, r"'window' is .*; expected at most the 30 fr"),

@@ -45,11 +45,15 @@ class Vowels:
 
     The recordings are those of the package aeon: of its 270 utterances to learn from, 6 of each
     speaker, drawn once and for all, are held out for "validation"; its 370 others are "test".
+    The 216 that are left are few: each time that one is drawn, its coefficients are shifted by
+    normally distributed amounts, the same in all its frames, so that it is not learned by heart.
 
     Parameters
     ----------
     levels : int
         Levels per coefficient, at least 1.
+    jitter : float
+        Standard deviation of the shifts, in units of that of the coefficient over all frames.
     frame : Quantity
         Time from frame to frame; a multiple of ``dt``.
     window : Quantity
@@ -73,7 +77,8 @@ class Vowels:
     doi:10.24432/C5NS47.
     """
 
-    levels: int = 8
+    levels: int = 16
+    jitter: float = 0.2
     frame: Quantity = field(default_factory=lambda: 20 * ms)
     window: Quantity = field(default_factory=lambda: 100 * ms)
     dt: Quantity = field(default_factory=lambda: 1 * ms)
@@ -82,6 +87,8 @@ class Vowels:
 
     def __post_init__(self):
         check_integers(self, levels=1)
+        if not isinstance(self.jitter, int | float) or not 0 <= self.jitter < np.inf:
+            raise ValueError(f"Vowels: 'jitter' is {self.jitter!r}; expected a number ≥ 0")
         check_quantities(self, ("dt", "frame", "window"), second, "20*ms")
         check_multiples(self, ("frame", "window"))
         if self.learning_window > self.steps:
@@ -117,16 +124,15 @@ class Vowels:
 
     @property
     def defaults(self):
-        """50 LIF and 50 ALIF neurons, whose thresholds remember for 200 ms."""
-        tau_m, tau_a = 20 * ms, 200 * ms
-        lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 2 * ms}
+        """50 LIF and 50 ALIF neurons with membranes of 100 ms, a third of an utterance."""
+        lif = {"tau_m": 100 * ms, "v_th": 0.6, "t_ref": 2 * ms}
         return TrainingSetup(
-            neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": tau_a, "beta": 0.1})),
-            tau_out=20 * ms,
+            neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": 200 * ms, "beta": 0.1})),
+            tau_out=100 * ms,
             loss="cross_entropy",
             normalize=True,
             average=True,
-            gains={"w_in": 3.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
             learning_rate=3e-3,
@@ -148,15 +154,15 @@ class Vowels:
         return split | {"test": read_utterances("TEST")}
 
     @cached_property
-    def means(self):
-        """Of each coefficient over all frames to learn from: (12,) ndarray."""
-        return np.concatenate(self.split["train"][0]).mean(axis=0)
+    def frames(self):
+        """All frames to learn from: (n, 12) ndarray."""
+        return np.concatenate(self.split["train"][0])
 
     @cached_property
     def thresholds(self):
         """The levels of each coefficient: (12, levels) ndarray."""
         places = (np.arange(self.levels) + 0.5) / self.levels
-        return np.quantile(np.concatenate(self.split["train"][0]), places, axis=0).T
+        return np.quantile(self.frames, places, axis=0).T
 
     def sample(self, rng, batch):
         """
@@ -181,7 +187,9 @@ class Vowels:
         check_batch(self, batch)
         utterances, speakers = self.split["train"]
         chosen = drawn(rng, len(speakers), batch)
-        return self._trials([utterances[k] for k in chosen], speakers[chosen])
+        shifts = self.jitter * self.frames.std(axis=0) * rng.standard_normal((batch, CHANNELS))
+        shifted = [utterances[k] + shift for k, shift in zip(chosen, shifts, strict=True)]
+        return self._trials(shifted, speakers[chosen])
 
     def held_out(self, split):
         """
@@ -221,7 +229,7 @@ class Vowels:
         -------
         (len(utterances), steps, 12) ndarray
         """
-        rows = np.tile(self.means, (len(utterances), FRAMES, 1))
+        rows = np.tile(self.frames.mean(axis=0), (len(utterances), FRAMES, 1))
         for row, utterance in zip(rows, utterances, strict=True):
             row[FRAMES - len(utterance) :] = utterance
         # row r is reached at the end of its frame
