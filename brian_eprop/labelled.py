@@ -6,7 +6,7 @@ import xarray
 __all__ = ["as_block", "as_dataset"]
 
 #: The dimension next to time, what it is, and the unit, of every array of a recording; V stands
-#: for the unit of the membrane, which is not known beforehand.
+#: for the unit of the membrane and E for that of traces, which are not known beforehand.
 VARIABLES = {
     "inputs": ("input", "input spikes", "1"),
     "spikes": ("neuron", "spikes of the recurrent neurons", "1"),
@@ -17,8 +17,8 @@ VARIABLES = {
     "membrane": ("recorded_neuron", "membrane before the reset", "V"),
     "threshold": ("recorded_neuron", "threshold", "V"),
     "psi": ("recorded_neuron", "pseudo-derivative of the spike", "1/V"),
-    "e_trace": ("synapse", "eligibility trace", "1"),
-    "e_bar": ("synapse", "filtered eligibility trace", "1"),
+    "e_trace": ("synapse", "eligibility trace", "E"),
+    "e_bar": ("synapse", "filtered eligibility trace", "E"),
 }
 
 
@@ -38,14 +38,14 @@ def as_dataset(recording):
     """
     variables = {
         name: (("time", dimension), getattr(recording, name), {"long_name": what, "units": unit})
-        for name, (dimension, what, unit) in _variables(recording.membrane_unit).items()
+        for name, (dimension, what, unit) in _variables(recording).items()
     }
     coordinates = {
         "time": ("time", recording.times, {"long_name": "time", "units": "ms"}),
         "recorded_neuron": recording.neurons,
         "synapse": np.array(recording.synapses, dtype=object),
     }
-    about = {"dt": recording.dt, "membrane_unit": recording.membrane_unit}
+    about = {name: getattr(recording, name) for name in ("dt", "membrane_unit", "trace_unit")}
     return xarray.Dataset(variables, coordinates, about)
 
 
@@ -66,6 +66,8 @@ def as_block(recording):
     ------
     ImportError
         If the package neo is not installed.
+    ValueError
+        If the recorded neurons are of populations with different units.
     """
     try:
         import neo
@@ -74,8 +76,14 @@ def as_block(recording):
             "Recording.to_neo needs the package 'neo'; install it with "
             "pip install 'brian_eprop[neo]'"
         ) from error
+    for name in ("membrane_unit", "trace_unit"):
+        if " or " in getattr(recording, name):
+            raise ValueError(
+                f"Recording.{name} = '{getattr(recording, name)}': a signal of neo has one unit; "
+                "record neurons of one kind, with RecurrentNetwork.record(..., neurons=[...])"
+            )
     segment = neo.Segment(name="trial")
-    for name, (_, what, unit) in _variables(recording.membrane_unit).items():
+    for name, (_, what, unit) in _variables(recording).items():
         values = getattr(recording, name)
         if values.dtype == bool:
             segment.spiketrains += [
@@ -109,9 +117,9 @@ def _milliseconds(value):
     return value * quantities.ms
 
 
-def _variables(membrane_unit):
-    """`VARIABLES` with the unit of the membrane."""
-    own = dict.fromkeys(("1", "V", "1/V"), "1")
-    if membrane_unit:
-        own |= {"V": membrane_unit, "1/V": f"1/{membrane_unit}"}
-    return {name: (dim, what, own[unit]) for name, (dim, what, unit) in VARIABLES.items()}
+def _variables(recording):
+    """`VARIABLES` with the units of a recording."""
+    membrane = recording.membrane_unit
+    units = {"1": "1", "V": membrane or "1", "E": recording.trace_unit or "1"}
+    units["1/V"] = f"1/{membrane}" if membrane else "1"
+    return {name: (dim, what, units[unit]) for name, (dim, what, unit) in VARIABLES.items()}

@@ -90,6 +90,9 @@ class Recording:
     membrane_unit : str
         Unit of ``membrane`` and ``threshold``, for instance ``"mV"``; empty for a
         dimensionless membrane.
+    trace_unit : str
+        Unit of ``e_trace`` and ``e_bar``, one over that of the weights; empty for weights
+        without unit.
 
     Raises
     ------
@@ -113,6 +116,7 @@ class Recording:
     neurons: np.ndarray  # (k,) int
     synapses: tuple  # (m,) str
     membrane_unit: str = ""
+    trace_unit: str = ""
 
     def __post_init__(self):
         def store(name, value):
@@ -124,7 +128,8 @@ class Recording:
             raise ValueError(f"'dt' must be one positive time, but is {self.dt!r}")
         store("dt", float(dt))
         store("synapses", tuple(str(label) for label in np.atleast_1d(self.synapses)))
-        store("membrane_unit", str(self.membrane_unit))
+        for name in ("membrane_unit", "trace_unit"):
+            store(name, str(getattr(self, name)))
         for name in ("inputs", "spikes"):
             store(name, _spikes(getattr(self, name), name))
         steps, n_rec = self.spikes.shape

@@ -9,6 +9,7 @@ import pytest
 import xarray
 from brian2 import ms, mV
 
+from brian_eprop import RecurrentNetwork
 from brian_eprop.recording import Recording
 
 # h5netcdf trips over itself when it closes what it could not open
@@ -33,6 +34,7 @@ def arrays(steps=12, n_in=3, n_rec=5, n_out=2, k=2, m=3, seed=0):
         neurons=np.arange(k),
         synapses=[f"in {i} → {i + 1}" for i in range(m)],
         membrane_unit="mV",
+        trace_unit="1/pA",
     )
 
 
@@ -163,6 +165,7 @@ def test_the_dataset_has_names_and_units(tmp_path):
         assert array.dims[0] == "time" and array.attrs["long_name"] and array.attrs["units"]
     assert dataset["membrane"].attrs["units"] == "mV"
     assert dataset["psi"].attrs["units"] == "1/mV"
+    assert dataset["e_bar"].attrs["units"] == "1/pA"
     one = dataset["psi"].sel(recorded_neuron=1)
     np.testing.assert_array_equal(one, recording.psi[:, 1])
     trace = dataset["e_bar"].sel(synapse="in 2 → 3", time=slice(0.5, 1))
@@ -172,8 +175,37 @@ def test_the_dataset_has_names_and_units(tmp_path):
         xarray.load_dataset(tmp_path / "trial.nc", engine="h5netcdf"),
         dataset.assign_attrs(format="brian_eprop recording 2"),
     )
-    plain = Recording(**arrays() | {"membrane_unit": ""}).to_xarray()
-    assert plain["membrane"].attrs["units"] == plain["psi"].attrs["units"] == "1"
+    plain = Recording(**arrays() | {"membrane_unit": "", "trace_unit": ""}).to_xarray()
+    assert {array.attrs["units"] for array in plain.data_vars.values()} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("neurons", "membrane", "trace"),
+    [
+        ("lif", "", ""),
+        ("adex", "volt", "amp ** -1"),
+        ([("lif", 2, {}), ("adex", 2, {})], "1 or volt", "1 or amp ** -1"),
+    ],
+)
+def test_a_network_records_in_its_units(neurons, membrane, trace, numpy_target):
+    rng = np.random.default_rng(0)
+    inputs, targets = rng.random((40, 3)) < 0.3, np.zeros((40, 1))
+    network = RecurrentNetwork(neurons, 3, 4, 1, dt=0.1 * ms, seed=0)
+    recording = network.record(inputs, targets, neurons=4)
+    assert recording.membrane.shape == (40, 4) and recording.e_trace.shape == (40, 8)
+    assert recording.membrane_unit == membrane
+    assert recording.trace_unit == trace
+    pytest.importorskip("neo")
+    if " or " in membrane:
+        with pytest.raises(ValueError, match=r"Recording\.membrane_unit = '1 or volt': a sig"):
+            recording.to_neo()
+        return
+    signals = {s.name: s for s in recording.to_neo().segments[0].analogsignals}
+    if membrane:
+        assert -0.1 < recording.membrane.min() < recording.membrane.max() < 0
+        assert signals["membrane"].rescale("mV").magnitude.min() < -50
+        assert (1 / signals["e_bar"]).units.simplified.dimensionality.string == "A"
+        assert signals["psi"].rescale("1/mV").magnitude.max() < recording.psi.max()
 
 
 def test_neo_has_the_same_spikes_and_signals():

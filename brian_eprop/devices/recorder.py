@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 from brian2 import StateMonitor
+from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 
 from .. import schedule
 from ..engines.code import declare, run_code
+from ..quantities import unit_name
 from ..recording import Recording
 from .blocks import Trials, blocks, spans
 from .runtime import RuntimeNetwork, numpy_runtime
@@ -76,6 +78,11 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
             f"{'in' if matrix == 'w_in' else 'rec'} {pre} → {post}"
             for matrix, pre, post in synapses
         ],
+        membrane_unit=_units(
+            parse_expression_dimensions(_threshold(m.source)[0], m.source.variables)
+            for m, _ in membranes
+        ),
+        trace_unit=_units(m.source.variables["e_trace"].dim for m, _ in traces),
     )
 
 
@@ -115,11 +122,9 @@ def _membranes(description, objects, neurons):
         if not chosen:
             continue
         group = objects[f"population_{k}"]
-        condition = str_to_sympy(group.events["spike"])
         declare(group, "membrane")
         declare(group, "threshold_level")
-        code = f"membrane = {sympy_to_str(condition.lhs)}\n"
-        code += f"threshold_level = {sympy_to_str(condition.rhs)}"
+        code = "membrane = {}\nthreshold_level = {}".format(*_threshold(group))
         run_code(group, code, schedule.AT_THRESHOLD, f"{group.name}_recorded")
         variables = ["membrane", "threshold_level", "psi"]
         monitors[k] = _monitor(group, variables, chosen, f"membrane_monitor_{k}")
@@ -129,6 +134,18 @@ def _membranes(description, objects, neurons):
             if own.start <= j < own.stop:
                 places.append((monitors[k], list(monitors[k].record).index(j - own.start)))
     return places
+
+
+def _threshold(group):
+    """Both sides of a group's threshold condition, as text."""
+    condition = str_to_sympy(group.events["spike"])
+    return sympy_to_str(condition.lhs), sympy_to_str(condition.rhs)
+
+
+def _units(dimensions):
+    """The unit in which Brian2 has given numbers; all of them if populations differ."""
+    names = {unit_name(dimension) for dimension in dimensions}
+    return "" if names <= {"1"} else " or ".join(sorted(names))
 
 
 def _traces(description, trials, objects, synapses):
