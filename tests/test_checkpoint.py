@@ -9,6 +9,9 @@ from brian2 import Hz, have_same_dimensions, ms, pA
 
 from brian_eprop import (
     Adam,
+    Bounds,
+    DaleLaw,
+    DeepR,
     EProp,
     Exponential,
     FiringRateRegularizer,
@@ -16,6 +19,7 @@ from brian_eprop import (
     MultiGaussian,
     PiecewiseLinear,
     RecurrentNetwork,
+    WeightDecay,
     load_model,
     serialization,
 )
@@ -65,21 +69,23 @@ def assert_same_state(a, b):
     assert a.weights.keys() == b.weights.keys()
     for name, values in a.weights.items():
         np.testing.assert_array_equal(values, b.weights[name])
-    assert a.state.moments.keys() == b.state.moments.keys()
-    for matrix, moments in a.state.moments.items():
-        assert moments.keys() == b.state.moments[matrix].keys()
-        for name, values in moments.items():
-            np.testing.assert_array_equal(values, b.state.moments[matrix][name])
+    for kept, others in ((a.state.moments, b.state.moments), (a.state.wiring, b.state.wiring)):
+        assert kept.keys() == others.keys()
+        for matrix, entries in kept.items():
+            assert entries.keys() == others[matrix].keys()
+            for name, values in entries.items():
+                np.testing.assert_array_equal(values, others[matrix][name])
 
 
 def assert_same_description(a, b):
     for name in (
         *("n_in", "n_rec", "n_out", "dt", "tau_out", "loss", "normalize", "average"),
-        *("feedback", "feedback_decay", "rule", "regularizers"),
+        *("feedback", "feedback_decay", "rule", "regularizers", "constraints"),
     ):
         assert getattr(a, name) == getattr(b, name), name
     for name, mask in a.connectivity.items():
         np.testing.assert_array_equal(mask, b.connectivity[name])
+        np.testing.assert_array_equal(a.delay_steps(name), b.delay_steps(name))
     assert len(a.populations) == len(b.populations)
     for p, q in zip(a.populations, b.populations, strict=True):
         assert (p.count, p.model) == (q.count, q.model)
@@ -115,6 +121,10 @@ def test_save_and_load_lose_nothing(tmp_path):
         dict(feedback=np.ones((2, 9)), feedback_decay=0.0, optimizer=GradientDescent(1e-3)),
         dict(rule=EProp(surrogate=MultiGaussian(0.5, "0.5*v_th"), reset_path={"a": "detached"})),
         dict(loss="cross_entropy", feedback="random", feedback_decay=0.0),
+        dict(
+            constraints=[DaleLaw([0]), Bounds(high=0.5), WeightDecay(1e-3), DeepR(0.4, seed=2)],
+            delays={"w_in": 1.5 * ms, "w_rec": np.arange(81).reshape(9, 9) % 4 * 0.5 * ms},
+        ),
     ],
 )
 def test_every_option_comes_back(tmp_path, changes):
@@ -124,6 +134,7 @@ def test_every_option_comes_back(tmp_path, changes):
     assert_same_description(loaded.description, network.description)
     assert loaded.optimizer == network.optimizer
     assert_same_state(loaded, network)
+    assert loaded.state.wiring.keys() == ({"w_in", "w_rec"} if "constraints" in changes else set())
 
 
 def test_a_users_own_model_is_in_the_file(tmp_path):
@@ -190,6 +201,7 @@ DAMAGES = {
     "an unknown array": lambda a: a.update(other=np.ones(3)),
     "updates": lambda a: a["config"].update(updates="many"),
     "optimizer": lambda a: a["config"].update(optimizer=3),
+    "delays": lambda a: a.update({"delays/w_in": np.full((2, 3), 1e-4)}),
 }
 
 

@@ -108,12 +108,16 @@ def limits(description, name):
     """Lowest and highest value of each weight of a matrix : (n_pre, n_post) ndarrays."""
     shape = description.shapes[name]
     low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    for kind in (DaleLaw, Bounds):
-        constraint = of_kind(description, name, kind)
-        if constraint is not None:
-            lowest, highest = constraint.interval(description.populations)
-            low, high = np.maximum(low, lowest), np.minimum(high, highest)
+    for constraint in _intervals(description, name):
+        lowest, highest = constraint.interval(description.populations)
+        low, high = np.maximum(low, lowest), np.minimum(high, highest)
     return low, high
+
+
+def _intervals(description, name):
+    """The constraints that say how large weights of a matrix may be."""
+    found = (of_kind(description, name, kind) for kind in (DaleLaw, Bounds))
+    return [constraint for constraint in found if constraint is not None]
 
 
 def kept_by_decay(description, name):
@@ -126,6 +130,8 @@ def within_limits(description, weights):
     """The weights, clipped by DaleLaw and Bounds : dict of str to ndarray."""
     clipped = dict(weights)
     for name, mask in description.connectivity.items():
+        if not _intervals(description, name):
+            continue
         low, high = limits(description, name)
         clipped[name] = np.where(mask, np.clip(weights[name], low, high), 0.0)
         if name == "w_out" and description.feedback == "adaptive":
@@ -136,14 +142,16 @@ def within_limits(description, weights):
 def check_limits(description, weights):
     """Raise an error for a weight that DaleLaw or Bounds exclude."""
     for name, mask in description.connectivity.items():
+        reasons = _intervals(description, name)
+        if not reasons:
+            continue
         low, high = limits(description, name)
         wrong = np.argwhere(mask & ((weights[name] < low) | (weights[name] > high)))
         if len(wrong):
             i, j = map(int, wrong[0])
-            reasons = [of_kind(description, name, kind) for kind in (DaleLaw, Bounds)]
             raise ValueError(
                 f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} must be from {low[i, j]} to "
-                f"{high[i, j]}, because of {' and '.join(repr(c) for c in reasons if c)}"
+                f"{high[i, j]}, because of {' and '.join(map(repr, reasons))}"
             )
 
 
