@@ -161,10 +161,10 @@ def test_it_learns_which_button_to_press():
     regular = [FiringRateRegularizer(60 * Hz, 1.0)]
     net = network(world, 20, "lif", optimizer=Adam(0.02), regularizers=regular, tau_out=10 * ms)
     agent = Agent(net, world, discount=0.9, steps_per_action=15, episodes_per_update=4, seed=3)
-    before = np.mean([e.total for e in agent.evaluate(40)])
+    before = agent.evaluate(40).mean()
     history = agent.learn(160)
-    assert len(history) == 160 and all(e.actions == 1 for e in history)
-    after = np.mean([e.total for e in agent.evaluate(40, greedy=True)])
+    assert len(history) == 160 and all(e["actions"] == 1 for e in history)
+    after = agent.evaluate(40, greedy=True).mean()
     assert before < 0.8 and after > 0.95
 
 
@@ -258,7 +258,7 @@ class TestCues:
     def test_an_agent_can_be_asked(self):
         world = DelayedCues(self.task)
         agent = Agent(network(world), world, discount=1.0, seed=1)
-        assert {e.total for e in agent.learn(8)} <= {0.0, 1.0}
+        assert {e["return"] for e in agent.learn(8)} <= {0.0, 1.0}
 
     def test_a_wrong_side_that_pays(self):
         with pytest.raises(ValueError, match=r"DelayedCues.wrong = 1.0 must be below 1"):
@@ -286,7 +286,7 @@ class TestCoding:
         world = CodedEnvironment("CartPole-v1", low=np.negative(ends), high=ends, n=7)
         assert (world.n_in, world.n_actions) == (28, 2)
         agent = Agent(network(world), world, discount=0.9, steps_per_action=2, seed=1)
-        assert all(e.actions == e.total > 5 for e in agent.learn(2))
+        assert all(e["actions"] == e["return"] > 5 for e in agent.learn(2))
 
     def test_values_beyond_the_range_are_those_of_its_ends(self):
         world = CodedEnvironment(world_of(), n=3, peak=0.4)

@@ -1,6 +1,6 @@
 """Learning from rewards: agents, their environments, and e-prop with a TD error."""
 
-from .agent import Agent, Episode
+from .agent import Agent
 from .environments import CodedEnvironment, DelayedCues
 from .open_loop import Decisions, open_loop_gradients
 from .readout import ActorCriticReadout
@@ -11,6 +11,5 @@ __all__ = [
     "CodedEnvironment",
     "Decisions",
     "DelayedCues",
-    "Episode",
     "open_loop_gradients",
 ]

@@ -1,7 +1,5 @@
 """An agent: a recurrent network that acts in an environment and learns from its rewards."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from brian2 import get_device
 from brian2.devices.device import RuntimeDevice
@@ -13,22 +11,6 @@ from ..network.validation import whole_number
 from ..reference import Gradients
 from .closed_loop import ClosedLoop
 from .readout import check_discount
-
-
-@dataclass(frozen=True)
-class Episode:
-    """What became of an episode.
-
-    Attributes
-    ----------
-    total : float
-        Sum of its rewards.
-    actions : int
-        How often the environment was acted upon.
-    """
-
-    total: float
-    actions: int
 
 
 class Agent:
@@ -98,12 +80,14 @@ class Agent:
         ----------
         episodes : int
         callbacks : sequence of callable
-            Each is called with the `Episode` after every episode, and its update if there is one;
-            may raise `StopTraining` to end learning.
+            Each is called with the entry of every episode, after its update if there is one; may
+            raise `StopTraining` to end learning.
 
         Returns
         -------
-        list of Episode
+        list of dict
+            One entry per episode: ``iteration`` (its number), ``return`` (the sum of its rewards)
+            and ``actions`` (how many there were).
 
         Raises
         ------
@@ -113,10 +97,11 @@ class Agent:
             If the network has no optimizer, or another rule.
         """
         self._check_learns()
+        whole_number("episodes", episodes)
         loop, history = self._loop(learning=True), []
 
         def episode_over(total, actions):
-            history.append(Episode(total, actions))
+            history.append({"iteration": len(history), "return": total, "actions": actions})
             if len(history) % self.episodes_per_update == 0:
                 self._update(loop)
             try:
@@ -126,7 +111,6 @@ class Agent:
                 return True
             return len(history) == episodes
 
-        whole_number("episodes", episodes)
         loop.run(self.rng, self._drawn, episode_over)
         return history
 
@@ -141,18 +125,19 @@ class Agent:
 
         Returns
         -------
-        list of Episode
+        (episodes,) ndarray
+            Returns: sums of rewards.
         """
         whole_number("episodes", episodes)
-        history = []
+        returns = []
 
         def episode_over(total, actions):
-            history.append(Episode(total, actions))
-            return len(history) == episodes
+            returns.append(total)
+            return len(returns) == episodes
 
         choose = np.argmax if greedy else self._drawn
         self._loop(learning=False).run(self.rng, choose, episode_over)
-        return history
+        return np.array(returns)
 
     def _check_learns(self):
         check_present(self.network.optimizer)
