@@ -1,5 +1,6 @@
 """Evidence accumulation: what is asked can be told from the inputs, and a network learns it."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
@@ -245,7 +246,7 @@ def test_the_command_trains_and_draws_decisions(tmp_path):
         assert np.any(network.weights[name] != initial.weights[name])
     figures = {path.stem for path in (run / "figures").iterdir()}
     assert figures >= {"decision_before", "decision_after", "trial_after", "learning_curve"}
-    recording = Recording.load(run / "recordings" / "after.npz")
+    recording = Recording.load(run / "recordings" / "after.nc")
     assert recording.spikes.any() and recording.e_bar.any()
     # errors count during the recall only
     assert recording.error[-25:].all() and not recording.error[:-25].any()
@@ -298,3 +299,34 @@ def test_a_decision_needs_the_groups_of_its_inputs():
         plot_decision(decided(), {"left": 10, "right": 10})
     with pytest.raises(ValueError, match=r"'window' is 21; expected 1 to 20"):
         plot_decision(decided(), EvidenceAccumulation.input_groups, window=21)
+    with pytest.raises(ValueError, match=r"'names' is \['yes'\]; expected 2, one an output"):
+        plot_decision(decided(), EvidenceAccumulation.input_groups, names=["yes"])
+
+
+def test_outputs_may_have_names_of_their_own():
+    """Then no input has the colour of an output, and there may be fewer groups than outputs."""
+    figure = plot_decision(decided(), {"all": 40}, names=["yes", "no"])
+    inputs, _, decision = figure.axes
+    assert {text.get_text() for text in decision.texts} == {"yes", "no"}
+    assert not {line.get_color() for line in inputs.lines} & {
+        line.get_color() for line in decision.lines
+    }
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("best, named", [(2, {"c"}), (5, {"c", "f"})])
+def test_of_many_outputs_those_that_matter_are_named(best, named):
+    readout = np.zeros((20, 7))
+    readout[-5:, best] = 3
+    # much larger, but where it does not count
+    readout[:-5, 0] = 9
+    recording = replace(
+        decided(), readout=readout, target=np.tile(np.eye(7)[2], (20, 1)), error=np.zeros((20, 7))
+    )
+    figure = plot_decision(recording, {"all": 40}, window=5, names=list("abcdefg"))
+    decision = figure.axes[2]
+    assert {text.get_text() for text in decision.texts} == named
+    probabilities = [line for line in decision.lines if len(line.get_xdata()) == 20]
+    assert len(probabilities) == 7
+    assert len({line.get_color() for line in probabilities}) == 1 + len(named)
+    plt.close(figure)
