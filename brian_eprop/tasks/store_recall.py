@@ -129,9 +129,11 @@ class StoreRecall:
             gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=StepDecay(0.01, 0.3, 100),
-            iterations=200,
+            learning_rate=StepDecay(0.01, 0.3, 200),
+            iterations=400,
             batch_size=128,
+            goal=0.05,
+            evaluation_trials=640,
             rate_target=10 * Hz,
             rate_strength=2.0 * self.learning_window,
         )
