@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from brian2 import Network, NetworkOperation, SpikeMonitor, StateMonitor, defaultclock, ms
+from brian2 import Network, SpikeMonitor, StateMonitor, TimedArray, defaultclock, ms
 from brian_networks import BLOCKS, DT, connect, neuron_group, spike_source
 
 from brian_eprop import EProp, Learner, TrainableSynapses
@@ -29,7 +29,7 @@ def random_experience(rng, steps, n_actions, ends=None):
 
 
 class BrianAgent:
-    """Brian2 objects of a reference network without different delays.
+    """Brian2 objects of a reference network.
 
     Parameters
     ----------
@@ -76,41 +76,54 @@ class BrianAgent:
             "feedback", "symmetric" if network.feedback is None else network.feedback
         )
         learner = Learner(readout, rule, **for_learner)
-        model, options = self.neurons.neuron_model, {"learner": learner, "delay": 0 * ms}
+        model, delays = self.neurons.neuron_model, {}
+        for name in ("delay_in", "delay_rec"):
+            given = getattr(network, name)
+            delays[name] = ({"delay": 0 * ms}, None) if np.all(given == 0) else ({}, given)
+        (delay_in, later_in), (delay_rec, later_rec) = delays.values()
         self.synapses = {
             "w_in": TrainableSynapses(
                 self.source,
                 self.neurons,
                 on_pre=model.on_input,
                 arrival="after_groups",
-                **options,
+                learner=learner,
+                **delay_in,
             ),
-            "w_rec": TrainableSynapses(self.neurons, self.neurons, on_pre=model.on_pre, **options),
-            "w_out": TrainableSynapses(self.neurons, readout, on_pre="y_post += w", **options),
+            "w_rec": TrainableSynapses(
+                self.neurons, self.neurons, on_pre=model.on_pre, learner=learner, **delay_rec
+            ),
+            "w_out": TrainableSynapses(
+                self.neurons, readout, on_pre="y_post += w", delay=0 * ms, learner=learner
+            ),
         }
         self.masks = {name: getattr(network, f"mask_{name[2:]}") for name in BLOCKS}
-        for name, synapses in self.synapses.items():
-            connect(synapses, getattr(network, name), self.masks[name])
-
-        def act():
-            step = round(readout.clock.t_ / readout.clock.dt_)
-            readout.reward = past["rewards"][step]
-            if past["actions"][step] >= 0:
-                readout.decides, readout.action = True, past["actions"][step]
-            for end in ("terminal", "truncated"):
-                if past[end][step]:
-                    setattr(readout, end, True)
-
+        for (name, synapses), later in zip(
+            self.synapses.items(), (later_in, later_rec, None), strict=True
+        ):
+            connect(synapses, getattr(network, name), self.masks[name], later)
+        # The environment is Brian2 code, so that it can be compiled.
+        readout.namespace.update(
+            {f"given_{name}": TimedArray(array.astype(float), DT) for name, array in past.items()}
+        )
+        readout.run_regularly(
+            """
+            reward = given_rewards(t)
+            decides = given_actions(t) >= 0
+            action = int(given_actions(t))
+            terminal = given_terminal(t) > 0
+            truncated = truncated or given_truncated(t) > 0
+            """,
+            when="before_end",
+        )
         self.spikes = SpikeMonitor(self.neurons)
         names = ["policy", "value", "td_error", "error"]
         self.monitor = StateMonitor(readout, names, record=True, when="after_end")
-        environment = NetworkOperation(act, when="before_end", clock=readout.clock)
         self.network = Network(
             self.source,
             self.neurons,
             readout,
             *self.synapses.values(),
-            environment,
             self.spikes,
             self.monitor,
         )

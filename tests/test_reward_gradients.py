@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from brian2 import device, set_device
+from brian2.devices.device import reset_device
 from brian_networks import BLOCKS, DT, difference
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -62,6 +64,7 @@ def agents(draw):
     kind, n_actions = draw(st.sampled_from(["lif", "alif", "mixed"])), draw(st.integers(2, 4))
     changes = dict(
         max_n_ref=draw(st.sampled_from([0, 4])),
+        max_delay=draw(st.sampled_from([0, 3])),
         reset_path={name: draw(st.sampled_from(RESET_PATHS)) for name in "va"},
         readout_gain=draw(st.sampled_from([1.0, None])),
     )
@@ -260,3 +263,15 @@ class TestReference:
         experience = Experience(-np.ones(4, int), rewards, never | (np.arange(4) == 3), never)
         found = experience.returns(np.full(4, 7.0), 0.5)
         np.testing.assert_allclose(found, [1 + 0.25 * 2, 0.5 * 2, 2, 7], rtol=1e-15)
+
+
+@pytest.mark.standalone
+def test_a_compiled_program_has_the_same_gradient(tmp_path):
+    network, episodes = agent_network(11), random_episodes(11, [30, 20], ends=["terminal"] * 2)
+    set_device("cpp_standalone", directory=str(tmp_path), with_output=False)
+    try:
+        agent = BrianAgent(network, episodes, 0.9, reset_every="episode").run()
+        assert_same(agent, expected_gradients(network, episodes, discount=0.9))
+    finally:
+        device.reinit()
+        reset_device()
