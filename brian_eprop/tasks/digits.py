@@ -9,6 +9,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
 from brian_eprop.encoding import latency
+from brian_eprop.learning_rates import CosineDecay
 from brian_eprop.splits import drawn, stratified
 from brian_eprop.task_metrics import wrong_decisions
 from brian_eprop.task_options import (
@@ -103,8 +104,8 @@ class Digits:
             gains={"w_in": 2.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=3e-3,
-            iterations=400,
+            learning_rate=CosineDecay(1e-2, 1e-4, 800),
+            iterations=800,
             batch_size=64,
             rate_target=30 * Hz,
             rate_strength=2.0 * self.learning_window,

@@ -11,6 +11,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
 from brian_eprop.encoding import level_crossing
+from brian_eprop.learning_rates import CosineDecay
 from brian_eprop.splits import drawn, stratified
 from brian_eprop.task_metrics import wrong_decisions
 from brian_eprop.task_options import (
@@ -135,8 +136,8 @@ class Vowels:
             gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=3e-3,
-            iterations=300,
+            learning_rate=CosineDecay(5e-3, 1e-4, 400),
+            iterations=400,
             batch_size=54,
             rate_target=15 * Hz,
             rate_strength=2.0 * self.learning_window,
