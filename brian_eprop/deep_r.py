@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .constraints import check_fraction, checked_matrices_of
+from .constraints import MATRICES, check_fraction, checked_matrices_of
 
 __all__ = ["DeepR"]
 
@@ -136,4 +136,4 @@ class DeepR:
         return np.where(kept, signs * size, 0.0), wiring | {"active": active}, kept
 
     def _generator(self, name, updates):
-        return np.random.default_rng([self.seed, updates, ("w_in", "w_rec", "w_out").index(name)])
+        return np.random.default_rng([self.seed, updates, MATRICES.index(name)])

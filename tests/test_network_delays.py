@@ -5,11 +5,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from brian2 import get_device, ms, mV, set_device
+from brian2 import Network, SpikeGeneratorGroup, get_device, ms, mV, set_device
+from brian2.core.base import BrianObjectException
 from brian2.devices.device import reset_device
 from brian2.units import DimensionMismatchError
 
-from brian_eprop import BPTT, EProp, RecurrentNetwork, reference
+from brian_eprop import (
+    BPTT,
+    EProp,
+    LeakyReadout,
+    Learner,
+    RecurrentNetwork,
+    TrainableSynapses,
+    load_model,
+    reference,
+)
+from brian_eprop.engines.credit import engine as credit_engine
 from brian_eprop.network.description import MATRICES
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -165,6 +176,52 @@ def test_delays_onto_the_readout_are_in_the_gradient(uniform, order, window):
     simulated = net.simulate(inputs)
     np.testing.assert_array_equal(simulated.spikes, found.spikes)
     np.testing.assert_allclose(simulated.readout, found.readout, rtol=0, atol=1e-12)
+
+
+@pytest.fixture
+def windows_of_7_steps(monkeypatch):
+    """Within trials, as if these were long."""
+    monkeypatch.setattr(credit_engine, "WHOLE", 0)
+    monkeypatch.setattr(credit_engine, "SEGMENT", 7)
+
+
+@pytest.mark.parametrize(
+    ("names", "feedback"), [(("w_in", "w_rec"), "symmetric"), (MATRICES, "random")]
+)
+def test_spikes_may_arrive_in_a_later_window(names, feedback, monkeypatch, windows_of_7_steps):
+    inputs, targets = task()
+    found = network(random_delays(*names), feedback=feedback).gradients(inputs, targets)
+    monkeypatch.undo()
+    expected = network(random_delays(*names), feedback=feedback).gradients(inputs, targets)
+    assert_same(found, expected)
+
+
+@pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
+def test_errors_do_not_come_back_to_an_earlier_window(feedback, windows_of_7_steps):
+    net, (inputs, targets) = network(random_delays("w_out"), feedback=feedback), task()
+    with pytest.raises(ValueError, match="'w_out' delays spikes on their way to the readout by up"):
+        net.gradients(inputs, targets)
+    assert net.simulate(inputs).spikes.any()
+    whole = network(random_delays("w_out"), feedback=feedback, rule=EProp(order=2))
+    assert whole.gradients(inputs, targets).w_rec.any()
+
+
+def test_synapses_of_brian2_say_that_errors_do_not_come_back_to_an_earlier_window():
+    source = SpikeGeneratorGroup(1, [0], [1] * ms, dt=1 * ms)
+    neurons = load_model("lif").group(2, dt=1 * ms)
+    readout = LeakyReadout(1, tau=8 * ms, target=np.zeros((20, 1)), dt=1 * ms)
+    # without trials there are windows
+    learner = Learner(readout, rule=EProp())
+    about = {"learner": learner, "dt": 1 * ms}
+    inputs = TrainableSynapses(source, neurons, on_pre="v_post += w", **about)
+    outputs = TrainableSynapses(neurons, readout, on_pre="y_post += w", **about)
+    for synapses in (inputs, outputs):
+        synapses.connect()
+    outputs.delay = [0, 3] * ms
+    network = Network(source, neurons, readout, inputs, outputs)
+    with pytest.raises(BrianObjectException) as caught:
+        network.run(20 * ms)
+    assert f"'{outputs.name}' delays spikes on their way" in str(caught.value.__cause__)
 
 
 def test_random_feedback_comes_back_at_once():

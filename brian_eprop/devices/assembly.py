@@ -191,6 +191,9 @@ def connected(d, trials, block, groups, learner):
         synapses = TrainableSynapses(
             pre, post, model, on_pre=on_pre, arrival=arrival, learner=learner, **common
         )
+        if delays.any() and block.matrix == "w_out" and d.feedback in ("symmetric", "adaptive"):
+            # A program that is compiled does not know its delays.
+            learner.engine.check_delay_onto_readout("w_out", delays.max())
     else:
         if delays.any():
             on_pre = dropped_at_trial_start(on_pre, "w", 0)

@@ -183,10 +183,23 @@ class Credit:
         self._join()
         return bool(population.signals or population.inflow)
 
+    def check_delay_onto_readout(self, name, reach):
+        """Raise an error for delays along which an error would come back to an earlier window."""
+        if self.carries and reach:
+            raise ValueError(
+                f"'{name}' delays spikes on their way to the readout by up to {reach} steps, and "
+                f"its trials are learned from in windows of {self.window} steps: errors would come "
+                "back to spikes of the window before. Give the learner reset_every, of at most "
+                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose order=2, "
+                "which keeps whole trials; or no delay here"
+            )
+
     def prepare(self):
         """Make room for the past of one window; called by whatever runs first."""
         self.standalone = isinstance(get_device(), CPPStandaloneDevice)
         for pathway in self.pathways:
+            if pathway.owner is self.readout and pathway.backwards:
+                self.check_delay_onto_readout(pathway.synapses.name, pathway.reach)
             if not self.carries and (pathway.reach or 0) >= self.window:
                 raise ValueError(
                     f"the delay of '{pathway.synapses.name}' reaches over {pathway.reach} steps, "
