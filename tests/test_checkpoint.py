@@ -215,6 +215,14 @@ def test_a_damaged_or_foreign_archive_is_named(saved, tmp_path, damage):
         RecurrentNetwork.load(path)
 
 
+def test_a_file_from_before_there_were_constraints_is_read(saved, tmp_path):
+    path = tmp_path / "older.npz"
+    rewritten(saved, path, lambda a: a["config"]["description"]["fields"].pop("constraints"))
+    older, expected = RecurrentNetwork.load(path), RecurrentNetwork.load(saved)
+    assert_same_state(older, expected)
+    assert_same_description(older.description, expected.description)
+
+
 def test_a_truncated_flipped_or_foreign_file_is_named(saved, tmp_path):
     content = saved.read_bytes()
     flipped = bytearray(content)

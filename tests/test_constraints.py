@@ -373,9 +373,14 @@ def test_what_is_no_list_of_constraints_is_refused():
 def test_weights_that_break_a_constraint_are_refused_when_used(numpy_target):
     net = network([DALE])
     net.weights["w_rec"][8, 2] = 0.5
-    message = r"weights\['w_rec'\]\[8, 2\] = 0\.5 must be from -inf to 0\.0, because of DaleLaw"
+    silence = np.zeros((10, N_IN), dtype=bool)
+    message = r"weights\['w_rec'\]\[8, 2\] = 0\.5 is excluded by DaleLaw.*; the nearest value is 0"
     with pytest.raises(ValueError, match=message):
-        net.simulate(np.zeros((10, N_IN), dtype=bool))
+        net.simulate(silence)
+    net = network([DALE], feedback="adaptive")
+    net.weights["feedback"][1, 8] = 0.5
+    with pytest.raises(ValueError, match=r"weights\['feedback'\]\[1, 8\] = 0\.5 is excluded by Da"):
+        net.simulate(silence)
     net = network([DeepR(0.5)])
     k, j = np.argwhere(~net.state.wiring["w_in"]["active"])[0]
     net.weights["w_in"][k, j] = 0.5

@@ -141,17 +141,17 @@ def within_limits(description, weights):
 
 def check_limits(description, weights):
     """Raise an error for a weight that DaleLaw or Bounds exclude."""
-    for name, mask in description.connectivity.items():
-        reasons = _intervals(description, name)
-        if not reasons:
+    for name, allowed in within_limits(description, weights).items():
+        if allowed is weights[name]:
             continue
-        low, high = limits(description, name)
-        wrong = np.argwhere(mask & ((weights[name] < low) | (weights[name] > high)))
+        exists = description.connectivity.get(name, True)
+        wrong = np.argwhere(exists & (weights[name] != allowed))
         if len(wrong):
             i, j = map(int, wrong[0])
+            reasons = _intervals(description, "w_out" if name == "feedback" else name)
             raise ValueError(
-                f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} must be from {low[i, j]} to "
-                f"{high[i, j]}, because of {' and '.join(map(repr, reasons))}"
+                f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} is excluded by "
+                f"{' and '.join(map(repr, reasons))}; the nearest value is {allowed[i, j]}"
             )
 
 
