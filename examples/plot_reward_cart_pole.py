@@ -1,0 +1,57 @@
+"""
+A spiking agent balances a pole
+===============================
+
+Gymnasium's CartPole-v1: push a cart to the left or right so that the pole on it does not fall.
+Four numbers become the firing of tuned inputs; 5 ms after an observation the network has decided.
+It learns by e-prop with a TD error, one update per episode (Bellec et al. 2020, Nat. Commun.
+11:3625). Needs Gymnasium: ``python3 -m pip install "brian_eprop[rl]"``.
+"""
+
+import gymnasium
+import matplotlib.pyplot as plt
+import numpy as np
+from brian2 import Hz, ms, prefs
+
+from brian_eprop import Adam, EProp, FiringRateRegularizer, RecurrentNetwork
+from brian_eprop.plotting import plot_learning_curve
+from brian_eprop.reward import Agent, CodedEnvironment
+
+prefs.codegen.target = "numpy"
+
+# %%
+# A reward of 0.05 for each step makes values of order 1. The ranges of position, velocity, angle
+# and angular velocity are those that are coded; beyond them the tuning curves saturate.
+
+reward = 0.05
+cart_pole = gymnasium.wrappers.TransformReward(gymnasium.make("CartPole-v1"), lambda r: reward * r)
+ends = np.array([2.4, 2.5, 0.21, 2.5])
+world = CodedEnvironment(cart_pole, low=-ends, high=ends)
+
+network = RecurrentNetwork(
+    [("lif", 60, {"tau_m": 10 * ms, "t_ref": 2 * ms})],
+    world.n_in,
+    60,
+    world.n_actions + 1,
+    tau_out=10 * ms,
+    rule=EProp(engine="traces"),
+    optimizer=Adam(5e-3),
+    regularizers=[FiringRateRegularizer(50 * Hz, 1.0)],
+    seed=1,
+)
+network.weights["w_out"] *= 0.1
+network.weights["w_rec"] *= 0.5
+agent = Agent(network, world, discount=0.98, steps_per_action=5, seed=1)
+
+# %%
+# Before, while and after learning.
+
+before = agent.evaluate(20) / reward
+history = agent.learn(150)
+after = agent.evaluate(20, greedy=True) / reward
+print(f"steps until the pole falls: {before.mean():.0f} before, {after.mean():.0f} after learning")
+
+ax = plot_learning_curve(history, quantity="actions")
+ax.set(xlabel="Episode", ylabel="Steps until the pole falls")
+ax.figure.savefig("reward_cart_pole.png", dpi=150)
+plt.show()
