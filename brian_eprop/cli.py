@@ -1,5 +1,6 @@
 """The command ``brian-eprop``."""
 
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,27 @@ from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
 from .checking import check_model
+from .cluster import backend
 from .comparing import RuleComparison, format_rules, format_table
 from .configuration import Configuration
 from .neuron_model import available_models, load_model
-from .runs import plot_run
+from .runs import plot_run, resume
 from .runs import train as run_training
+from .sweeps import Sweep, run_sweep
 from .tasks import available_tasks
+
+#: What the user can mend; anything else is a mistake of ours, with a traceback.
+ERRORS = (
+    ValueError,
+    TypeError,
+    OSError,
+    ArithmeticError,
+    ImportError,
+    RuntimeError,
+    DimensionMismatchError,
+)
+#: By how a run ended; 0 else.
+EXIT_CODES = {"interrupted": 130, "diverged": 1}
 
 app = typer.Typer(
     add_completion=False,
@@ -24,6 +40,10 @@ app = typer.Typer(
     help="e-prop and its family for Brian2: train networks, derive and check learning rules.",
 )
 
+Workers = Annotated[int, typer.Option(help="Processes; -1 for one a core.")]
+Cluster = Annotated[
+    str | None, typer.Option(help="Address of a dask scheduler, whose workers take part.")
+]
 Model = Annotated[str, typer.Argument(help="A model's name, or the path of your own .toml file.")]
 
 
@@ -32,15 +52,20 @@ def _errors_in_words():
     """Print what is wrong with the input instead of a traceback."""
     try:
         yield
-    except (ValueError, TypeError, OSError, ArithmeticError, DimensionMismatchError) as error:
+    except ERRORS as error:
         typer.echo(f"brian-eprop: {error}", err=True)
         raise typer.Exit(2) from None
 
 
 @app.command()
 def train(
-    task: Annotated[str | None, typer.Argument(help="Which task; see 'brian-eprop tasks'.")] = None,
+    task: Annotated[
+        str | None, typer.Argument(help="See 'brian-eprop tasks'; or the path of your own .py.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A configuration file to start from.")] = None,
+    resume_run: Annotated[
+        Path | None, typer.Option("--resume", help="The folder of a run to go on with.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/TASK.")] = None,
     device: Annotated[str | None, typer.Option(help="cpp_standalone or runtime.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and trials.")] = None,
@@ -48,36 +73,94 @@ def train(
     neurons: Annotated[int | None, typer.Option(help="Number of recurrent neurons.")] = None,
     model: Annotated[str | None, typer.Option(help="Neuron model, or path of one.")] = None,
     feedback: Annotated[str | None, typer.Option(help="symmetric, random or adaptive.")] = None,
+    order: Annotated[float | None, typer.Option(help="1 (e-prop), 2, 3 … inf (BPTT).")] = None,
+    workers: Workers = 1,
+    cluster: Cluster = None,
 ):
     """Train a network on a task and write a run folder with its figures."""
-    with _errors_in_words():
-        if (task is None) == (config is None):
+    with _errors_in_words(), backend(cluster) as remote:
+        if [task, config, resume_run].count(None) != 2:
             raise ValueError(
-                f"name a task ({', '.join(available_tasks())}) or a configuration with --config, "
-                "one of the two"
+                f"name a task ({', '.join(available_tasks())}), a configuration with --config, or "
+                "a run to go on with with --resume, one of the three"
             )
-        start = Configuration.read(config) if config else Configuration.of_task(task)
-        configuration = start.changed(
-            model=model,
-            neurons=neurons,
-            seed=seed,
-            device=device,
-            iterations=iterations,
-            feedback=feedback,
-        )
-        folder = out or Path("runs") / configuration.task
-        history, interrupted = run_training(configuration, folder)
-    if interrupted:
-        typer.echo(f"interrupted after {len(history)} iterations; what there is was written")
-    if history:
-        first, last = history[0], history[-1]
+        workers = -1 if remote else workers
+        if order is not None and order != math.inf:
+            order = int(order) if order == int(order) else order
+        changes = {
+            "model": model,
+            "neurons": neurons,
+            "seed": seed,
+            "device": device,
+            "feedback": feedback,
+            "order": order,
+        }
+        if resume_run is not None:
+            given = [name for name, value in (changes | {"out": out}).items() if value is not None]
+            if given:
+                raise ValueError(
+                    f"--{given[0]} cannot be changed in a run that has begun; with --resume give "
+                    "--iterations only, to train for longer"
+                )
+            folder = resume_run
+            result = resume(folder, iterations=iterations, workers=workers)
+        else:
+            start = Configuration.read(config) if config else Configuration.of_task(task)
+            configuration = start.changed(iterations=iterations, **changes)
+            folder = out or Path("runs") / Path(configuration.task).stem
+            result = run_training(configuration, folder, workers=workers)
+    _tell(result, folder)
+
+
+def _tell(result, folder):
+    """Say how a run ended, in the text and in the exit code."""
+    if result.ended == "interrupted":
         typer.echo(
-            f"loss {first['loss']:.4g} → {last['loss']:.4g} in {len(history)} iterations and "
-            f"{last['seconds']:.0f} s, at {last['rate']:.1f} spikes/s"
+            f"interrupted after {result.iterations} iterations; what there is was written, and "
+            f"'brian-eprop train --resume {folder}' goes on"
         )
-    typer.echo(f"written to {folder}{'/: look at figures/' if history else ''}")
-    if interrupted:
-        raise typer.Exit(130)
+    elif result.ended == "diverged":
+        typer.echo(f"brian-eprop: {result.diagnosis}", err=True)
+        typer.echo(f"stopped after {result.iterations} iterations; the last good weights are kept")
+    elif result.ended != "iterations":
+        typer.echo(f"ended after {result.iterations} iterations by {result.ended}")
+    if result.iterations:
+        typer.echo(
+            f"loss {result.first_loss:.4g} → {result.loss:.4g} in {result.iterations} iterations "
+            f"and {result.seconds:.0f} s, at {result.rate:.1f} spikes/s"
+        )
+    if result.test is not None:
+        typer.echo(f"metric of new trials: {result.test:.4g}")
+    typer.echo(f"written to {folder}{'/: look at figures/' if result.iterations else ''}")
+    if result.ended in EXIT_CODES:
+        raise typer.Exit(EXIT_CODES[result.ended])
+
+
+@app.command()
+def config(
+    task: Annotated[str, typer.Argument(help="See 'brian-eprop tasks'; or the path of a .py.")],
+):
+    """Print the configuration of a task in full, as a file to change and to give to train."""
+    with _errors_in_words():
+        typer.echo(Configuration.of_task(task).text(), nl=False)
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="A configuration with a table [sweep].")],
+    out: Annotated[Path | None, typer.Option(help="Default: sweeps/NAME of the file.")] = None,
+    workers: Workers = 1,
+    cluster: Cluster = None,
+):
+    """Run a grid of configurations and seeds; what is finished is not repeated."""
+    with _errors_in_words(), backend(cluster) as remote:
+        folder = out or Path("sweeps") / config.stem
+        plan = Sweep.read(config)
+        _, failed = run_sweep(plan, folder, workers=-1 if remote else workers, report=typer.echo)
+    for name, error in failed.items():
+        typer.echo(f"brian-eprop: {name}: {error}", err=True)
+    typer.echo(f"written to {folder}: table.nc, learning_curves.png, results.png")
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

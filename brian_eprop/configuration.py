@@ -10,18 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import tomli_w
-from brian2 import Quantity
-from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
+from .atomic_write import replacing
+from .learning_rates import SCHEDULES
 from .network import RecurrentNetwork
+from .network.constraining import CONSTRAINTS
 from .neuron_model import load_model
 from .optimizers import Adam, GradientDescent
-from .quantities import quantity, suggest
+from .quantities import quantity
 from .regularizers import FiringRateRegularizer
+from .rule import EProp
 from .tasks import TrainingSetup, load_task
+from .toml_values import check_keys, from_table, from_text, to_toml
 
 DEVICES = ("cpp_standalone", "runtime")
 OPTIMIZERS = {"Adam": Adam, "GradientDescent": GradientDescent}
+#: Entries of the set-up that are integers, and those of them that may be left out.
+COUNTS = ("iterations", "batch_size", "evaluation_trials", "evaluate_every", "patience")
+OPTIONAL = ("evaluate_every", "patience")
+#: What is text in a file and a quantity here.
+QUANTITIES = ("tau_out", "rate_target", "max_rate")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Configuration:
     Attributes
     ----------
     task : str
+        Name of a task, or path of a file with one.
     options : dict
         Options of the task that differ from its defaults.
     setup : TrainingSetup
@@ -38,6 +47,8 @@ class Configuration:
     seed : int
         Of the initial weights and of the trials.
     device : {"cpp_standalone", "runtime"}
+    checkpoint_every : int
+        Iterations after which training that was killed can go on.
     """
 
     task: str
@@ -45,6 +56,7 @@ class Configuration:
     options: dict = field(default_factory=dict)
     seed: int = 0
     device: str = "cpp_standalone"
+    checkpoint_every: int = 10
 
     def __post_init__(self):
         if self.device not in DEVICES:
@@ -58,15 +70,19 @@ class Configuration:
                 f"setup.optimizer = '{self.setup.optimizer}' is not known; choose one of "
                 f"{', '.join(OPTIMIZERS)}"
             )
-        for name in ("iterations", "batch_size"):
-            value = getattr(self.setup, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        counts = {name: getattr(self.setup, name) for name in COUNTS}
+        counts["checkpoint_every"] = self.checkpoint_every
+        for name, value in counts.items():
+            optional = name in OPTIONAL and value is None
+            if not optional and (isinstance(value, bool) or type(value) is not int or value < 1):
                 raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
 
     @classmethod
     def of_task(cls, name, **options):
         """The configuration that a task recommends."""
-        return cls(name.replace("-", "_"), load_task(name, **options).defaults, options)
+        task = load_task(name, **options)
+        known = str(Path(name).resolve()) if str(name).endswith(".py") else name.replace("-", "_")
+        return cls(known, task.defaults, options)
 
     def changed(self, *, model=None, neurons=None, seed=None, device=None, **setup):
         """A copy with some entries replaced; what is None stays.
@@ -120,25 +136,39 @@ class Configuration:
             average=s.average,
             feedback=s.feedback,
             weights=s.initial_weights(task.n_in, task.n_out, rng),
+            feedback_decay=s.feedback_decay,
+            rule=EProp(order=s.order),
             optimizer=OPTIMIZERS[s.optimizer](s.learning_rate),
             regularizers=regularizers,
+            constraints=s.constraints,
+            trainable=s.trainable,
+            seed=self.seed,
         )
 
-    def write(self, path):
-        """Write the configuration as TOML."""
+    @property
+    def fit_options(self):
+        """When training ends: arguments of :func:`brian_eprop.network.training.fit`."""
+        names = ("goal", "evaluate_every", "evaluation_trials", "patience", "max_rate")
+        return {name: getattr(self.setup, name) for name in names}
+
+    def text(self):
+        """The configuration as TOML, with all options of the task : str."""
+        task = self.make_task()
         setup = {f.name: getattr(self.setup, f.name) for f in fields(self.setup)}
         setup["neurons"] = [
             {"model": str(model), "count": count, "parameters": overrides}
             for model, count, overrides in self.setup.neurons
         ]
-        content = {
-            "task": self.task,
-            "seed": self.seed,
-            "device": self.device,
-            "options": self.options,
-            "setup": setup,
-        }
-        Path(path).write_text(tomli_w.dumps(_plain(content)), encoding="utf-8")
+        content = {f.name: getattr(self, f.name) for f in fields(self)}
+        options = {f.name: getattr(task, f.name) for f in fields(task) if f.init}
+        unset = ", ".join(f"setup.{name}" for name, value in setup.items() if value is None)
+        text = tomli_w.dumps(to_toml(content | {"options": options, "setup": setup}))
+        return (f"# not set: {unset}\n" if unset else "") + text
+
+    def write(self, path):
+        """Write the configuration as TOML; an old file is replaced when the new one is complete."""
+        with replacing(path, "the configuration") as file:
+            file.write(self.text().encode())
 
     @classmethod
     def read(cls, path):
@@ -150,69 +180,55 @@ class Configuration:
             Naming the file, the key and its value.
         """
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            return cls.from_table(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"'{path}' is not TOML: {error}") from None
-        try:
-            _check_keys(table, [f.name for f in fields(cls)], "")
-            if "task" not in table:
-                raise ValueError("the key 'task' is missing")
-            options = {name: _converted(value) for name, value in table.get("options", {}).items()}
-            recommended = cls.of_task(table["task"], **options)
-            given = dict(table.get("setup", {}))
-            _check_keys(given, [f.name for f in fields(TrainingSetup)], "setup.")
-            for name in ("tau_out", "rate_target"):
-                if name in given:
-                    given[name] = quantity(given[name])
-            if "neurons" in given:
-                given["neurons"] = tuple(_population(entry) for entry in given["neurons"])
-            return replace(
-                recommended,
-                setup=replace(recommended.setup, **given),
-                seed=table.get("seed", recommended.seed),
-                device=table.get("device", recommended.device),
-            )
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
 
-
-def _check_keys(table, known, prefix):
-    for key in table:
-        if key not in known:
-            raise ValueError(
-                f"unknown key '{prefix}{key}'{suggest(key, known)}; the keys are {', '.join(known)}"
-            )
+    @classmethod
+    def from_table(cls, table):
+        """The configuration that a TOML file's content describes; see :meth:`read`."""
+        check_keys(table, [f.name for f in fields(cls)], "")
+        if "task" not in table:
+            raise ValueError("the key 'task' is missing")
+        options = {name: from_text(value) for name, value in table.get("options", {}).items()}
+        recommended = cls.of_task(table["task"], **options)
+        given = dict(table.get("setup", {}))
+        check_keys(given, [f.name for f in fields(TrainingSetup)], "setup.")
+        for name, convert in CONVERTED.items():
+            if name in given:
+                given[name] = convert(given[name])
+        own = {name: value for name, value in table.items() if name not in ("task", "options")}
+        return replace(recommended, **own | {"setup": replace(recommended.setup, **given)})
 
 
 def _population(entry):
     if not isinstance(entry, dict):
         raise ValueError(f"setup.neurons: {entry!r} is not a table of model, count, parameters")
-    _check_keys(entry, ["model", "count", "parameters"], "setup.neurons.")
+    check_keys(entry, ["model", "count", "parameters"], "setup.neurons.")
+    for name in ("model", "count"):
+        if name not in entry:
+            raise ValueError(f"setup.neurons: {entry!r} has no '{name}'")
     parameters = {name: quantity(v) for name, v in entry.get("parameters", {}).items()}
     return entry["model"], entry["count"], parameters
 
 
-def _converted(value):
-    """Text that is a quantity becomes one; other text stays."""
-    if isinstance(value, str):
-        try:
-            return quantity(value)
-        except ValueError:
-            return value
-    return value
+def _trainable(table):
+    if not isinstance(table, dict):
+        raise ValueError(
+            f"setup.trainable = {table!r} is not a table of bounds, such as "
+            '{ tau_m = ["5*ms", "50*ms"] }'
+        )
+    return {name: tuple(quantity(bound) for bound in bounds) for name, bounds in table.items()}
 
 
-def _plain(value):
-    """Quantities as text that reads back to the same bits, None left out."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items() if entry is not None}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
-        unit = repr(get_unit(get_dimensions(value)))
-        if np.ndim(value):
-            return [f"{number!r}*{unit}" for number in np.asarray(value).tolist()]
-        return f"{float(value)!r}*{unit}"
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return value
+#: Entries of the set-up that a file writes in another way.
+CONVERTED = dict.fromkeys(QUANTITIES, quantity) | {
+    "neurons": lambda entries: tuple(_population(entry) for entry in entries),
+    "learning_rate": lambda value: from_table("setup.learning_rate", value, SCHEDULES),
+    "constraints": lambda entries: tuple(
+        from_table("setup.constraints", entry, CONSTRAINTS) for entry in entries
+    ),
+    "trainable": _trainable,
+}

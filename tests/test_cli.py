@@ -62,8 +62,10 @@ def test_train_writes_a_run_folder(config, tmp_path):
         "config.toml",
         "history.jsonl",
         "weights.npz",
+        "result.json",
         "recordings",
         "figures",
+        ".history.jsonl.lock",
     }
     history = without_times(run / "history.jsonl")
     assert [entry["iteration"] for entry in history] == [0, 1, 2]
@@ -74,7 +76,7 @@ def test_train_writes_a_run_folder(config, tmp_path):
     for name in ("w_in", "w_rec", "w_out"):
         assert np.any(network.weights[name] != initial.weights[name])
     for name in ("before", "after"):
-        recording = Recording.load(run / "recordings" / f"{name}.npz")
+        recording = Recording.load(run / "recordings" / f"{name}.nc")
         assert recording.spikes.any() and recording.psi.any() and recording.e_bar.any()
         # the membrane is the one that the threshold saw
         fired = recording.membrane > recording.threshold
@@ -98,7 +100,7 @@ def test_the_written_configuration_repeats_the_run(config, tmp_path):
     one, two = (RecurrentNetwork.load(run / "weights.npz").weights for run in (first, second))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     with (first / "config.toml").open("rb") as file:
-        assert tomllib.load(file)["setup"]["neurons"][0]["parameters"]["tau_m"] == "0.03*second"
+        assert tomllib.load(file)["setup"]["neurons"][0]["parameters"]["tau_m"] == "30*ms"
 
 
 def test_options_change_the_configuration(config, tmp_path):

@@ -11,10 +11,10 @@ from .update import check_present
 from .validation import whole_number
 from .workers import Workers
 
-__all__ = ["StopTraining", "TrainingDiverged", "evaluate", "fit"]
+__all__ = ["StopTraining", "TrainingDiverged", "evaluate", "fit", "held_out_trials"]
 
-#: What distinguishes the trials of a validation from those of any iteration.
-VALIDATION = 2**32 - 1
+#: What distinguishes the trials of a split from those of any iteration.
+SPLITS = {"validation": 2**32 - 1, "test": 2**32 - 2}
 
 
 class StopTraining(Exception):
@@ -135,7 +135,7 @@ def fit(
             except FloatingPointError as error:
                 raise TrainingDiverged(str(error)) from error
             if evaluate_every and network.updates % evaluate_every == 0:
-                held_out = validation_trials(task, evaluation_trials, entropy)
+                held_out = held_out_trials(task, "validation", evaluation_trials, entropy)
                 entry["validation"] = evaluate(pool, task, *held_out)
             entry["seconds"] = before + time.perf_counter() - start
             try:
@@ -169,11 +169,21 @@ def _iteration(pool, task, batch_size, entropy):
     return entry, gradients
 
 
-def validation_trials(task, trials, entropy):
-    """Inputs and targets that training does not use, the same whenever they are asked for."""
+def held_out_trials(task, split, trials, seed):
+    """Inputs and targets that training does not use, the same whenever they are asked for.
+
+    Parameters
+    ----------
+    task : object
+    split : {"validation", "test"}
+    trials : int
+        How many, if the task has none of its own.
+    seed : int
+        That of the training.
+    """
     if hasattr(task, "held_out"):
-        return task.held_out("validation")
-    rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(VALIDATION,)))
+        return task.held_out(split)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITS[split],)))
     return task.sample(rng, trials)
 
 

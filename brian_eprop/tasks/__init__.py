@@ -13,15 +13,23 @@ A task is one module of this package. The module assigns its class, a frozen dat
 * ``input_groups``, optional: name and number of inputs of each group (dict), in their order,
   the first ``n_out`` being those that speak for output 0, 1, …; a trial of such a task is also
   drawn as a decision;
-* ``metric(outputs, targets)``: one number by which people judge the task.
+* ``metric(outputs, targets)``: one number by which people judge the task, lower for a better
+  network, such as the fraction of wrong decisions;
+* ``held_out(split)``, for recorded data: inputs and targets of all trials of ``"validation"`` or
+  ``"test"``, which ``sample`` never draws.
+
+A task of your own is such a module anywhere: give its path instead of a name.
 """
 
 import importlib
+import importlib.util
 import pkgutil
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
+from brian2.units.stdunits import Hz
 
 from brian_eprop.quantities import suggest
 
@@ -47,8 +55,9 @@ class TrainingSetup:
         ``"symmetric"``, ``"random"`` or ``"adaptive"``.
     optimizer : str
         Name of the optimizer's class.
-    learning_rate : float
+    learning_rate : float, StepDecay or CosineDecay
     iterations : int
+        Updates at most.
     batch_size : int
     rate_target : Quantity
         Rate towards which the regularizer pulls every neuron.
@@ -56,6 +65,16 @@ class TrainingSetup:
         Strength of the regularizer.
     normalize, average : bool
         See :class:`brian_eprop.LeakyReadout`.
+    order : int or inf
+        See :class:`brian_eprop.EProp`.
+    feedback_decay : float
+    trainable : dict of str to (low, high)
+        Parameters of the neurons that are trained, and their bounds.
+    constraints : tuple
+        See :mod:`brian_eprop.constraints`.
+    goal, evaluate_every, evaluation_trials, patience, max_rate
+        When training ends, see :func:`brian_eprop.network.training.fit`. So many trials also
+        judge the trained network.
     """
 
     neurons: tuple
@@ -64,13 +83,22 @@ class TrainingSetup:
     gains: dict
     feedback: str
     optimizer: str
-    learning_rate: float
+    learning_rate: object
     iterations: int
     batch_size: int
     rate_target: Quantity
     rate_strength: float
     normalize: bool = False
     average: bool = False
+    order: float = 1
+    feedback_decay: float = 0.0
+    trainable: dict = field(default_factory=dict)
+    constraints: tuple = ()
+    goal: float | None = None
+    evaluate_every: int | None = None
+    evaluation_trials: int = 64
+    patience: int | None = None
+    max_rate: Quantity = field(default_factory=lambda: 200 * Hz)
 
     @property
     def n_rec(self):
@@ -127,8 +155,9 @@ def load_task(name, **options):
 
     Parameters
     ----------
-    name : str
-        One of :func:`available_tasks`; hyphens count as underscores.
+    name : str or Path
+        One of :func:`available_tasks`; hyphens count as underscores. Or the path of a Python
+        file, which is executed.
     **options
         Fields of the task.
 
@@ -140,14 +169,12 @@ def load_task(name, **options):
     Raises
     ------
     ValueError
-        If there is no such task, or it has no such option.
+        If there is no such task, it has no such option, or the file has no ``TASK``.
+    FileNotFoundError
+        If there is no such file.
     """
-    known = available_tasks()
-    module = str(name).replace("-", "_")
-    if module not in known:
-        raise ValueError(f"no task '{name}'; known: {_quoted(known)}{suggest(module, known)}")
-    task = importlib.import_module(f"{__name__}.{module}").TASK
-    accepted = [field.name for field in fields(task)]
+    task = _task_class(name)
+    accepted = [option.name for option in fields(task)]
     for option in options:
         if option not in accepted:
             raise ValueError(
@@ -155,6 +182,37 @@ def load_task(name, **options):
                 f"{suggest(option, accepted)}"
             )
     return task(**options)
+
+
+def _task_class(name):
+    if str(name).endswith(".py"):
+        return _from_file(Path(name))
+    known = available_tasks()
+    module = str(name).replace("-", "_")
+    if module not in known:
+        raise ValueError(
+            f"no task '{name}'; known: {_quoted(known)}{suggest(module, known)}, or give the path "
+            "of a file, my_task.py"
+        )
+    return importlib.import_module(f"{__name__}.{module}").TASK
+
+
+def _from_file(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file '{path}' to read a task from")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, AttributeError, NameError) as error:
+        raise ValueError(f"the file '{path}' cannot be read as a task: {error}") from error
+    task = getattr(module, "TASK", None)
+    if not isinstance(task, type) or not is_dataclass(task) or not hasattr(task, "sample"):
+        raise ValueError(
+            f"the file '{path}' has no task: assign to TASK a dataclass with a method 'sample', "
+            "as brian_eprop.tasks describes"
+        )
+    return task
 
 
 def _quoted(names):

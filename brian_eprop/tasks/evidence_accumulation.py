@@ -137,6 +137,8 @@ class EvidenceAccumulation:
             learning_rate=5e-3,
             iterations=500,
             batch_size=64,
+            goal=0.07,
+            evaluation_trials=640,
             rate_target=10 * Hz,
             # the authors' weight 1 of Σ (f − f*)², written with a factor ½ and divided by the
             # window as the loss is

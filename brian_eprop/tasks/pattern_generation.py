@@ -117,6 +117,7 @@ class PatternGeneration:
             learning_rate=1e-3,
             iterations=200,
             batch_size=1,  # all trials are the same
+            evaluation_trials=1,
             rate_target=15 * Hz,
             # grows with the loss that it has to balance
             rate_strength=750.0 * self.n_out,

@@ -1,0 +1,276 @@
+"""Sweeps: a grid of configurations and seeds, each a run of its own, and one table of them all.
+
+    task = "evidence_accumulation"
+
+    [sweep]
+    seed = [1, 2, 3]
+    "setup.learning_rate" = [1e-3, 5e-3]
+
+    [sweep.variants.symmetric]
+    setup.feedback = "symmetric"
+
+    [sweep.variants."LIF only"]
+    setup.neurons = [{ model = "lif", count = 100 }]
+
+Runs that are finished are not repeated; those that were killed go on from their checkpoints.
+"""
+
+import itertools
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from joblib import Parallel, delayed
+
+from .atomic_write import replacing
+from .configuration import Configuration
+from .plotting.sweep import save_sweep_figures
+from .run_folder import CONFIGURATION, read_history, read_result
+from .runs import resume, train
+
+__all__ = ["Sweep", "run_sweep", "sweep_table"]
+
+#: What of a result and of a history goes into the table, and what it is.
+RESULTS = {
+    "test": "metric of new trials after training",
+    "metric": "metric of training trials, mean of the last 10 iterations",
+    "validation": "best metric of the validation trials",
+    "loss": "loss, mean of the last 10 iterations",
+    "rate": "mean firing rate, mean of the last 10 iterations",
+    "iterations": "number of updates",
+    "seconds": "duration of the training",
+}
+CURVES = {
+    "loss": "loss of an iteration",
+    "metric": "metric of an iteration",
+    "rate": "mean firing rate in an iteration",
+}
+UNITS = {"rate": "Hz", "seconds": "s"}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A base configuration and what is varied.
+
+    Attributes
+    ----------
+    base : dict
+        The content of a configuration file.
+    grid : dict of str to list
+        Values by key; a dot leads into a table, as in ``"setup.learning_rate"``.
+    variants : dict of str to dict
+        Parts of a configuration by the name of the variant.
+    """
+
+    base: dict
+    grid: dict = field(default_factory=dict)
+    variants: dict = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path):
+        """Read a sweep from a TOML file, and check every configuration in it.
+
+        Raises
+        ------
+        ValueError
+            Naming the file, the key and its value.
+        """
+        try:
+            base = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"'{path}' is not TOML: {error}") from None
+        grid = base.pop("sweep", None)
+        if not isinstance(grid, dict) or not grid:
+            raise ValueError(
+                f"{path}: there is no table [sweep] that says what is varied, such as "
+                "seed = [1, 2, 3]; for one run use 'brian-eprop train --config'"
+            )
+        variants = grid.pop("variants", {})
+        for key, values in grid.items():
+            if not isinstance(values, list) or not values:
+                raise ValueError(f"{path}: sweep.{key} = {values!r} must be a list of values")
+        for name, changes in variants.items():
+            if not isinstance(changes, dict):
+                raise ValueError(
+                    f"{path}: sweep.variants.{name} = {changes!r} must be a part of a configuration"
+                )
+        sweep = cls(base, grid, variants)
+        for point in sweep.points():
+            try:
+                sweep.configuration(point)
+            except (ValueError, TypeError) as error:
+                raise ValueError(f"{path}: in {label(point)}: {error}") from None
+        return sweep
+
+    @property
+    def axes(self):
+        """All that is varied : dict of str to list."""
+        variants = {"variant": list(self.variants)} if self.variants else {}
+        return variants | self.grid
+
+    def points(self):
+        """Every combination : list of dict."""
+        return [
+            dict(zip(self.axes, values, strict=True))
+            for values in itertools.product(*self.axes.values())
+        ]
+
+    def configuration(self, point):
+        """The configuration at a point."""
+        table = self.base
+        for key, value in point.items():
+            if key == "variant":
+                table = _merged(table, self.variants[value])
+            else:
+                *parents, last = key.split(".")
+                change = {last: value}
+                for parent in reversed(parents):
+                    change = {parent: change}
+                table = _merged(table, change)
+        return Configuration.from_table(table)
+
+
+def label(point):
+    """A point as text, and as the name of its folder : str."""
+    parts = (value if k == "variant" else f"{k}={_text(value)}" for k, value in point.items())
+    return re.sub(r"[^\w.=,+ -]", "_", ", ".join(parts))
+
+
+def run_sweep(sweep, folder, *, workers=1, report=print):
+    """Run what is missing of a sweep, then write its table and figures.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path
+        One folder in it for each run.
+    workers : int
+        Runs at the same time; −1 for as many as joblib's present backend has.
+    report : callable
+        Is given a line of text when a run has ended.
+
+    Returns
+    -------
+    table : xarray.Dataset
+        See :func:`sweep_table`.
+    failed : dict of str to str
+        Errors, by the label of the run.
+
+    Raises
+    ------
+    ValueError
+        If the folder has the run of another configuration where one of this sweep belongs.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = {label(point): sweep.configuration(point) for point in sweep.points()}
+    for name, configuration in jobs.items():
+        _check_same(folder / name, configuration)
+    missing = [name for name in jobs if not _finished(folder / name)]
+    report(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before")
+    failed = {}
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
+    for name, text, error in parallel(
+        delayed(_one)(jobs[name], folder / name, name) for name in missing
+    ):
+        report(f"{name}: {text}")
+        if error:
+            failed[name] = error
+    table = sweep_table(sweep, folder)
+    with replacing(folder / "table.nc", "the table of the sweep") as file:
+        file.write(bytes(table.to_netcdf(engine="h5netcdf")))
+    save_sweep_figures(folder, table)
+    return table, failed
+
+
+def sweep_table(sweep, folder):
+    """What the runs of a sweep have come to.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    folder : Path
+
+    Returns
+    -------
+    xarray.Dataset
+        With one dimension for each key that is varied (``variant``, ``seed``, …): results of the
+        runs, nan where there is none; ``ended`` as text; and, along ``iteration`` as well, the
+        curves ``curve_loss``, ``curve_metric`` and ``curve_rate``.
+    """
+    axes, points = sweep.axes, sweep.points()
+    shape = tuple(len(values) for values in axes.values())
+    results = [read_result(Path(folder) / label(point)) or {} for point in points]
+    histories = [
+        read_history(Path(folder) / label(point)) if result else []
+        for point, result in zip(points, results, strict=True)
+    ]
+    dims, variables = tuple(axes), {}
+    for name, meaning in RESULTS.items():
+        values = [result.get(name) for result in results]
+        numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
+        variables[name] = (dims, numbers.reshape(shape), _attributes(name, meaning))
+    ended = np.array([result.get("ended", "missing") for result in results], dtype=object)
+    variables["ended"] = (dims, ended.reshape(shape), {"long_name": "how training ended"})
+    longest = max(len(history) for history in histories)
+    for name, meaning in CURVES.items():
+        curves = np.full((len(points), longest), np.nan)
+        for curve, history in zip(curves, histories, strict=True):
+            curve[: len(history)] = [entry.get(name, np.nan) for entry in history]
+        values = curves.reshape((*shape, longest))
+        variables[f"curve_{name}"] = ((*dims, "iteration"), values, _attributes(name, meaning))
+    coords = {key: [v if _plain(v) else _text(v) for v in values] for key, values in axes.items()}
+    table = xr.Dataset(variables, coords | {"iteration": np.arange(longest)})
+    return table.assign_attrs(task=str(sweep.base["task"]), sweep=json.dumps(sweep.base))
+
+
+def _one(configuration, folder, name):
+    """One run, in a process of its own: how it ended, and what went wrong."""
+    try:
+        if (folder / CONFIGURATION).exists():
+            result = resume(folder, progress=False)
+        else:
+            result = train(configuration, folder, progress=False)
+    except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
+        return name, f"failed: {error}", str(error)
+    test = "" if result.test is None else f", test {result.test:.4g}"
+    ended = f"ended by {result.ended} after {result.iterations} iterations"
+    return name, f"{ended} and {result.seconds:.0f} s{test}", result.diagnosis
+
+
+def _finished(folder):
+    result = read_result(folder)
+    return result is not None and result["ended"] != "interrupted"
+
+
+def _check_same(folder, configuration):
+    path = folder / CONFIGURATION
+    if path.exists() and path.read_text(encoding="utf-8") != configuration.text():
+        raise ValueError(
+            f"'{folder}' holds a run of another configuration; name another folder with --out, or "
+            "remove it"
+        )
+
+
+def _merged(table, changes):
+    merged = dict(table)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merged(merged[key], value) if nested else value
+    return merged
+
+
+def _attributes(name, meaning):
+    return {"long_name": meaning, "units": UNITS.get(name, "1")}
+
+
+def _plain(value):
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _text(value):
+    return value if isinstance(value, str) else json.dumps(value)

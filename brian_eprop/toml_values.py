@@ -1,0 +1,94 @@
+"""Values of a configuration as TOML has them: quantities as text, objects as tables."""
+
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+from brian2 import Quantity
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
+
+from .quantities import quantity, suggest
+
+
+def check_keys(table, known, prefix):
+    """Raise a ValueError for a key that is not known, with the nearest one that is."""
+    for key in table:
+        if key not in known:
+            raise ValueError(
+                f"unknown key '{prefix}{key}'{suggest(key, known)}; the keys are {', '.join(known)}"
+            )
+
+
+def from_text(value):
+    """Text that is a quantity becomes one; other text stays."""
+    if isinstance(value, str):
+        try:
+            return quantity(value)
+        except ValueError:
+            return value
+    return value
+
+
+def from_table(where, value, classes):
+    """An object from a table ``{kind = "Name", …}``; what is no table stays as it is.
+
+    Parameters
+    ----------
+    where : str
+        The key, for error messages.
+    value : dict, or anything else
+    classes : dict of str to dataclass
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, or it has no such field.
+    """
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("kind")
+    if kind not in classes:
+        raise ValueError(
+            f"{where}: kind = {kind!r} is not known{suggest(kind, classes)}; choose one of "
+            f"{', '.join(classes)}"
+        )
+    given = {key: from_text(entry) for key, entry in value.items() if key != "kind"}
+    check_keys(given, [field.name for field in fields(classes[kind])], f"{where}.")
+    try:
+        return classes[kind](**given)
+    except TypeError as error:
+        raise ValueError(f"{where}: {kind}: {error}") from None
+
+
+def to_toml(value):
+    """What a TOML file can hold; quantities as text that reads back to the same bits.
+
+    Entries of tables that are None are left out.
+    """
+    if is_dataclass(value):
+        content = {field.name: getattr(value, field.name) for field in fields(value)}
+        return to_toml({"kind": type(value).__name__} | content)
+    if isinstance(value, dict):
+        return {key: to_toml(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        return [to_toml(entry) for entry in value]
+    if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
+        numbers = np.asarray(value).ravel().tolist()
+        texts = [_as_text(number, get_dimensions(value)) for number in numbers]
+        return texts if np.ndim(value) else texts[0]
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return value
+
+
+def _as_text(number, dimensions):
+    """A number in SI units as text: '20*ms' if that reads back to the same bits."""
+    exact = Quantity(number, dim=dimensions)
+    best = exact.get_best_unit()
+    for unit in (str(best), repr(best)):
+        text = f"{float(exact / best):.12g}*{unit}"
+        try:
+            if float(quantity(text)) == number:
+                return text
+        except ValueError:
+            continue  # a symbol such as 's' that Brian2's equations do not have
+    return f"{number!r}*{get_unit(dimensions)!r}"

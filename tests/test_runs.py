@@ -1,0 +1,341 @@
+"""Runs that are killed, interrupted, out of disk or out of hand: nothing that was saved is lost."""
+
+import gc
+import json
+import os
+import random
+import resource
+import signal
+import time
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from brian_eprop import RecurrentNetwork, runs
+from brian_eprop.cli import app
+from brian_eprop.configuration import Configuration
+from brian_eprop.run_folder import read_history, read_result
+from brian_eprop.runs import resume, train
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+SMALL = """
+task = "temporal_xor"
+seed = 4
+device = "runtime"
+checkpoint_every = 3
+
+[options]
+cue = "4*ms"
+delay = "2*ms"
+answer = "4*ms"
+rate = "400*Hz"
+
+[setup]
+iterations = {iterations}
+batch_size = 2
+evaluate_every = 4
+evaluation_trials = 3
+feedback = "adaptive"
+feedback_decay = 0.01
+learning_rate = {{ kind = "StepDecay", start = 1e-2, factor = 0.5, every = 5 }}
+neurons = [{{ model = "alif", count = 6 }}]
+trainable = {{ tau_m = ["5*ms", "100*ms"] }}
+constraints = [{{ kind = "WeightDecay", rate = 1e-3 }}]
+"""
+
+
+def configuration(tmp_path, iterations=14, **changes):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL.format(iterations=iterations))
+    return Configuration.read(path).changed(**changes)
+
+
+def without_times(folder):
+    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in read_history(folder)]
+
+
+def assert_same_runs(one, other):
+    assert without_times(one) == without_times(other)
+    left, right = (RecurrentNetwork.load(run / "weights.npz") for run in (one, other))
+    for name, values in left.weights.items():
+        np.testing.assert_array_equal(values, right.weights[name])
+    for name, values in left.parameters.items():
+        np.testing.assert_array_equal(np.asarray(values), np.asarray(right.parameters[name]))
+    for matrix, moments in left.state.moments.items():
+        for name, values in moments.items():
+            np.testing.assert_array_equal(values, right.state.moments[matrix][name])
+    first, second = (read_result(run) for run in (one, other))
+    assert first | {"seconds": 0} == second | {"seconds": 0}
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """A run from beginning to end."""
+    from brian2 import prefs
+
+    prefs.codegen.target = "numpy"
+    base = tmp_path_factory.mktemp("unbroken")
+    train(configuration(base), base / "run", progress=False)
+    return base / "run"
+
+
+def in_a_child(function, *arguments, **keywords):
+    """Run in a forked process; no start of Python and Brian2 to wait for."""
+    child = os.fork()
+    if child == 0:
+        gc.freeze()  # Brian2 collects before each run what here is another process's
+        try:
+            with open(os.devnull, "w") as sink:
+                os.dup2(sink.fileno(), 1)
+                os.dup2(sink.fileno(), 2)
+            function(*arguments, **keywords)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+
+def test_the_run_to_compare_with_learns_and_validates(unbroken):
+    history = read_history(unbroken)
+    assert len(history) == 14 and all(entry["rate"] > 0 for entry in history)
+    assert sum("validation" in entry for entry in history) == 3
+    result = read_result(unbroken)
+    assert result["ended"] == "iterations" and 0 <= result["test"] <= 1
+    assert (unbroken / "best.npz").exists()
+
+
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
+    tmp_path, unbroken, monkeypatch
+):
+    """kill -9, at least twenty times, over and over until the run is complete."""
+    # drawn from what is compared here, and half of a short run's time
+    monkeypatch.setattr(runs, "plot_run", lambda folder: None)
+    config, kills, moments = configuration(tmp_path), 0, random.Random(0)
+    whole = time_of_a_run(tmp_path)
+    attempt = 0
+    while kills < 20:
+        run = tmp_path / f"run_{attempt}"
+        attempt += 1
+        while not (run / "result.json").exists():
+            begun = (run / "config.toml").exists()
+            start = (resume, run) if begun else (train, config, run)
+            if not begun and run.exists():
+                # killed before there was anything to go on with
+                assert not any(path.is_file() for path in run.rglob("[!.]*"))
+                start = (train_anew, config, run)
+            child = in_a_child(*start, progress=False)
+            deadline = time.monotonic() + moments.uniform(0, 1.2 * whole)
+            while time.monotonic() < deadline:
+                done, status = os.waitpid(child, os.WNOHANG)
+                if done:
+                    assert status == 0
+                    break
+                time.sleep(0.001)
+            else:
+                before = updates(run)
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                kills += 1
+                # no more is lost than since the last checkpoint
+                saved = updates(run)
+                assert saved >= before
+                assert not saved or len(read_history(run)) - saved <= config.checkpoint_every
+        assert_same_runs(run, unbroken)
+    assert kills >= 20
+
+
+def train_anew(config, run, progress):
+    """After a kill in the first moment, when the folder was made and is still empty."""
+    for path in sorted(run.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    train(config, run, progress=progress)
+
+
+def time_of_a_run(tmp_path):
+    start = time.monotonic()
+    child = in_a_child(train, configuration(tmp_path), tmp_path / "timed", progress=False)
+    assert os.waitpid(child, 0)[1] == 0
+    return time.monotonic() - start
+
+
+def updates(run):
+    path = run / "checkpoint.npz"
+    return RecurrentNetwork.load(path).updates if path.exists() else 0
+
+
+def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
+    short = tmp_path / "short"
+    train(configuration(tmp_path, iterations=9), short, progress=False)
+    assert resume(short, progress=False).iterations == 9  # nothing to do
+    resume(short, iterations=14, progress=False)
+    assert_same_runs(short, unbroken)
+
+
+def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
+    run, right = tmp_path / "run", RecurrentNetwork.apply
+
+    def apply(network, gradients):
+        right(network, gradients)
+        if network.updates == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(RecurrentNetwork, "apply", apply)
+    assert train(configuration(tmp_path), run, progress=False).ended == "interrupted"
+    monkeypatch.undo()
+    assert len(read_history(run)) == 5
+    assert resume(run, progress=False).ended == "iterations"
+    assert_same_runs(run, unbroken)
+
+
+def test_workers_do_not_change_a_run(tmp_path, unbroken):
+    run = tmp_path / "run"
+    train(configuration(tmp_path), run, workers=2, progress=False)
+    assert_same_runs(run, unbroken)
+
+
+def test_a_full_disk_loses_nothing_that_was_saved(tmp_path, unbroken):
+    """The limit on the size of files makes writes fail, as a full disk does, after some time."""
+    run = tmp_path / "run"
+    train(configuration(tmp_path, iterations=7), run, progress=False)
+    saved = (run / "checkpoint.npz").read_bytes()
+    history = (run / "history.jsonl").stat().st_size
+
+    def with_a_full_disk():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (history + 300, history + 300))
+        try:
+            resume(run, iterations=14, progress=False)
+        except OSError as error:
+            # the history has no room for a third line, or the checkpoint for its arrays
+            os._exit(7 if "--resume" in str(error) or "cannot write" in str(error) else 8)
+
+    child = in_a_child(with_a_full_disk)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert (run / "checkpoint.npz").read_bytes() == saved
+    assert RecurrentNetwork.load(run / "checkpoint.npz").updates == 6
+    assert not list(run.glob(".*.tmp"))
+    resume(run, iterations=14, progress=False)
+    assert_same_runs(run, unbroken)
+
+
+def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
+    run = tmp_path / "run"
+    config = configuration(tmp_path, learning_rate=1e200, optimizer="GradientDescent")
+    with np.errstate(all="ignore"):
+        result = train(config, run, progress=False)
+    assert result.ended == "diverged" and "smaller learning rate" in result.diagnosis
+    network = RecurrentNetwork.load(run / "weights.npz")
+    assert all(np.isfinite(values).all() for values in network.weights.values())
+    assert read_result(run)["ended"] == "diverged"
+
+
+def test_two_processes_do_not_train_one_run(tmp_path):
+    run = tmp_path / "run"
+    train(configuration(tmp_path, iterations=3), run, progress=False)
+    (run / "result.json").unlink()
+    with runs.HistoryFile(run, read_history(run)):
+        with pytest.raises(BlockingIOError, match="is being trained by another process"):
+            resume(run, progress=False)
+
+
+def brian_eprop(*arguments):
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_resume_from_the_command_line(tmp_path, unbroken):
+    run = tmp_path / "run"
+    train(configuration(tmp_path, iterations=9), run, progress=False)
+    done = brian_eprop("train", "--resume", run, "--iterations", 14, "--workers", 2)
+    assert done.exit_code == 0, done.output
+    assert "metric of new trials" in done.output
+    assert_same_runs(run, unbroken)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--resume", "nowhere"), "no run to go on with in 'nowhere'"),
+        (("--resume", "nowhere", "--seed", 3), "--seed cannot be changed in a run that has begun"),
+        (("--resume", "nowhere", "pattern-generation"), "one of the three"),
+        (("temporal-xor", "--workers", 0, "--device", "runtime"), "workers = 0 must be an integer"),
+        (("temporal-xor", "--order", 0.5), "EProp.order = 0.5"),
+        (("temporal-xor", "--cluster", "tcp://127.0.0.1:1"), "no dask scheduler answers at"),
+        (("nowhere.py",), "there is no file 'nowhere.py'"),
+    ],
+)
+def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = brian_eprop("train", *arguments)
+    assert done.exit_code == 2 and "Traceback" not in done.output
+    assert message in done.output
+
+
+def test_a_damaged_run_is_told_by_its_file(tmp_path):
+    run = tmp_path / "run"
+    train(configuration(tmp_path, iterations=6), run, progress=False)
+    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
+    (run / "history.jsonl").write_text("".join(lines[:2]))
+    with pytest.raises(ValueError, match=r"history.jsonl' has 2 complete entries, but there have"):
+        resume(run, iterations=9, progress=False)
+    (run / "history.jsonl").write_text("".join(lines))
+    (run / "checkpoint.npz").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint.npz' is damaged"):
+        resume(run, iterations=9, progress=False)
+    assert json.loads(lines[0])["iteration"] == 0
+
+
+OWN_TASK = """
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import ms
+
+from brian_eprop import tasks
+
+
+@dataclass(frozen=True)
+class Echo:
+    delay: int = 5
+    n_in, n_out, steps, dt = 4, 1, 40, 1 * ms
+
+    @property
+    def defaults(self):
+        return tasks.load_task("pattern_generation").defaults
+
+    def sample(self, rng, batch):
+        inputs = rng.random((batch, self.steps, self.n_in)) < 0.3
+        return inputs, np.roll(inputs[..., :1], self.delay, axis=1) * 1.0
+
+
+TASK = Echo
+"""
+
+
+def test_a_task_is_one_file_anywhere(tmp_path):
+    path = tmp_path / "echo.py"
+    path.write_text(OWN_TASK)
+    start = Configuration.of_task(path, delay=3)
+    config = start.changed(device="runtime", iterations=2, neurons=5)
+    config.write(tmp_path / "echo.toml")
+    again = Configuration.read(tmp_path / "echo.toml")
+    assert again.make_task().delay == 3 and again.text() == config.text()
+    result = train(again, tmp_path / "run", progress=False)
+    assert result.iterations == 2 and result.test is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def", "cannot be read as a task"),
+        ("import nonexistent_module", "cannot be read as a task: No module named"),
+        ("x = 1", "has no task: assign to TASK"),
+        ("TASK = 3", "has no task: assign to TASK"),
+    ],
+)
+def test_a_file_without_a_task_is_told(tmp_path, text, message):
+    path = tmp_path / "wrong.py"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        Configuration.of_task(path)
