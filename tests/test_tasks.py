@@ -91,10 +91,10 @@ def test_a_batch_of_none_is_refused_by_every_task(name):
 def test_the_recommended_network_fires_before_it_has_learned(name):
     configuration = Configuration.of_task(name)
     task, network = configuration.make_task(), configuration.make_network()
-    inputs, _ = task.sample(np.random.default_rng(0), 1)
+    inputs, _ = task.sample(np.random.default_rng(0), 4)
     spikes = network.simulate(inputs).spikes
     rate = spikes.mean() / float(task.dt)
-    assert 1 < rate < 100 and spikes.any(axis=(0, 1)).mean() > 0.5
+    assert 0.5 < rate < 100 and spikes.any(axis=(0, 1)).mean() > 0.5
 
 
 @pytest.mark.parametrize("name", available_tasks())
