@@ -3,12 +3,11 @@
 from dataclasses import dataclass, fields
 
 import numpy as np
-import xarray
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from brian2.units.stdunits import ms
 
-from .atomic_write import replacing
 from .labelled import as_block, as_dataset
+from .netcdf import read_netcdf, write_netcdf
 
 __all__ = ["Recording", "as_milliseconds"]
 
@@ -200,11 +199,7 @@ class Recording:
             If the folder does not exist or cannot be written to.
         """
         dataset = self.to_xarray().assign_attrs(format=FORMAT)
-        # with a checksum of each piece, so that damage is found
-        stored = {"zlib": True, "fletcher32": True}
-        encoding = {name: stored for name, array in dataset.data_vars.items() if array.size}
-        with replacing(path, "the recording") as file:
-            dataset.to_netcdf(file.name, engine="h5netcdf", encoding=encoding)
+        write_netcdf(dataset, path, "the recording")
 
     @classmethod
     def load(cls, path):
@@ -230,7 +225,7 @@ class Recording:
         """
         remedy = "record the trial again, or name a file that Recording.save wrote"
         try:
-            dataset = xarray.load_dataset(path, engine="h5netcdf")
+            dataset = read_netcdf(path)
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:

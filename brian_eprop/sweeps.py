@@ -26,8 +26,8 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 
-from .atomic_write import replacing
 from .configuration import Configuration
+from .netcdf import write_netcdf
 from .plotting.sweep import save_sweep_figures
 from .run_folder import CONFIGURATION, read_history, read_result
 from .runs import resume, train
@@ -181,8 +181,7 @@ def run_sweep(sweep, folder, *, workers=1, report=print):
         if error:
             failed[name] = error
     table = sweep_table(sweep, folder)
-    with replacing(folder / "table.nc", "the table of the sweep") as file:
-        file.write(bytes(table.to_netcdf(engine="h5netcdf")))
+    write_netcdf(table, folder / "table.nc", "the table of the sweep")
     save_sweep_figures(folder, table)
     return table, failed
 

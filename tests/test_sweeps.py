@@ -130,8 +130,14 @@ def test_a_folder_of_another_sweep_is_refused(config, tmp_path):
 
 def test_a_grid_of_keys(tmp_path):
     path = tmp_path / "grid.toml"
-    rates = 'setup.learning_rate" = [1e-3, { kind = "StepDecay", start = 1.0, factor = 0.5, every = 2 }]'
-    path.write_text(BASE + f'[sweep]\n"{rates}\n"options.delay" = ["2*ms", "3*ms"]\n')
+    step = '{ kind = "StepDecay", start = 1.0, factor = 0.5, every = 2 }'
+    path.write_text(
+        f"""{BASE}
+        [sweep]
+        "setup.learning_rate" = [1e-3, {step}]
+        "options.delay" = ["2*ms", "3*ms"]
+        """
+    )
     plan = Sweep.read(path)
     assert [label(point) for point in plan.points()][:2] == [
         "setup.learning_rate=0.001, options.delay=2_ms",
