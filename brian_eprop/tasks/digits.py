@@ -94,7 +94,12 @@ class Digits:
 
     @property
     def defaults(self):
-        """100 LIF neurons."""
+        """
+        100 LIF neurons.
+
+        After 800 iterations 7.0, 8.4 and 7.5 % of the test digits are misread (three seeds);
+        logistic regression on which inputs have fired errs on 8.4 %, on pixels on 3.6 %.
+        """
         return TrainingSetup(
             neurons=(("lif", 100, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),),
             tau_out=20 * ms,

@@ -89,7 +89,12 @@ class TemporalXor:
 
     @property
     def defaults(self):
-        """20 LIF and 20 ALIF neurons, whose thresholds remember for half a second."""
+        """
+        20 LIF and 20 ALIF neurons, whose thresholds remember for half a second.
+
+        Three seeds are below 4 % wrong decisions after 150 to 250 iterations; before that they
+        stay for long at 25 %, where one of the four pairs of cues is mistaken.
+        """
         lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
         return TrainingSetup(
             neurons=(("lif", 20, lif), ("alif", 20, lif | {"tau_a": 500 * ms, "beta": 0.15})),
