@@ -8,7 +8,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
 from brian_eprop.encoding import group_spikes
-from brian_eprop.learning_rates import StepDecay
+from brian_eprop.learning_rates import CosineDecay
 from brian_eprop.task_metrics import wrong_decisions
 from brian_eprop.task_options import (
     check_batch,
@@ -126,16 +126,16 @@ class StoreRecall:
             loss="cross_entropy",
             normalize=True,
             average=True,
-            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
+            gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=StepDecay(0.01, 0.3, 200),
+            learning_rate=CosineDecay(1e-2, 1e-3, 400),
             iterations=400,
             batch_size=128,
             goal=0.05,
             evaluation_trials=640,
             rate_target=10 * Hz,
-            rate_strength=2.0 * self.learning_window,
+            rate_strength=0.2 * self.learning_window,
         )
 
     def sample(self, rng, batch):
