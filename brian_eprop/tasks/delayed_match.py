@@ -8,6 +8,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
 from brian_eprop.encoding import group_spikes
+from brian_eprop.learning_rates import CosineDecay
 from brian_eprop.task_metrics import wrong_decisions
 from brian_eprop.task_options import (
     check_batch,
@@ -111,19 +112,21 @@ class DelayedMatch:
         """30 LIF and 30 ALIF neurons, whose thresholds remember for 800 ms."""
         lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
         return TrainingSetup(
-            neurons=(("lif", 30, lif), ("alif", 30, lif | {"tau_a": 800 * ms, "beta": 0.045})),
+            neurons=(("lif", 30, lif), ("alif", 30, lif | {"tau_a": 800 * ms, "beta": 0.2})),
             tau_out=20 * ms,
             loss="cross_entropy",
             normalize=True,
             average=True,
-            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.0, "feedback": 1.0},
+            gains={"w_in": 1.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=5e-3,
-            iterations=400,
+            learning_rate=CosineDecay(5e-3, 1e-4, 600),
+            iterations=600,
             batch_size=64,
+            goal=0.03,
+            evaluation_trials=640,
             rate_target=10 * Hz,
-            rate_strength=2.0 * self.learning_window,
+            rate_strength=0.2 * self.learning_window,
         )
 
     @property
