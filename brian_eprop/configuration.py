@@ -22,6 +22,7 @@ from .regularizers import FiringRateRegularizer
 from .rule import EProp
 from .tasks import TrainingSetup, load_task
 from .toml_values import check_keys, from_table, from_text, to_toml
+from .wiring import drawn_connectivity, drawn_delays
 
 DEVICES = ("cpp_standalone", "runtime")
 OPTIMIZERS = {"Adam": Adam, "GradientDescent": GradientDescent}
@@ -124,6 +125,13 @@ class Configuration:
         regularizers = []
         if s.rate_strength:
             regularizers = [FiringRateRegularizer(s.rate_target, s.rate_strength)]
+        sizes = [count for _, count, _ in s.neurons]
+        shapes = {
+            "w_in": (task.n_in, s.n_rec),
+            "w_rec": (s.n_rec, s.n_rec),
+            "w_out": (s.n_rec, task.n_out),
+        }
+        wiring_rng = np.random.default_rng([self.seed, 3])
         return RecurrentNetwork(
             list(s.neurons),
             task.n_in,
@@ -141,6 +149,10 @@ class Configuration:
             optimizer=OPTIMIZERS[s.optimizer](s.learning_rate),
             regularizers=regularizers,
             constraints=s.constraints,
+            connectivity=drawn_connectivity(
+                s.connectivity, sizes, task.n_in, task.n_out, self.seed
+            ),
+            delays=drawn_delays(s.delays, shapes, task.dt, wiring_rng),
             trainable=s.trainable,
             seed=self.seed,
         )
@@ -223,6 +235,10 @@ def _trainable(table):
     return {name: tuple(quantity(bound) for bound in bounds) for name, bounds in table.items()}
 
 
+def _delay(value):
+    return tuple(map(quantity, value)) if isinstance(value, list) else quantity(value)
+
+
 #: Entries of the set-up that a file writes in another way.
 CONVERTED = dict.fromkeys(QUANTITIES, quantity) | {
     "neurons": lambda entries: tuple(_population(entry) for entry in entries),
@@ -231,4 +247,5 @@ CONVERTED = dict.fromkeys(QUANTITIES, quantity) | {
         from_table("setup.constraints", entry, CONSTRAINTS) for entry in entries
     ),
     "trainable": _trainable,
+    "delays": lambda table: {name: _delay(value) for name, value in table.items()},
 }

@@ -34,7 +34,7 @@ def check_unit(name, value, unit, example):
 
 
 def quantity(value, names=None):
-    """Turn a number, a Quantity, a list of either or text such as '20*ms' into a Quantity.
+    """Turn a number, a Quantity, text such as '20*ms', or a list of them into a Quantity.
 
     Text may contain numbers, names and + - * / ** only.
 
@@ -71,6 +71,8 @@ def quantity(value, names=None):
             value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, known)
         except (ArithmeticError, DimensionMismatchError) as error:
             raise ValueError(str(error)) from None
+    if isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value):
+        value = [quantity(entry, names) for entry in value]
     if np.asarray(value).dtype == bool:
         raise ValueError("it is a truth value")
     try:

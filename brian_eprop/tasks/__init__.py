@@ -72,6 +72,8 @@ class TrainingSetup:
         Parameters of the neurons that are trained, and their bounds.
     constraints : tuple
         See :mod:`brian_eprop.constraints`.
+    connectivity, delays : dict
+        Which synapses there are and how long they take, see :mod:`brian_eprop.wiring`.
     goal, evaluate_every, evaluation_trials, patience, max_rate
         When training ends, see :func:`brian_eprop.network.training.fit`. So many trials also
         judge the trained network.
@@ -94,6 +96,8 @@ class TrainingSetup:
     feedback_decay: float = 0.0
     trainable: dict = field(default_factory=dict)
     constraints: tuple = ()
+    connectivity: dict = field(default_factory=dict)
+    delays: dict = field(default_factory=dict)
     goal: float | None = None
     evaluate_every: int | None = None
     evaluation_trials: int = 64
