@@ -1,0 +1,51 @@
+"""How much faster a batch is with several processes.
+
+    python benchmarks/workers.py --workers 1 2
+
+Evidence accumulation, 100 neurons, batches of 64 trials of 2250 steps. Iterations with each number of
+workers are timed in turn, in one process; the last line is JSON with medians of seconds per
+iteration and the ratios to one worker.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+from brian2 import set_device
+from machine import described
+
+from brian_eprop.configuration import Configuration
+from brian_eprop.network.workers import Workers
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=64)
+    arguments = parser.parse_args()
+    set_device("cpp_standalone", build_on_run=False)
+    configuration = Configuration.of_task("evidence_accumulation")
+    task, network = configuration.make_task(), configuration.make_network()
+    inputs, targets = task.sample(np.random.default_rng(0), arguments.batch)
+    times = {count: [] for count in arguments.workers}
+    for _ in range(arguments.repeat + 1):
+        for count in arguments.workers:
+            with Workers(network, count) as pool:
+                # processes that are there already, with their programs
+                pool.gradients(inputs, targets, task.learning_window)
+                start = time.perf_counter()
+                pool.gradients(inputs, targets, task.learning_window)
+                times[count].append(time.perf_counter() - start)
+    medians = {count: statistics.median(found[1:]) for count, found in times.items()}
+    for count, seconds in medians.items():
+        print(f"{count} workers: {seconds:.3f} s, {medians[arguments.workers[0]] / seconds:.2f} ×")
+    print(
+        json.dumps({"seconds": medians, "batch": arguments.batch} | described("brian2", "joblib"))
+    )
+
+
+if __name__ == "__main__":
+    main()
