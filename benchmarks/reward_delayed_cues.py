@@ -91,10 +91,10 @@ def measure(seed, arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--updates", type=int, default=400)
+    parser.add_argument("--updates", type=int, default=700)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--learning-rate", type=float, default=5e-3)
-    parser.add_argument("--discount", type=float, default=1.0, help="per step")
+    parser.add_argument("--discount", type=float, default=0.995, help="per step")
     parser.add_argument("--value-weight", type=float, default=1e-3)
     parser.add_argument("--feedback", choices=["symmetric", "random"], default="symmetric")
     arguments = parser.parse_args()

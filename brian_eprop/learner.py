@@ -25,8 +25,8 @@ class Learner:
 
     Parameters
     ----------
-    readout : LeakyReadout
-        Whose error is to be reduced. One learner to a readout.
+    readout : LeakyReadout or ActorCriticReadout
+        Whose error is to be reduced, or whose rewards are to grow. One learner to a readout.
     rule : EProp
     feedback : {"symmetric", "random", "adaptive"}, array_like or dict
         The weights B of the learning signal L_j = Σ_k B_kj error_k: those of the readout's

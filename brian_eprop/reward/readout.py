@@ -21,6 +21,8 @@ class ActorCriticReadout(LeakyReadout):
 
     for an episode with an end the same as Σ_t x^t (R^t − V^t), with the return
     R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'} (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 5 and 30–37).
+    With ``EProp(engine="traces")`` synapses keep F_γ(x) in their variable ``credit_trace``, and
+    learn while an episode lasts; the engine ``"credit"`` is for trials of one length.
 
     The environment is whatever code sets the variables below in the slot ``before_end``, where
     ``policy`` and ``value`` of the step are known: a network operation, or Brian2 code. They
