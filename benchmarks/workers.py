@@ -2,9 +2,8 @@
 
     python benchmarks/workers.py --workers 1 2
 
-Evidence accumulation, 100 neurons, batches of 64 trials of 2250 steps. Iterations with each number of
-workers are timed in turn, in one process; the last line is JSON with medians of seconds per
-iteration and the ratios to one worker.
+Evidence accumulation, 100 neurons, batches of 64 trials of 2250 steps. Gradients with each number
+of workers are timed in turn; the last line is JSON with medians of seconds per batch.
 """
 
 import argparse
