@@ -4,8 +4,8 @@
 
 30 LIF and 30 ALIF neurons, order 1; 3 cues, and 200 ms from the last one to the decision. The only
 reward comes with it: 1 for the side that had more cues. Batches of episodes run in a compiled
-program (open_loop_gradients). The score is that of the most probable action in about 1000 new episodes;
-guesses reach 50 %. The last line is JSON.
+program (open_loop_gradients). The score is that of the most probable action in about 1000 new
+episodes; guesses reach 50 %. The last line is JSON.
 """
 
 import argparse
