@@ -88,7 +88,11 @@ class Handwriting:
 
     @property
     def defaults(self):
-        """The network of :mod:`~brian_eprop.tasks.pattern_generation`."""
+        """
+        The network of :mod:`~brian_eprop.tasks.pattern_generation`.
+
+        After 300 iterations the normalised error is about 0.025.
+        """
         return TrainingSetup(
             neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
             tau_out=30 * ms,
@@ -99,6 +103,7 @@ class Handwriting:
             learning_rate=1e-3,
             iterations=300,
             batch_size=1,  # all trials are the same
+            evaluation_trials=1,
             rate_target=15 * Hz,
             # grows with the loss that it has to balance
             rate_strength=1500.0,
