@@ -64,8 +64,8 @@ def measure(seed, episodes, feedback, goal):
         "seed": seed,
         "feedback": feedback,
         "episodes": len(lengths),
-        "drawn": float(one.evaluate(100).mean() / REWARD),
-        "greedy": float(one.evaluate(100, greedy=True).mean() / REWARD),
+        "drawn": round(one.evaluate(100).mean() / REWARD, 1),
+        "greedy": round(one.evaluate(100, greedy=True).mean() / REWARD, 1),
         "seconds_per_episode": round(seconds / len(lengths), 2),
         "ms_per_action": round(1e3 * seconds / sum(lengths), 2),
     }
