@@ -115,6 +115,9 @@ class StoreRecall:
     def defaults(self):
         """
         The published network: 10 LIF and 10 ALIF neurons, whose thresholds remember for 1.2 s.
+
+        Three seeds are below 5 % wrong decisions after 140, 240 and less than 400 iterations,
+        half of whose trials have something to forget.
         """
         tau_m, tau_a = 20 * ms, 1200 * ms
         # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
