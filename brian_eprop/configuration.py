@@ -211,6 +211,9 @@ class Configuration:
         for name, convert in CONVERTED.items():
             if name in given:
                 given[name] = convert(given[name])
+        gains = given.get("gains", {})
+        check_keys(gains, list(recommended.setup.gains), "setup.gains.")
+        given["gains"] = recommended.setup.gains | gains
         own = {name: value for name, value in table.items() if name not in ("task", "options")}
         return replace(recommended, **own | {"setup": replace(recommended.setup, **given)})
 

@@ -22,6 +22,7 @@ delay = "40*ms"
 order = inf
 feedback = "random"
 goal = 0.05
+gains = { w_rec = 0.25 }
 evaluate_every = 5
 patience = 4
 evaluation_trials = 32
@@ -54,6 +55,8 @@ def everything(tmp_path):
 def test_all_that_is_configured_reaches_the_network(everything):
     network = everything.make_network()
     d = network.description
+    recommended = Configuration.of_task("temporal_xor").setup.gains
+    assert everything.setup.gains == recommended | {"w_rec": 0.25}
     assert d.rule.order == math.inf and d.feedback == "random"
     assert [p.count for p in d.populations] == [16, 4]
     np.testing.assert_allclose(d.populations[1].parameters["tau_m"] / ms, [10, 12, 14, 16])
@@ -124,6 +127,7 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
     [
         ("order = 0", r"EProp.order = 0"),
         ("goals = 0.1", "did you mean 'goal'"),
+        ("gains = { w_recc = 1.0 }", "did you mean 'w_rec'"),
         ("evaluate_every = 0", "evaluate_every = 0 must be an integer ≥ 1"),
         ("patience = 1.5", "patience = 1.5 must be an integer ≥ 1"),
         ('max_rate = "10*second"', "must be in hertz"),
