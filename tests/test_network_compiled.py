@@ -306,7 +306,9 @@ print(network.simulate(np.ones((20, 2), dtype=bool)).spikes.sum())
     assert [process.returncode for process in both] == [0, 0], outputs
     assert outputs[0][0] == outputs[1][0]
     assert int(outputs[0][0]) > 0
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+    # one compiles, the other waits for it
+    assert sum("".join(output).count("compiling the network") for output in outputs) == 1
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(standalone, tmp_path, monkeypatch):

@@ -1,10 +1,12 @@
 """Generates and compiles the program of a network (Brian2's C++ standalone mode)."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +181,26 @@ def build(folder, description, trials, inputs, targets):
             f"compiled networks cannot be kept in '{folder.parent}' ({error}); set the environment "
             "variable BRIAN_EPROP_CACHE to a folder that can be written"
         ) from error
+    try:
+        with _alone(folder):
+            if interface(folder) is None:
+                _build(folder, made, description, trials, inputs, targets)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder):
+    """Let others wait while a process builds the program of a folder; one that dies lets them in."""
+    path = folder.with_suffix(".lock")
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+        path.unlink(missing_ok=True)
+
+
+def _build(folder, made, description, trials, inputs, targets):
+    """Build in the folder ``made``, which then becomes the program's."""
     logger.info(f"compiling the network (kept in '{folder}' for the next time)", "compile")
     # A device of its own: what the user has prepared on Brian2's stays as it is.
     device = CPPStandaloneDevice()
@@ -197,9 +219,6 @@ def build(folder, description, trials, inputs, targets):
         compile_project(made)
         interface = _interface(assembly, description, trials, written)
         (made / INTERFACE).write_text(json.dumps(interface))
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
     finally:
         reset_device()
     _move(made, folder)

@@ -130,8 +130,9 @@ class EvidenceAccumulation:
             loss="cross_entropy",
             normalize=True,
             average=True,
-            # that of w_out is the uniform distribution of Glorot & Bengio, 1.4 = 10/√51
-            gains={"w_in": 1.0, "w_rec": 1.0, "w_out": 1.4, "feedback": 10.0},
+            # weak recurrent synapses, whose noise does not blur what thresholds remember; that of
+            # w_out is the uniform distribution of Glorot & Bengio, 1.4 = 10/√51
+            gains={"w_in": 1.0, "w_rec": 0.3, "w_out": 1.4, "feedback": 10.0},
             feedback="symmetric",
             optimizer="Adam",
             learning_rate=5e-3,
