@@ -191,7 +191,7 @@ def build(folder, description, trials, inputs, targets):
 
 @contextmanager
 def _alone(folder):
-    """Let others wait while a process builds the program of a folder; one that dies lets them in."""
+    """Let others wait while a process builds a folder's program; one that dies lets them in."""
     path = folder.with_suffix(".lock")
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
