@@ -13,6 +13,7 @@ A task is one module of this package. The module assigns its class, a frozen dat
 * ``input_groups``, optional: name and number of inputs of each group (dict), in their order,
   the first ``n_out`` being those that speak for output 0, 1, …; a trial of such a task is also
   drawn as a decision;
+* ``output_names``, optional: of the outputs, where no inputs speak for them;
 * ``metric(outputs, targets)``: one number by which people judge the task, lower for a better
   network, such as the fraction of wrong decisions;
 * ``held_out(split)``, for recorded data: inputs and targets of all trials of ``"validation"`` or

@@ -7,6 +7,7 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from brian_eprop.learning_rates import CosineDecay
 from brian_eprop.task_metrics import wrong_decisions
 from brian_eprop.task_options import (
     check_batch,
@@ -135,7 +136,7 @@ class EvidenceAccumulation:
             gains={"w_in": 1.0, "w_rec": 0.3, "w_out": 1.4, "feedback": 10.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=5e-3,
+            learning_rate=CosineDecay(5e-3, 5e-4, 400),
             iterations=500,
             batch_size=64,
             goal=0.07,
