@@ -15,8 +15,8 @@ import numpy as np
 from brian2 import set_device
 from machine import described
 
-from brian_eprop.configuration import Configuration
 from brian_eprop.network.workers import Workers
+from brian_eprop.runs.configuration import Configuration
 
 
 def main():

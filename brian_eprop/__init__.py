@@ -2,8 +2,7 @@
 
 from . import connectivity, reference, tasks
 from .calculus.linearization import Linearization, linearize
-from .constraints import Bounds, DaleLaw, WeightDecay
-from .deep_r import DeepR
+from .constraints import Bounds, DaleLaw, DeepR, WeightDecay
 from .learner import Learner
 from .learning_rates import CosineDecay, StepDecay
 from .network import RecurrentNetwork

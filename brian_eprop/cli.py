@@ -12,13 +12,10 @@ from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
 from .checking import check_model
-from .cluster import backend
 from .comparing import RuleComparison, format_rules, format_table
-from .configuration import Configuration
 from .neuron_model import available_models, load_model
-from .runs import plot_run, resume
+from .runs import Configuration, Sweep, backend, plot_run, resume, run_sweep
 from .runs import train as run_training
-from .sweeps import Sweep, run_sweep
 from .tasks import available_tasks
 
 #: What the user can mend; anything else is a mistake of ours, with a traceback.

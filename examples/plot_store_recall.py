@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import set_device
 
-from brian_eprop.configuration import Configuration
 from brian_eprop.plotting import plot_decision
+from brian_eprop.runs.configuration import Configuration
 
 set_device("cpp_standalone", build_on_run=False)
 

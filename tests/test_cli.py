@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from brian_eprop import RecurrentNetwork
 from brian_eprop.cli import app
-from brian_eprop.configuration import Configuration
 from brian_eprop.recording import Recording
+from brian_eprop.runs.configuration import Configuration
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

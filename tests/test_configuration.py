@@ -7,7 +7,7 @@ import pytest
 from brian2 import Hz, ms, second
 
 from brian_eprop import Bounds, CosineDecay, DaleLaw, DeepR
-from brian_eprop.configuration import Configuration
+from brian_eprop.runs.configuration import Configuration
 from brian_eprop.tasks import available_tasks
 
 EVERYTHING = """
@@ -115,7 +115,7 @@ def test_populations_as_layers(tmp_path):
 @pytest.mark.parametrize("unit", [second, Hz])
 def test_quantities_read_back_to_the_same_bits(value, unit):
     from brian_eprop.quantities import quantity
-    from brian_eprop.toml_values import to_toml
+    from brian_eprop.runs.toml_values import to_toml
 
     text = to_toml(value * unit)
     assert isinstance(text, str)

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brian_eprop import Adam, GradientDescent, RecurrentNetwork, StepDecay
-from brian_eprop.constraints import Bounds, DaleLaw, WeightDecay
-from brian_eprop.deep_r import DeepR
+from brian_eprop.constraints import Bounds, DaleLaw, DeepR, WeightDecay
 from brian_eprop.network import update
 from brian_eprop.network.description import MATRICES
 from brian_eprop.reference import Gradients

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from brian_eprop.encoding import (
+from brian_eprop.tasks.parts.encoding import (
     frozen_noise,
     group_spikes,
     latency,

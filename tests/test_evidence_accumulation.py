@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from brian_eprop import RecurrentNetwork
 from brian_eprop.cli import app
-from brian_eprop.configuration import Configuration
 from brian_eprop.plotting import plot_decision
 from brian_eprop.recording import Recording
+from brian_eprop.runs.configuration import Configuration
 from brian_eprop.tasks import load_task
 from brian_eprop.tasks.evidence_accumulation import EvidenceAccumulation
 

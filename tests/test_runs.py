@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from brian_eprop import RecurrentNetwork, runs
+from brian_eprop import RecurrentNetwork
 from brian_eprop.cli import app
-from brian_eprop.configuration import Configuration
-from brian_eprop.run_folder import read_history, read_result
 from brian_eprop.runs import resume, train
+from brian_eprop.runs.configuration import Configuration
+from brian_eprop.runs.folder import HistoryFile, read_history, read_result
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -111,7 +111,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 ):
     """kill -9, at least twenty times, over and over until the run is complete."""
     # drawn from what is compared here, and half of a short run's time
-    monkeypatch.setattr(runs, "plot_run", lambda folder: None)
+    monkeypatch.setattr("brian_eprop.runs.run.plot_run", lambda folder: None)
     config, kills, moments = configuration(tmp_path), 0, random.Random(0)
     whole = time_of_a_run(tmp_path)
     attempt = 0
@@ -235,7 +235,7 @@ def test_two_processes_do_not_train_one_run(tmp_path):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=3), run, progress=False)
     (run / "result.json").unlink()
-    with runs.HistoryFile(run, read_history(run)):
+    with HistoryFile(run, read_history(run)):
         with pytest.raises(BlockingIOError, match="is being trained by another process"):
             resume(run, progress=False)
 

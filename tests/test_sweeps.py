@@ -8,10 +8,10 @@ import xarray as xr
 from joblib import parallel_config
 from typer.testing import CliRunner
 
-from brian_eprop import sweeps
 from brian_eprop.cli import app
-from brian_eprop.run_folder import read_history
-from brian_eprop.sweeps import Sweep, label, run_sweep
+from brian_eprop.runs import sweeps
+from brian_eprop.runs.folder import read_history
+from brian_eprop.runs.sweeps import Sweep, label, run_sweep
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

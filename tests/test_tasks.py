@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, mV
 
-from brian_eprop.configuration import Configuration
+from brian_eprop.runs.configuration import Configuration
 from brian_eprop.tasks import TrainingSetup, available_tasks, load_task
 from brian_eprop.tasks.pattern_generation import PatternGeneration
 

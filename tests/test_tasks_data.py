@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from brian2 import ms
 
-from brian_eprop.splits import drawn, stratified
 from brian_eprop.tasks import load_task, vowels
+from brian_eprop.tasks.parts.splits import drawn, stratified
 
 pytest.importorskip("sklearn")
 NAMES = ("vowels", "digits")

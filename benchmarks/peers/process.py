@@ -95,7 +95,7 @@ def gradients(module, kind, problem, repeat):
 
 def training(module, kind, task, repeat):
     """Time iterations of training, with its recommended set-up, on a task."""
-    from brian_eprop.configuration import Configuration
+    from brian_eprop.runs.configuration import Configuration
 
     configuration = Configuration.of_task(task)
     network, batch = configuration.make_network(), configuration.setup.batch_size

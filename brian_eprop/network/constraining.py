@@ -8,8 +8,7 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 import numpy as np
 
 from .. import serialization
-from ..constraints import MATRICES, Bounds, DaleLaw, WeightDecay
-from ..deep_r import DeepR
+from ..constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
 
 __all__ = [
     "check_constraints",
@@ -22,7 +21,6 @@ __all__ = [
     "within_limits",
 ]
 
-CONSTRAINTS = {cls.__name__: cls for cls in (DaleLaw, Bounds, WeightDecay, DeepR)}
 for _constraint in CONSTRAINTS.values():
     serialization.register(_constraint)
 
@@ -167,7 +165,7 @@ def constrained_start(description, weights):
     -------
     weights : dict of str to ndarray
     wiring : dict of str to dict
-        See :meth:`~brian_eprop.deep_r.DeepR.start`; of rewired matrices only.
+        See :meth:`~brian_eprop.constraints.DeepR.start`; of rewired matrices only.
     """
     weights, wiring = dict(weights), {}
     for name in MATRICES:

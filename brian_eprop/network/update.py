@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..deep_r import DeepR
+from ..constraints import DeepR
 from ..optimizers import GradientDescent
 from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
 from .description import MATRICES
@@ -28,7 +28,7 @@ class TrainingState:
         How many updates there have been.
     wiring : dict of str to dict of str to ndarray
         ``active`` and ``signs`` of the synapses of each matrix that is rewired; see
-        :class:`~brian_eprop.deep_r.DeepR`.
+        :class:`~brian_eprop.constraints.DeepR`.
     """
 
     weights: dict

@@ -18,7 +18,7 @@ def save_sweep_figures(folder, table):
     ----------
     folder : Path
     table : xarray.Dataset
-        See :func:`brian_eprop.sweeps.sweep_table`.
+        See :func:`brian_eprop.runs.sweep_table`.
 
     Returns
     -------

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..encoding import population_code
 from ..tasks.evidence_accumulation import EvidenceAccumulation
+from ..tasks.parts.encoding import population_code
 
 
 @dataclass(eq=False)

@@ -74,7 +74,7 @@ class TrainingSetup:
     constraints : tuple
         See :mod:`brian_eprop.constraints`.
     connectivity, delays : dict
-        Which synapses there are and how long they take, see :mod:`brian_eprop.wiring`.
+        Which synapses there are and how long they take, see :mod:`brian_eprop.runs.wiring`.
     goal, evaluate_every, evaluation_trials, patience, max_rate
         When training ends, see :func:`brian_eprop.network.training.fit`. So many trials also
         judge the trained network.
@@ -151,7 +151,7 @@ def available_tasks():
     list of str
         Sorted, with underscores.
     """
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
 def load_task(name, **options):

@@ -7,10 +7,11 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.encoding import group_spikes
 from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.task_metrics import wrong_decisions
-from brian_eprop.task_options import (
+from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.encoding import group_spikes
+from brian_eprop.tasks.parts.metrics import wrong_decisions
+from brian_eprop.tasks.parts.options import (
     check_batch,
     check_integers,
     check_multiples,
@@ -19,7 +20,6 @@ from brian_eprop.task_options import (
     spike_probability,
     steps_of,
 )
-from brian_eprop.tasks import TrainingSetup
 
 __all__ = ["TASK", "DelayedMatch"]
 
@@ -174,7 +174,7 @@ class DelayedMatch:
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
     def metric(self, outputs, targets):
-        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 
 

@@ -8,18 +8,18 @@ from brian2.units.allunits import second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.encoding import latency
 from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.splits import drawn, stratified
-from brian_eprop.task_metrics import wrong_decisions
-from brian_eprop.task_options import (
+from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.encoding import latency
+from brian_eprop.tasks.parts.metrics import wrong_decisions
+from brian_eprop.tasks.parts.options import (
     check_batch,
     check_held_out,
     check_multiples,
     check_quantities,
     steps_of,
 )
-from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.splits import drawn, stratified
 
 __all__ = ["TASK", "Digits"]
 
@@ -33,7 +33,7 @@ class Digits:
 
     An image has 8 × 8 pixels of brightness 0 to 16, each an input that fires once in the time
     ``shown``, the earlier the brighter, or not at all where it is dark, see
-    :func:`~brian_eprop.encoding.latency`. Then follows the time ``answer`` without inputs, in
+    :mod:`.parts.encoding`. Then follows the time ``answer`` without inputs, in
     which the answer counts. The target is the digit, as the probability 1 of its output.
 
     The 1797 images are those of scikit-learn, of the 43 writers together. Drawn once and for
@@ -187,7 +187,7 @@ class Digits:
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
     def metric(self, outputs, targets):
-        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 
 

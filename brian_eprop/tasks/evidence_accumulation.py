@@ -8,8 +8,9 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
 from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.task_metrics import wrong_decisions
-from brian_eprop.task_options import (
+from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.metrics import wrong_decisions
+from brian_eprop.tasks.parts.options import (
     check_batch,
     check_multiples,
     check_quantities,
@@ -17,7 +18,6 @@ from brian_eprop.task_options import (
     spike_probability,
     steps_of,
 )
-from brian_eprop.tasks import TrainingSetup
 
 __all__ = ["TASK", "EvidenceAccumulation"]
 
@@ -191,7 +191,7 @@ class EvidenceAccumulation:
         return np.repeat(of_groups, list(GROUPS.values()), axis=-1)
 
     def metric(self, outputs, targets):
-        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 
 

@@ -8,16 +8,16 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.encoding import frozen_noise
-from brian_eprop.task_metrics import normalized_error
-from brian_eprop.task_options import (
+from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.encoding import frozen_noise
+from brian_eprop.tasks.parts.metrics import normalized_error
+from brian_eprop.tasks.parts.options import (
     check_batch,
     check_integers,
     check_quantities,
     check_rates,
     spike_probability,
 )
-from brian_eprop.tasks import TrainingSetup
 
 __all__ = ["TASK", "PatternGeneration"]
 
@@ -172,7 +172,7 @@ class PatternGeneration:
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
     def metric(self, outputs, targets):
-        """Normalised error, see :func:`~brian_eprop.task_metrics.normalized_error`."""
+        """Normalised error, see :mod:`.parts.metrics`."""
         return normalized_error(outputs, targets)
 
 

@@ -10,11 +10,11 @@ from brian2.units.allunits import second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.encoding import level_crossing
 from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.splits import drawn, stratified
-from brian_eprop.task_metrics import wrong_decisions
-from brian_eprop.task_options import (
+from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.encoding import level_crossing
+from brian_eprop.tasks.parts.metrics import wrong_decisions
+from brian_eprop.tasks.parts.options import (
     check_batch,
     check_held_out,
     check_integers,
@@ -22,7 +22,7 @@ from brian_eprop.task_options import (
     check_quantities,
     steps_of,
 )
-from brian_eprop.tasks import TrainingSetup
+from brian_eprop.tasks.parts.splits import drawn, stratified
 
 __all__ = ["TASK", "Vowels", "read_utterances"]
 
@@ -40,7 +40,7 @@ class Vowels:
     its last frame; from the frame before its first one, and all the time before, coefficients
     are at their means, and between frames, which are ``frame`` apart, they go straight. Where
     one crosses one of ``levels`` levels, an input fires once: one for crossings upwards, one
-    for those downwards, see :func:`~brian_eprop.encoding.level_crossing`. Levels are the
+    for those downwards, see :mod:`.parts.encoding`. Levels are the
     quantiles (l + ½)/levels of the coefficient in the utterances to learn from. The target is
     the speaker, as the probability 1 of his output.
 
@@ -246,7 +246,7 @@ class Vowels:
         return rows[:, before] + part * (rows[:, after] - rows[:, before])
 
     def metric(self, outputs, targets):
-        """Fraction of wrong decisions, see :func:`~brian_eprop.task_metrics.wrong_decisions`."""
+        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from .atomic_write import replacing
-from .learning_rates import SCHEDULES
-from .network import RecurrentNetwork
-from .network.constraining import CONSTRAINTS
-from .neuron_model import load_model
-from .optimizers import Adam, GradientDescent
-from .quantities import quantity
-from .regularizers import FiringRateRegularizer
-from .rule import EProp
-from .tasks import TrainingSetup, load_task
+from ..atomic_write import replacing
+from ..constraints import CONSTRAINTS
+from ..learning_rates import SCHEDULES
+from ..network import RecurrentNetwork
+from ..neuron_model import load_model
+from ..optimizers import Adam, GradientDescent
+from ..quantities import quantity
+from ..regularizers import FiringRateRegularizer
+from ..rule import EProp
+from ..tasks import TrainingSetup, load_task
 from .toml_values import check_keys, from_table, from_text, to_toml
 from .wiring import drawn_connectivity, drawn_delays
 

@@ -1,11 +1,11 @@
-"""What the weights of a network must obey, from the start and after every update."""
+"""Constraints that are an interval for each weight, and decay."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from brian2 import Quantity
 
-from .quantities import suggest
+from ..quantities import suggest
 
 __all__ = ["Bounds", "DaleLaw", "WeightDecay", "check_fraction", "checked_matrices_of"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from brian2 import Quantity
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
-from .quantities import quantity, suggest
+from ..quantities import quantity, suggest
 
 
 def check_keys(table, known, prefix):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .constraints import MATRICES, check_fraction, checked_matrices_of
+from .limits import MATRICES, check_fraction, checked_matrices_of
 
 __all__ = ["DeepR"]
 

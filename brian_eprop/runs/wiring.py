@@ -2,9 +2,9 @@
 
 from brian2 import Quantity, second
 
-from .connectivity import fixed_degree, layers, random_sparse
-from .constraints import MATRICES
-from .quantities import check_unit, quantity, suggest
+from ..connectivity import fixed_degree, layers, random_sparse
+from ..constraints import MATRICES
+from ..quantities import check_unit, quantity, suggest
 
 __all__ = ["drawn_connectivity", "drawn_delays"]
 

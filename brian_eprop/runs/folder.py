@@ -15,7 +15,7 @@ import json
 import os
 from pathlib import Path
 
-from .atomic_write import replacing
+from ..atomic_write import replacing
 
 CONFIGURATION, HISTORY, RESULT = "config.toml", "history.jsonl", "result.json"
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.npz", "best.npz", "weights.npz"

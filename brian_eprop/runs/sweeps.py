@@ -26,11 +26,11 @@ import numpy as np
 import xarray as xr
 from joblib import Parallel, delayed
 
+from ..netcdf import write_netcdf
+from ..plotting.sweep import save_sweep_figures
 from .configuration import Configuration
-from .netcdf import write_netcdf
-from .plotting.sweep import save_sweep_figures
-from .run_folder import CONFIGURATION, read_history, read_result
-from .runs import resume, train
+from .folder import CONFIGURATION, read_history, read_result
+from .run import resume, train
 
 __all__ = ["Sweep", "run_sweep", "sweep_table"]
 
