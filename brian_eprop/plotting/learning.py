@@ -15,6 +15,7 @@ __all__ = ["plot_gradient_match", "plot_learning_curve", "plot_weights"]
 CURVES = {
     "loss": ("Loss", True),
     "rate": ("Mean rate (spikes/s)", False),
+    "metric": ("Metric", False),
     "seconds": ("Time since the start (s)", False),
 }
 

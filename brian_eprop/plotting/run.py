@@ -7,6 +7,7 @@ from matplotlib.ticker import MaxNLocator
 
 from .decision import plot_decision
 from .learning import plot_learning_curve, plot_weights
+from .style import VERMILLION
 from .trial import plot_trial
 
 
@@ -48,10 +49,16 @@ def save_run_figures(folder, history, weights, recordings, task):
 
 
 def _learning(history):
-    """Loss and firing rate against the iteration."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
-    for ax, quantity in zip(figure.subplots(1, 2), ("loss", "rate"), strict=True):
-        plot_learning_curve(history, quantity=quantity, ax=ax)
+    """Loss, the task's metric if it has one, and firing rate against the iteration."""
+    drawn = [name for name in ("loss", "metric", "rate") if name in history[0]]
+    figure = Figure(figsize=(3.5 * len(drawn), 2.8), layout="constrained")
+    for ax, name in zip(figure.subplots(1, len(drawn)), drawn, strict=True):
+        plot_learning_curve(history, quantity=name, ax=ax)
+        judged = [entry for entry in history if "validation" in entry]
+        if name == "metric" and judged:
+            curve = {"quantity": "validation", "label": "validation", "color": VERMILLION}
+            plot_learning_curve(judged, **curve, ax=ax)
+            ax.set_ylabel("Metric")
     return figure
 
 
