@@ -10,6 +10,7 @@ recordings/       one trial before and one after training (Recording.load)
 figures/          drawn from the above
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -109,7 +110,8 @@ class HistoryFile:
             ) from None
         with replacing(folder / HISTORY, "the history") as file:
             file.write("".join(_line(entry) for entry in entries).encode())
-        self._file = (folder / HISTORY).open("a", encoding="utf-8")
+        # Without a buffer: what cannot be written must not come up again when the file is closed.
+        self._file = (folder / HISTORY).open("ab", buffering=0)
 
     def __enter__(self):
         return self
@@ -120,8 +122,15 @@ class HistoryFile:
 
     def add(self, entry):
         """Append an entry; other programs see it at once."""
-        self._file.write(_line(entry))
-        self._file.flush()
+        line = _line(entry).encode()
+        try:
+            complete = self._file.write(line) == len(line)
+        except OSError as error:
+            raise type(error)(
+                error.errno, f"cannot write the history '{self._file.name}': {error.strerror}"
+            ) from error
+        if not complete:
+            raise OSError(errno.ENOSPC, f"the history '{self._file.name}' has no room for a line")
 
     def sync(self):
         """Wait until all of it is on the disk."""
