@@ -195,8 +195,10 @@ def _alone(folder):
     path = folder.with_suffix(".lock")
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-        path.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _build(folder, made, description, trials, inputs, targets):
