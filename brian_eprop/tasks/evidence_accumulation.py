@@ -117,9 +117,9 @@ class EvidenceAccumulation:
         """
         The published network: 50 LIF and 50 ALIF neurons, whose thresholds remember for 2 s.
 
-        The mean error of ten batches first falls below 7 % after 340 to 430 iterations, with
-        symmetric and with random feedback; single batches scatter. LIF neurons alone stay at
-        chance.
+        Recurrent synapses start at 0.3 of the published strength, and the learning rate falls. The
+        mean error of ten batches of 64 is first below 7 % after 180 to 390 iterations (symmetric,
+        with a fifth of this regularizer, random and adaptive feedback; three seeds each).
         """
         tau_m, tau_a = 20 * ms, 2000 * ms
         # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
