@@ -105,6 +105,18 @@ class TrainingSetup:
     patience: int | None = None
     max_rate: Quantity = field(default_factory=lambda: 200 * Hz)
 
+    @classmethod
+    def of_decisions(cls, **settings):
+        """For tasks whose outputs are probabilities: cross-entropy, by symmetric e-prop and Adam."""
+        return cls(
+            loss="cross_entropy",
+            normalize=True,
+            average=True,
+            feedback="symmetric",
+            optimizer="Adam",
+            **settings,
+        )
+
     @property
     def n_rec(self):
         """Number of recurrent neurons."""

@@ -115,15 +115,10 @@ class DelayedMatch:
         Three seeds are at 0.4 to 3 % wrong decisions after 250 to 400 iterations.
         """
         lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 30, lif), ("alif", 30, lif | {"tau_a": 800 * ms, "beta": 0.2})),
             tau_out=20 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             gains={"w_in": 1.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(5e-3, 1e-4, 600),
             iterations=600,
             batch_size=64,

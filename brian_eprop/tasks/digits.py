@@ -100,15 +100,10 @@ class Digits:
         After 800 iterations 7.0, 8.4 and 7.5 % of the test digits are misread (three seeds);
         logistic regression on which inputs have fired errs on 8.4 %, on pixels on 3.6 %.
         """
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 100, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),),
             tau_out=20 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             gains={"w_in": 2.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(1e-2, 1e-4, 800),
             iterations=800,
             batch_size=64,

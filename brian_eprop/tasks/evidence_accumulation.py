@@ -125,17 +125,12 @@ class EvidenceAccumulation:
         # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
         beta = 1.7 * (1 - np.exp(-self.dt / tau_a)) / (1 - np.exp(-self.dt / tau_m))
         lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 5 * ms}
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": tau_a, "beta": float(beta)})),
             tau_out=20 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             # weak recurrent synapses, whose noise does not blur what thresholds remember; that of
             # w_out is the uniform distribution of Glorot & Bengio, 1.4 = 10/√51
             gains={"w_in": 1.0, "w_rec": 0.3, "w_out": 1.4, "feedback": 10.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(5e-3, 5e-4, 400),
             iterations=500,
             batch_size=64,

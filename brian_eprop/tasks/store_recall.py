@@ -123,15 +123,10 @@ class StoreRecall:
         # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
         beta = 1.7 * (1 - np.exp(-self.dt / tau_a)) / (1 - np.exp(-self.dt / tau_m))
         lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 3 * ms}
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 10, lif), ("alif", 10, lif | {"tau_a": tau_a, "beta": float(beta)})),
             tau_out=20 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(1e-2, 1e-3, 400),
             iterations=400,
             batch_size=128,

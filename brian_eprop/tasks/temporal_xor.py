@@ -96,15 +96,10 @@ class TemporalXor:
         stay for long at 25 %, where one of the four pairs of cues is mistaken.
         """
         lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 20, lif), ("alif", 20, lif | {"tau_a": 500 * ms, "beta": 0.15})),
             tau_out=20 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(5e-3, 1e-4, 600),
             iterations=600,
             batch_size=64,

@@ -132,15 +132,10 @@ class Vowels:
         (three seeds); logistic regression on the counts of the input spikes errs on 3.2 %.
         """
         lif = {"tau_m": 100 * ms, "v_th": 0.6, "t_ref": 2 * ms}
-        return TrainingSetup(
+        return TrainingSetup.of_decisions(
             neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": 200 * ms, "beta": 0.1})),
             tau_out=100 * ms,
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
             gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 1.0, "feedback": 1.0},
-            feedback="symmetric",
-            optimizer="Adam",
             learning_rate=CosineDecay(5e-3, 1e-4, 400),
             iterations=400,
             batch_size=54,
