@@ -1,5 +1,13 @@
+import gc
+
 import pytest
 from brian2 import defaultclock, prefs
+
+
+def pytest_collection_finish():
+    """What was imported is no garbage: each run of Brian2 would look through all of it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
