@@ -1,6 +1,7 @@
 """The files of a run folder, written so that a process may be killed at any moment.
 
 config.toml       what it was made from; repeats the run
+environment.json  with what it was made, when it was last started: versions, machine, commit
 history.jsonl     one object per iteration, written as it happens
 checkpoint.npz    the network while it is trained; from here training goes on
 best.npz          the network with the best validation so far, if there are validations
@@ -17,8 +18,10 @@ import os
 from pathlib import Path
 
 from ..atomic_write import replacing
+from .environment import environment
 
 CONFIGURATION, HISTORY, RESULT = "config.toml", "history.jsonl", "result.json"
+ENVIRONMENT = "environment.json"
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.npz", "best.npz", "weights.npz"
 RECORDINGS, FIGURES = "recordings", "figures"
 
@@ -75,6 +78,12 @@ def write_result(folder, result):
     """Write how training ended, as JSON."""
     with replacing(folder / RESULT, "the result") as file:
         file.write(json.dumps(result, indent=2).encode())
+
+
+def write_environment(folder):
+    """Write what this process runs in, as JSON."""
+    with replacing(folder / ENVIRONMENT, "the environment") as file:
+        file.write(json.dumps(environment(), indent=2).encode())
 
 
 def read_result(folder):

@@ -12,7 +12,7 @@ from ..plotting.run import save_run_figures
 from ..recording import Recording
 from . import folder as files
 from .configuration import Configuration
-from .folder import HistoryFile, read_history, read_result, write_result
+from .folder import HistoryFile, read_history, read_result, write_environment, write_result
 from .result import Result, ending, result_of
 from .surroundings import brian2_device, interrupts
 
@@ -50,6 +50,7 @@ def train(configuration, folder, *, workers=1, progress=True):
     network = configuration.make_network()
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
+    write_environment(folder)
     return _run(configuration, folder, network, [], workers, progress)
 
 
@@ -100,6 +101,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True):
                 f"have been {network.updates} updates: it was changed or damaged; put it back, or "
                 "train anew"
             )
+    write_environment(folder)
     return _run(configuration, folder, network, history, workers, progress)
 
 

@@ -1,0 +1,42 @@
+"""With what a run is made: versions, machine, and the commit of the folder it is started in."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+__all__ = ["environment"]
+
+#: Those whose version may change a number.
+DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
+
+
+def environment():
+    """What this process runs in, as text by name : dict of str to str."""
+    found = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    found |= {"python": platform.python_version()}
+    found |= {name: version(name) for name in DISTRIBUTIONS}
+    found |= {"system": platform.platform(), "processor": _processor()}
+    commit = _commit()
+    return found | ({"commit": commit} if commit else {})
+
+
+def _processor():
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor without a name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def _commit():
+    """Of the present folder's repository, with "-dirty" if files differ from it; else ''."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip()
