@@ -14,6 +14,7 @@ from .calculus.linearization import linearize
 from .checking import check_model
 from .comparing import RuleComparison, format_rules, format_table
 from .neuron_model import available_models, load_model
+from .report import write_report
 from .runs import Configuration, Sweep, backend, plot_run, resume, run_sweep
 from .runs import train as run_training
 from .tasks import available_tasks
@@ -34,6 +35,8 @@ EXIT_CODES = {"interrupted": 130, "diverged": 1}
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    # as text: rich would take "[sweep]" in a help text for a colour
+    rich_markup_mode=None,
     help="e-prop and its family for Brian2: train networks, derive and check learning rules.",
 )
 
@@ -276,6 +279,21 @@ def plot(run: Annotated[Path, typer.Argument(help="A run folder.")]):
     with _errors_in_words():
         for path in plot_run(run):
             typer.echo(path)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
+    """Write a run's report, one HTML file; checks the gradients, exit code 1 if they are wrong."""
+    with _errors_in_words():
+        path, check = write_report(run)
+    typer.echo(f"written to {path}")
+    if check is None:
+        return
+    if check.rows:
+        agree = "agree" if check.passed else "DO NOT AGREE"
+        typer.echo(f"gradients from Brian2 and from {check.against} {agree}")
+        raise typer.Exit(0 if check.passed else 1)
+    typer.echo(f"gradients were not checked: {check.reason}")
 
 
 @app.callback()
