@@ -86,6 +86,8 @@ def dense_feedback(learner, group):
 class FeedbackWeights(Synapses):
     """Dense weights B of their own, from the readout to a learning group.
 
+    ::
+
         L_j = Σ_k B_kj error_k
 
     (broadcast alignment, Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 4 with random B).

@@ -95,6 +95,8 @@ class GradientDescent(Optimizer):
 class Adam(Optimizer):
     """Adam in TensorFlow's form, with ε outside the bias correction.
 
+    ::
+
         m ← β₁ m + (1 − β₁) g,   s ← β₂ s + (1 − β₂) g²
         w ← w − η √(1 − β₂^n)/(1 − β₁^n) · m/(√s + ε)
 

@@ -20,6 +20,8 @@ from .quantities import suggest
 class ParameterTraining:
     """How a parameter of the neurons is trained.
 
+    ::
+
         p ← clip(p − scale · step(scale · dE/dp), low, high)
 
     with the optimizer's step: it works on p/scale, so that one learning rate serves parameters
@@ -30,7 +32,7 @@ class ParameterTraining:
     bounds : (low, high), optional
         Values are clipped to this interval after each update.
     scale : Quantity, optional
-        Default: the mean of |p| over the neurons when learning is set up.
+        Default: the mean of abs(p) over the neurons when learning is set up.
     optimizer : GradientDescent or Adam, optional
         Default: that of the weights. Its learning rate is a number.
     """

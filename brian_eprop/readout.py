@@ -27,6 +27,8 @@ LOSSES = {
 class LeakyReadout(NeuronGroup):
     r"""Linear leaky integrators that report, and are compared with a target.
 
+    ::
+
         y_k^t = κ y_k^{t−1} + g Σ_j W_jk z_j^t,     κ = exp(−dt/tau),  g = 1 or 1 − κ
 
     The spikes of a step act on the output of the same step (Bellec et al. 2020, Nat. Commun.

@@ -12,6 +12,8 @@ from brian2.units.fundamentalunits import get_dimensions
 class FiringRateRegularizer:
     """Keeps the rate of every neuron near a target.
 
+    ::
+
         E_reg = (c/2) Σ_j (f_j − f*)²       dE_reg/dW_ji = c (f_j − f*)/T · Σ_t e_ji^t
 
     f_j is the neuron's mean rate in a trial of T steps, in spikes per step, and e the

@@ -14,6 +14,8 @@ ENGINES = ("credit", "traces")
 class EProp:
     """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).
 
+    ::
+
         dE/dW_ji ≈ Σ_t L_j^t F_κ(e_ji)^t          L_j^t = ∂E/∂z_j^t without the future
 
     Parameters
@@ -76,6 +78,8 @@ class EProp:
 
 def BPTT(surrogate=None, reset_path=None):
     """Back-propagation through time: :class:`EProp` of order ∞.
+
+    ::
 
         dE/dW_ji = Σ_t λ_j^t · ∂h_j^t/∂W_ji          λ_j^t = dE/dh_j^t along all paths
 

@@ -21,10 +21,14 @@ class TrainableSynapses(DirectSynapses):
     It is a :class:`brian2.Synapses`: connect, set weights and delays, monitor and index it
     as usual. It adds the variable (i: pre, j: post)
 
+    ::
+
         grad          dE/dw, summed since the last update, in SI units
 
     which is complete at the end of a window: of a trial, or of an interval between updates.
     With ``EProp(engine="traces")`` it is up to date in every step, and there are also
+
+    ::
 
         eps_<state>   eligibility vector s_ji = ∂(state of j)/∂w
         e_trace       eligibility trace e_ji = c_j · s_ji

@@ -17,6 +17,8 @@ MATRICES = ("w_in", "w_rec", "w_out")
 class DaleLaw:
     """A neuron excites all its targets, or inhibits them all.
 
+    ::
+
         w_jk ≤ 0 if j is inhibitory, w_jk ≥ 0 otherwise
 
     Initial weights keep their size and get the sign. A weight that an update would take across 0

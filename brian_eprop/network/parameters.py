@@ -189,6 +189,8 @@ def _scales(description, name):
 def update(description, name, values, gradient, optimizer, moments, updates):
     """The values of a parameter after one update; see :func:`brian_eprop.parameters.install`.
 
+    ::
+
         p ← clip(p − scale·step(scale·dE/dp), bounds)
 
     Parameters

@@ -120,6 +120,8 @@ class Adam(Optimizer):
     """
     Adam in TensorFlow's form, with ε outside the bias correction.
 
+    ::
+
         m ← β₁ m + (1 − β₁) g,   s ← β₂ s + (1 − β₂) g²
         w ← w − η √(1 − β₂ⁿ)/(1 − β₁ⁿ) · m/(√s + ε)
 

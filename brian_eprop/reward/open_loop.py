@@ -34,6 +34,8 @@ def open_loop_gradients(network, inputs, decides, rewards_of, rng, *, discount, 
     than a closed loop. After the first run readouts, and with them policies, actions, rewards,
     returns R and values V are known. The second one is learning with the targets
 
+    ::
+
         y*^t = y^t − (R^t − V^t) error^t
 
     which is exact: weights and inputs are the same, so are spikes and outputs, and the error

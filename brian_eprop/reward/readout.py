@@ -10,12 +10,14 @@ from ..readout import LeakyReadout
 class ActorCriticReadout(LeakyReadout):
     r"""Leaky integrators whose outputs are a policy and, the last of them, a value.
 
+    ::
+
         π_k^t = exp(y_k^t) / Σ_l exp(y_l^t)         of the actions k < n_actions
         V^t = y_n^t                                 of the last output, n = n_actions
         δ^{t−1} = r^t + γ V^t − V^{t−1}             0 for V^t in a step that is terminal
 
     Their errors are π_k − [k = action] where a decision is made, and −c_V for the value in
-    every step. A learner lets them count by the TD errors δ that follow:
+    every step. A learner lets them count by the TD errors δ that follow::
 
         dE/dw = Σ_t δ^t F_γ(x)^t      x^t: what the errors alone would contribute in step t
 

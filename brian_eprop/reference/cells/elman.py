@@ -14,10 +14,12 @@ __all__ = ["Elman"]
 
 @dataclass(frozen=True)
 class Elman:
-    """The tanh unit of Elman 1990, Cognitive Science 14(2): all its memory is explicit::
+    """The tanh unit of Elman 1990, Cognitive Science 14(2): all its memory is explicit.
 
-    h_j^t = tanh(u_j^t)
-    D = 0,  K_j = 1 − h_j²,  q = 1
+    ::
+
+        h_j^t = tanh(u_j^t)
+        D = 0,  K_j = 1 − h_j²,  q = 1
     """
 
     name: ClassVar = "elman"

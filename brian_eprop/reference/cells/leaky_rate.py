@@ -38,7 +38,9 @@ def rate_step(before, u, leak, phi, slope) -> Step:
 
 @dataclass(frozen=True)
 class LeakyRate:
-    """The leaky unit of RFLO (Murray 2019, eLife 8:e43299, Eq. 1)::
+    """The leaky unit of RFLO (Murray 2019, eLife 8:e43299, Eq. 1).
+
+    ::
 
         h_j^t = (1 − a) h_j^{t−1} + a tanh(u_j^t)
         D = 1 − a,  K_j = a (1 − tanh²(u_j)),  q = 1

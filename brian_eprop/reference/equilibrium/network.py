@@ -54,10 +54,10 @@ class ConvergentNetwork:
     step : float
         Length h of a step u ← u + h du/dt, in time constants; below 1 the iteration is damped. It
         converges near a fixed point if every eigenvalue λ of the linearized w_rec has
-        |1 − h + hλ| < 1.
+        ``|1 − h + hλ| < 1``.
     tolerance : float
-        The iteration ends when no |du_j/dt| is larger, in units of
-        max(1, max_j |Σ_i w_in[i,j] s_i + b_j|).
+        The iteration ends when no ``|du_j/dt|`` is larger, in units of
+        ``max(1, max_j |Σ_i w_in[i,j] s_i + b_j|)``.
     max_iterations : int
 
     Raises
