@@ -203,3 +203,15 @@ def test_models_by_themselves_can_be_linearized_with_other_choices():
     implicit = linearize(model, reset_path={"v": "implicit"}, surrogate=SURROGATE)
     assert default.jump[1] == 0 and implicit.jump[1] != 0
     assert "0.3/v_th" in default.surrogate_code and "0.3/v_th" not in implicit.surrogate_code
+
+
+def test_statements_on_one_line_are_several():
+    equations = f"{LEAK}\nda/dt = -a/(20*ms) : 1"
+    lines, line = ("v = 0\na += 2  # one; more", "v = 0; a += 2")
+    assert assigned_names(line) == assigned_names(lines) == ["v", "a"]
+    found = [
+        linearize(group(equations, "v > 1 + a", reset), SURROGATE, on_pre="v_post += w")
+        for reset in (lines, line)
+    ]
+    assert found[0].A == found[1].A
+    assert found[0].jump[found[0].states.index("a")] == 2

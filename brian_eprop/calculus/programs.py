@@ -14,6 +14,7 @@ import sympy
 from brian2.parsing.statements import parse_statement
 from brian2.parsing.sympytools import str_to_sympy
 
+from ..arguments import text
 from .derivatives import derivative
 
 #: Largest number of nodes (operations and operands) of a value that is substituted, not named.
@@ -35,8 +36,23 @@ def symbol(name):
 
 def statements_of(code):
     """(target, operation, expression) of each statement of abstract code."""
-    lines = (line.split("#")[0].strip() for line in code.split("\n"))
-    return [parse_statement(line)[:3] for line in lines if line]
+    lines = (line.split("#")[0] for line in code.split("\n"))
+    statements = (one.strip() for line in lines for one in line.split(";"))
+    return [parse_statement(one)[:3] for one in statements if one]
+
+
+def check_statements(name, code):
+    """Raise a ValueError that names an argument unless it can be read as abstract code."""
+    text(name, code, "v_post += w")
+    try:
+        for _, _, expression in statements_of(code):
+            str_to_sympy(expression)
+    except (ValueError, TypeError, SyntaxError, KeyError, NotImplementedError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"{name} = {code!r} cannot be read as statements ({said}); write for example "
+            "'v_post += w'"
+        ) from None
 
 
 def assigned_names(code):
@@ -92,8 +108,8 @@ class Program:
             Nodes from which on a value keeps a name; None for a closed expression.
         """
         values, definitions = {}, {}
-        for target, operation, text in statements_of(code):
-            value = expand(str_to_sympy(text), subexpressions or {}).xreplace(values)
+        for target, operation, written in statements_of(code):
+            value = expand(str_to_sympy(written), subexpressions or {}).xreplace(values)
             if operation != "=":
                 previous = values.get(symbol(target), symbol(target))
                 value = _IN_PLACE[operation](previous, value)

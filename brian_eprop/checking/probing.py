@@ -74,8 +74,9 @@ class StepDerivatives:
 
 def state_names(group):
     """Variables that a step changes: integrated, or assigned to by the reset."""
-    lines = [line.split("#")[0].strip() for line in group.event_codes.get("spike", "").split("\n")]
-    assigned = {parse_statement(line)[0] for line in lines if line}
+    lines = [line.split("#")[0] for line in group.event_codes.get("spike", "").split("\n")]
+    statements = [one.strip() for line in lines for one in line.split(";")]
+    assigned = {parse_statement(one)[0] for one in statements if one}
     return [n for n in group.equations if n in group.equations.diff_eq_names | assigned]
 
 
