@@ -7,7 +7,16 @@ __all__ = ["format_rules", "format_table"]
 
 
 def format_table(table):
-    """A list of Comparison as text: one rule a line, those that do not apply below."""
+    """Comparisons as text: one rule a line, those that do not apply below.
+
+    Parameters
+    ----------
+    table : list of :class:`brian_eprop.reference.comparison.Comparison`
+
+    Returns
+    -------
+    str
+    """
     head = ("rule", "error", "±", "cosine", "±", "bias", "stored", "flop/step", "µs/step", "")
     rows = [head]
     for row in table:

@@ -112,10 +112,12 @@ class CodedEnvironment:
         return self.peak * population_code(*about, self.n, self.width)
 
     def reset(self, seed=None):
+        """Begin an episode, as Gymnasium does, with a coded observation."""
         observation, info = self.environment.reset(seed=seed)
         return self._coded(observation), info
 
     def step(self, action):
+        """Act, as in Gymnasium, with a coded observation."""
         observation, *outcome = self.environment.step(action)
         return self._coded(observation), *outcome
 
@@ -174,6 +176,7 @@ class DelayedCues:
         return inputs, rewards_of
 
     def reset(self, seed=None):
+        """Begin an episode, as Gymnasium does: observation and info."""
         if seed is not None:
             self.rng = np.random.default_rng(seed)
         inputs, self.rewards_of = self.episodes(self.rng, 1)
@@ -187,6 +190,7 @@ class DelayedCues:
         return observation, {"decides": self.step_now == last}
 
     def step(self, action):
+        """Take one step: observation, reward, terminated, truncated and info."""
         actions = np.where(self.decides, action, -1)[np.newaxis]
         reward = float(self.rewards_of(actions)[0, self.step_now])
         over = self.step_now == len(self.inputs) - 1

@@ -108,6 +108,10 @@ def resume(folder, *, iterations=None, workers=1, progress=True):
 def plot_run(folder):
     """Draw the figures of a run folder.
 
+    Parameters
+    ----------
+    folder : Path
+
     Returns
     -------
     list of Path

@@ -111,10 +111,12 @@ class ConvergentNetwork:
 
     @property
     def n_in(self):
+        """Number of inputs."""
         return self.w_in.shape[0]
 
     @property
     def n(self):
+        """Number of units."""
         return self.w_rec.shape[0]
 
     def external(self, inputs):

@@ -19,11 +19,15 @@ class RateNetwork(Network):
 
     Parameters
     ----------
+    w_in, w_rec, w_out, kappa, readout_gain, feedback
+        See :class:`~brian_eprop.reference.networks.network.Network`.
+    mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+        Likewise; `mask_rec` defaults to what the cell has: all-to-all with self-connections, or
+        the two layers of Jordan.
+    loss, average
+        See :class:`~brian_eprop.reference.networks.network.Network`.
     cell : Elman, LeakyRate, Jordan, LSTM or GRU
         An object of `brian_eprop.reference.cells`; its docstring has the equations.
-    w_in, w_rec, w_out, kappa, readout_gain, feedback, masks, delays, loss, average
-        See :class:`~brian_eprop.reference.networks.network.Network`. `mask_rec` defaults to what
-        the cell has: all-to-all with self-connections, or the two layers of Jordan.
     bias : (n_rec,) or (gates, n_rec) array, optional
         Of every drive; default 0.
     bias_out : (n_out,) array, optional
@@ -104,6 +108,7 @@ class RateNetwork(Network):
 
     @property
     def readout_weights(self):
+        """Names of the weights of the readout that learn."""
         return () if self.visible else ("w_out", "bias_out")
 
     def forced(self, targets, weight):

@@ -36,9 +36,12 @@ class SpikingNetwork(Network):
 
     Parameters
     ----------
-    w_in, w_rec, w_out, kappa, readout_gain, feedback, masks, delays, loss, average
-        See :class:`~brian_eprop.reference.networks.network.Network`. The default of `mask_rec` is
-        all-to-all without autapses.
+    w_in, w_rec, w_out, kappa, readout_gain, feedback
+        See :class:`~brian_eprop.reference.networks.network.Network`.
+    mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+        Likewise; the default of `mask_rec` is all-to-all without autapses.
+    loss, average
+        See :class:`~brian_eprop.reference.networks.network.Network`.
     alpha : (n_rec,) array
         Membrane decay α = exp(−dt/tau_m).
     v_th : (n_rec,) array
@@ -137,6 +140,7 @@ class SpikingNetwork(Network):
 
     @property
     def rate_regularized(self):
+        """Whether the loss depends on firing rates."""
         return bool(np.any(self.rate_strength))
 
     def _default_mask(self, name, shape):
