@@ -1,5 +1,6 @@
 """Figures: what is drawn is the data, in the right units, and nonsense is refused."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
@@ -28,6 +29,7 @@ from brian_eprop.plotting import (
     plot_trial,
     plot_weights,
 )
+from brian_eprop.plotting.saving import save_figures
 from brian_eprop.recording import Recording
 from brian_eprop.reference import RULES
 
@@ -214,6 +216,39 @@ def test_a_trial_stacks_its_panels_over_one_time_axis():
     assert all(ax.get_xlim() == (0, 20) for ax in figure.axes)
     assert [ax.get_xlabel() for ax in figure.axes] == [""] * 6 + ["Time (ms)"]
     plt.close(figure)
+
+
+def test_a_trial_is_in_the_units_of_neurons_and_in_the_colours_of_its_own():
+    r = recording()
+    volts = replace(r, membrane_unit="volt", trace_unit="amp ** -1", synapses=["in 0 → 1"] * 3)
+    in_window = r.error * (np.arange(40) >= 30)[:, np.newaxis]
+    figure = plot_trial(replace(volts, error=in_window))
+    _, _, membrane, trace, _, signal, readout = figure.axes
+    assert membrane.get_ylabel().endswith("$v$ (mV)") and trace.get_ylabel().endswith("$e$ (1/pA)")
+    lowest = membrane.lines[-2].get_ydata()
+    np.testing.assert_allclose(lowest, 1e3 * r.membrane[:, 1], rtol=1e-15)
+    np.testing.assert_allclose(trace.lines[-1].get_ydata(), 1e-12 * r.e_trace[:, 2], rtol=1e-15)
+    of_neurons = [line.get_color() for line in signal.lines]
+    assert of_neurons[0] != of_neurons[1]
+    assert {line.get_color() for line in trace.lines} == {of_neurons[1]}
+    (shaded,) = readout.patches
+    assert shaded.get_x() == 30 * r.dt
+    plt.close(figure)
+
+
+def test_figures_are_pixels_or_lines_and_written_whole(tmp_path):
+    begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    for format, start in begins.items():
+        figure = plt.figure(figsize=(2, 2))
+        plot_raster([1.0, 2.0], [0, 1], ax=figure.subplots())
+        (path,) = save_figures(tmp_path, {"spikes": figure}, format)
+        assert path.name == f"spikes.{format}" and path.read_bytes().startswith(start)
+        plt.close(figure)
+    assert {path.suffix[1:] for path in tmp_path.iterdir()} == set(begins)
+    with pytest.raises(ValueError, match=r"written as 'jpg'; choose one of png, svg, pdf"):
+        save_figures(tmp_path, {}, "jpg")
+    with pytest.raises(OSError, match=r"cannot write the figure .*missing"):
+        save_figures(tmp_path / "missing", {"spikes": plt.figure()})
 
 
 def test_a_trial_without_recorded_neurons_or_synapses_has_fewer_panels():

@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .rules import (
@@ -15,6 +14,7 @@ from .rules import (
     plot_rule_map,
     plot_spread,
 )
+from .saving import save_figures
 
 COSTS = {
     "memory": "Numbers stored",
@@ -49,12 +49,7 @@ def save_comparison_figures(folder, found, rules, registry):
         figures["cost"] = _cost(found)
     if found["learning"]["scores"]:
         figures["learning"] = _learning(found)
-    paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{name}.png")
-        FigureCanvasAgg(figure)
-        figure.savefig(paths[-1], dpi=150)
-    return paths
+    return save_figures(folder, figures)
 
 
 def _errors(found, rules):

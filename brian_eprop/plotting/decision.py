@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import softmax
 
 from .signals import plot_raster
-from .style import BLACK, CROSSING, apart, label_curve, prepare, time_axis
+from .style import BLACK, CROSSING, STYLE, apart, label_curve, prepare, time_axis
 
 __all__ = ["plot_decision"]
 
@@ -18,12 +18,12 @@ MANY = 4
 
 def plot_decision(recording, groups, *, window=None, names=None, axes=None):
     """
-    Draw one trial of a classification: input spikes by groups, recurrent spikes, and the
-    probability softmax(y) of every output.
+    Draw one trial of a classification: input spikes by groups, recurrent spikes, decision.
 
-    The input groups that speak for an output have its colour. The steps that count are shaded,
-    with the targets as broad pale lines. Of more than four outputs, only the one that is asked
-    for and the one that is decided on, with the largest mean there, have a colour and a name.
+    The decision is the probability softmax(y) of every output. The input groups that speak for an
+    output have its colour. The steps that count are shaded, with the targets as broad pale lines.
+    Of more than four outputs, only the one that is asked for and the one that is decided on, with
+    the largest mean there, have a colour and a name.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def plot_decision(recording, groups, *, window=None, names=None, axes=None):
         raise ValueError(f"'window' is {window}; expected 1 to {steps}, the steps of the trial")
     if axes is None:
         heights = (max(1, len(groups) / 7), 1.3, 1)
-        with plt.rc_context({"font.size": 8}):
+        with plt.rc_context(STYLE):
             _, axes = plt.subplots(
                 3,
                 figsize=(5.5, 1.27 * sum(heights)),

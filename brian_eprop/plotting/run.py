@@ -1,17 +1,18 @@
 """The figures of a training run."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from .decision import plot_decision
 from .learning import plot_learning_curve, plot_weights
-from .style import VERMILLION
+from .saving import save_figures
+from .style import STYLE, VERMILLION
 from .trial import plot_trial
 
 
-def save_run_figures(folder, history, weights, recordings, task):
+def save_run_figures(folder, history, weights, recordings, task, format="png"):
     """Draw and write the figures of a run.
 
     Parameters
@@ -24,11 +25,18 @@ def save_run_figures(folder, history, weights, recordings, task):
         By name, such as "before" and "after".
     task : object
         See :mod:`brian_eprop.tasks`.
+    format : {"png", "svg", "pdf"}
 
     Returns
     -------
     list of Path
     """
+    with rc_context(STYLE):
+        return save_figures(folder, _figures(history, weights, recordings, task), format)
+
+
+def _figures(history, weights, recordings, task):
+    """The figures by their names."""
     figures = {f"trial_{name}": plot_trial(recording) for name, recording in recordings.items()}
     if hasattr(task, "input_groups"):
         for name, recording in recordings.items():
@@ -38,14 +46,7 @@ def save_run_figures(folder, history, weights, recordings, task):
                 window=getattr(task, "learning_window", None),
                 names=getattr(task, "output_names", None),
             )
-    figures["learning_curve"] = _learning(history)
-    figures["weights"] = _weights(weights)
-    paths = []
-    for name, figure in figures.items():
-        paths.append(folder / f"{name}.png")
-        FigureCanvasAgg(figure)
-        figure.savefig(paths[-1], dpi=150)
-    return paths
+    return figures | {"learning_curve": _learning(history), "weights": _weights(weights)}
 
 
 def _learning(history):

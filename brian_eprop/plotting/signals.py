@@ -104,7 +104,15 @@ def plot_raster(
 
 
 def plot_traces(
-    t, values, *, threshold=None, labels=None, quantity="Membrane potential", unit="", ax=None
+    t,
+    values,
+    *,
+    threshold=None,
+    labels=None,
+    colors=CYCLE,
+    quantity="Membrane potential",
+    unit="",
+    ax=None,
 ):
     """
     Draw traces above each other on one common scale, each labelled at its end.
@@ -118,6 +126,8 @@ def plot_traces(
     threshold : (T,) or (T, k) array, optional
         Drawn dashed on its trace.
     labels : sequence of k str, optional
+    colors : sequence of color
+        Taken in turn.
     quantity, unit : str
         Label of the ordinate: ``"quantity (unit)"``, without unit if that is empty.
     ax : Axes, optional
@@ -144,7 +154,7 @@ def plot_traces(
     pitch = 1.15 * (high - low) or 1.0
     shifts = pitch * np.arange(k)[::-1]
     for column, shift in enumerate(shifts):
-        color = CYCLE[column % len(CYCLE)]
+        color = colors[column % len(colors)]
         ax.plot(t, values[:, column] + shift, color=color, linewidth=0.8)
         if threshold is not None:
             ax.plot(t, threshold[:, column] + shift, color=BLACK, linewidth=0.6, dashes=(4, 2))
@@ -160,7 +170,9 @@ def plot_traces(
     return ax
 
 
-def plot_eligibility(t, traces, *, labels=None, quantity="Eligibility trace", ax=None):
+def plot_eligibility(
+    t, traces, *, labels=None, colors=CYCLE, quantity="Eligibility trace", unit="", ax=None
+):
     """
     Draw the eligibility traces of a few synapses above each other.
 
@@ -172,8 +184,10 @@ def plot_eligibility(t, traces, *, labels=None, quantity="Eligibility trace", ax
         :math:`e_{ji}^t` or :math:`\\bar e_{ji}^t`, one synapse a column.
     labels : sequence of k str, optional
         For instance ``"in 3 → 7"``.
-    quantity : str
-        Label of the ordinate, with the unit if it has one.
+    colors : sequence of color
+        Taken in turn.
+    quantity, unit : str
+        Label of the ordinate: ``"quantity (unit)"``, without unit if that is empty.
     ax : Axes, optional
 
     Returns
@@ -186,7 +200,8 @@ def plot_eligibility(t, traces, *, labels=None, quantity="Eligibility trace", ax
         If the shapes do not fit, or a value is NaN or infinite.
     """
     t, traces = time_series(t, traces, "traces")
-    return plot_traces(t, traces, labels=labels, quantity=quantity, ax=ax)
+    about = {"labels": labels, "colors": colors, "quantity": quantity, "unit": unit}
+    return plot_traces(t, traces, **about, ax=ax)
 
 
 def plot_readout(t, output, target, *, window=None, labels=None, unit="", ax=None):

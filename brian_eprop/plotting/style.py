@@ -25,6 +25,30 @@ DIVERGING = LinearSegmentedColormap.from_list(
     "blue_grey_orange", ["#00204d", BLUE, "#9c9c9c", "#eda93b", "#fff2b0"]
 )
 
+#: Of a figure as it is printed in a journal: small text, thin lines, fonts that can be edited.
+STYLE = {
+    "font.size": 8,
+    "axes.linewidth": 0.6,
+    "mathtext.fontset": "dejavusans",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+}
+#: Unscaled units as Brian2 writes them, and those in which neurons are spoken of: factor, name.
+COMMON_UNITS = {
+    "volt": (1e3, "mV"),
+    "amp": (1e12, "pA"),
+    "siemens": (1e9, "nS"),
+    "volt ** -1": (1e-3, "1/mV"),
+    "amp ** -1": (1e-12, "1/pA"),
+    "siemens ** -1": (1e-9, "1/nS"),
+}
+
+
+def in_common_units(values, unit):
+    """Values in SI units, and the name of their unit, as a neuroscientist would write them."""
+    factor, name = COMMON_UNITS.get(unit, (1.0, unit))
+    return factor * np.asarray(values), name
+
 
 def prepare(ax):
     """The axes to draw into, the current ones if None, with two spines."""

@@ -3,9 +3,9 @@
 import itertools
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .saving import save_figures
 from .style import CYCLE, prepare
 
 __all__ = ["plot_sweep_curves", "plot_sweep_results", "save_sweep_figures"]
@@ -24,13 +24,8 @@ def save_sweep_figures(folder, table):
     -------
     list of Path
     """
-    paths = []
-    for name, draw in (("learning_curves", plot_sweep_curves), ("results", plot_sweep_results)):
-        figure = draw(table)
-        FigureCanvasAgg(figure)
-        paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=150)
-    return paths
+    figures = {"learning_curves": plot_sweep_curves(table), "results": plot_sweep_results(table)}
+    return save_figures(folder, figures)
 
 
 def conditions(table):

@@ -4,14 +4,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
+from .style import CYCLE, STYLE, in_common_units
 
 __all__ = ["plot_trial"]
 
 
 def plot_trial(recording, axes=None):
     """
-    Draw one trial: input and recurrent spikes, membranes with thresholds, eligibility
-    traces and their low-pass, learning signals, output against target.
+    Draw one trial, from the spikes of the inputs to the output beside its target.
+
+    Panels are input and recurrent spikes, membranes with thresholds, eligibility traces and their
+    low-pass, learning signals, and output. Traces and learning signals have the colour of their
+    neuron. Potentials and traces are in mV, pA, nS and one over these, whatever the recording has
+    them in. The steps in which errors count are shaded.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ def plot_trial(recording, axes=None):
     panels = _panels(recording)
     if axes is None:
         heights = [height for height, _ in panels]
-        with plt.rc_context({"font.size": 8}):
+        with plt.rc_context(STYLE):
             figure, axes = plt.subplots(
                 len(panels),
                 figsize=(5.5, 0.75 * sum(heights)),
@@ -55,31 +60,28 @@ def _panels(recording):
     """(relative height, function that draws into an axes) of each panel of a trial."""
     r, t = recording, recording.times
     shown = r.neurons if len(r.neurons) else np.arange(min(3, r.spikes.shape[1]))
-    neurons = [f"neuron {j}" for j in shown]
+    colors = {str(j): CYCLE[k % len(CYCLE)] for k, j in enumerate(shown)}
+    of_neurons = {"labels": [f"neuron {j}" for j in shown], "colors": list(colors.values())}
+    # "in 3 → 7" has the colour of neuron 7
+    of_synapses = {
+        "labels": r.synapses,
+        "colors": [colors.get(label.rpartition("→ ")[2], "0.4") for label in r.synapses],
+    }
 
     def membrane(ax):
-        plot_traces(
-            t,
-            r.membrane,
-            threshold=r.threshold,
-            labels=neurons,
-            quantity="Membrane\npotential $v$",
-            unit=r.membrane_unit,
-            ax=ax,
-        )
+        values, unit = in_common_units(r.membrane, r.membrane_unit)
+        threshold, _ = in_common_units(r.threshold, r.membrane_unit)
+        name = "Membrane\npotential $v$"
+        plot_traces(t, values, threshold=threshold, quantity=name, unit=unit, **of_neurons, ax=ax)
 
     def signal(ax):
         plot_traces(
-            t, r.learning_signal[:, shown], labels=neurons, quantity="Learning\nsignal $L$", ax=ax
+            t, r.learning_signal[:, shown], quantity="Learning\nsignal $L$", **of_neurons, ax=ax
         )
 
-    def trace(ax):
-        plot_eligibility(t, r.e_trace, labels=r.synapses, quantity="Eligibility\ntrace $e$", ax=ax)
-
-    def filtered(ax):
-        plot_eligibility(
-            t, r.e_bar, labels=r.synapses, quantity="Filtered\ntrace $\\bar{e}$", ax=ax
-        )
+    def trace(ax, array, name):
+        values, unit = in_common_units(array, r.trace_unit)
+        plot_eligibility(t, values, quantity=name, unit=unit, **of_synapses, ax=ax)
 
     panels = [
         (1.0, lambda ax: plot_raster(r.inputs, dt=r.dt, ax=ax, label="Input")),
@@ -89,10 +91,21 @@ def _panels(recording):
         panels.append((0.4 + 0.4 * len(r.neurons), membrane))
     if r.synapses:
         height = 0.4 + 0.3 * len(r.synapses)
-        panels += [(height, trace), (height, filtered)]
+        panels += [
+            (height, lambda ax: trace(ax, r.e_trace, "Eligibility\ntrace $e$")),
+            (height, lambda ax: trace(ax, r.e_bar, "Filtered\ntrace $\\bar{e}$")),
+        ]
     panels.append((0.4 + 0.3 * len(shown), signal))
-    panels.append((1.4, lambda ax: plot_readout(t, r.readout, r.target, ax=ax)))
+    window = _learning_window(r.error)
+    panels.append((1.4, lambda ax: plot_readout(t, r.readout, r.target, window=window, ax=ax)))
     return panels
+
+
+def _learning_window(error):
+    """Number of last steps in which errors count, None for all: before them errors are 0."""
+    wrong = np.any(error, axis=1)
+    first = int(np.argmax(wrong))
+    return len(error) - first if first and wrong.any() else None
 
 
 def _fill(figure, axes, panels, recording):
