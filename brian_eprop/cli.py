@@ -44,6 +44,7 @@ Workers = Annotated[int, typer.Option(help="Processes; -1 for one a core.")]
 Cluster = Annotated[
     str | None, typer.Option(help="Address of a dask scheduler, whose workers take part.")
 ]
+Format = Annotated[str, typer.Option("--format", help="Of the figures: png, svg or pdf.")]
 Model = Annotated[str, typer.Argument(help="A model's name, or the path of your own .toml file.")]
 
 
@@ -74,6 +75,7 @@ def train(
     model: Annotated[str | None, typer.Option(help="Neuron model, or path of one.")] = None,
     feedback: Annotated[str | None, typer.Option(help="symmetric, random or adaptive.")] = None,
     order: Annotated[float | None, typer.Option(help="1 (e-prop), 2, 3 … inf (BPTT).")] = None,
+    figures: Format = "png",
     workers: Workers = 1,
     cluster: Cluster = None,
 ):
@@ -103,12 +105,12 @@ def train(
                     "--iterations only, to train for longer"
                 )
             folder = resume_run
-            result = resume(folder, iterations=iterations, workers=workers)
+            result = resume(folder, iterations=iterations, workers=workers, figures=figures)
         else:
             start = Configuration.read(config) if config else Configuration.of_task(task)
             configuration = start.changed(iterations=iterations, **changes)
             folder = out or Path("runs") / Path(configuration.task).stem
-            result = run_training(configuration, folder, workers=workers)
+            result = run_training(configuration, folder, workers=workers, figures=figures)
     _tell(result, folder)
 
 
@@ -274,10 +276,13 @@ def tasks():
 
 
 @app.command()
-def plot(run: Annotated[Path, typer.Argument(help="A run folder.")]):
+def plot(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    figures: Format = "png",
+):
     """Draw the figures of a run folder again."""
     with _errors_in_words():
-        for path in plot_run(run):
+        for path in plot_run(run, figures):
             typer.echo(path)
 
 

@@ -151,9 +151,11 @@ def test_plot_draws_the_figures_again(config, tmp_path):
     # a process that was killed while it wrote leaves half a line
     with (run / "history.jsonl").open("a") as file:
         file.write('{"iteration": 3, "lo')
-    done = brian_eprop("plot", run)
+    done = brian_eprop("plot", run, "--format", "svg")
     assert done.exit_code == 0, done.output
-    assert len(list((run / "figures").iterdir())) == 4
+    assert [p.suffix for p in (run / "figures").iterdir()] == [".svg"] * 4
+    done = brian_eprop("plot", run, "--format", "bmp")
+    assert done.exit_code == 2 and "choose one of png, svg, pdf" in done.output
 
 
 @pytest.mark.parametrize(

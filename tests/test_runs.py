@@ -111,7 +111,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 ):
     """kill -9, at least twenty times, over and over until the run is complete."""
     # drawn from what is compared here, and half of a short run's time
-    monkeypatch.setattr("brian_eprop.runs.run.plot_run", lambda folder: None)
+    monkeypatch.setattr("brian_eprop.runs.run.plot_run", lambda folder, figures: None)
     config, kills, moments = configuration(tmp_path), 0, random.Random(0)
     whole = time_of_a_run(tmp_path)
     attempt = 0

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from ..network import RecurrentNetwork
 from ..network.training import StopTraining, TrainingDiverged, held_out_trials
 from ..plotting.run import save_run_figures
+from ..plotting.saving import check_format
 from ..recording import Recording
 from . import folder as files
 from .configuration import Configuration
@@ -19,7 +20,7 @@ from .surroundings import brian2_device, interrupts
 __all__ = ["plot_run", "resume", "train"]
 
 
-def train(configuration, folder, *, workers=1, progress=True):
+def train(configuration, folder, *, workers=1, progress=True, figures="png"):
     """Train as configured, and write a run folder.
 
     Ctrl-C ends training after the present iteration (a second one at once), and so does SIGTERM;
@@ -34,6 +35,8 @@ def train(configuration, folder, *, workers=1, progress=True):
         Processes, see :func:`brian_eprop.network.training.fit`.
     progress : bool
         Show a progress bar.
+    figures : {"png", "svg", "pdf"}
+        Their format.
 
     Returns
     -------
@@ -41,20 +44,23 @@ def train(configuration, folder, *, workers=1, progress=True):
 
     Raises
     ------
+    ValueError
+        If figures have no such format.
     FileExistsError
         If there is something in the folder; nothing is changed then.
     OSError
         If the folder cannot be written; what was saved before stays as it was.
     """
     folder = Path(folder)
+    check_format(figures)
     network = configuration.make_network()
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
     write_environment(folder)
-    return _run(configuration, folder, network, [], workers, progress)
+    return _run(configuration, folder, network, [], workers, progress, figures)
 
 
-def resume(folder, *, iterations=None, workers=1, progress=True):
+def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
     """Go on with a run that was killed or interrupted, as if nothing had happened.
 
     It starts from the last checkpoint; iterations after it are repeated, with the same trials.
@@ -64,7 +70,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True):
     folder : Path
     iterations : int, optional
         Another number of iterations, to train for longer.
-    workers, progress
+    workers, progress, figures
         As for :func:`train`.
 
     Returns
@@ -79,6 +85,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True):
         If another process trains it.
     """
     folder = Path(folder)
+    check_format(figures)
     if not (folder / files.CONFIGURATION).exists():
         raise FileNotFoundError(
             f"there is no run to go on with in '{folder}': it has no '{files.CONFIGURATION}'"
@@ -102,7 +109,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True):
                 "train anew"
             )
     write_environment(folder)
-    return _run(configuration, folder, network, history, workers, progress)
+    return _run(configuration, folder, network, history, workers, progress, figures)
 
 
 def plot_run(folder):
@@ -132,14 +139,14 @@ def plot_run(folder):
     task = Configuration.read(folder / files.CONFIGURATION).make_task()
     figures = folder / files.FIGURES
     figures.mkdir(exist_ok=True)
-    return save_run_figures(figures, history, network.weights, recordings, task)
+    return save_run_figures(figures, history, network.weights, recordings, task, format)
 
 
 def _total(configuration):
     return configuration.setup.iterations
 
 
-def _run(configuration, folder, network, history, workers, progress):
+def _run(configuration, folder, network, history, workers, progress, figures):
     """All that follows the preparation of a folder: train, judge, record, draw."""
     recordings, task = folder / files.RECORDINGS, configuration.make_task()
     with (
@@ -169,7 +176,7 @@ def _run(configuration, folder, network, history, workers, progress):
     result = result_of(configuration, history, bool(interrupted), diagnosis, test)
     if history:
         _record(network, configuration, recordings / "after.nc")
-        plot_run(folder)
+        plot_run(folder, figures)
     write_result(folder, asdict(result))
     return result
 
