@@ -112,12 +112,13 @@ def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
     return _run(configuration, folder, network, history, workers, progress, figures)
 
 
-def plot_run(folder):
+def plot_run(folder, format="png"):
     """Draw the figures of a run folder.
 
     Parameters
     ----------
     folder : Path
+    format : {"png", "svg", "pdf"}
 
     Returns
     -------
