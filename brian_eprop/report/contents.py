@@ -65,7 +65,8 @@ class RunContents:
             result=_table(folder / files.RESULT, lambda table: Result(**table)),
             environment=_table(folder / files.ENVIRONMENT, dict) or {},
             network=RecurrentNetwork.load(saved[0]) if saved else None,
-            recordings={p.stem: Recording.load(p) for p in files.recordings(folder)},
+            # "before" before "after"
+            recordings={p.stem: Recording.load(p) for p in reversed(files.recordings(folder))},
         )
 
 

@@ -18,9 +18,9 @@ __all__ = ["ModelEquations", "model_equations"]
 #: Names that are written otherwise in mathematics, and what they mean.
 WRITTEN = {"psi": "ψ", "spiked": "z", "not_refractory": "ρ", NEXT_NOT_REFRACTORY: "ρ⁺"}
 MEANT = MEANINGS | {"not_refractory": "whether the neuron integrates in step t"}
-#: Characters that fonts lack, and a product that would read as one name.
+#: A hyphen that should be a minus, and a product that would read as one name.
 MARKS = {
-    "&ExponentialE;": "e",
+    "<mo>-</mo>": "<mo>−</mo>",
     "<mo>&InvisibleTimes;</mo>": '<mspace width="0.2em"></mspace>',
 }
 
@@ -63,12 +63,14 @@ def model_equations(population, rule):
             for name, entry in zip(states, vector, strict=True)
             if entry != 0
         ]
-    rows += [
-        (_indexed("A", f"{row},{column}"), derived.A[i, j])
-        for i, row in enumerate(states)
-        for j, column in enumerate(states)
-        if derived.A[i, j] != 0
-    ]
+    for letter, columns in (("A", states), ("D", tuple(derived.arrivals))):
+        matrix = getattr(derived, letter)
+        rows += [
+            (_indexed(letter, f"{row},{column}"), matrix[i, j])
+            for i, row in enumerate(states)
+            for j, column in enumerate(states)
+            if matrix[i, j] != 0 and column in columns
+        ]
     rows += [
         (_mathml(name), value) for name, value in without_repetition(derived.definitions, "q_")
     ]
@@ -91,7 +93,10 @@ def _mathml(expression):
     # int(ρ) is how Brian2 makes a number of a condition
     indicators = {f: f.args[0] for f in expression.atoms(AppliedUndef) if str(f.func) == "int_"}
     names = {s: sympy.Symbol(WRITTEN[str(s)]) for s in expression.free_symbols if str(s) in WRITTEN}
-    text = mathml(expression.xreplace(indicators).xreplace(names), printer="presentation")
+    expression = expression.xreplace(indicators).xreplace(names)
+    # a fraction as an exponent would be too small to read
+    expression = expression.replace(sympy.exp, sympy.Function("exp"))
+    text = mathml(expression, printer="presentation")
     for mark, readable in MARKS.items():
         text = text.replace(mark, readable)
     return text

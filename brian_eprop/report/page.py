@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import jinja2
 import numpy as np
+from brian2 import ms
 
 from ..atomic_write import replacing
 from ..constraints import MATRICES
@@ -21,6 +22,14 @@ __all__ = ["write_report"]
 REPORT = "report.html"
 #: Rows of the table of iterations, besides the last.
 MILESTONES = 9
+#: Columns of that table: the key of an entry, and its title.
+COLUMNS = {
+    "loss": "Loss",
+    "regularization": "Regularization",
+    "metric": "Metric",
+    "validation": "Validation",
+    "rate": "Rate (Hz)",
+}
 #: Sections of figures, by how the names of their files begin.
 SECTIONS = {
     "learning": ("learning",),
@@ -69,6 +78,7 @@ def write_report(folder):
         check = check_gradients(run.network, task, run.configuration.seed)
         d = run.network.description
         equations = [model_equations(population, d.rule) for population in d.populations]
+    milestones = _milestones(run.history)
     templates = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
         autoescape=True,
@@ -76,7 +86,8 @@ def write_report(folder):
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"number": _number, "duration": _duration, "base64": _base64}
+    templates.filters |= {"number": _number, "scientific": _scientific}
+    templates.filters |= {"duration": _duration, "base64": _base64}
     text = templates.get_template("page.html").render(
         run=run,
         title=Path(run.configuration.task).stem.replace("_", " ").capitalize(),
@@ -87,7 +98,8 @@ def write_report(folder):
         worst=max((row.error for row in check.rows), default=None) if check else None,
         equations=equations,
         figures=_figures(run, task),
-        milestones=_milestones(run.history),
+        milestones=milestones,
+        columns={k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)},
         matrices=_matrices(run.network),
         toml=run.configuration.text(),
         now=environment(),
@@ -132,8 +144,8 @@ def _network(network):
     words = {
         "Neurons": " + ".join(f"{p.count} {p.model.name}" for p in d.populations),
         "Inputs": d.n_in,
-        "Outputs": f"{d.n_out}, τ = {d.tau_out!s}",
-        "Time step": str(d.dt),
+        "Outputs": f"{d.n_out}, with a time constant of {_number(float(d.tau_out / ms))} ms",
+        "Time step": f"{_number(float(d.dt / ms))} ms",
         "Loss": {"mse": "mean squared error", "cross_entropy": "cross-entropy"}[d.loss],
         "Rule": f"e-prop of order {_number(d.rule.order)}",
         "Feedback": d.feedback,
@@ -158,11 +170,18 @@ def _matrices(network):
 
 
 def _number(value):
-    if value is None or isinstance(value, str):
-        return value or "–"
-    if value == math.inf:
-        return "∞"
-    return f"{value:.4g}".replace("e-0", "e-").replace("-", "−")
+    if value is None:
+        return "–"
+    return "∞" if value == math.inf else _minus(f"{value:.4g}")
+
+
+def _scientific(value):
+    return _minus(f"{value:.1e}")
+
+
+def _minus(text):
+    """With a minus in the place of a hyphen, and without the first 0 of an exponent."""
+    return text.replace("e-0", "e-").replace("-", "−")
 
 
 def _duration(seconds):

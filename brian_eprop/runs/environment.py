@@ -14,7 +14,7 @@ DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
 
 def environment():
     """What this process runs in, as text by name : dict of str to str."""
-    found = {"started": datetime.now(UTC).isoformat(timespec="seconds")}
+    found = {"started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
     found |= {"python": platform.python_version()}
     found |= {name: version(name) for name in DISTRIBUTIONS}
     found |= {"system": platform.platform(), "processor": _processor()}
