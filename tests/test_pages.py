@@ -21,8 +21,8 @@ from brian_eprop.runs import Configuration, Sweep
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:<!-- run(?: with (?P<shorter>[^>]*))? -->\n```(?P<language>\w+)|```{code-cell}[^\n]*)\n"
-    r"(?P<code>.*?)^```$",
+    r"(?P<marked><!-- run(?: with (?P<shorter>[^>]*))? -->\n)?"
+    r"```(?P<language>python|toml|{code-cell})[^\n]*\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 COMMAND = re.compile(r"^(?:\$ )?(brian-eprop [^#\n>&|]*)", re.MULTILINE)
@@ -32,13 +32,15 @@ def blocks(page):
     """(language, code) of what is to be run, on the lines on which it stands in the page."""
     text = page.read_text(encoding="utf-8")
     for found in BLOCK.finditer(text):
+        if not found["marked"] and found["language"] != "{code-cell}":
+            continue
         code = found["code"]
         for change in filter(None, re.split(r",\s*", found["shorter"] or "")):
             name = change.split(" = ")[0]
             code, count = re.subn(rf"^{name} = .*$", change, code, flags=re.MULTILINE)
             assert count == 1, f"{page.name}: '{change}' replaces nothing"
         line = text[: found.start("code")].count("\n")
-        yield found["language"] or "python", "\n" * line + code
+        yield found["language"], "\n" * line + code
 
 
 RUN = {page.name: list(blocks(page)) for page in PAGES}
@@ -57,7 +59,7 @@ def test_blocks_of_the_page_run(page, tmp_path, monkeypatch, numpy_target):
     device = get_device()
     namespace = {"__name__": "page"}
     for language, code in RUN[page]:
-        if language == "python":
+        if language != "toml":
             exec(compile(code, page, "exec"), namespace)
         else:
             _check_configuration(code, tmp_path / "given.toml")
