@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .network.validation import whole_number
+from .arguments import ABOVE_0, flag, number, whole_number
 
 __all__ = ["fixed_degree", "layers", "random_sparse"]
 
@@ -73,10 +73,8 @@ def random_sparse(n_pre, n_post, density, seed, *, autapses=True):
         For numbers that are out of range.
     """
     rng, possible = _start("random_sparse", n_pre, n_post, seed, autapses)
-    if isinstance(density, bool | str) or not 0 < density <= 1:
-        raise ValueError(
-            f"random_sparse.density = {density!r} must be a number above 0 and at most 1"
-        )
+    must = "be a number above 0 and at most 1"
+    density = number("random_sparse.density", density, must, ABOVE_0, 1.0)
     return possible & (rng.random((n_pre, n_post)) < density)
 
 
@@ -107,9 +105,9 @@ def layers(sizes, n_in, n_out, *, recurrent=False):
     """
     if isinstance(sizes, str) or np.ndim(sizes) != 1 or len(sizes) == 0:
         raise ValueError(f"layers.sizes = {sizes!r} must be a list of numbers, such as [50, 20]")
-    numbers = {f"sizes[{k}]": size for k, size in enumerate(sizes)} | {"n_in": n_in, "n_out": n_out}
-    for name, number in numbers.items():
-        whole_number(f"layers.{name}", number)
+    counts = {f"sizes[{k}]": size for k, size in enumerate(sizes)} | {"n_in": n_in, "n_out": n_out}
+    for name, count in counts.items():
+        whole_number(f"layers.{name}", count)
     edges = np.cumsum([0, *sizes])
     every = [slice(start, stop) for start, stop in pairwise(edges)]
     n = edges[-1]
@@ -118,7 +116,7 @@ def layers(sizes, n_in, n_out, *, recurrent=False):
     w_out[every[-1]] = True
     for lower, upper in pairwise(every):
         w_rec[lower, upper] = True
-    if recurrent:
+    if flag("layers.recurrent", recurrent):
         for own in every:
             w_rec[own, own] = True
         np.fill_diagonal(w_rec, False)
@@ -132,7 +130,7 @@ def _start(function, n_pre, n_post, seed, autapses):
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ValueError(f"{function}.seed = {seed!r} must be an integer ≥ 0")
     possible = np.ones((n_pre, n_post), dtype=bool)
-    if not autapses:
+    if not flag(f"{function}.autapses", autapses):
         if n_pre != n_post:
             raise ValueError(
                 f"{function}.autapses = False is for synapses among the same neurons, but n_pre = "

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from brian2 import NeuronGroup, Synapses
 
+from .arguments import numbers
+
 FEEDBACKS = ("symmetric", "random", "adaptive")
 
 
@@ -42,7 +44,7 @@ def random_feedback(n_out, n, seed):
 
 
 def _checked_weights(weights, n_out, n, of_group):
-    weights = np.asarray(weights, dtype=float)
+    weights = numbers(f"Learner.feedback{of_group}", weights)
     wrong = weights.ndim != 2 or weights.shape[0] != n_out
     if wrong or (n is not None and weights.shape[1] != n):
         raise ValueError(

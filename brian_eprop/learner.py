@@ -4,6 +4,7 @@ import numpy as np
 from brian2 import NeuronGroup
 
 from . import schedule
+from .arguments import BELOW_1, check_seed, number
 from .calculus.one_step import parent_group
 from .engines.code import declare, on_spike, run_code
 from .engines.credit import Credit
@@ -34,9 +35,6 @@ class Learner:
         random and then receiving the same updates as the readout's weights (Kolen & Pollack
         1994; Bellec et al. 2020, Methods); or given, (n_out, n_j), with a dict
         {group: array} where several groups learn.
-    feedback_decay : float
-        Adaptive feedback: the fraction by which readout and feedback weights both shrink at
-        each update, so that they align.
     optimizer : GradientDescent or Adam, optional
         Without one the gradients are summed up, in ``grad``, and no weight changes.
     regularizers : list of FiringRateRegularizer
@@ -50,6 +48,9 @@ class Learner:
         `ActorCriticReadout` ends an episode.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
+    feedback_decay : float
+        Adaptive feedback: the fraction by which readout and feedback weights both shrink at
+        each update, so that they align.
     trainable : list of str, or dict of str to (low, high) or ParameterTraining
         Parameters of the learning neurons' equations that are trained as well, one value per
         neuron; their gradients are in the variables ``grad_<name>`` of the groups. Arrivals
@@ -80,11 +81,9 @@ class Learner:
     ):
         _check_readout(readout)
         _check_types(rule, optimizer, regularizers)
-        if not 0 <= feedback_decay < 1:
-            raise ValueError(
-                f"Learner.feedback_decay = {feedback_decay!r} is not a fraction; it must be at "
-                "least 0 and below 1"
-            )
+        must = "be a fraction, at least 0 and below 1"
+        feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
+        check_seed("Learner.seed", seed)
         if optimizer is not None and update_every is None:
             raise ValueError(
                 "Learner.update_every is missing: say how often the optimizer changes the "
@@ -92,7 +91,7 @@ class Learner:
             )
         self.readout, self.rule = readout, rule or EProp()
         self.feedback = checked_feedback(feedback, readout)
-        self.feedback_decay = float(feedback_decay)
+        self.feedback_decay = feedback_decay
         if self.feedback_decay and not self.feedback_is("adaptive"):
             raise ValueError(
                 f"Learner.feedback_decay = {feedback_decay!r} is for feedback='adaptive' only"
@@ -148,6 +147,7 @@ class Learner:
 
     @property
     def trials_per_update(self):
+        """Over how many trials a gradient is the mean."""
         if not self.trial or not self.interval or EPISODE in (self.trial, self.interval):
             return 1
         return max(1, self.interval // self.trial)

@@ -10,6 +10,8 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import get_dimensions
 
+from .arguments import number, whole_number
+
 
 @dataclass(frozen=True)
 class StepDecay:
@@ -36,20 +38,21 @@ class StepDecay:
 
     def __post_init__(self):
         _check(self, "every")
-        if self.factor > 1:
-            raise ValueError(f"StepDecay.factor = {self.factor!r} must be at most 1")
+        number("StepDecay.factor", self.factor, "be at most 1", high=1.0)
 
     @property
     def expression(self):
+        """η_n as a Brian2 expression in ``updates``."""
         start, factor = float(self.start), float(self.factor)
         return f"{start!r}*{factor!r}**floor((updates - 1)/{float(self.every)!r})"
 
 
 @dataclass(frozen=True)
 class CosineDecay:
-    """η_n = end + ½ (start − end)(1 + cos(π m/over)), m = min(n − 1, over), in update n = 1, 2, …
+    """η_n = end + ½ (start − end)(1 + cos(π m/over)), m = min(n − 1, over).
 
-    (Loshchilov & Hutter 2017, arXiv 1608.03983, Eq. 5, without restarts.)
+    n = 1, 2, … is the number of the update (Loshchilov & Hutter 2017, arXiv 1608.03983, Eq. 5,
+    without restarts).
 
     Parameters
     ----------
@@ -78,6 +81,7 @@ class CosineDecay:
 
     @property
     def expression(self):
+        """η_n as a Brian2 expression in ``updates``."""
         start, end, over = float(self.start), float(self.end), float(self.over)
         phase = f"{np.pi!r}*clip((updates - 1)/{over!r}, 0, 1)"
         return f"({end!r} + {(start - end) / 2!r}*(1 + cos({phase})))"
@@ -91,6 +95,12 @@ def rate_expression(learning_rate):
     return getattr(learning_rate, "expression", None) or repr(float(learning_rate))
 
 
+def check_rate(name, learning_rate):
+    """Raise an error unless it is a schedule or a finite number ≥ 0, of any unit."""
+    if not isinstance(learning_rate, tuple(SCHEDULES.values())):
+        number(name, learning_rate, any_unit=True)
+
+
 def start_of(learning_rate):
     """The learning rate of the first update."""
     return getattr(learning_rate, "start", learning_rate)
@@ -99,9 +109,8 @@ def start_of(learning_rate):
 def _check(schedule, count):
     kind = type(schedule).__name__
     for field in fields(schedule):
-        value = getattr(schedule, field.name)
-        number = np.asarray(value, dtype=float)
-        if number.ndim or not np.isfinite(number) or number < 0:
-            raise ValueError(f"{kind}.{field.name} = {value!r} must be a finite number ≥ 0")
-        if field.name == count and (isinstance(value, bool) or number < 1 or number % 1):
-            raise ValueError(f"{kind}.{field.name} = {value!r} must be an integer ≥ 1")
+        name, value = f"{kind}.{field.name}", getattr(schedule, field.name)
+        if field.name == count:
+            whole_number(name, value)
+        else:
+            number(name, value, any_unit=field.name in ("start", "end"))

@@ -5,6 +5,7 @@ Everything of Brian2 that is not its documented interface and that neuron models
 """
 
 import ast
+from collections.abc import Mapping
 
 import numpy as np
 from brian2 import Equations, second
@@ -34,6 +35,10 @@ GROUP_KEYWORDS = frozenset(
     {"clock", "codeobj_class", "dt", "dtype", "method", "method_options", "name", "order"}
 )
 
+#: Fields of a model that are tables, and texts that may be left out.
+TABLES = ("parameters", "initial", "reset_path")
+MAY_BE_NONE = ("refractory", "on_input")
+
 RESET_PATHS = ("implicit", "explicit", "detached")
 
 _BRIAN_ERRORS = (
@@ -58,6 +63,27 @@ class ModelError(ValueError):
 
     The message names the file or model, the key, the value and the remedy.
     """
+
+
+def check_kinds(table):
+    """Raise ModelError unless what must be text is text, and what must be a table is one."""
+    for key, value in table.items():
+        if key in TABLES:
+            if not isinstance(value, Mapping):
+                raise ModelError(f"'{key}' = {value!r} must be a table: write [{key}], or a dict")
+        elif key != "surrogate" and not isinstance(value, str):
+            if value is not None or key not in MAY_BE_NONE:
+                raise ModelError(f"'{key}' = {value!r} must be text in quotes")
+
+
+def check_method(method, where=""):
+    """Raise ModelError for a name, or a list of names, that is none of Brian2's methods."""
+    for name in method if isinstance(method, list | tuple) else [method]:
+        if callable(name) or (isinstance(name, str) and name in StateUpdateMethod.stateupdaters):
+            continue
+        methods = sorted(StateUpdateMethod.stateupdaters)
+        hint = suggest(name, methods) or f"; known: {', '.join(methods)}"
+        raise ModelError(f"{where}'method' = {name!r}: Brian2 has no such method{hint}")
 
 
 def check_value(value, *, time_may_be_zero):
@@ -218,10 +244,7 @@ class _Checker:
             if "unless refractory" in equation.flags and self.model.refractory is None:
                 problem = "'(unless refractory)' needs the key 'refractory'; add it"
                 self.fail("equations", str(equation), problem)
-        if self.model.method not in StateUpdateMethod.stateupdaters:
-            methods = sorted(StateUpdateMethod.stateupdaters)
-            hint = suggest(self.model.method, methods) or f"; known: {', '.join(methods)}"
-            self.fail("method", self.model.method, f"Brian2 has no such method{hint}")
+        check_method(self.model.method)
 
     def events(self):
         model = self.model

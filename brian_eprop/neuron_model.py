@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 from brian2 import Equations, NeuronGroup, Quantity, get_dimensions
 
+from .arguments import MOST, check_own_clock
 from .model_validation import (
     GROUP_KEYWORDS,
     ModelError,
+    check_kinds,
+    check_method,
     check_value,
     names_used,
     threshold_distance,
@@ -96,6 +99,7 @@ class NeuronModel:
 
     def __post_init__(self):
         assign = object.__setattr__  # the dataclass is frozen
+        check_kinds(vars(self))
         if self.on_input is None:
             assign(self, "on_input", self.on_pre)
         assign(self, "initial", {name: str(code) for name, code in self.initial.items()})
@@ -140,6 +144,8 @@ class NeuronModel:
         model = self if surrogate is None else replace(self, surrogate=surrogate)
         keywords = {"method": self.method}
         keywords |= {key: overrides.pop(key) for key in GROUP_KEYWORDS & set(overrides)}
+        check_method(keywords["method"], f"'{self.name}'.group: ")
+        check_own_clock(f"'{self.name}'.group", keywords)
         values = self.values(N, **overrides)
         lines = []
         for name, value in values.items():
@@ -188,9 +194,10 @@ class NeuronModel:
             size = operator.index(N)
         except TypeError:
             size = 0
-        if size < 1:
+        if not 1 <= size <= MOST:
             raise ModelError(
-                f"'{self.name}'.group: 'N' = {N!r} is no number of neurons; give an integer >= 1"
+                f"'{self.name}'.group: 'N' = {N!r} is no number of neurons; give an integer >= 1 "
+                f"and at most {MOST}"
             )
         return dict(self.parameters) | {
             name: self._override(name, value, size) for name, value in overrides.items()
@@ -284,11 +291,9 @@ def load_model(name_or_path):
 
 def _from_table(table):
     _check_keys(table, "", fields(NeuronModel))
-    for key, value in table.items():
-        wanted = dict if key in ("parameters", "initial", "surrogate", "reset_path") else str
-        if not isinstance(value, wanted):
-            kind = "a table: write [" + key + "]" if wanted is dict else "text in quotes"
-            raise ModelError(f"'{key}' = {value!r} must be {kind}")
+    check_kinds(table)
+    if not isinstance(table["surrogate"], dict):
+        raise ModelError(f"'surrogate' = {table['surrogate']!r} must be a table: write [surrogate]")
     kind = table["surrogate"].get("kind")
     if kind not in SURROGATES:
         hint = suggest(kind, SURROGATES)

@@ -12,7 +12,8 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import get_dimensions
 
-from .learning_rates import SCHEDULES, CosineDecay, StepDecay, rate_expression, start_of
+from .arguments import BELOW_1, number
+from .learning_rates import CosineDecay, StepDecay, check_rate, rate_expression, start_of
 from .quantities import unit_name
 
 #: Of Brian2's functions those that the statements use.
@@ -31,13 +32,13 @@ class Optimizer:
     def __post_init__(self):
         kind = type(self).__name__
         for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, tuple(SCHEDULES.values())) and field.name == "learning_rate":
-                continue
-            if not _finite_from_0(value):
-                raise ValueError(f"{kind}.{field.name} = {value!r} must be a finite number ≥ 0")
-            if field.name.startswith("beta") and value >= 1:
-                raise ValueError(f"{kind}.{field.name} = {value!r} must be below 1")
+            name, value = f"{kind}.{field.name}", getattr(self, field.name)
+            if field.name == "learning_rate":
+                check_rate(name, value)
+            elif field.name.startswith("beta"):
+                number(name, value, "be a number ≥ 0 and below 1", high=BELOW_1)
+            else:
+                number(name, value)
 
     def check_unit(self, weight, unit):
         """Raise an error unless the learning rate fits a weight of the given dimensions."""
@@ -88,6 +89,7 @@ class GradientDescent(Optimizer):
 
     @property
     def statements(self):
+        """Brian2 statements that turn ``_gradient`` into ``_step``."""
         return f"_step = {rate_expression(self.learning_rate)}*_gradient"
 
 
@@ -118,6 +120,7 @@ class Adam(Optimizer):
 
     @property
     def statements(self):
+        """Brian2 statements that turn ``_gradient`` into ``_step``."""
         b1, b2 = float(self.beta_1), float(self.beta_2)
         return (
             f"adam_m = {b1!r}*adam_m + {1 - b1!r}*_gradient\n"
@@ -125,11 +128,3 @@ class Adam(Optimizer):
             f"_step = {rate_expression(self.learning_rate)}*sqrt(1 - {b2!r}**updates)"
             f"/(1 - {b1!r}**updates)*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
         )
-
-
-def _finite_from_0(value):
-    try:
-        number = np.asarray(value, dtype=float)
-    except (TypeError, ValueError):
-        return False
-    return number.ndim == 0 and 0 <= number < np.inf

@@ -10,6 +10,7 @@ from brian2.equations.equations import PARAMETER
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
 from . import schedule
+from .arguments import entries, number
 from .engines.code import declare
 from .engines.gated import GatedCode
 from .optimizers import Optimizer
@@ -42,9 +43,20 @@ class ParameterTraining:
     optimizer: Optimizer | None = None
 
     def __post_init__(self):
-        if isinstance(self.bounds, list):
-            # as files give it; the dataclass is frozen
-            object.__setattr__(self, "bounds", tuple(self.bounds))
+        bounds = self.bounds
+        if bounds is not None:
+            if np.ndim(bounds) == 0 and not isinstance(bounds, tuple | list):
+                raise TypeError(f"ParameterTraining.bounds = {bounds!r} must be a pair (low, high)")
+            # a list, as files give it; the dataclass is frozen
+            object.__setattr__(self, "bounds", tuple(bounds))
+        if self.scale is not None:
+            name, must = "ParameterTraining.scale", "be finite and above 0"
+            number(name, self.scale, must, any_unit=True)
+        if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
+            raise TypeError(
+                f"ParameterTraining.optimizer = {self.optimizer!r} is not an optimizer; give one "
+                "such as Adam(5e-3)"
+            )
 
 
 def checked_trainable(trainable):
@@ -61,9 +73,13 @@ def checked_trainable(trainable):
     """
     if isinstance(trainable, str):
         raise TypeError(f"trainable = {trainable!r} is one name; give a list, [{trainable!r}]")
-    entries = trainable if isinstance(trainable, Mapping) else dict.fromkeys(trainable)
+    if not isinstance(trainable, Mapping):
+        names = entries("trainable", trainable, "['tau_m']")
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"trainable = {trainable!r} must be a list of names, such as ['tau_m']")
+        trainable = dict.fromkeys(names)
     found = {}
-    for name, how in entries.items():
+    for name, how in trainable.items():
         if how is None or isinstance(how, tuple | list):
             how = ParameterTraining(bounds=how)
         if not isinstance(name, str) or not isinstance(how, ParameterTraining):

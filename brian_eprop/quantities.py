@@ -28,8 +28,14 @@ def unit_name(dimensions):
 
 
 def check_unit(name, value, unit, example):
-    """Raise a DimensionMismatchError that names a value unless it has the dimensions of a unit."""
-    if get_dimensions(value) is not unit.dim:
+    """Raise an error that names a value unless it has the dimensions of a unit."""
+    try:
+        fits = get_dimensions(value) is unit.dim
+    except TypeError:
+        raise TypeError(
+            f"{name} = {value!r} is neither a number nor a quantity; write {example}"
+        ) from None
+    if not fits:
         raise DimensionMismatchError(f"{name} = {value!r} must be in {unit!r}; write {example}")
 
 
@@ -79,5 +85,9 @@ def quantity(value, names=None):
         value = Quantity(value)
     except DimensionMismatchError:
         raise ValueError("its elements have different units") from None
+    except TypeError as error:
+        raise ValueError(f"it is no number ({str(error).rstrip('.')})") from None
+    if np.iscomplexobj(value):
+        raise ValueError("it is a complex number")
     # a plain copy: a Unit is a Quantity too, but has a name and a scale
     return Quantity(np.array(value, dtype=float), dim=value.dim)

@@ -1,13 +1,13 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
 import numpy as np
-from brian2 import NeuronGroup, Synapses, TimedArray, get_dimensions
+from brian2 import NeuronGroup, Synapses, TimedArray
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
+from .arguments import check_own_clock, check_time, flag, numbers, one_of, whole_number
 from .engines.code import run_code
-from .quantities import unit_name
 
 #: Statements that turn output and target into an error and a loss per step.
 LOSSES = {
@@ -99,11 +99,11 @@ class LeakyReadout(NeuronGroup):
         average=False,
         **as_neuron_group,
     ):
-        if loss not in LOSSES:
-            raise ValueError(
-                f"LeakyReadout.loss = {loss!r} is not known; choose one of "
-                f"{', '.join(repr(known) for known in LOSSES)}"
-            )
+        whole_number("LeakyReadout.n", n)
+        one_of("LeakyReadout.loss", loss, tuple(LOSSES))
+        flag("LeakyReadout.normalize", normalize)
+        flag("LeakyReadout.average", average)
+        check_own_clock("LeakyReadout", as_neuron_group)
         check_time("LeakyReadout.tau", tau)
         if period is not None:
             check_time("LeakyReadout.period", period)
@@ -120,7 +120,7 @@ class LeakyReadout(NeuronGroup):
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
         for name in ("target", "period_steps", "learner", "average", "step_clock"):
             self.add_attribute(name)
-        self.average, self.learner, self.period_steps = bool(average), None, None
+        self.average, self.learner, self.period_steps = average, None, None
         self.tau_out = tau
         self.target = None
         if target is not None:
@@ -194,18 +194,6 @@ class LeakyReadout(NeuronGroup):
             )
 
 
-def check_time(name, value):
-    """Raise an error unless ``value`` is a positive, finite scalar time."""
-    if get_dimensions(value) is not second.dim:
-        dimensions = get_dimensions(value)
-        unit = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
-        raise DimensionMismatchError(
-            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
-        )
-    if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
-        raise ValueError(f"{name} = {value!r} must be one positive, finite time")
-
-
 def steps(name, duration, dt):
     """A duration in whole time steps, or an error if it is not a multiple of dt."""
     check_time(name, duration)
@@ -218,11 +206,11 @@ def steps(name, duration, dt):
 def _timed(target, n, dt):
     """The target as a TimedArray of shape (steps, n)."""
     given = isinstance(target, TimedArray)
-    if (target.dim if given else get_dimensions(target)) is not DIMENSIONLESS:
+    if given and target.dim is not DIMENSIONLESS:
         raise DimensionMismatchError(
             "LeakyReadout.target has a unit, but the output y has none; divide by the unit"
         )
-    values = np.asarray(target.values if given else target, dtype=float)
+    values = numbers("LeakyReadout.target", target.values if given else target)
     if values.ndim == 1 and n == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.shape[1] != n:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
 from brian2 import Quantity
 from brian2.units import DimensionMismatchError, hertz
-from brian2.units.fundamentalunits import get_dimensions
+
+from .arguments import dimensions_of, number
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,11 @@ class FiringRateRegularizer:
     strength: float = 1.0
 
     def __post_init__(self):
-        if get_dimensions(self.target) is not hertz.dim:
-            raise DimensionMismatchError(
-                f"FiringRateRegularizer.target = {self.target!r} must be a rate; write 10*Hz"
-            )
-        for name in ("target", "strength"):
-            value = np.asarray(getattr(self, name), dtype=float)
-            if value.ndim or not np.isfinite(value) or value < 0:
-                raise ValueError(
-                    f"FiringRateRegularizer.{name} = {getattr(self, name)!r} must be one finite "
-                    "number ≥ 0"
-                )
+        name = "FiringRateRegularizer.target"
+        if dimensions_of(name, self.target, "10*Hz") is not hertz.dim:
+            raise DimensionMismatchError(f"{name} = {self.target!r} must be a rate; write 10*Hz")
+        number(name, self.target, "be one finite rate ≥ 0", any_unit=True)
+        number("FiringRateRegularizer.strength", self.strength)
 
     def pressure(self, count, steps):
         """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""

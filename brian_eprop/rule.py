@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .arguments import table
 from .calculus.linearization import RESET_PATHS
 
 ENGINES = ("credit", "traces")
@@ -48,13 +49,14 @@ class EProp:
     reset_path: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.engine not in ENGINES:
+        if not isinstance(self.engine, str) or self.engine not in ENGINES:
             raise ValueError(
                 f"EProp.engine = {self.engine!r} is not known; choose one of "
                 f"{', '.join(repr(known) for known in ENGINES)}"
             )
         whole = isinstance(self.order, int | np.integer) and not isinstance(self.order, bool)
-        if not (whole and self.order >= 1) and self.order != math.inf:
+        exact = isinstance(self.order, float) and self.order == math.inf
+        if not (whole and self.order >= 1) and not exact:
             raise ValueError(
                 f"EProp.order = {self.order!r} must be 1, 2, 3 … or math.inf (the exact gradient)"
             )
@@ -68,8 +70,10 @@ class EProp:
                 f"EProp.surrogate = {self.surrogate!r} is not a surrogate; give one of "
                 "brian_eprop.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
             )
-        for name, path in self.reset_path.items():
-            if path not in RESET_PATHS:
+        paths = table("EProp.reset_path", self.reset_path, "{'v': 'explicit'}")
+        object.__setattr__(self, "reset_path", paths)  # the dataclass is frozen
+        for name, path in paths.items():
+            if not isinstance(path, str) or path not in RESET_PATHS:
                 raise ValueError(
                     f"EProp.reset_path['{name}'] = {path!r} is not one of "
                     f"{', '.join(repr(known) for known in RESET_PATHS)}"
@@ -96,4 +100,4 @@ def BPTT(surrogate=None, reset_path=None):
     -------
     EProp
     """
-    return EProp(order=math.inf, surrogate=surrogate, reset_path=reset_path or {})
+    return EProp(order=math.inf, surrogate=surrogate, reset_path=reset_path)

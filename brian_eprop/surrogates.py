@@ -12,7 +12,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
-from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions, get_unit
+from brian2.units.fundamentalunits import (
+    DIMENSIONLESS,
+    DimensionMismatchError,
+    Quantity,
+    get_dimensions,
+    get_unit,
+)
 
 __all__ = [
     "SURROGATES",
@@ -25,7 +31,7 @@ __all__ = [
 
 
 def _check(surrogate):
-    """Raise ValueError unless every field is a positive finite scalar or an expression."""
+    """Raise an error unless every field is a positive finite scalar of a fitting unit, or code."""
     kind = type(surrogate).__name__
     for field in fields(surrogate):
         value = getattr(surrogate, field.name)
@@ -47,6 +53,19 @@ def _check(surrogate):
             ) from None
         if not (np.isfinite(number) and number > 0):
             raise ValueError(f"{kind}: '{field.name}' = {value!r} must be positive and finite")
+        plain = isinstance(surrogate, MultiGaussian) and field.name != "width"
+        if plain and get_dimensions(value) is not DIMENSIONLESS:
+            raise DimensionMismatchError(
+                f"{kind}: '{field.name}' = {value!r} has a unit; give a number"
+            )
+    height, width = surrogate.height, surrogate.width
+    if isinstance(surrogate, MultiGaussian) or isinstance(height, str) or isinstance(width, str):
+        return
+    if get_dimensions(height) is not get_dimensions(width) ** -1:
+        raise DimensionMismatchError(
+            f"{kind}: 'height' = {height!r} must have the inverse unit of 'width' = {width!r}, "
+            "which is that of the membrane; write for example height=0.3/(15*mV), width=15*mV"
+        )
 
 
 def _render(value):
@@ -108,7 +127,17 @@ class Exponential:
 
     Shrestha & Orchard 2018 (NeurIPS); NEST's 'exponential' has β = 1/width.
 
-    Parameters and errors as for :class:`PiecewiseLinear`.
+    Parameters
+    ----------
+    height : float, Quantity or str
+        ψ at the threshold, inverse unit of x.
+    width : float, Quantity or str
+        Where ψ has fallen to height/e, unit of x.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not a positive finite scalar or a valid expression.
     """
 
     height: float | Quantity | str
@@ -132,7 +161,17 @@ class FastSigmoid:
 
     Zenke & Ganguli 2018 (Neural Comput. 30:1514), SuperSpike: height 1, width 1/α.
 
-    Parameters and errors as for :class:`PiecewiseLinear`.
+    Parameters
+    ----------
+    height : float, Quantity or str
+        ψ at the threshold, inverse unit of x.
+    width : float, Quantity or str
+        Where ψ has fallen to a quarter of the height, unit of x.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not a positive finite scalar or a valid expression.
     """
 
     height: float | Quantity | str
@@ -155,7 +194,17 @@ class Arctan:
 
     Fang et al. 2021 (ICCV): for slope α, height = α/2 and width = 2/(πα).
 
-    Parameters and errors as for :class:`PiecewiseLinear`.
+    Parameters
+    ----------
+    height : float, Quantity or str
+        ψ at the threshold, inverse unit of x.
+    width : float, Quantity or str
+        Where ψ has fallen to half the height, unit of x.
+
+    Raises
+    ------
+    ValueError
+        A parameter is not a positive finite scalar or a valid expression.
     """
 
     height: float | Quantity | str

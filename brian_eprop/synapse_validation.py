@@ -1,14 +1,18 @@
 """What trainable synapses refuse: each message names the object, the value and the remedy."""
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity
-from brian2.equations.equations import PARAMETER
+from brian2 import Equations, Group, NeuronGroup, Quantity
+from brian2.core.spikesource import SpikeSource
+from brian2.equations.equations import PARAMETER, EquationError
 from brian2.units import second
 from brian2.units.fundamentalunits import fail_for_dimension_mismatch
 
+from .arguments import check_own_clock, number, text
 from .calculus.derivatives import NoDerivativeError
 from .calculus.one_step import parent_group
+from .calculus.programs import check_statements
 from .engines.trials import fires_early
+from .quantities import check_unit
 from .readout import LeakyReadout
 
 #: Slots in which spikes may arrive: after the threshold (they act on the next step), or
@@ -16,26 +20,38 @@ from .readout import LeakyReadout
 ARRIVALS = ("synapses", "after_groups")
 
 
-def check_arguments(target, on_pre, learner, arrival, delay, as_synapses):
+def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses):
     """Raise an error unless the arguments of TrainableSynapses fit each other."""
     if learner is None:
         raise TypeError(
             "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
             "brian2.Synapses for fixed weights"
         )
+    if not hasattr(learner, "populations"):
+        raise TypeError(f"TrainableSynapses.learner = {learner!r} is not a Learner")
+    for name, group in (("source", source), ("target", target)):
+        if not isinstance(group, Group | SpikeSource):
+            raise TypeError(
+                f"TrainableSynapses.{name} = {group!r} is not a group of neurons, such as a "
+                "NeuronGroup"
+            )
     if not isinstance(on_pre, str):
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
         )
+    check_statements("TrainableSynapses.on_pre", on_pre.replace(";", "\n"))
     if isinstance(delay, dict):
         raise TypeError(
             f"TrainableSynapses.delay = {delay!r}: there is one pathway; give its delay alone"
         )
-    if arrival not in ARRIVALS:
+    if delay is not None:
+        _check_delay(delay)
+    if not isinstance(arrival, str) or arrival not in ARRIVALS:
         raise ValueError(
             f"TrainableSynapses.arrival = {arrival!r} is not one of "
             f"{', '.join(repr(slot) for slot in ARRIVALS)}"
         )
+    check_own_clock("TrainableSynapses", as_synapses)
     if "on_event" in as_synapses:
         raise ValueError(
             f"TrainableSynapses.on_event = {as_synapses['on_event']!r}: the gradient is that of "
@@ -49,6 +65,12 @@ def check_arguments(target, on_pre, learner, arrival, delay, as_synapses):
             f"TrainableSynapses.target = '{group.name}' is a {type(group).__name__}; trainable "
             "synapses end on a NeuronGroup or on the learner's readout"
         )
+
+
+def _check_delay(delay):
+    name = "TrainableSynapses.delay"
+    check_unit(name, delay, second, "2*ms")
+    number(name, delay, "be one finite time ≥ 0", any_unit=True)
 
 
 def _check_readout(readout, learner, arrival):
@@ -65,8 +87,22 @@ def _check_readout(readout, learner, arrival):
         )
 
 
+def checked_equations(model):
+    """The equations of the synapses; an error that names the argument if they are none."""
+    if isinstance(model, Equations):
+        return model
+    try:
+        return Equations(text("TrainableSynapses.model", model, "w : 1"))
+    except EquationError as error:
+        raise ValueError(
+            f"TrainableSynapses.model = {model!r} cannot be read as equations ({error}); write "
+            "for example 'w : 1'"
+        ) from None
+
+
 def check_weight(equations, weight):
     """Raise an error unless the weight is a parameter that acts through spikes alone."""
+    text("TrainableSynapses.weight", weight, "w")
     if weight not in equations.names or equations[weight].type != PARAMETER:
         raise ValueError(
             f"TrainableSynapses.weight = '{weight}' is not a parameter of the model; the model "

@@ -6,6 +6,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
 from . import synapse_validation as validation
+from .arguments import flag, table
 from .calculus.one_step import parent_group
 from .engines.credit.missing import explain_missing_traces
 from .engines.delivery import DirectSynapses
@@ -67,12 +68,6 @@ class TrainableSynapses(DirectSynapses):
     **as_synapses
         Everything else that Synapses takes.
 
-    Notes
-    -----
-    With adaptive feedback the synapses onto the readout also have a variable ``B``, drawn
-    from N(0, 1/n) for n presynaptic neurons at every :meth:`connect`; set it afterwards to
-    choose other values.
-
     Raises
     ------
     NoDerivativeError
@@ -81,6 +76,12 @@ class TrainableSynapses(DirectSynapses):
         For an argument that does not fit; names it, its value and the remedy.
     DimensionMismatchError
         For bounds, or an optimizer's learning rate, that do not fit the weight's unit.
+
+    Notes
+    -----
+    With adaptive feedback the synapses onto the readout also have a variable ``B``, drawn
+    from N(0, 1/n) for n presynaptic neurons at every :meth:`connect`; set it afterwards to
+    choose other values.
     """
 
     def __init__(
@@ -100,15 +101,17 @@ class TrainableSynapses(DirectSynapses):
         **as_synapses,
     ):
         target = source if target is None else target
-        validation.check_arguments(target, on_pre, learner, arrival, delay, as_synapses)
+        validation.check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses)
         validation.check_time_step(learner, source, target)
-        equations = Equations(model)
+        equations = validation.checked_equations(model)
+        fixed = flag("TrainableSynapses.fixed", fixed)
+        namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
         limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
         trained = learner.optimizer is not None and not fixed
         if trained:
             learner.optimizer.check_unit(weight, equations[weight].dim)
-        names = get_local_namespace(level=1) | (namespace or {})
+        names = get_local_namespace(level=1) | namespace
         on_pre = on_pre.replace(";", "\n")
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)

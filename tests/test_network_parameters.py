@@ -284,11 +284,6 @@ def test_what_is_out_of_its_range_after_an_update_is_not_kept():
         ({"tau_m": ParameterTraining(scale=2.0)}, DimensionMismatchError, "scale = 2.0 does not"),
         ({"beta": ParameterTraining(scale=0.0)}, ValueError, "must be finite and above 0"),
         (
-            {"beta": ParameterTraining(optimizer="adam")},
-            TypeError,
-            r"trainable\['beta'\].optimizer = 'adam' is not an optimizer",
-        ),
-        (
             {"beta": ParameterTraining(optimizer=Adam(1 * mV))},
             DimensionMismatchError,
             "give the learning rate without unit",

@@ -301,8 +301,8 @@ def test_distance_is_the_difference_of_the_two_sides():
         ({"t_ref": -1 * ms}, r"'t_ref' = .*a duration cannot be negative"),
         ({"v_th": True}, r"'v_th' = True: it is a truth value"),
         ({"v_th": None}, r"'v_th' = None"),
-        ({"surrogate": Arctan(1.0, 3 * mV)}, r"'surrogate' = .*unit"),
-        ({"surrogate": FastSigmoid(1 / mV, 1.0)}, r"'surrogate' = .*ψ has the unit"),
+        ({"surrogate": Arctan(1 / mV, 3 * mV)}, r"'surrogate' = .*unit"),
+        ({"surrogate": FastSigmoid("1/mV", 1.0)}, r"'surrogate' = .*ψ has the unit"),
         ({"surrogate": FastSigmoid("1/vth", 1.0)}, r"unknown name 'vth'; did you mean 'v_th'\?"),
         (
             {"surrogate": "Arctan"},

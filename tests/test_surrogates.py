@@ -146,4 +146,4 @@ def test_surrogates_are_values():
     assert eval(repr(Arctan("0.3/v_th", "v_th"))) == Arctan("0.3/v_th", "v_th")
     with pytest.raises(AttributeError):
         Arctan(1.0, 1.0).height = 2.0
-    assert isinstance(Arctan(1.0, 2 * mV).width, Quantity)
+    assert isinstance(Arctan(1 / mV, 2 * mV).width, Quantity)

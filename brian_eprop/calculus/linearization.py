@@ -19,12 +19,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import sympy
+from brian2 import NeuronGroup
 from sympy.core.function import AppliedUndef
 
+from ..arguments import entries, table, text
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
 from .one_step import OneStep, one_step, parent_group, symbol
+from .programs import check_statements
 from .statements import Coefficients, printed, tidy
 
 PSI = symbol("psi")
@@ -229,6 +232,22 @@ def linearize(
         If the group has no threshold, no surrogate, or a ``reset_path`` names no variable
         that the reset changes.
     """
+    if not (hasattr(target, "on_pre") or isinstance(parent_group(target), NeuronGroup)):
+        raise TypeError(
+            f"linearize.target = {target!r} has no equations; give a NeuronModel or a NeuronGroup"
+        )
+    if surrogate is not None and not hasattr(surrogate, "expression"):
+        raise TypeError(
+            f"linearize.surrogate = {surrogate!r} is not a surrogate; give one such as "
+            "PiecewiseLinear(height=0.3, width=1.0)"
+        )
+    if on_pre is not None:
+        check_statements("linearize.on_pre", on_pre)
+    if not text("linearize.weight", weight, "w").isidentifier():
+        raise ValueError(f"linearize.weight = {weight!r} is no name of a variable, such as 'w'")
+    reset_path = table("linearize.reset_path", reset_path, "{'v': 'explicit'}")
+    namespace = table("linearize.namespace", namespace, "{'tau': 20*ms}")
+    synaptic = entries("linearize.synaptic", synaptic, "['gain']")
     whole = _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic)
     states = whole.states_between_weight_and_threshold
     if not states:
@@ -309,7 +328,7 @@ def _complete_reset_path(step, of_model, override, group_name):
                 f"reset_path names '{name}', which the reset of group '{group_name}' does not "
                 f"change; it changes {', '.join(changed) or 'nothing'}"
             )
-        if path not in RESET_PATHS:
+        if not isinstance(path, str) or path not in RESET_PATHS:
             raise ValueError(
                 f"reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
             )

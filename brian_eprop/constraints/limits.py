@@ -139,7 +139,7 @@ def check_fraction(constraint, name):
 def checked_matrices_of(constraint):
     """The field ``matrices`` as a tuple of names of weight matrices."""
     given, kind = constraint.matrices, type(constraint).__name__
-    if isinstance(given, str) or not given:
+    if not isinstance(given, list | tuple) or not given:
         raise ValueError(
             f"{kind}.matrices = {given!r} must be a list of matrices, such as ['w_rec']"
         )

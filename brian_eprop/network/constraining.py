@@ -8,6 +8,7 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 import numpy as np
 
 from .. import serialization
+from ..arguments import entries
 from ..constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
 
 __all__ = [
@@ -36,7 +37,7 @@ def check_constraints(description):
     d, where = description, "RecurrentNetwork.constraints"
     if isinstance(d.constraints, tuple(CONSTRAINTS.values())):
         raise TypeError(f"{where} is one constraint; give a list, [{d.constraints!r}]")
-    for constraint in d.constraints:
+    for constraint in entries(where, d.constraints, "[DaleLaw([1])]"):
         if not isinstance(constraint, tuple(CONSTRAINTS.values())):
             raise TypeError(
                 f"{where} holds {constraint!r}, which is no constraint; give "

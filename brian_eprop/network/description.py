@@ -13,18 +13,19 @@ from brian2 import Quantity
 from scipy.special import softmax
 
 from .. import serialization
+from ..arguments import BELOW_1, check_time, entries, flag, number, one_of, whole_number
 from ..constraints import MATRICES
 from ..devices.blocks import spans
 from ..feedback import FEEDBACKS
 from ..parameters import ParameterTraining, checked_trainable
 from ..quantities import suggest
-from ..readout import LOSSES, check_time
+from ..readout import LOSSES
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
 from .constraining import check_constraints
 from .delays import check_delays_within, checked_delays
 from .parameters import check_trainable
-from .validation import checked_mask, whole_number
+from .validation import checked_mask
 
 serialization.register(EProp)
 serialization.register(ParameterTraining)
@@ -68,19 +69,21 @@ class NetworkDescription:
             check_time(f"RecurrentNetwork.{name}", getattr(self, name))
             assign(self, name, Quantity(getattr(self, name)))
         for name in ("normalize", "average"):
-            assign(self, name, bool(getattr(self, name)))
-        for name, known in (("loss", tuple(LOSSES)), ("feedback", (*FEEDBACKS, "given"))):
-            value = getattr(self, name)
-            if value not in known:
-                raise ValueError(
-                    f"RecurrentNetwork.{name} = {value!r} is not known{suggest(value, known)}; "
-                    f"choose one of {', '.join(repr(k) for k in known if k != 'given')}"
-                    + (", or give an array (n_out, n_rec)" if name == "feedback" else "")
-                )
-        if not 0 <= self.feedback_decay < 1:
+            assign(self, name, flag(f"RecurrentNetwork.{name}", getattr(self, name)))
+        one_of("RecurrentNetwork.loss", self.loss, tuple(LOSSES))
+        if self.feedback not in (*FEEDBACKS, "given"):
             raise ValueError(
-                f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} must be in [0, 1)"
+                f"RecurrentNetwork.feedback = {self.feedback!r} is not known"
+                f"{suggest(self.feedback, FEEDBACKS)}; choose one of "
+                f"{', '.join(map(repr, FEEDBACKS))}, or give an array (n_out, n_rec)"
             )
+        decay = number(
+            "RecurrentNetwork.feedback_decay",
+            self.feedback_decay,
+            "be in [0, 1)",
+            high=BELOW_1,
+        )
+        assign(self, "feedback_decay", decay)
         if self.feedback_decay and self.feedback != "adaptive":
             raise ValueError(
                 f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} is for "
@@ -203,10 +206,12 @@ class NetworkDescription:
             raise TypeError(
                 "RecurrentNetwork.regularizers is one regularizer; give a list, [regularizer]"
             )
-        for regularizer in self.regularizers:
+        name, example = "RecurrentNetwork.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
+        regularizers = entries(name, self.regularizers, example)
+        for regularizer in regularizers:
             if not isinstance(regularizer, FiringRateRegularizer):
                 raise TypeError(
                     f"RecurrentNetwork.regularizers holds {regularizer!r}, which is no "
                     "regularizer; give FiringRateRegularizer(10*Hz, strength)"
                 )
-        return tuple(self.regularizers)
+        return regularizers

@@ -9,9 +9,9 @@ import numpy as np
 from brian2 import Equations
 
 from .. import serialization
+from ..arguments import entries, whole_number
 from ..neuron_model import NeuronModel, load_model
 from ..quantities import suggest
-from .validation import whole_number
 
 #: What an override may be, besides a parameter.
 KEYWORDS = ("surrogate", "method", "method_options")
@@ -126,7 +126,7 @@ def populations(neurons, n_rec):
     if isinstance(neurons, str | Path | NeuronModel):
         neurons = [(neurons, n_rec, {})]
     found = []
-    for entry in neurons:
+    for entry in entries("RecurrentNetwork.neurons", neurons, "[('lif', 100, {})], or 'lif'"):
         try:
             model, count, overrides = entry
         except (TypeError, ValueError):

@@ -4,6 +4,7 @@ import numpy as np
 from brian2 import get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
+from ..arguments import check_seed, flag, table, whole_number
 from ..devices.blocks import Trials
 from ..devices.compiled import CompiledNetwork
 from ..devices.recorder import record_trial
@@ -21,6 +22,7 @@ from .validation import (
     checked_matrices,
     checked_optimizer,
     checked_trials,
+    checked_window,
     initial_matrices,
 )
 from .workers import Workers
@@ -75,11 +77,6 @@ class RecurrentNetwork:
     seed : int, optional
         Of the initial weights.
 
-    Raises
-    ------
-    ValueError, TypeError, DimensionMismatchError
-        Naming the argument, its value and what it should be.
-
     Attributes
     ----------
     weights : dict of str to ndarray
@@ -89,6 +86,11 @@ class RecurrentNetwork:
         model has no such parameter. No value is compiled in.
     updates : int
         How often :meth:`apply` has changed them.
+
+    Raises
+    ------
+    ValueError, TypeError, DimensionMismatchError
+        Naming the argument, its value and what it should be.
 
     Notes
     -----
@@ -127,7 +129,9 @@ class RecurrentNetwork:
         constraints=(),
         seed=None,
     ):
-        weights = dict(weights or {})
+        weights = table("RecurrentNetwork.weights", weights, "{'w_in': array}")
+        connectivity = table("RecurrentNetwork.connectivity", connectivity, "{'w_rec': array}")
+        check_seed("RecurrentNetwork.seed", seed)
         if not isinstance(feedback, str):
             weights["feedback"], feedback = feedback, "given"
         description = NetworkDescription(
@@ -141,7 +145,7 @@ class RecurrentNetwork:
             average=average,
             feedback=feedback,
             feedback_decay=feedback_decay,
-            connectivity=dict(connectivity or {}),
+            connectivity=connectivity,
             delays={} if delays is None else delays,
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
@@ -166,14 +170,17 @@ class RecurrentNetwork:
 
     @property
     def weights(self):
+        """Present weights, by name."""
         return self.state.weights
 
     @property
     def parameters(self):
+        """Present values of the trained parameters, by name."""
         return self.state.parameters
 
     @property
     def updates(self):
+        """Number of updates so far."""
         return self.state.updates
 
     def gradients(self, inputs, targets, learning_window=None):
@@ -290,7 +297,10 @@ class RecurrentNetwork:
         learning : bool
             Whether for :meth:`gradients` or for :meth:`simulate`.
         """
-        d, window = self.description, None if learning_window == steps else learning_window
+        whole_number("prepare.trials", trials)
+        whole_number("prepare.steps", steps)
+        window = checked_window(learning_window, steps)
+        learning, d = flag("prepare.learning", learning), self.description
         flat = np.zeros((trials * steps, d.n_in), dtype=bool), np.zeros((trials * steps, d.n_out))
         self._program(Trials(trials, steps, window, learning), *flat)
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 from brian2 import Hz, Quantity
 
+from ..arguments import ABOVE_0, check_seed, entries, number, whole_number
 from ..quantities import check_unit
 from .stopping import diagnosis, goal_reached, last_fine, out_of_patience
 from .update import check_present
-from .validation import whole_number
 from .workers import Workers
 
 __all__ = ["StopTraining", "TrainingDiverged", "evaluate", "fit", "held_out_trials"]
@@ -113,7 +113,16 @@ def fit(
     for name, value in (("goal", goal), ("evaluate_every", evaluate_every)):
         if value is not None and not hasattr(task, "metric"):
             raise ValueError(f"{name} = {value} is about the metric of the task, which has none")
+    if goal is not None:
+        number("goal", goal, "be a number", low=-np.inf, high=np.inf)
+    callbacks = entries("callbacks", callbacks, "[print]")
+    for callback in callbacks:
+        if not callable(callback):
+            raise TypeError(f"callbacks holds {callback!r}, which is no function of an entry")
+    previous = entries("previous", previous, "the list that an earlier fit has returned")
+    check_seed("seed", seed)
     check_unit("max_rate", max_rate, Hz, "200*Hz")
+    number("max_rate", max_rate, "be one rate above 0", ABOVE_0, np.inf, any_unit=True)
     max_rate = float(Quantity(max_rate) / Hz)
     entropy = np.random.SeedSequence(seed).entropy
     history, good = list(previous), network.state

@@ -4,6 +4,7 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
+from ..arguments import numbers
 from ..learning_rates import start_of
 from ..optimizers import Optimizer
 from ..quantities import suggest
@@ -16,16 +17,9 @@ __all__ = [
     "checked_optimizer",
     "checked_trials",
     "checked_weights",
+    "checked_window",
     "initial_matrices",
-    "whole_number",
 ]
-
-
-def whole_number(name, value):
-    """An integer ≥ 1; ValueError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
-    return int(value)
 
 
 def checked_mask(name, mask, shape):
@@ -41,7 +35,7 @@ def checked_mask(name, mask, shape):
 
 def checked_weights(name, weights, shape):
     """A copy of a weight matrix of the given shape, as finite float numbers."""
-    weights = _numbers(f"weights['{name}']", weights)
+    weights = numbers(f"weights['{name}']", weights)
     if weights.shape != shape:
         raise ValueError(
             f"weights['{name}'] has the shape {weights.shape}; it must be {shape} (row = pre, "
@@ -126,13 +120,13 @@ def checked_trials(description, inputs, targets, window):
         Whether the inputs had the axis.
     """
     inputs, batched = checked_inputs(inputs, description.n_in)
-    window = _checked_window(window, inputs.shape[1])
+    window = checked_window(window, inputs.shape[1])
     targets = _checked_targets(targets, description, inputs.shape[:2], window)
     return inputs, targets, window, batched
 
 
 def _checked_targets(targets, description, shape, window):
-    targets = _numbers("targets", targets)
+    targets = numbers("targets", targets)
     _check_trials("targets", targets, description.n_out)
     _check_finite("targets", targets)
     targets = targets if targets.ndim == 3 else targets[np.newaxis]
@@ -155,7 +149,8 @@ def _checked_targets(targets, description, shape, window):
     return targets
 
 
-def _checked_window(window, steps):
+def checked_window(window, steps):
+    """A learning window within so many steps; None if it is all of them."""
     if window is None:
         return None
     whole = isinstance(window, int | np.integer) and not isinstance(window, bool)
@@ -165,13 +160,6 @@ def _checked_window(window, steps):
             "a trial"
         )
     return None if window == steps else int(window)
-
-
-def _numbers(name, values):
-    try:
-        return np.array(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be an array of numbers without units") from None
 
 
 def _check_trials(name, values, columns):

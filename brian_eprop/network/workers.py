@@ -18,8 +18,8 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import reset_device, set_device
 from joblib import Parallel, delayed
 
+from ..arguments import whole_number
 from .results import joined_gradients, joined_simulations
-from .validation import whole_number
 
 logger = get_logger(__name__)
 

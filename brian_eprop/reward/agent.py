@@ -4,10 +4,10 @@ import numpy as np
 from brian2 import get_device
 from brian2.devices.device import RuntimeDevice
 
+from ..arguments import whole_number
 from ..network.recurrent import RecurrentNetwork
 from ..network.training import StopTraining
 from ..network.update import check_present
-from ..network.validation import whole_number
 from ..reference import Gradients
 from .closed_loop import ClosedLoop
 from .readout import check_discount

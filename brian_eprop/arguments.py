@@ -1,0 +1,163 @@
+"""What users may pass: each check names the argument, its value and the remedy."""
+
+import sys
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from brian2.units import second
+from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_dimensions
+
+from .quantities import suggest, unit_name
+
+#: Brian2 counts with 32 bits.
+MOST = 2**31 - 1
+#: The numbers nearest to 0 and to 1.
+ABOVE_0, BELOW_1 = float(np.nextafter(0, 1)), float(np.nextafter(1, 0))
+
+
+def dimensions_of(name, value, example):
+    """The dimensions of a number, a quantity or an array; TypeError for anything else."""
+    try:
+        return get_dimensions(value)
+    except TypeError:
+        raise TypeError(
+            f"{name} = {value!r} is neither a number nor a quantity; write for example {example}"
+        ) from None
+
+
+def check_unitless(name, value):
+    """Raise DimensionMismatchError for a quantity with a unit."""
+    try:
+        dimensions = get_dimensions(value)
+    except TypeError:
+        return
+    if dimensions is not DIMENSIONLESS:
+        raise DimensionMismatchError(
+            f"{name} = {value!r} has the unit '{unit_name(dimensions)}'; it must be without unit"
+        )
+
+
+def check_own_clock(owner, options):
+    """Raise an error for a ``dt`` among options for Brian2 that is no time."""
+    if options.get("dt") is not None:
+        check_time(f"{owner}.dt", options["dt"])
+
+
+def check_time(name, value):
+    """Raise an error unless ``value`` is a positive, finite scalar time."""
+    dimensions = dimensions_of(name, value, "20*ms")
+    if dimensions is not second.dim:
+        unit = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
+        raise DimensionMismatchError(
+            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
+        )
+    if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
+        raise ValueError(f"{name} = {value!r} must be one positive, finite time")
+
+
+def number(
+    name,
+    value,
+    must="be a finite number ≥ 0",
+    low=0.0,
+    high=sys.float_info.max,
+    *,
+    any_unit=False,
+):
+    """A real number from low to high : float.
+
+    Parameters
+    ----------
+    name : str
+    value : object
+    must : str
+        What it must be, in words.
+    low, high : float
+    any_unit : bool
+        Whether it may have a unit; the number is then that in SI units.
+
+    Raises
+    ------
+    DimensionMismatchError
+        If it has a unit and may not.
+    ValueError
+        If it is anything else.
+    """
+    if not any_unit:
+        check_unitless(name, value)
+    real = not isinstance(value, bool | np.bool_ | str | bytes | complex) and np.ndim(value) == 0
+    try:
+        found = float(value) if real else np.nan
+    except (TypeError, ValueError, OverflowError):
+        found = np.nan
+    if not low <= found <= high:
+        raise ValueError(f"{name} = {value!r} must {must}")
+    return found
+
+
+def whole_number(name, value, least=1):
+    """An integer from a smallest one on; ValueError for anything else."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(f"{name} = {value!r} must be an integer ≥ {least}")
+    if value > MOST:
+        raise ValueError(f"{name} = {value!r} is more than Brian2 can count; give at most {MOST}")
+    return int(value)
+
+
+def numbers(name, values):
+    """A new array of real numbers without unit; ValueError for anything else."""
+    check_unitless(name, values)
+    try:
+        array = np.array(values)
+        if array.dtype.kind not in "biuf":
+            raise ValueError
+        return array.astype(float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an array of numbers without units") from None
+
+
+def flag(name, value):
+    """A truth value; TypeError for what is only taken for one, such as 'no'."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} = {value!r} must be True or False")
+    return bool(value)
+
+
+def text(name, value, example):
+    """Text; TypeError for anything else."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} = {value!r} must be text, such as {example!r}")
+    return value
+
+
+def one_of(name, value, known):
+    """One of the names that are known; ValueError for anything else."""
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(
+            f"{name} = {value!r} is not known{suggest(value, known)}; choose one of "
+            f"{', '.join(repr(name) for name in known)}"
+        )
+    return value
+
+
+def table(name, value, example):
+    """A mapping as a new dict, an empty one for None; TypeError for anything else."""
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"{name} = {value!r} must be a dict, such as {example}")
+    return dict(value or {})
+
+
+def entries(name, value, example):
+    """A list, a tuple or the like as a tuple; TypeError for one thing, such as one name."""
+    plain = isinstance(value, Collection) and not isinstance(value, str | bytes | np.ndarray)
+    if not plain:
+        raise TypeError(f"{name} = {value!r} must be a list, such as {example}")
+    return tuple(value)
+
+
+def check_seed(name, seed):
+    """Raise ValueError unless a seed is an integer ≥ 0, or None for a random one."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if seed is not None and (not whole or seed < 0):
+        raise ValueError(f"{name} = {seed!r} is no seed; give an integer ≥ 0, or None")
