@@ -5,8 +5,6 @@ import sys
 from importlib.metadata import version as installed
 from pathlib import Path
 
-from brian2 import defaultclock, ms, prefs, set_device, start_scope
-
 sys.path.insert(0, str(Path(__file__).parent))
 import generated_pages
 
@@ -49,7 +47,7 @@ nb_merge_streams = True
 
 # Reference: every class with its members on one page, no stub pages
 
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more: shapes and units
 numpydoc_show_class_members = False
@@ -64,15 +62,6 @@ intersphinx_timeout = 5
 
 # Gallery
 
-
-def forget_brian2(gallery_conf, file):
-    """An example starts with Brian2 as it is after its import: device, preferences, objects."""
-    set_device("runtime")
-    prefs.reset_to_defaults()
-    defaultclock.dt = 0.1 * ms
-    start_scope()
-
-
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
@@ -81,7 +70,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
-    "reset_modules": ("matplotlib", forget_brian2),
+    "reset_modules": ("matplotlib", "examples_reset.forget_brian2"),
     "min_reported_time": 0,
 }
 

@@ -28,7 +28,7 @@ task = tasks.load_task(
 
 # %%
 # Each network twice, from the same weights and with the same trials
-# -----------------------------------------------------------------
+# ------------------------------------------------------------------
 
 
 def trained(trainable, seed):
