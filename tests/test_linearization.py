@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import sympy
 from brian2 import NeuronGroup, TimedArray, ms, prefs
-from brian2.stateupdaters.base import UnsupportedEquationsException
 from matplotlib.mathtext import MathTextParser
 from stepwise import along_a_simulation, relative_error
 
 from brian_eprop import EProp, PiecewiseLinear, available_models, linearize, load_model
+from brian_eprop.calculus.derivatives import UnsuitableMethodError
 from brian_eprop.calculus.programs import symbol
 
 prefs.codegen.target = "numpy"
@@ -96,7 +96,7 @@ def checked(build, on_pre="v_post += w", kicks=KICK_V, rule=RULE, **options):
 def test_coefficients_are_those_of_brian2s_own_step(name, method):
     model, build = builder(name, method)
     if (name, method) in UNSUPPORTED:
-        with pytest.raises(UnsupportedEquationsException):
+        with pytest.raises(UnsuitableMethodError, match=f"method = {method!r}"):
             linearize(build(1))
         return
     # 80 steps of the neurons of each model contain several spikes

@@ -31,6 +31,10 @@ class NoDerivativeError(ValueError):
     """An expression depends on a state variable through a function without a derivative."""
 
 
+class UnsuitableMethodError(ValueError):
+    """Brian2 cannot integrate the equations of a group with the method that it is to use."""
+
+
 def _exprel_derivative(x):
     """d/dx (exp(x) − 1)/x = (exp(x) − exprel(x))/x, by its Taylor series near 0.
 

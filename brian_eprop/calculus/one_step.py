@@ -19,10 +19,10 @@ from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
 from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.parsing.sympytools import str_to_sympy
-from brian2.stateupdaters.base import StateUpdateMethod
+from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
 from brian2.utils.stringtools import get_identifiers
 
-from .derivatives import NoDerivativeError, indicator
+from .derivatives import NoDerivativeError, UnsuitableMethodError, indicator
 from .programs import Program, assigned_names, expand, run_statements, symbol
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
@@ -188,13 +188,20 @@ def _integrator_code(group, namespace):
     if group in _CODE:
         return _CODE[group]
     updater = group.state_updater
-    code = StateUpdateMethod.apply_stateupdater(
-        group.equations,
-        variables,
-        updater.method_choice,
-        method_options=updater.method_options,
-        group_name=group.name,
-    )
+    try:
+        code = StateUpdateMethod.apply_stateupdater(
+            group.equations,
+            variables,
+            updater.method_choice,
+            method_options=updater.method_options,
+            group_name=group.name,
+        )
+    except UnsupportedEquationsException as error:
+        raise UnsuitableMethodError(
+            f"group '{group.name}': method = {updater.method_choice!r} is not for its equations: "
+            f"{' '.join(str(error).split())} Choose another method, such as 'exponential_euler', "
+            "'euler' or 'rk4'"
+        ) from None
     if not isinstance(code, str):
         raise NoDerivativeError(
             f"group '{group.name}' is integrated by GSL, whose steps have no closed form; "

@@ -17,6 +17,7 @@ from brian2.devices.device import reset_device, set_device
 
 from .assembly import TARGETS, assemble
 from .blocks import blocks, result_names, trained
+from .runtime import plain_errors
 
 logger = get_logger(__name__)
 
@@ -215,7 +216,8 @@ def _build(folder, made, description, trials, inputs, targets):
         for code in _reserve(device, assembly, blocks(description, trials)):
             device.insert_code("before_start", code)
         device.insert_code("before_network_run", _run(device, assembly, duration, written))
-        assembly.network.run(duration, namespace={})
+        with plain_errors():
+            assembly.network.run(duration, namespace={})
         options = {"directory": str(made), "compile": False, "run": False}
         device.build(**dict(device.build_options) | options)
         compile_project(made)

@@ -5,8 +5,11 @@ from types import MappingProxyType
 
 import numpy as np
 from brian2 import prefs
+from brian2.core.base import BrianObjectException
 from brian2.devices.device import reset_device, set_device
+from brian2.stateupdaters.base import UnsupportedEquationsException
 
+from ..calculus.derivatives import UnsuitableMethodError
 from .assembly import assemble, timed_targets
 from .blocks import given, results
 
@@ -54,7 +57,8 @@ class RuntimeNetwork:
         objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
         for name, values in given(self.description, self.trials, weights, parameters).items():
             self.assembly.variable(name).set_value(values)
-        network.run(self.trials.total * dt, namespace={})
+        with plain_errors():
+            network.run(self.trials.total * dt, namespace={})
         if network.t_ < (self.trials.total - 0.5) * float(dt):
             # Brian2 only stops its run at Ctrl-C, with a warning; half a trial is no result.
             raise KeyboardInterrupt
@@ -63,6 +67,25 @@ class RuntimeNetwork:
             return np.array(self.assembly.variable(name).get_value())
 
         return results(self.description, self.trials, read)
+
+
+@contextmanager
+def plain_errors():
+    """Raise what Brian2 wraps in its own exception when a run begins.
+
+    That says where in this package an object was created, which helps no user.
+    """
+    try:
+        yield
+    except BrianObjectException as error:
+        cause = error.__cause__
+        if isinstance(cause, UnsupportedEquationsException):
+            cause = UnsuitableMethodError(
+                f"RecurrentNetwork.neurons: a 'method' is not for the equations of its model: "
+                f"{' '.join(str(cause).split())} Choose another, such as 'exponential_euler', "
+                "'euler' or 'rk4'"
+            )
+        raise cause from None
 
 
 @contextmanager
