@@ -5,14 +5,15 @@ from brian2 import Equations, Group, NeuronGroup, Quantity
 from brian2.core.spikesource import SpikeSource
 from brian2.equations.equations import PARAMETER, EquationError
 from brian2.units import second
-from brian2.units.fundamentalunits import fail_for_dimension_mismatch
+from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
 
 from .arguments import check_own_clock, number, text
 from .calculus.derivatives import NoDerivativeError
 from .calculus.one_step import parent_group
 from .calculus.programs import check_statements
 from .engines.trials import fires_early
-from .quantities import check_unit
+from .model_validation import check_method
+from .quantities import check_unit, unit_name
 from .readout import LeakyReadout
 
 #: Slots in which spikes may arrive: after the threshold (they act on the next step), or
@@ -52,6 +53,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses
             f"{', '.join(repr(slot) for slot in ARRIVALS)}"
         )
     check_own_clock("TrainableSynapses", as_synapses)
+    check_method(as_synapses.get("method", "exact"), "TrainableSynapses: ")
     if "on_event" in as_synapses:
         raise ValueError(
             f"TrainableSynapses.on_event = {as_synapses['on_event']!r}: the gradient is that of "
@@ -145,9 +147,11 @@ def checked_bounds(bounds, dimensions, learner):
         raise ValueError(f"TrainableSynapses.bounds = {bounds!r} must be a pair (low, high)")
     low, high = bounds
     for value in (low, high):
-        fail_for_dimension_mismatch(
-            value, Quantity(1, dim=dimensions), "TrainableSynapses.bounds = {value}", value=value
-        )
+        if get_dimensions(value) is not dimensions:
+            raise DimensionMismatchError(
+                f"TrainableSynapses.bounds = {bounds!r} must be in the unit of the weight, "
+                f"'{unit_name(dimensions)}'"
+            )
     if not float(low) <= float(high):
         raise ValueError(
             f"TrainableSynapses.bounds = {bounds!r}: the first must not be above the second"

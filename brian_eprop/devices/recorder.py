@@ -41,11 +41,8 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     with numpy_runtime():
         silent = Trials(1, len(inputs), learning=False)
         spikes = RuntimeNetwork(d, silent, inputs, targets).run(weights, inputs, targets)["spikes"]
-        if isinstance(neurons, int | np.integer):
-            neurons = np.argsort(-spikes[0].sum(axis=0), kind="stable")[:neurons]
-        neurons = [int(j) for j in neurons]
-        if not set(neurons) <= set(range(d.n_rec)):
-            raise ValueError(f"neurons = {neurons} must be between 0 and {d.n_rec - 1}")
+        if isinstance(neurons, int):
+            neurons = np.argsort(-spikes[0].sum(axis=0), kind="stable")[:neurons].tolist()
         synapses = busiest_synapses(d, neurons, inputs, spikes[0], synapses_per_neuron)
         recorded = RuntimeNetwork(d, trials, inputs, targets)
         objects, network = recorded.assembly.objects, recorded.assembly.network

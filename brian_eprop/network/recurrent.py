@@ -4,7 +4,7 @@ import numpy as np
 from brian2 import get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-from ..arguments import check_seed, flag, table, whole_number
+from ..arguments import check_seed, flag, numbers, table, whole_number
 from ..devices.blocks import Trials
 from ..devices.compiled import CompiledNetwork
 from ..devices.recorder import record_trial
@@ -21,6 +21,7 @@ from .validation import (
     checked_inputs,
     checked_matrices,
     checked_optimizer,
+    checked_recorded,
     checked_trials,
     checked_window,
     initial_matrices,
@@ -257,6 +258,8 @@ class RecurrentNetwork:
                 f"inputs have {len(inputs)} trials, but one is recorded; give (T, {d.n_in})"
             )
         weights, one_trial = checked_matrices(d, self.weights), (inputs[0], targets[0], window)
+        neurons = checked_recorded(neurons, d.n_rec)
+        whole_number("record.synapses_per_neuron", synapses_per_neuron, least=0)
         d = d.with_parameters(checked_parameters(d, self.parameters))
         return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
 
@@ -283,6 +286,9 @@ class RecurrentNetwork:
         workers : int
             See :func:`brian_eprop.network.training.fit`.
         """
+        training.check_task(task, "metric")
+        inputs, _ = checked_inputs(inputs, self.description.n_in)
+        numbers("targets", targets)
         with Workers(self, workers) as pool:
             return training.evaluate(pool, task, inputs, targets)
 

@@ -100,6 +100,7 @@ def fit(
         not fit the network.
     """
     check_present(network.optimizer)
+    check_task(task, "sample")
     whole_number("iterations", iterations)
     whole_number("batch_size", batch_size)
     whole_number("evaluation_trials", evaluation_trials)
@@ -157,6 +158,15 @@ def fit(
             if patience is not None and out_of_patience(history, patience):
                 break
     return history[first:]
+
+
+def check_task(task, method):
+    """Raise TypeError for a task that lacks a method."""
+    if not callable(getattr(task, method, None)):
+        raise TypeError(
+            f"task = {task!r} has no method '{method}'; give a task of brian_eprop.tasks, or an "
+            "object like one"
+        )
 
 
 def _iteration(pool, task, batch_size, entropy):

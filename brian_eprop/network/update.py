@@ -6,6 +6,7 @@ import numpy as np
 
 from ..constraints import DeepR
 from ..optimizers import GradientDescent
+from ..reference import Gradients
 from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
 from .description import MATRICES
 from .parameters import checked_parameters, update
@@ -75,6 +76,10 @@ def updated(state, optimizer, gradients, description):
         has no active synapse.
     """
     check_present(optimizer)
+    if not isinstance(gradients, Gradients):
+        raise TypeError(
+            f"gradients = {gradients!r} are not what RecurrentNetwork.gradients returns"
+        )
     check_wiring(description, state.weights, state.wiring)
     weights, moments = dict(state.weights), {}
     for name in MATRICES:

@@ -4,7 +4,7 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..arguments import numbers
+from ..arguments import numbers, whole_number
 from ..learning_rates import start_of
 from ..optimizers import Optimizer
 from ..quantities import suggest
@@ -15,6 +15,7 @@ __all__ = [
     "checked_mask",
     "checked_matrices",
     "checked_optimizer",
+    "checked_recorded",
     "checked_trials",
     "checked_weights",
     "checked_window",
@@ -147,6 +148,20 @@ def _checked_targets(targets, description, shape, window):
                 "the sum 1) in every step that counts"
             )
     return targets
+
+
+def checked_recorded(neurons, n_rec):
+    """Which neurons to record, as a list of int, or how many."""
+    if isinstance(neurons, int | np.integer) and not isinstance(neurons, bool):
+        return whole_number("record.neurons", neurons)
+    chosen = np.asarray(neurons)
+    known = chosen.dtype.kind in "iu" and set(chosen.ravel().tolist()) <= set(range(n_rec))
+    if chosen.ndim != 1 or not (known or chosen.size == 0):
+        raise ValueError(
+            f"record.neurons = {neurons!r} must be between 0 and {n_rec - 1}, each of a list of "
+            "indices; or give the number of neurons"
+        )
+    return chosen.tolist()
 
 
 def checked_window(window, steps):
