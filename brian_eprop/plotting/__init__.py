@@ -1,10 +1,12 @@
 """Figures: spikes, membranes, traces, readouts, learning curves, weights, and learning rules.
 
-Every function takes plain arrays, draws into ``ax`` (the current axes if None) and returns
+A film of learning is a callback of training, :class:`LearningAnimation`. Every function takes
+plain arrays, draws into ``ax`` (the current axes if None) and returns
 the axes. Times may be Brian2 quantities or numbers in ms. The figures can be read in grey and
 by the colour-blind.
 """
 
+from .animation import LearningAnimation
 from .decision import plot_decision
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
 from .rules import (
@@ -21,6 +23,7 @@ from .trial import plot_trial
 
 __all__ = [
     "DIVERGING",
+    "LearningAnimation",
     "plot_cost",
     "plot_decision",
     "plot_eligibility",
