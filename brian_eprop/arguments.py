@@ -15,13 +15,20 @@ MOST = 2**31 - 1
 ABOVE_0, BELOW_1 = float(np.nextafter(0, 1)), float(np.nextafter(1, 0))
 
 
+def shown(value):
+    """A value in a message: on one line, and cut off where it is long."""
+    line = " ".join(repr(value).split())
+    return line if len(line) <= 120 else f"{line[:119]}…"
+
+
 def dimensions_of(name, value, example):
     """The dimensions of a number, a quantity or an array; TypeError for anything else."""
     try:
         return get_dimensions(value)
     except TypeError:
         raise TypeError(
-            f"{name} = {value!r} is neither a number nor a quantity; write for example {example}"
+            f"{name} = {shown(value)} is neither a number nor a quantity; write for "
+            f"example {example}"
         ) from None
 
 
@@ -33,7 +40,8 @@ def check_unitless(name, value):
         return
     if dimensions is not DIMENSIONLESS:
         raise DimensionMismatchError(
-            f"{name} = {value!r} has the unit '{unit_name(dimensions)}'; it must be without unit"
+            f"{name} = {shown(value)} has the unit '{unit_name(dimensions)}'; it must be "
+            "without unit"
         )
 
 
@@ -49,10 +57,10 @@ def check_time(name, value):
     if dimensions is not second.dim:
         unit = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
         raise DimensionMismatchError(
-            f"{name} = {value!r} has {unit} but must be a time; write for example 20*ms"
+            f"{name} = {shown(value)} has {unit} but must be a time; write for example 20*ms"
         )
     if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
-        raise ValueError(f"{name} = {value!r} must be one positive, finite time")
+        raise ValueError(f"{name} = {shown(value)} must be one positive, finite time")
 
 
 def number(
@@ -91,7 +99,7 @@ def number(
     except (TypeError, ValueError, OverflowError):
         found = np.nan
     if not low <= found <= high:
-        raise ValueError(f"{name} = {value!r} must {must}")
+        raise ValueError(f"{name} = {shown(value)} must {must}")
     return found
 
 
@@ -99,9 +107,9 @@ def whole_number(name, value, least=1):
     """An integer from a smallest one on; ValueError for anything else."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:
-        raise ValueError(f"{name} = {value!r} must be an integer ≥ {least}")
+        raise ValueError(f"{name} = {shown(value)} must be an integer ≥ {least}")
     if value > MOST:
-        raise ValueError(f"{name} = {value!r} is more than Brian2 can count; give at most {MOST}")
+        raise ValueError(f"{name} = {shown(value)} is more than Brian2 can count; at most {MOST}")
     return int(value)
 
 
@@ -120,14 +128,14 @@ def numbers(name, values):
 def flag(name, value):
     """A truth value; TypeError for what is only taken for one, such as 'no'."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} = {value!r} must be True or False")
+        raise TypeError(f"{name} = {shown(value)} must be True or False")
     return bool(value)
 
 
 def text(name, value, example):
     """Text; TypeError for anything else."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} = {value!r} must be text, such as {example!r}")
+        raise TypeError(f"{name} = {shown(value)} must be text, such as {example!r}")
     return value
 
 
@@ -135,7 +143,7 @@ def one_of(name, value, known):
     """One of the names that are known; ValueError for anything else."""
     if not isinstance(value, str) or value not in known:
         raise ValueError(
-            f"{name} = {value!r} is not known{suggest(value, known)}; choose one of "
+            f"{name} = {shown(value)} is not known{suggest(value, known)}; choose one of "
             f"{', '.join(repr(name) for name in known)}"
         )
     return value
@@ -144,7 +152,7 @@ def one_of(name, value, known):
 def table(name, value, example):
     """A mapping as a new dict, an empty one for None; TypeError for anything else."""
     if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"{name} = {value!r} must be a dict, such as {example}")
+        raise TypeError(f"{name} = {shown(value)} must be a dict, such as {example}")
     return dict(value or {})
 
 
@@ -152,7 +160,7 @@ def entries(name, value, example):
     """A list, a tuple or the like as a tuple; TypeError for one thing, such as one name."""
     plain = isinstance(value, Collection) and not isinstance(value, str | bytes | np.ndarray)
     if not plain:
-        raise TypeError(f"{name} = {value!r} must be a list, such as {example}")
+        raise TypeError(f"{name} = {shown(value)} must be a list, such as {example}")
     return tuple(value)
 
 
@@ -160,4 +168,4 @@ def check_seed(name, seed):
     """Raise ValueError unless a seed is an integer ≥ 0, or None for a random one."""
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if seed is not None and (not whole or seed < 0):
-        raise ValueError(f"{name} = {seed!r} is no seed; give an integer ≥ 0, or None")
+        raise ValueError(f"{name} = {shown(seed)} is no seed; give an integer ≥ 0, or None")

@@ -119,9 +119,10 @@ class Learner:
 
     def _check_durations(self):
         if self.window is not None and (self.trial in (None, EPISODE) or self.window > self.trial):
+            trial = f"of {self.trial} steps" if isinstance(self.trial, int) else "without length"
             raise ValueError(
-                "Learner.learning_window is the last part of a trial: it needs reset_every, and "
-                "cannot be longer"
+                f"Learner.learning_window ({self.window} steps) is the last part of a trial, here "
+                f"{trial}: it needs reset_every, and cannot be longer"
             )
         check_multiples(self.trial, self.interval)
         if self.regularizers and self.episode is None:

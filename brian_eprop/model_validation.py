@@ -54,8 +54,11 @@ _BRIAN_ERRORS = (
 
 
 def _text(error):
-    """First line of what Brian2 says."""
-    return str(error).strip().split("\n")[0].rstrip(".")
+    """What Brian2 says, up to the first line that is complete."""
+    first, _, rest = str(error).strip().partition("\n")
+    if first.rstrip().endswith(":"):
+        first = f"{first.rstrip()} {' '.join(rest.split())}"
+    return first.rstrip(".")
 
 
 class ModelError(ValueError):
@@ -73,7 +76,7 @@ def check_kinds(table):
                 raise ModelError(f"'{key}' = {value!r} must be a table: write [{key}], or a dict")
         elif key != "surrogate" and not isinstance(value, str):
             if value is not None or key not in MAY_BE_NONE:
-                raise ModelError(f"'{key}' = {value!r} must be text in quotes")
+                raise ModelError(f"'{key}' = {value!r} must be text in quotes, '' for nothing")
 
 
 def check_method(method, where=""):

@@ -99,11 +99,11 @@ class NeuronModel:
 
     def __post_init__(self):
         assign = object.__setattr__  # the dataclass is frozen
-        check_kinds(vars(self))
-        if self.on_input is None:
-            assign(self, "on_input", self.on_pre)
-        assign(self, "initial", {name: str(code) for name, code in self.initial.items()})
         try:
+            check_kinds(vars(self))
+            if self.on_input is None:
+                assign(self, "on_input", self.on_pre)
+            assign(self, "initial", {name: str(code) for name, code in self.initial.items()})
             assign(self, "parameters", {k: _parse(k, v) for k, v in self.parameters.items()})
             validate(self)
         except ModelError as error:

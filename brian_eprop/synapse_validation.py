@@ -7,7 +7,7 @@ from brian2.equations.equations import PARAMETER, EquationError
 from brian2.units import second
 from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
 
-from .arguments import check_own_clock, number, text
+from .arguments import check_own_clock, number, shown, text
 from .calculus.derivatives import NoDerivativeError
 from .calculus.one_step import parent_group
 from .calculus.programs import check_statements
@@ -33,7 +33,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses
     for name, group in (("source", source), ("target", target)):
         if not isinstance(group, Group | SpikeSource):
             raise TypeError(
-                f"TrainableSynapses.{name} = {group!r} is not a group of neurons, such as a "
+                f"TrainableSynapses.{name} = {shown(group)} is not a group of neurons, such as a "
                 "NeuronGroup"
             )
     if not isinstance(on_pre, str):
@@ -97,8 +97,8 @@ def checked_equations(model):
         return Equations(text("TrainableSynapses.model", model, "w : 1"))
     except EquationError as error:
         raise ValueError(
-            f"TrainableSynapses.model = {model!r} cannot be read as equations ({error}); write "
-            "for example 'w : 1'"
+            f"TrainableSynapses.model = {model!r} cannot be read as equations "
+            f"({' '.join(str(error).split())}); write for example 'w : 1'"
         ) from None
 
 

@@ -30,7 +30,7 @@ def arrivals(on_pre, weight, group, step):
     if not found:
         raise NoDerivativeError(
             f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
-            f"'{parent_group(group).name}'"
+            f"'{parent_group(group).name}'; write for example '{step.states[0]}_post += {weight}'"
         )
     unknown = set(found) - set(step.states)
     if unknown:

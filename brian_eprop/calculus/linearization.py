@@ -20,13 +20,17 @@ from functools import cached_property
 
 import sympy
 from brian2 import NeuronGroup
+from brian2.parsing.expressions import parse_expression_dimensions
+from brian2.units.fundamentalunits import DimensionMismatchError
+from brian2.utils.stringtools import get_identifiers
 from sympy.core.function import AppliedUndef
 
 from ..arguments import entries, table, text
+from ..quantities import unit_name
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
-from .one_step import OneStep, one_step, parent_group, symbol
+from .one_step import OneStep, one_step, parent_group, resolved, symbol
 from .programs import check_statements
 from .statements import Coefficients, printed, tidy
 
@@ -290,6 +294,7 @@ def _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic):
             f"group '{name}' has no surrogate derivative; pass one, for example "
             "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0))"
         )
+    check_psi(group, surrogate, step, namespace or {})
     on_pre = on_pre or getattr(model, "on_pre", None)
     if on_pre is None:
         raise ValueError(f"what an arriving spike does to group '{name}' is not known; pass on_pre")
@@ -304,6 +309,24 @@ def _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic):
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         synaptic=frozenset({*synaptic, weight}),
     )
+
+
+def check_psi(group, surrogate, step, namespace):
+    """Raise DimensionMismatchError unless ψ has the inverse unit of the distance to threshold."""
+    distance = printed(step.distance)
+    code = surrogate.expression(distance)
+    known = resolved(parent_group(group), get_identifiers(code), namespace)
+    unit = parse_expression_dimensions(distance, known)
+    try:
+        fits = parse_expression_dimensions(code, known) is unit**-1
+    except DimensionMismatchError:
+        fits = False
+    if not fits:
+        raise DimensionMismatchError(
+            f"surrogate = {surrogate!r} does not fit the threshold '{step.condition}' of group "
+            f"'{parent_group(group).name}', whose distance has the unit '{unit_name(unit)}': give "
+            "'width' in this unit and 'height' in one over it"
+        )
 
 
 def _reached(start, edges):

@@ -184,7 +184,7 @@ def _integrator_code(group, namespace):
     if not group.equations.diff_eq_names:
         return ""
     names = group.equations.names | group.equations.identifiers | {"dt"}
-    variables = _resolved(group, names, namespace)
+    variables = resolved(group, names, namespace)
     if group in _CODE:
         return _CODE[group]
     updater = group.state_updater
@@ -211,7 +211,7 @@ def _integrator_code(group, namespace):
     return code
 
 
-def _resolved(group, names, namespace):
+def resolved(group, names, namespace):
     """The objects behind the names that a group's code uses, or an error for an unknown one."""
     try:
         return group.resolve_all(names, namespace, user_identifiers=set())
@@ -251,7 +251,7 @@ def _next_not_refractory(group, namespace):
     if isinstance(refractory, Quantity):
         refractory, is_duration = repr(float(refractory)), True
     else:
-        variables = _resolved(group, get_identifiers(refractory), namespace)
+        variables = resolved(group, get_identifiers(refractory), namespace)
         is_duration = parse_expression_dimensions(refractory, variables) is second.dim
     if is_duration:
         return f"timestep(t + dt - lastspike, dt) >= timestep({refractory}, dt)"

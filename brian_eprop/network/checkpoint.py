@@ -4,6 +4,7 @@ The file holds arrays and JSON. Nothing in it is executed when it is read.
 """
 
 import json
+import os
 import zipfile
 import zlib
 from dataclasses import replace
@@ -71,6 +72,8 @@ def read(path):
         If the file is damaged, or is not a saved network.
     """
     try:
+        if os.path.exists(path) and not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         config = json.loads(str(arrays.pop("config")))
@@ -97,7 +100,9 @@ def read(path):
         trained = (weights, parameters, groups["moments"], int(config["updates"]))
         state = TrainingState(*trained, groups["wiring"])
     except FileNotFoundError:
-        raise
+        raise FileNotFoundError(
+            f"there is no file '{path}'; give one that RecurrentNetwork.save has written"
+        ) from None
     except (
         OSError,
         ValueError,

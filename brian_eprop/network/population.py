@@ -131,7 +131,8 @@ def populations(neurons, n_rec):
             model, count, overrides = entry
         except (TypeError, ValueError):
             raise ValueError(
-                f"RecurrentNetwork.neurons: {entry!r} is not (model, count, overrides)"
+                f"RecurrentNetwork.neurons: {entry!r} is not (model, count, overrides), "
+                "such as ('lif', 100, {})"
             ) from None
         found.append(PopulationDescription(model, count, overrides))
     total = sum(p.count for p in found)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..arguments import shown
 from ..constraints import DeepR
 from ..optimizers import GradientDescent
 from ..reference import Gradients
@@ -78,7 +79,7 @@ def updated(state, optimizer, gradients, description):
     check_present(optimizer)
     if not isinstance(gradients, Gradients):
         raise TypeError(
-            f"gradients = {gradients!r} are not what RecurrentNetwork.gradients returns"
+            f"gradients = {shown(gradients)}: give what RecurrentNetwork.gradients returns"
         )
     check_wiring(description, state.weights, state.wiring)
     weights, moments = dict(state.weights), {}

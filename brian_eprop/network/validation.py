@@ -102,8 +102,12 @@ def checked_inputs(inputs, n_in):
     """Spikes as a bool array (batch, T, n_in), and whether they had the first axis."""
     inputs = np.asarray(inputs)
     _check_trials("inputs", inputs, n_in)
-    if inputs.dtype != bool and not np.isin(inputs, (0, 1)).all():
-        raise ValueError("inputs must be booleans: a spike, or none, per step and channel")
+    wrong = inputs[~np.isin(inputs, (0, 1))] if inputs.dtype != bool else ()
+    if len(wrong):
+        raise ValueError(
+            f"inputs hold {wrong[0].item()!r}, but must be booleans: a spike, or none, per step "
+            "and channel; draw spikes from rates, as in rng.random(rates.shape) < rates"
+        )
     inputs = inputs.astype(bool)
     return (inputs, True) if inputs.ndim == 3 else (inputs[np.newaxis], False)
 
