@@ -76,6 +76,9 @@ def train(
     feedback: Annotated[str | None, typer.Option(help="symmetric, random or adaptive.")] = None,
     order: Annotated[float | None, typer.Option(help="1 (e-prop), 2, 3 … inf (BPTT).")] = None,
     figures: Format = "png",
+    animation: Annotated[
+        Path | None, typer.Option(help="A film of learning to write: .gif or .mp4.")
+    ] = None,
     workers: Workers = 1,
     cluster: Cluster = None,
 ):
@@ -87,6 +90,7 @@ def train(
                 "a run to go on with with --resume, one of the three"
             )
         workers = -1 if remote else workers
+        pictures = {"figures": figures, "animation": animation}
         if order is not None and order != math.inf:
             order = int(order) if order == int(order) else order
         changes = {
@@ -105,12 +109,12 @@ def train(
                     "--iterations only, to train for longer"
                 )
             folder = resume_run
-            result = resume(folder, iterations=iterations, workers=workers, figures=figures)
+            result = resume(folder, iterations=iterations, workers=workers, **pictures)
         else:
             start = Configuration.read(config) if config else Configuration.of_task(task)
             configuration = start.changed(iterations=iterations, **changes)
             folder = out or Path("runs") / Path(configuration.task).stem
-            result = run_training(configuration, folder, workers=workers, figures=figures)
+            result = run_training(configuration, folder, workers=workers, **pictures)
     _tell(result, folder)
 
 

@@ -143,6 +143,18 @@ def test_an_interrupt_writes_what_there_is(config, tmp_path):
     assert (run / "figures" / "learning_curve.png").exists()
 
 
+def test_a_film_of_training_is_written_or_refused_before_it(config, tmp_path):
+    film = tmp_path / "film.gif"
+    done = brian_eprop("train", "--config", config, "--out", tmp_path / "a", "--animation", film)
+    assert done.exit_code == 0, done.output
+    assert film.read_bytes().startswith(b"GIF")
+    wrong = brian_eprop(
+        "train", "--config", config, "--out", tmp_path / "b", "--animation", "a.avi"
+    )
+    assert wrong.exit_code == 2 and "must end in .gif or .mp4" in wrong.output
+    assert not (tmp_path / "b").exists()
+
+
 def test_plot_draws_the_figures_again(config, tmp_path):
     run = tmp_path / "run"
     assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from ..network import RecurrentNetwork
 from ..network.training import StopTraining, TrainingDiverged, held_out_trials
+from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
 from ..plotting.saving import check_format
 from ..recording import Recording
@@ -19,8 +20,11 @@ from .surroundings import brian2_device, interrupts
 
 __all__ = ["plot_run", "resume", "train"]
 
+#: Of an animation, about: each is a trial that is simulated once more.
+FRAMES = 40
 
-def train(configuration, folder, *, workers=1, progress=True, figures="png"):
+
+def train(configuration, folder, *, workers=1, progress=True, figures="png", animation=None):
     """Train as configured, and write a run folder.
 
     Ctrl-C ends training after the present iteration (a second one at once), and so does SIGTERM;
@@ -37,6 +41,8 @@ def train(configuration, folder, *, workers=1, progress=True, figures="png"):
         Show a progress bar.
     figures : {"png", "svg", "pdf"}
         Their format.
+    animation : path-like, optional
+        A film of learning to write, see :class:`brian_eprop.plotting.LearningAnimation`.
 
     Returns
     -------
@@ -45,22 +51,23 @@ def train(configuration, folder, *, workers=1, progress=True, figures="png"):
     Raises
     ------
     ValueError
-        If figures have no such format.
+        If figures or the animation have no such format.
     FileExistsError
         If there is something in the folder; nothing is changed then.
     OSError
         If the folder cannot be written; what was saved before stays as it was.
     """
     folder = Path(folder)
-    check_format(figures)
+    _check_pictures(figures, animation)
     network = configuration.make_network()
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
     write_environment(folder)
-    return _run(configuration, folder, network, [], workers, progress, figures)
+    pictures = figures, animation
+    return _run(configuration, folder, network, [], workers, progress, *pictures)
 
 
-def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
+def resume(folder, *, iterations=None, workers=1, progress=True, figures="png", animation=None):
     """Go on with a run that was killed or interrupted, as if nothing had happened.
 
     It starts from the last checkpoint; iterations after it are repeated, with the same trials.
@@ -70,7 +77,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
     folder : Path
     iterations : int, optional
         Another number of iterations, to train for longer.
-    workers, progress, figures
+    workers, progress, figures, animation
         As for :func:`train`.
 
     Returns
@@ -85,7 +92,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
         If another process trains it.
     """
     folder = Path(folder)
-    check_format(figures)
+    _check_pictures(figures, animation)
     if not (folder / files.CONFIGURATION).exists():
         raise FileNotFoundError(
             f"there is no run to go on with in '{folder}': it has no '{files.CONFIGURATION}'"
@@ -109,7 +116,8 @@ def resume(folder, *, iterations=None, workers=1, progress=True, figures="png"):
                 "train anew"
             )
     write_environment(folder)
-    return _run(configuration, folder, network, history, workers, progress, figures)
+    pictures = figures, animation
+    return _run(configuration, folder, network, history, workers, progress, *pictures)
 
 
 def plot_run(folder, format="png"):
@@ -147,7 +155,13 @@ def _total(configuration):
     return configuration.setup.iterations
 
 
-def _run(configuration, folder, network, history, workers, progress, figures):
+def _check_pictures(figures, animation):
+    check_format(figures)
+    if animation is not None:
+        check_animation(animation)
+
+
+def _run(configuration, folder, network, history, workers, progress, figures, animation):
     """All that follows the preparation of a folder: train, judge, record, draw."""
     recordings, task = folder / files.RECORDINGS, configuration.make_task()
     with (
@@ -160,7 +174,10 @@ def _run(configuration, folder, network, history, workers, progress, figures):
             _record(network, configuration, recordings / "before.nc")
         bar = tqdm(total=_total(configuration), initial=len(history), disable=not progress)
         with bar:
-            run = _Training(configuration, folder, network, task, log, bar, history, interrupted)
+            films = [_film(animation, network, configuration)] if animation else []
+            run = _Training(
+                configuration, folder, network, task, log, bar, history, interrupted, films
+            )
             try:
                 diagnosis = run.fit(workers)
             except OSError as error:
@@ -178,6 +195,8 @@ def _run(configuration, folder, network, history, workers, progress, figures):
     if history:
         _record(network, configuration, recordings / "after.nc")
         plot_run(folder, figures)
+    for film in films:
+        film.save()
     write_result(folder, asdict(result))
     return result
 
@@ -194,6 +213,7 @@ class _Training:
     bar: tqdm
     history: list
     interrupted: list
+    films: list
 
     def fit(self, workers):
         """Train; returns what went wrong, or ''."""
@@ -206,7 +226,7 @@ class _Training:
                 self.task,
                 left,
                 setup.batch_size,
-                [self._report],
+                [*self.films, self._report],
                 seed=self.configuration.seed,
                 workers=workers,
                 previous=tuple(self.history),
@@ -241,7 +261,16 @@ class _Training:
 
 def _record(network, configuration, path):
     """Record one trial of the task with the present weights."""
+    network.record(*_shown_trial(configuration)).save(path)
+
+
+def _film(path, network, configuration):
+    every = max(1, _total(configuration) // FRAMES)
+    return LearningAnimation(path, network, *_shown_trial(configuration), every=every)
+
+
+def _shown_trial(configuration):
+    """Inputs, targets and learning window of the trial that recordings and films show."""
     task = configuration.make_task()
     inputs, targets = task.sample(np.random.default_rng([configuration.seed, 2]), 1)
-    window = getattr(task, "learning_window", None)
-    network.record(inputs[0], targets[0], window).save(path)
+    return inputs[0], targets[0], getattr(task, "learning_window", None)
