@@ -1,12 +1,11 @@
 """Generates and compiles the program of a network (Brian2's C++ standalone mode)."""
 
-import fcntl
+import errno
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,13 @@ from brian2.devices.device import reset_device, set_device
 
 from .assembly import TARGETS, assemble
 from .blocks import blocks, result_names, trained
+from .locks import alone
 from .runtime import plain_errors
 
 logger = get_logger(__name__)
+
+NO_ROOM = os.strerror(errno.ENOSPC)
+ELSEWHERE = "set the environment variable BRIAN_EPROP_CACHE to a folder that can be written"
 
 #: The file that says how to talk to a program; written last, so that it also says that the
 #: folder is complete.
@@ -133,8 +136,8 @@ def compile_project(folder):
         ) from error
     if done.returncode != 0:
         raise RuntimeError(
-            f"the network could not be compiled ('{' '.join(command)}' in '{folder}'):\n"
-            f"{done.stderr[-4000:]}"
+            f"the network could not be compiled ('{' '.join(command)}' in '{folder}'"
+            f"{'; ' + ELSEWHERE if NO_ROOM in done.stderr else ''}):\n{done.stderr[-4000:]}"
         )
     for leftover in [*folder.rglob("*.o"), folder / "brian_eprop_common.h.gch"]:
         leftover.unlink()
@@ -170,36 +173,32 @@ def build(folder, description, trials, inputs, targets):
     Raises
     ------
     OSError
-        If the folder cannot be written.
+        If the folder cannot be written, or is full.
     RuntimeError
         If the compiler fails.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building_"))
+        with alone(folder.with_suffix(".lock")):
+            if interface(folder) is None:
+                _build_beside(folder, description, trials, inputs, targets)
     except OSError as error:
         raise OSError(
-            f"compiled networks cannot be kept in '{folder.parent}' ({error}); set the environment "
-            "variable BRIAN_EPROP_CACHE to a folder that can be written"
+            f"compiled networks cannot be kept in '{folder.parent}' ({error}); {ELSEWHERE}"
         ) from error
+
+
+def _build_beside(folder, *arguments):
+    """Build in a folder of another name, while nobody else builds this program."""
+    building = f"building_{folder.name}_"
+    for left in folder.parent.glob(f"{building}*"):
+        # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=building))
     try:
-        with _alone(folder):
-            if interface(folder) is None:
-                _build(folder, made, description, trials, inputs, targets)
+        _build(folder, made, *arguments)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-
-
-@contextmanager
-def _alone(folder):
-    """Let others wait while a process builds a folder's program; one that dies lets them in."""
-    path = folder.with_suffix(".lock")
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def _build(folder, made, description, trials, inputs, targets):
