@@ -35,7 +35,7 @@ network = RecurrentNetwork(
     world.n_actions + 1,
     tau_out=10 * ms,
     rule=EProp(engine="traces"),
-    optimizer=Adam(CosineDecay(5e-3, 5e-4, over=300)),
+    optimizer=Adam(CosineDecay(5e-3, 5e-4, over=200)),
     regularizers=[FiringRateRegularizer(50 * Hz, 1.0)],
     seed=3,
 )
@@ -46,7 +46,7 @@ agent = Agent(network, world, discount=0.98, steps_per_action=5, seed=3)
 # %%
 # It learns, and is then judged by new episodes, in which it takes the action that it holds best.
 
-history = agent.learn(300)
+history = agent.learn(200)
 before = np.mean([entry["actions"] for entry in history[:20]])
 after = agent.evaluate(20, greedy=True).mean() / reward
 print(f"steps until the pole falls: {before:.0f} at first, {after:.0f} after learning")

@@ -19,7 +19,7 @@ from brian_eprop.plotting import plot_rule_learning
 
 set_device("cpp_standalone", build_on_run=False)
 
-ITERATIONS, SEEDS = 400, (1, 2, 3)
+ITERATIONS, SEEDS = 400, (1, 2)
 START = 200 * ms
 TRAINABLE = {"weights": {}, "weights and τ_a": {"tau_a": (20 * ms, 2 * second)}}
 task = tasks.load_task(
