@@ -112,7 +112,7 @@ def _with_rule(network, rule):
 def _spikes(found, expected):
     differ = int((found != expected).sum())
     reason = "" if found.any() else "no neuron fires"
-    return Comparison("spikes", differ, 0.0, found.any() and not differ, reason)
+    return Comparison("spikes", differ, 0.0, not reason and not differ, reason)
 
 
 def _gradient(name, found, expected):
