@@ -244,8 +244,17 @@ def _parse(name, value):
 
 def available_models():
     """Names of the models that come with the package, sorted."""
-    models = files("brian_eprop.models").iterdir()
+    models = _folder().iterdir()
     return sorted(path.name.removesuffix(".toml") for path in models if path.suffix == ".toml")
+
+
+def _folder():
+    """Where the models are: inside the package or, in a source tree, beside it."""
+    try:
+        return files("brian_eprop.models")
+    except ModuleNotFoundError:
+        # A script in a clone imports the clone, also where the package is installed elsewhere.
+        return Path(__file__).parent.parent / "models"
 
 
 def load_model(name_or_path):
@@ -267,7 +276,7 @@ def load_model(name_or_path):
         key, the value and the remedy.
     """
     name = str(name_or_path)
-    path = Path(name) if name.endswith(".toml") else files("brian_eprop.models") / f"{name}.toml"
+    path = Path(name) if name.endswith(".toml") else _folder() / f"{name}.toml"
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -81,3 +81,21 @@ def test_installed_package_is_this_source_tree():
     for path in (ROOT / "models").glob("*.toml"):
         installed = files("brian_eprop.models") / path.name
         assert installed.read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+
+
+def test_models_are_found_by_a_script_in_a_clone(tmp_path):
+    (tmp_path / "brian_eprop").symlink_to(ROOT / "brian_eprop")
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+        "import importlib.util, brian_eprop.neuron_model as n\n"
+        "assert importlib.util.find_spec('brian_eprop.models') is None\n"
+        "print(n.load_model('alif').name, *n.available_models())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["alif", *available_models()]
