@@ -154,7 +154,7 @@ def test_a_compiler_without_room_says_where(cache, monkeypatch):
         return subprocess.CompletedProcess(arguments, 2, "", said)
 
     monkeypatch.setattr(compilation.subprocess, "run", run)
-    with pytest.raises(RuntimeError, match=r"could not be compiled.*No space left") as raised:
+    with pytest.raises(RuntimeError, match=r"(?s)could not be compiled.*No space left") as raised:
         spikes()
     assert "BRIAN_EPROP_CACHE" in str(raised.value)
     assert programs(cache) == ([], [])
