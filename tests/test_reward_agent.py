@@ -406,7 +406,7 @@ class TestWrongReadouts:
             ({"update_every": "week"}, "update_every = 'week' is not a time"),
             (
                 {"reset_every": "episode", "learning_window": 5 * ms},
-                "learning_window is the last part of a trial",
+                r"learning_window \(5 steps\) is the last part of a trial",
             ),
             (
                 {"reset_every": 50 * ms, "learning_window": "episode"},
