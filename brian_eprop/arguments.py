@@ -158,7 +158,9 @@ def table(name, value, example):
 
 def entries(name, value, example):
     """A list, a tuple or the like as a tuple; TypeError for one thing, such as one name."""
-    plain = isinstance(value, Collection) and not isinstance(value, str | bytes | np.ndarray)
+    plain = isinstance(value, Collection) and not isinstance(
+        value, str | bytes | Mapping | np.ndarray
+    )
     if not plain:
         raise TypeError(f"{name} = {shown(value)} must be a list, such as {example}")
     return tuple(value)

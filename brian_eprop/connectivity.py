@@ -6,16 +6,20 @@
 ... }
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from .arguments import ABOVE_0, flag, number, whole_number
+from .types import Bools
 
 __all__ = ["fixed_degree", "layers", "random_sparse"]
 
 
-def fixed_degree(n_pre, n_post, degree, seed, *, autapses=True):
+def fixed_degree(
+    n_pre: int, n_post: int, degree: int, seed: int, *, autapses: bool = True
+) -> Bools:
     """Each neuron receives from exactly so many others, all equally likely.
 
     Parameters
@@ -51,7 +55,9 @@ def fixed_degree(n_pre, n_post, degree, seed, *, autapses=True):
     return mask
 
 
-def random_sparse(n_pre, n_post, density, seed, *, autapses=True):
+def random_sparse(
+    n_pre: int, n_post: int, density: float, seed: int, *, autapses: bool = True
+) -> Bools:
     """Each synapse exists with the same probability, whatever the others do.
 
     Parameters
@@ -78,7 +84,9 @@ def random_sparse(n_pre, n_post, density, seed, *, autapses=True):
     return possible & (rng.random((n_pre, n_post)) < density)
 
 
-def layers(sizes, n_in, n_out, *, recurrent=False):
+def layers(
+    sizes: Sequence[int], n_in: int, n_out: int, *, recurrent: bool = False
+) -> dict[str, Bools]:
     """A network in layers: inputs → first layer → … → last layer → readout.
 
     From one layer to the next spikes take a time step, as all that go along ``w_rec``. Symmetric

@@ -1,21 +1,30 @@
 """The learner: which signals reach which neurons, and what is done with the gradient."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
-from brian2 import NeuronGroup
+from brian2 import Group, NeuronGroup, Quantity
+from numpy.typing import ArrayLike
 
 from . import schedule
 from .arguments import BELOW_1, check_seed, number
 from .calculus.one_step import parent_group
 from .engines.code import declare, on_spike, run_code
 from .engines.credit import Credit
+from .engines.credit.population import CreditPopulation
 from .engines.gated import GatedCode
 from .engines.traces import Traces
+from .engines.traces.population import Population
 from .engines.trials import restore_at_trial_start
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
-from .parameters import check_names, checked_trainable, install, own_parameters
+from .optimizers import Optimizer
+from .parameters import Trainable, check_names, checked_trainable, install, own_parameters
 from .periods import EPISODE, check_multiples, checked_period, describe_step
 from .readout import LeakyReadout
+from .regularizers import FiringRateRegularizer
 from .rule import EProp
+from .types import Feedback
 
 
 class Learner:
@@ -66,19 +75,19 @@ class Learner:
 
     def __init__(
         self,
-        readout,
-        rule=None,
-        feedback="symmetric",
-        optimizer=None,
-        regularizers=(),
-        update_every=None,
-        reset_every=None,
+        readout: LeakyReadout,
+        rule: EProp | None = None,
+        feedback: Feedback | ArrayLike = "symmetric",
+        optimizer: Optimizer | None = None,
+        regularizers: Sequence[FiringRateRegularizer] = (),
+        update_every: Quantity | Literal["episode"] | None = None,
+        reset_every: Quantity | Literal["episode"] | None = None,
         *,
-        learning_window=None,
-        feedback_decay=0.0,
-        trainable=(),
-        seed=None,
-    ):
+        learning_window: Quantity | None = None,
+        feedback_decay: float = 0.0,
+        trainable: Trainable = (),
+        seed: int | None = None,
+    ) -> None:
         _check_readout(readout)
         _check_types(rule, optimizer, regularizers)
         must = "be a fraction, at least 0 and below 1"
@@ -107,12 +116,12 @@ class Learner:
                 f"Learner.trainable = {list(self.trainable)}: parameters have no traces; choose "
                 "EProp(engine='credit')"
             )
-        self.populations = {}
-        self.restored = set()
+        self.populations: dict[NeuronGroup, CreditPopulation | Population] = {}
+        self.restored: set[Group] = set()
         self._seeds = np.random.SeedSequence(seed)
         describe_step(self)
         run_code(readout, "started = 1", schedule.STARTED, f"{readout.name}_started")
-        self.engine = {"traces": Traces, "credit": Credit}[self.rule.engine](self)
+        self.engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
         if self.trial is not None:
             self.reset_with_trial(readout)
         readout.learner = self
@@ -137,23 +146,23 @@ class Learner:
             )
 
     @property
-    def episode(self):
+    def episode(self) -> int | str | None:
         """Steps over which rates are measured: a trial, else the interval of the updates."""
         return self.trial or self.interval
 
     @property
-    def scored(self):
+    def scored(self) -> int | str | None:
         """Steps of a trial in which errors count."""
         return self.window or self.trial
 
     @property
-    def trials_per_update(self):
+    def trials_per_update(self) -> int:
         """Over how many trials a gradient is the mean."""
         if not self.trial or not self.interval or EPISODE in (self.trial, self.interval):
             return 1
         return max(1, self.interval // self.trial)
 
-    def population(self, group):
+    def population(self, group: NeuronGroup) -> CreditPopulation | Population:
         """The neuron-level part of learning of a group, created when first asked for."""
         if group not in self.populations:
             weights = dense_feedback(self, group)
@@ -168,7 +177,7 @@ class Learner:
             self.populations[group] = population
         return self.populations[group]
 
-    def train_parameters(self, group):
+    def train_parameters(self, group: NeuronGroup) -> tuple[str, ...]:
         """The trained parameters that a group has; their optimizer is added to it."""
         trained = own_parameters(group, self.trainable)
         for name in trained:
@@ -194,13 +203,13 @@ class Learner:
             GatedCode(group, code, "episode_ends", schedule.REGULARIZATION, name)
         )
 
-    def share(self, group, *names, prefix=""):
+    def share(self, group: Group, *names: str, prefix: str = "") -> None:
         """Make shared variables of the readout known to a group, as ``prefix + name``."""
         for name in names:
             if prefix + name not in group.variables:
                 group.variables.add_reference(prefix + name, self.readout, name, index="0")
 
-    def reset_with_trial(self, group):
+    def reset_with_trial(self, group: Group) -> None:
         """Start every trial of a group from the state in which it started the first.
 
         Groups with trained synapses onto or from them are reset without being asked for.
@@ -213,15 +222,15 @@ class Learner:
             self.share(group, "started", "trial_begins")
         restore_at_trial_start(group)
 
-    def feedback_is(self, *kinds):
+    def feedback_is(self, *kinds: Feedback) -> bool:
         """Whether the feedback is one of the named kinds (and not an array)."""
         return isinstance(self.feedback, str) and self.feedback in kinds
 
-    def next_seed(self):
+    def next_seed(self) -> np.random.SeedSequence:
         """A seed for the next random weights."""
         return self._seeds.spawn(1)[0]
 
-    def check_complete(self):
+    def check_complete(self) -> None:
         """Raise an error if a group learns without a learning signal, or a name is unknown."""
         check_names(self.trainable, [g for g, p in self.populations.items() if p.learns])
         for group, population in self.populations.items():

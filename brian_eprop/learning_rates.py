@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from brian2.units import DimensionMismatchError
-from brian2.units.fundamentalunits import get_dimensions
+from brian2.units.fundamentalunits import Quantity, get_dimensions
 
 from .arguments import number, whole_number
 
@@ -32,7 +32,7 @@ class StepDecay:
         For a value that is out of range.
     """
 
-    start: float
+    start: float | Quantity
     factor: float
     every: int
 
@@ -41,7 +41,7 @@ class StepDecay:
         number("StepDecay.factor", self.factor, "be at most 1", high=1.0)
 
     @property
-    def expression(self):
+    def expression(self) -> str:
         """η_n as a Brian2 expression in ``updates``."""
         start, factor = float(self.start), float(self.factor)
         return f"{start!r}*{factor!r}**floor((updates - 1)/{float(self.every)!r})"
@@ -67,8 +67,8 @@ class CosineDecay:
         For a value that is out of range, or two of different units.
     """
 
-    start: float
-    end: float
+    start: float | Quantity
+    end: float | Quantity
     over: int
 
     def __post_init__(self):
@@ -80,7 +80,7 @@ class CosineDecay:
             )
 
     @property
-    def expression(self):
+    def expression(self) -> str:
         """η_n as a Brian2 expression in ``updates``."""
         start, end, over = float(self.start), float(self.end), float(self.over)
         phase = f"{np.pi!r}*clip((updates - 1)/{over!r}, 0, 1)"

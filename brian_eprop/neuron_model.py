@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from brian2 import Equations, NeuronGroup, Quantity, get_dimensions
@@ -23,7 +24,8 @@ from .model_validation import (
     validate,
 )
 from .quantities import quantity, suggest, unit_name
-from .surrogates import SURROGATES
+from .surrogates import SURROGATES, KnownSurrogate
+from .types import FilePath, ResetPath
 
 __all__ = ["ModelError", "NeuronModel", "available_models", "load_model"]
 
@@ -88,12 +90,12 @@ class NeuronModel:
     method: str
     parameters: Mapping[str, Quantity]
     on_pre: str
-    surrogate: object
+    surrogate: KnownSurrogate
     refractory: str | None = None
     on_input: str | None = None
     weight_unit: str = "1"
     initial: Mapping[str, str] = field(default_factory=dict)
-    reset_path: Mapping[str, str] = field(default_factory=dict)
+    reset_path: Mapping[str, ResetPath] = field(default_factory=dict)
     description: str = ""
     reference: str = ""
 
@@ -110,11 +112,13 @@ class NeuronModel:
             raise ModelError(f"neuron model '{self.name}': {error}") from None
 
     @property
-    def distance(self):
+    def distance(self) -> str:
         """Brian2 expression of the distance to the threshold, positive above it."""
         return threshold_distance(self.threshold)
 
-    def group(self, N, *, surrogate=None, **overrides):
+    def group(
+        self, N: int, *, surrogate: KnownSurrogate | None = None, **overrides: Any
+    ) -> NeuronGroup:
         """Create an ordinary NeuronGroup of `N` neurons.
 
         Parameters
@@ -170,7 +174,7 @@ class NeuronModel:
         group.neuron_model = model
         return group
 
-    def values(self, N, **overrides):
+    def values(self, N: int, **overrides: Any) -> dict[str, Quantity]:
         """The parameters of `N` neurons.
 
         Parameters
@@ -242,7 +246,7 @@ def _parse(name, value):
         ) from None
 
 
-def available_models():
+def available_models() -> list[str]:
     """Names of the models that come with the package, sorted."""
     models = _folder().iterdir()
     return sorted(path.name.removesuffix(".toml") for path in models if path.suffix == ".toml")
@@ -257,7 +261,7 @@ def _folder():
         return Path(__file__).parent.parent / "models"
 
 
-def load_model(name_or_path):
+def load_model(name_or_path: FilePath) -> NeuronModel:
     """Read a neuron model.
 
     Parameters

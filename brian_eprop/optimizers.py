@@ -5,16 +5,18 @@ there have been, this one included) and its own state variables; they assign ``_
 is then subtracted from the weight.
 """
 
+from collections.abc import MutableMapping
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from brian2.units import DimensionMismatchError
-from brian2.units.fundamentalunits import get_dimensions
+from brian2.units.fundamentalunits import Dimension, Quantity, get_dimensions
 
 from .arguments import BELOW_1, number
 from .learning_rates import CosineDecay, StepDecay, check_rate, rate_expression, start_of
 from .quantities import unit_name
+from .types import Floats
 
 #: Of Brian2's functions those that the statements use.
 FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
@@ -28,6 +30,7 @@ class Optimizer:
     state: ClassVar[dict] = {}
     #: The learning rate is in units of the weight to this power.
     weight_power = 1
+    learning_rate: float | Quantity | StepDecay | CosineDecay
 
     def __post_init__(self):
         kind = type(self).__name__
@@ -40,7 +43,12 @@ class Optimizer:
             else:
                 number(name, value)
 
-    def check_unit(self, weight, unit):
+    @property
+    def statements(self) -> str:
+        """Brian2 statements that turn ``_gradient`` into ``_step``."""
+        raise NotImplementedError
+
+    def check_unit(self, weight: str, unit: Dimension) -> None:
         """Raise an error unless the learning rate fits a weight of the given dimensions."""
         expected = unit**self.weight_power
         given = get_dimensions(start_of(self.learning_rate))
@@ -52,7 +60,7 @@ class Optimizer:
                 "the unit into on_pre, as in 'g_post += w*nS'"
             )
 
-    def step(self, gradient, state, updates):
+    def step(self, gradient: Floats, state: MutableMapping[str, Floats], updates: int) -> Floats:
         """What one update subtracts from an array of weights, by the same statements in NumPy.
 
         Parameters
@@ -67,7 +75,7 @@ class Optimizer:
         -------
         ndarray
         """
-        names = {name: state.get(name, np.zeros_like(gradient)) for name in self.state}
+        names: dict[str, Any] = {n: state.get(n, np.zeros_like(gradient)) for n in self.state}
         names |= {"_gradient": gradient, "updates": updates} | FUNCTIONS
         exec(self.statements, {"__builtins__": {}}, names)
         state.update({name: names[name] for name in self.state})
@@ -84,11 +92,11 @@ class GradientDescent(Optimizer):
         η, in units of the weight squared.
     """
 
-    learning_rate: float | StepDecay | CosineDecay
+    learning_rate: float | Quantity | StepDecay | CosineDecay
     weight_power = 2
 
     @property
-    def statements(self):
+    def statements(self) -> str:
         """Brian2 statements that turn ``_gradient`` into ``_step``."""
         return f"_step = {rate_expression(self.learning_rate)}*_gradient"
 
@@ -112,14 +120,14 @@ class Adam(Optimizer):
     beta_1, beta_2, epsilon : float
     """
 
-    learning_rate: float | StepDecay | CosineDecay
+    learning_rate: float | Quantity | StepDecay | CosineDecay
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
     state: ClassVar[dict] = {"adam_m": -1, "adam_s": -2}
 
     @property
-    def statements(self):
+    def statements(self) -> str:
         """Brian2 statements that turn ``_gradient`` into ``_step``."""
         b1, b2 = float(self.beta_1), float(self.beta_2)
         return (

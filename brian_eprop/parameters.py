@@ -1,8 +1,9 @@
 """Parameters of neurons that are trained: time constants, thresholds, adaptation, biases …"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from brian2 import Quantity, get_dimensions
@@ -38,7 +39,7 @@ class ParameterTraining:
         Default: that of the weights. Its learning rate is a number.
     """
 
-    bounds: tuple | None = None
+    bounds: tuple[float | Quantity, float | Quantity] | None = None
     scale: Quantity | None = None
     optimizer: Optimizer | None = None
 
@@ -57,6 +58,11 @@ class ParameterTraining:
                 f"ParameterTraining.optimizer = {self.optimizer!r} is not an optimizer; give one "
                 "such as Adam(5e-3)"
             )
+
+
+Bounds: TypeAlias = tuple[float | Quantity, float | Quantity]
+#: Which parameters a user wants trained, and how.
+Trainable: TypeAlias = Sequence[str] | Mapping[str, ParameterTraining | Bounds | None]
 
 
 def checked_trainable(trainable):

@@ -1,13 +1,21 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from brian2 import NeuronGroup, Synapses, TimedArray
+from brian2 import NeuronGroup, Quantity, Synapses, TimedArray
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
+from numpy.typing import ArrayLike
 
 from . import schedule
 from .arguments import check_own_clock, check_time, flag, numbers, one_of, whole_number
 from .engines.code import run_code
+from .types import Loss
+
+if TYPE_CHECKING:
+    from .learner import Learner
 
 #: Statements that turn output and target into an error and a loss per step.
 LOSSES = {
@@ -89,16 +97,16 @@ class LeakyReadout(NeuronGroup):
 
     def __init__(
         self,
-        n,
-        tau,
-        loss="mse",
-        target=None,
+        n: int,
+        tau: Quantity,
+        loss: Loss = "mse",
+        target: ArrayLike | TimedArray | None = None,
         *,
-        period=None,
-        normalize=False,
-        average=False,
-        **as_neuron_group,
-    ):
+        period: Quantity | None = None,
+        normalize: bool = False,
+        average: bool = False,
+        **as_neuron_group: Any,
+    ) -> None:
         whole_number("LeakyReadout.n", n)
         one_of("LeakyReadout.loss", loss, tuple(LOSSES))
         flag("LeakyReadout.normalize", normalize)
@@ -120,7 +128,8 @@ class LeakyReadout(NeuronGroup):
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
         for name in ("target", "period_steps", "learner", "average", "step_clock"):
             self.add_attribute(name)
-        self.average, self.learner, self.period_steps = average, None, None
+        self.average, self.period_steps = average, None
+        self.learner: Learner | None = None
         self.tau_out = tau
         self.target = None
         if target is not None:
@@ -144,7 +153,7 @@ class LeakyReadout(NeuronGroup):
             self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
             self.namespace["target_period"] = self.period_steps
 
-    def describe_step(self, code):
+    def describe_step(self, code: str) -> None:
         """Append statements about the present step, run before anything else in it."""
         self.step_clock.abstract_code += "\n" + code
 
@@ -170,7 +179,7 @@ class LeakyReadout(NeuronGroup):
             updater.when, updater.order = moment
         self.contained_objects.append(pairs)
 
-    def before_run(self, run_namespace):
+    def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Refuse a run that is longer than the target."""
         super().before_run(run_namespace)
         if self.target is None:

@@ -1,20 +1,29 @@
 """What was recorded in one trial, as plain arrays, and its file format."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
+from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from brian2.units.stdunits import ms
+from numpy.typing import ArrayLike
 
 from .labelled import as_block, as_dataset
 from .netcdf import read_netcdf, write_netcdf
+from .types import Bools, FilePath, Floats, Ints
+
+if TYPE_CHECKING:
+    import neo
+    import xarray
 
 __all__ = ["Recording", "as_milliseconds"]
 
 FORMAT = "brian_eprop recording 2"
 
 
-def as_milliseconds(value, name):
+def as_milliseconds(value: ArrayLike | Quantity, name: str) -> Floats:
     """
     Convert times to plain numbers in ms.
 
@@ -101,19 +110,19 @@ class Recording:
     """
 
     dt: float  # ms
-    inputs: np.ndarray  # (T, n_in) bool
-    spikes: np.ndarray  # (T, n_rec) bool
-    readout: np.ndarray  # (T, n_out)
-    target: np.ndarray  # (T, n_out)
-    error: np.ndarray  # (T, n_out)
-    learning_signal: np.ndarray  # (T, n_rec)
-    membrane: np.ndarray  # (T, k)
-    threshold: np.ndarray  # (T, k)
-    psi: np.ndarray  # (T, k)
-    e_trace: np.ndarray  # (T, m)
-    e_bar: np.ndarray  # (T, m)
-    neurons: np.ndarray  # (k,) int
-    synapses: tuple  # (m,) str
+    inputs: Bools  # (T, n_in) bool
+    spikes: Bools  # (T, n_rec) bool
+    readout: Floats  # (T, n_out)
+    target: Floats  # (T, n_out)
+    error: Floats  # (T, n_out)
+    learning_signal: Floats  # (T, n_rec)
+    membrane: Floats  # (T, k)
+    threshold: Floats  # (T, k)
+    psi: Floats  # (T, k)
+    e_trace: Floats  # (T, m)
+    e_bar: Floats  # (T, m)
+    neurons: Ints  # (k,) int
+    synapses: tuple[str, ...]  # (m,) str
     membrane_unit: str = ""
     trace_unit: str = ""
 
@@ -169,19 +178,19 @@ class Recording:
         )
 
     @property
-    def times(self):
+    def times(self) -> Floats:
         """Time of every step in ms, shape (T,)."""
-        return np.arange(len(self.spikes)) * self.dt
+        return np.arange(len(self.spikes), dtype=float) * self.dt
 
-    def to_xarray(self):
+    def to_xarray(self) -> xarray.Dataset:
         """The recording as an xarray.Dataset; see :func:`brian_eprop.labelled.as_dataset`."""
         return as_dataset(self)
 
-    def to_neo(self):
+    def to_neo(self) -> neo.Block:
         """The recording as a neo.Block; see :func:`brian_eprop.labelled.as_block`."""
         return as_block(self)
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """
         Write the recording to one netCDF file, with the names and units of :meth:`to_xarray`.
 
@@ -202,7 +211,7 @@ class Recording:
         write_netcdf(dataset, path, "the recording")
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: FilePath) -> Self:
         """
         Read a recording that :meth:`save` wrote.
 

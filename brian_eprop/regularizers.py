@@ -6,6 +6,7 @@ from brian2 import Quantity
 from brian2.units import DimensionMismatchError, hertz
 
 from .arguments import dimensions_of, number
+from .types import Bools, Floats
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class FiringRateRegularizer:
         number(name, self.target, "be one finite rate ≥ 0", any_unit=True)
         number("FiringRateRegularizer.strength", self.strength)
 
-    def pressure(self, count, steps):
+    def pressure(self, count: str, steps: str) -> str:
         """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
         return f"{float(self.strength)!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
 
-    def penalty(self, spikes, dt):
+    def penalty(self, spikes: Bools, dt: Quantity) -> Floats:
         """E_reg of every trial.
 
         Parameters

@@ -1,12 +1,14 @@
 """The learning rule: how much of the gradient is computed, and by which engine."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .arguments import table
 from .calculus.linearization import RESET_PATHS
+from .types import Engine, ResetPath, Surrogate
 
 ENGINES = ("credit", "traces")
 
@@ -44,9 +46,9 @@ class EProp:
     """
 
     order: float = 1
-    engine: str = "credit"
-    surrogate: object = None
-    reset_path: dict = field(default_factory=dict)
+    engine: Engine = "credit"
+    surrogate: Surrogate | None = None
+    reset_path: Mapping[str, ResetPath] = field(default_factory=dict)
 
     def __post_init__(self):
         if not isinstance(self.engine, str) or self.engine not in ENGINES:
@@ -80,7 +82,9 @@ class EProp:
                 )
 
 
-def BPTT(surrogate=None, reset_path=None):
+def BPTT(
+    surrogate: Surrogate | None = None, reset_path: Mapping[str, ResetPath] | None = None
+) -> EProp:
     """Back-propagation through time: :class:`EProp` of order ∞.
 
     ::
@@ -100,4 +104,6 @@ def BPTT(surrogate=None, reset_path=None):
     -------
     EProp
     """
-    return EProp(order=math.inf, surrogate=surrogate, reset_path=reset_path)
+    return EProp(
+        order=math.inf, surrogate=surrogate, reset_path={} if reset_path is None else reset_path
+    )

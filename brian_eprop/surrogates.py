@@ -9,6 +9,7 @@ overridden or heterogeneous parameter.
 
 import ast
 from dataclasses import dataclass, fields
+from typing import TypeAlias
 
 import numpy as np
 from brian2.core.namespace import DEFAULT_UNITS
@@ -108,13 +109,14 @@ class PiecewiseLinear:
     height: float | Quantity | str
     width: float | Quantity | str
 
-    __post_init__ = _check
+    def __post_init__(self):
+        _check(self)
 
-    def expression(self, x):
+    def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
         return f"({_render(self.height)}*clip(1 - abs({x})/{_render(self.width)}, 0, 1))"
 
-    def antiderivative(self, x):
+    def antiderivative(self, x: str) -> str:
         """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
         height, width = _render(self.height), _render(self.width)
         u = f"clip(({x})/{width}, -1, 1)"
@@ -143,13 +145,14 @@ class Exponential:
     height: float | Quantity | str
     width: float | Quantity | str
 
-    __post_init__ = _check
+    def __post_init__(self):
+        _check(self)
 
-    def expression(self, x):
+    def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
         return f"({_render(self.height)}*exp(-abs({x})/{_render(self.width)}))"
 
-    def antiderivative(self, x):
+    def antiderivative(self, x: str) -> str:
         """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
         height, width = _render(self.height), _render(self.width)
         return f"({height}*{width}*sign({x})*(1 - exp(-abs({x})/{width})))"
@@ -177,13 +180,14 @@ class FastSigmoid:
     height: float | Quantity | str
     width: float | Quantity | str
 
-    __post_init__ = _check
+    def __post_init__(self):
+        _check(self)
 
-    def expression(self, x):
+    def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
         return f"({_render(self.height)}/(1 + abs({x})/{_render(self.width)})**2)"
 
-    def antiderivative(self, x):
+    def antiderivative(self, x: str) -> str:
         """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
         return f"({_render(self.height)}*({x})/(1 + abs({x})/{_render(self.width)}))"
 
@@ -210,13 +214,14 @@ class Arctan:
     height: float | Quantity | str
     width: float | Quantity | str
 
-    __post_init__ = _check
+    def __post_init__(self):
+        _check(self)
 
-    def expression(self, x):
+    def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
         return f"({_render(self.height)}/(1 + (({x})/{_render(self.width)})**2))"
 
-    def antiderivative(self, x):
+    def antiderivative(self, x: str) -> str:
         """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
         height, width = _render(self.height), _render(self.width)
         return f"({height}*{width}*arctan(({x})/{width}))"
@@ -253,9 +258,10 @@ class MultiGaussian:
     h: float | str = 0.15
     s: float | str = 6.0
 
-    __post_init__ = _check
+    def __post_init__(self):
+        _check(self)
 
-    def expression(self, x):
+    def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
         height, width = _render(self.height), _render(self.width)
         h, s = _render(self.h), _render(self.s)
@@ -265,6 +271,8 @@ class MultiGaussian:
         return f"({height}/({width}*sqrt(2*pi))*((1 + {h})*exp(-0.5*({u})**2) - {h}/{s}*({sides})))"
 
 
+#: Those that a neuron model, which is written to files, may have.
+KnownSurrogate: TypeAlias = PiecewiseLinear | Exponential | FastSigmoid | Arctan | MultiGaussian
 #: name -> class of every surrogate; a model file's [surrogate] 'kind' is one of these names
 SURROGATES = {
     cls.__name__: cls for cls in (PiecewiseLinear, Exponential, FastSigmoid, Arctan, MultiGaussian)

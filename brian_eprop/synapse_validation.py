@@ -1,5 +1,9 @@
 """What trainable synapses refuse: each message names the object, the value and the remedy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from brian2 import Equations, Group, NeuronGroup, Quantity
 from brian2.core.spikesource import SpikeSource
@@ -16,13 +20,16 @@ from .model_validation import check_method
 from .quantities import check_unit, unit_name
 from .readout import LeakyReadout
 
+if TYPE_CHECKING:
+    from .learner import Learner
+
 #: Slots in which spikes may arrive: after the threshold (they act on the next step), or
 #: between state update and threshold (they act on this one).
 ARRIVALS = ("synapses", "after_groups")
 
 
-def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses):
-    """Raise an error unless the arguments of TrainableSynapses fit each other."""
+def checked_learner(learner: Learner | None) -> Learner:
+    """The argument ``learner``, which must be given, and be one."""
     if learner is None:
         raise TypeError(
             "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
@@ -30,6 +37,11 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses
         )
     if not hasattr(learner, "populations"):
         raise TypeError(f"TrainableSynapses.learner = {learner!r} is not a Learner")
+    return learner
+
+
+def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses):
+    """Raise an error unless the arguments of TrainableSynapses fit each other."""
     for name, group in (("source", source), ("target", target)):
         if not isinstance(group, Group | SpikeSource):
             raise TypeError(

@@ -1,7 +1,11 @@
 """Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
 
-from brian2 import Equations, NeuronGroup, TimedArray, ms, second
+from collections.abc import Mapping
+from typing import Any
+
+from brian2 import Equations, Group, NeuronGroup, Quantity, TimedArray, ms, second
 from brian2.core.namespace import get_local_namespace
+from brian2.core.spikesource import SpikeSource
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import schedule
@@ -13,6 +17,7 @@ from .engines.delivery import DirectSynapses
 from .engines.gated import GatedCode
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
+from .learner import Learner
 from .quantities import unit_name
 
 
@@ -86,21 +91,22 @@ class TrainableSynapses(DirectSynapses):
 
     def __init__(
         self,
-        source,
-        target=None,
-        model="w : 1",
-        on_pre="v_post += w",
-        weight="w",
-        learner=None,
+        source: SpikeSource,
+        target: Group | None = None,
+        model: str | Equations = "w : 1",
+        on_pre: str = "v_post += w",
+        weight: str = "w",
+        learner: Learner | None = None,
         *,
-        arrival="synapses",
-        bounds=None,
-        fixed=False,
-        delay=None,
-        namespace=None,
-        **as_synapses,
-    ):
+        arrival: str = "synapses",
+        bounds: tuple[float | Quantity, float | Quantity] | None = None,
+        fixed: bool = False,
+        delay: Quantity | None = None,
+        namespace: Mapping[str, Any] | None = None,
+        **as_synapses: Any,
+    ) -> None:
         target = source if target is None else target
+        learner = validation.checked_learner(learner)
         validation.check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses)
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
@@ -108,9 +114,9 @@ class TrainableSynapses(DirectSynapses):
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
         limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
-        trained = learner.optimizer is not None and not fixed
-        if trained:
-            learner.optimizer.check_unit(weight, equations[weight].dim)
+        optimizer = None if fixed else learner.optimizer
+        if optimizer is not None:
+            optimizer.check_unit(weight, equations[weight].dim)
         names = get_local_namespace(level=1) | namespace
         on_pre = on_pre.replace(";", "\n")
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
@@ -151,11 +157,11 @@ class TrainableSynapses(DirectSynapses):
         plan.install(self, arrival)
         if feedback is not None:
             self._send_back(plan, feedback)
-        if trained:
+        if optimizer is not None:
             self._add_optimizer(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
 
-    def connect(self, *args, level=0, **kwds):
+    def connect(self, *args: Any, level: int = 0, **kwds: Any) -> None:
         """Add synapses; see :meth:`brian2.Synapses.connect`."""
         super().connect(*args, level=level + 1, **kwds)
         if "B" in self.variables:
@@ -191,7 +197,7 @@ class TrainableSynapses(DirectSynapses):
         runner = GatedCode(self, "\n".join(code), "update_due", schedule.OPTIMIZER, name)
         self.contained_objects.append(runner)
 
-    def before_run(self, run_namespace):
+    def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Check what may have been changed since the synapses were created."""
         super().before_run(run_namespace)
         validation.check_before_run(self, self.timing)

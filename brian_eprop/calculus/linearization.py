@@ -15,8 +15,12 @@ kept for those variables whose ``reset_path`` is ``"implicit"`` (Bellec et al. 2
 Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseudo-derivative).
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Self
 
 import sympy
 from brian2 import NeuronGroup
@@ -27,12 +31,16 @@ from sympy.core.function import AppliedUndef
 
 from ..arguments import entries, table, text
 from ..quantities import unit_name
+from ..types import ResetPath, Surrogate
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
 from .one_step import OneStep, one_step, parent_group, resolved, symbol
 from .programs import check_statements
 from .statements import Coefficients, printed, tidy
+
+if TYPE_CHECKING:
+    from ..neuron_model import NeuronModel
 
 PSI = symbol("psi")
 SPIKED = symbol("spiked")
@@ -62,19 +70,19 @@ class Linearization:
     """
 
     step: OneStep
-    states: tuple
-    arrivals: dict
+    states: tuple[str, ...]
+    arrivals: dict[str, sympy.Expr]
     surrogate_code: str
-    reset_path: dict
-    synaptic: frozenset = frozenset()
+    reset_path: dict[str, ResetPath]
+    synaptic: frozenset[str] = frozenset()
 
     @cached_property
-    def slope(self):
+    def slope(self) -> sympy.Matrix:
         """∂distance/∂h : (states,) SymPy matrix."""
         return sympy.Matrix([derivative(self.step.distance, symbol(n)) for n in self.states])
 
     @cached_property
-    def integrator_jacobian(self):
+    def integrator_jacobian(self) -> sympy.Matrix:
         """F' : (states, states) SymPy matrix, at the state a step starts from.
 
         May use ``definitions``.
@@ -82,7 +90,7 @@ class Linearization:
         return self._integrator[0]
 
     @property
-    def definitions(self):
+    def definitions(self) -> dict[sympy.Symbol, sympy.Expr]:
         """What stands for longer expressions in A and D: {symbol: expression}, in order."""
         return self._integrator[1]
 
@@ -99,7 +107,7 @@ class Linearization:
         return matrix, definitions
 
     @cached_property
-    def reset_jacobian(self):
+    def reset_jacobian(self) -> sympy.Matrix:
         """J : (states, states) SymPy matrix; the symbol ``spiked`` is 1 if the neuron fired."""
         identity = sympy.eye(len(self.states))
         names = [symbol(name) for name in self.states]
@@ -109,12 +117,12 @@ class Linearization:
         return identity + SPIKED * (after - identity)
 
     @cached_property
-    def jump(self):
+    def jump(self) -> sympy.Matrix:
         """k = R(h) − h where the path through the spike is implicit : (states,) SymPy matrix."""
         return self._jump_along("implicit")
 
     @cached_property
-    def explicit_jump(self):
+    def explicit_jump(self) -> sympy.Matrix:
         """R(h) − h where the path through the spike is explicit : (states,) SymPy matrix."""
         return self._jump_along("explicit")
 
@@ -129,28 +137,28 @@ class Linearization:
         )
 
     @cached_property
-    def c(self):
+    def c(self) -> sympy.Matrix:
         """c = ∂z/∂h = ψ ∂distance/∂h : (states,) SymPy matrix."""
         return PSI * self.slope
 
     @cached_property
-    def b(self):
+    def b(self) -> sympy.Matrix:
         """b : (states,) SymPy matrix, the effect of an arrival per unit of weight."""
         return sympy.Matrix([self.arrivals.get(name, sympy.S.Zero) for name in self.states])
 
     @cached_property
-    def A(self):
+    def A(self) -> sympy.Matrix:
         """A = F'(J + k cᵀ) : (states, states) SymPy matrix."""
         product = self.integrator_jacobian * (self.reset_jacobian + self.jump * self.c.T)
         return product.applyfunc(tidy)
 
     @cached_property
-    def D(self):
+    def D(self) -> sympy.Matrix:
         """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
         return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
 
     @cached_property
-    def states_before_threshold(self):
+    def states_before_threshold(self) -> tuple[str, ...]:
         """States from which the threshold can be reached, spikes of the neuron included."""
         n = range(len(self.states))
         explicit = self.integrator_jacobian * self.explicit_jump * self.c.T
@@ -159,7 +167,7 @@ class Linearization:
         return tuple(self.states[i] for i in sorted(reached))
 
     @cached_property
-    def states_between_weight_and_threshold(self):
+    def states_between_weight_and_threshold(self) -> tuple[str, ...]:
         """States on a path from an arrival to the threshold, by the zero pattern of A."""
         n = range(len(self.states))
         edges = {(i, j) for i in n for j in n if self.A[i, j] != 0}
@@ -167,7 +175,7 @@ class Linearization:
         read = _reached({i for i in n if self.slope[i] != 0}, edges)
         return tuple(self.states[i] for i in sorted(driven & read))
 
-    def restricted_to(self, states):
+    def restricted_to(self, states: tuple[str, ...]) -> Self:
         """The linearization of some of the states."""
         if states == self.states:
             return self
@@ -179,12 +187,12 @@ class Linearization:
         )
 
     @cached_property
-    def coefficients(self):
+    def coefficients(self) -> Coefficients:
         """The entries as neuron-level variables, and the statements that compute them."""
         return Coefficients.of(self)
 
     @property
-    def statements(self):
+    def statements(self) -> dict[str, str]:
         """Brian2 code of the coefficients: {slot: code}."""
         return {slot: phase.code for slot, phase in self.coefficients.phases.items()}
 
@@ -196,14 +204,14 @@ class Linearization:
 
 
 def linearize(
-    target,
-    surrogate=None,
-    reset_path=None,
-    on_pre=None,
-    weight="w",
-    namespace=None,
-    synaptic=(),
-):
+    target: NeuronGroup | NeuronModel,
+    surrogate: Surrogate | None = None,
+    reset_path: Mapping[str, ResetPath] | None = None,
+    on_pre: str | None = None,
+    weight: str = "w",
+    namespace: Mapping[str, object] | None = None,
+    synaptic: Collection[str] = (),
+) -> Linearization:
     """Linearize one time step of a neuron around its trajectory.
 
     Parameters

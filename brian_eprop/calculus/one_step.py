@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import sympy
-from brian2 import Quantity, second
+from brian2 import Quantity, get_logger, second
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
 from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -25,10 +25,12 @@ from brian2.utils.stringtools import get_identifiers
 from .derivatives import NoDerivativeError, UnsuitableMethodError, indicator
 from .programs import Program, assigned_names, expand, run_statements, symbol
 
+logger = get_logger(__name__)
+
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
 #: Each projection onto a group asks for its code; an exact solution takes seconds to find.
-_CODE = WeakKeyDictionary()
+_CODE: WeakKeyDictionary = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,12 @@ def _integrator_code(group, namespace):
     if group in _CODE:
         return _CODE[group]
     updater = group.state_updater
+    if updater.method_choice in ("exact", "linear") and len(group.equations.diff_eq_names) > 2:
+        logger.info(
+            f"solving the equations of group '{group.name}' exactly; if this takes minutes, choose "
+            "another method, such as 'exponential_euler' or 'rk4'",
+            "exact",
+        )
     try:
         code = StateUpdateMethod.apply_stateupdater(
             group.equations,

@@ -20,6 +20,7 @@ from ..devices.runtime import numpy_runtime
 from ..neuron_model import NeuronModel, load_model
 from ..quantities import quantity
 from ..reference.surrogates import SURROGATES
+from ..types import FilePath
 from .checked_network import TAU_STEPS, CheckedNetwork
 from .probing import NAMESPACE, copies, evaluate, state_names, step_derivatives
 
@@ -74,10 +75,10 @@ class CheckReport:
     dt: Quantity
     steps: int
     spikes: int
-    rows: tuple
+    rows: tuple[Comparison, ...]
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether every comparison passed."""
         return all(row.passed for row in self.rows)
 
@@ -97,7 +98,15 @@ class CheckReport:
 
 
 @numpy_runtime()
-def check_model(model, *, method=None, neurons=4, steps=300, seed=0, dt=None):
+def check_model(
+    model: NeuronModel | FilePath,
+    *,
+    method: str | None = None,
+    neurons: int = 4,
+    steps: int = 300,
+    seed: int = 0,
+    dt: Quantity | None = None,
+) -> CheckReport:
     """Compare a model's traces and gradients in Brian2 with finite differences.
 
     Everything runs with Brian2's numpy target, whatever is set.

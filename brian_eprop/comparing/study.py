@@ -9,6 +9,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -19,9 +20,10 @@ from ..network import RecurrentNetwork
 from ..plotting.comparison import save_comparison_figures
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, draw_network, train
-from ..reference.comparison import compare
+from ..reference.comparison import Comparison, compare
 from ..reference.labels import described_rule, example_rules, parse_rule
 from ..reference.options import RuleDoesNotApply
+from ..types import FilePath
 from .table import format_table
 
 __all__ = ["RuleComparison"]
@@ -84,14 +86,14 @@ class RuleComparison:
     density: float = 1.0
     steps: int = 50
     batch: int = 1
-    rules: tuple = ()
+    rules: tuple[str, ...] = ()
     draws: int = 50
     orders: int = 8
-    sizes: tuple = ()
+    sizes: tuple[int, ...] = ()
     task: str | None = None
     iterations: int = 200
     seeds: int = 3
-    update: str = "sequence"
+    update: Literal["sequence", "step"] = "sequence"
     learning_rate: float = 3e-3
     seed: int = 0
 
@@ -112,7 +114,7 @@ class RuleComparison:
                 f"{', '.join(sorted(TASKS))}"
             )
 
-    def run(self, folder, *, progress=True):
+    def run(self, folder: FilePath, *, progress: bool = True) -> list[Comparison]:
         """Compare, and write a folder.
 
         Parameters

@@ -1,12 +1,15 @@
 """The table that a comparison prints."""
 
+from collections.abc import Sequence
+
 from ..reference import RULES
+from ..reference.comparison import Comparison
 from ..reference.labels import described_rule, rule_label
 
 __all__ = ["format_rules", "format_table"]
 
 
-def format_table(table):
+def format_table(table: Sequence[Comparison]) -> str:
     """Comparisons as text: one rule a line, those that do not apply below.
 
     Parameters
@@ -42,7 +45,7 @@ def format_table(table):
     return "\n".join(lines + (["", *refused] if refused else [])) + "\n"
 
 
-def format_rules():
+def format_rules() -> str:
     """All rules as text: what they are, what they cost, and where they come from."""
     rows = [("rule", "kind", "facing", "memory", "time/step", "source")]
     for name, registered in RULES.items():

@@ -1,9 +1,11 @@
 """Rewiring while learning: a fixed number of synapses that move to where they are of use."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..types import Bools, Floats, Matrix
 from .limits import MATRICES, check_fraction, checked_matrices_of
 
 __all__ = ["DeepR"]
@@ -54,7 +56,7 @@ class DeepR:
     density: float
     temperature: float = 0.0
     l1: float = 0.0
-    matrices: tuple = ("w_in", "w_rec")
+    matrices: Sequence[Matrix] = ("w_in", "w_rec")
     seed: int = 0
 
     def __post_init__(self):
@@ -68,11 +70,13 @@ class DeepR:
             raise ValueError(f"DeepR.seed = {self.seed!r} must be an integer ≥ 0")
         object.__setattr__(self, "matrices", checked_matrices_of(self))
 
-    def count(self, mask):
+    def count(self, mask: Bools) -> int:
         """How many of the synapses in a mask are active."""
         return round(self.density * int(mask.sum()))
 
-    def start(self, name, weights, mask, low, high):
+    def start(
+        self, name: Matrix, weights: Floats, mask: Bools, low: Floats | float, high: Floats | float
+    ) -> dict[str, np.ndarray]:
         """Which synapses are active before the first update.
 
         Parameters
@@ -101,7 +105,15 @@ class DeepR:
         active.ravel()[order[: self.count(mask)]] = True
         return {"active": active, "signs": signs}
 
-    def rewired(self, name, weights, mask, wiring, rate, updates):
+    def rewired(
+        self,
+        name: Matrix,
+        weights: Floats,
+        mask: Bools,
+        wiring: Mapping[str, np.ndarray],
+        rate: float,
+        updates: int,
+    ) -> tuple[Floats, dict[str, np.ndarray], Bools]:
         """Weights and active synapses after an update.
 
         Parameters
@@ -133,7 +145,7 @@ class DeepR:
         drawn = rng.choice(np.flatnonzero(mask & ~kept), missing, replace=False)
         active = kept.copy()
         active.ravel()[drawn] = True
-        return np.where(kept, signs * size, 0.0), wiring | {"active": active}, kept
+        return np.where(kept, signs * size, 0.0), dict(wiring) | {"active": active}, kept
 
     def _generator(self, name, updates):
         return np.random.default_rng([self.seed, updates, MATRICES.index(name)])

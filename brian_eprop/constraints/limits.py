@@ -1,16 +1,24 @@
 """Constraints that are an interval for each weight, and decay."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from brian2 import Quantity
 
 from ..quantities import suggest
+from ..types import Floats, Matrix
+
+if TYPE_CHECKING:
+    from ..network.population import PopulationDescription
 
 __all__ = ["Bounds", "DaleLaw", "WeightDecay", "check_fraction", "checked_matrices_of"]
 
 #: The weights of a network that are trained.
-MATRICES = ("w_in", "w_rec", "w_out")
+MATRICES: tuple[Matrix, ...] = ("w_in", "w_rec", "w_out")
 
 
 @dataclass(frozen=True)
@@ -37,8 +45,8 @@ class DaleLaw:
         For a value that does not fit.
     """
 
-    inhibitory: tuple
-    matrices: tuple = ("w_rec", "w_out")
+    inhibitory: Sequence[int]
+    matrices: Sequence[Matrix] = ("w_rec", "w_out")
 
     def __post_init__(self):
         given = self.inhibitory
@@ -56,7 +64,7 @@ class DaleLaw:
                 "population; use Bounds(low=0, matrices=['w_in']) for excitatory inputs"
             )
 
-    def interval(self, populations):
+    def interval(self, populations: Sequence[PopulationDescription]) -> tuple[Floats, Floats]:
         """Lowest and highest weight of each neuron's synapses : (n_rec, 1) ndarrays."""
         kinds = [k in self.inhibitory for k, p in enumerate(populations) for _ in range(p.count)]
         inhibits = np.array(kinds)[:, np.newaxis]
@@ -81,7 +89,7 @@ class Bounds:
 
     low: float = -np.inf
     high: float = np.inf
-    matrices: tuple = MATRICES
+    matrices: Sequence[Matrix] = MATRICES
 
     def __post_init__(self):
         for name in ("low", "high"):
@@ -95,7 +103,7 @@ class Bounds:
             raise ValueError(f"Bounds.low = {self.low!r} must be below Bounds.high = {self.high!r}")
         object.__setattr__(self, "matrices", checked_matrices_of(self))
 
-    def interval(self, populations):
+    def interval(self, populations: Sequence[PopulationDescription]) -> tuple[float, float]:
         """Lowest and highest weight."""
         return self.low, self.high
 
@@ -119,7 +127,7 @@ class WeightDecay:
     """
 
     rate: float
-    matrices: tuple = MATRICES
+    matrices: Sequence[Matrix] = MATRICES
 
     def __post_init__(self):
         check_fraction(self, "rate")

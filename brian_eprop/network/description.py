@@ -4,7 +4,7 @@ Nothing of Brian2's simulation is here: :mod:`brian_eprop.devices` makes objects
 :mod:`brian_eprop.network.checkpoint` writes it to files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -14,10 +14,10 @@ from scipy.special import softmax
 
 from .. import serialization
 from ..arguments import BELOW_1, check_time, entries, flag, number, one_of, whole_number
-from ..constraints import MATRICES
+from ..constraints import MATRICES, Constraint
 from ..devices.blocks import spans
 from ..feedback import FEEDBACKS
-from ..parameters import ParameterTraining, checked_trainable
+from ..parameters import ParameterTraining, Trainable, checked_trainable
 from ..quantities import suggest
 from ..readout import LOSSES
 from ..regularizers import FiringRateRegularizer
@@ -55,10 +55,10 @@ class NetworkDescription:
     feedback: str
     feedback_decay: float
     rule: EProp
-    regularizers: tuple
+    regularizers: Sequence[FiringRateRegularizer]
     connectivity: Mapping = field(default_factory=dict)
-    trainable: Mapping = field(default_factory=dict)
-    constraints: tuple = ()
+    trainable: Trainable = field(default_factory=dict)
+    constraints: Sequence[Constraint] = ()
     delays: Mapping = field(default_factory=dict)
 
     def __post_init__(self):

@@ -1,9 +1,10 @@
 """Populations of a recurrent network: neurons of one model, with their parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import numpy as np
 from brian2 import Equations
@@ -12,9 +13,16 @@ from .. import serialization
 from ..arguments import entries, whole_number
 from ..neuron_model import NeuronModel, load_model
 from ..quantities import suggest
+from ..types import FilePath
 
 #: What an override may be, besides a parameter.
 KEYWORDS = ("surrogate", "method", "method_options")
+
+
+#: One model for all neurons of a network, or several populations of (model, count, overrides).
+Neurons: TypeAlias = (
+    FilePath | NeuronModel | Sequence[tuple[FilePath | NeuronModel, int, Mapping[str, Any]]]
+)
 
 
 @serialization.register

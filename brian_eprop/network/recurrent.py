@@ -1,19 +1,32 @@
 """Recurrent networks from arrays: inputs → recurrent neurons → readout, run by Brian2."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
 import numpy as np
-from brian2 import get_device, ms
+from brian2 import Quantity, get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from numpy.typing import ArrayLike
 
 from ..arguments import check_seed, flag, numbers, table, whole_number
+from ..constraints import Constraint
 from ..devices.blocks import Trials
 from ..devices.compiled import CompiledNetwork
 from ..devices.recorder import record_trial
 from ..devices.runtime import RuntimeNetwork
+from ..optimizers import Optimizer
+from ..parameters import Trainable
+from ..recording import Recording
+from ..reference import Gradients, SpikingNetwork
+from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
+from ..types import Entry, Feedback, FilePath, Floats, Judge, Loss, Matrix, TrialSource
 from . import checkpoint, training
 from .description import NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
-from .population import populations
+from .population import Neurons, populations
 from .reference_conversion import reference_network
 from .results import Simulation, as_gradients
 from .update import TrainingState, updated
@@ -108,28 +121,28 @@ class RecurrentNetwork:
 
     def __init__(
         self,
-        neurons,
-        n_in,
-        n_rec,
-        n_out,
+        neurons: Neurons,
+        n_in: int,
+        n_rec: int,
+        n_out: int,
         *,
-        dt=1 * ms,
-        tau_out=20 * ms,
-        loss="mse",
-        normalize=False,
-        average=False,
-        feedback="symmetric",
-        feedback_decay=0.0,
-        weights=None,
-        connectivity=None,
-        delays=None,
-        rule=None,
-        optimizer=None,
-        regularizers=(),
-        trainable=(),
-        constraints=(),
-        seed=None,
-    ):
+        dt: Quantity = 1 * ms,
+        tau_out: Quantity = 20 * ms,
+        loss: Loss = "mse",
+        normalize: bool = False,
+        average: bool = False,
+        feedback: Feedback | ArrayLike = "symmetric",
+        feedback_decay: float = 0.0,
+        weights: Mapping[str, ArrayLike] | None = None,
+        connectivity: Mapping[Matrix, ArrayLike] | None = None,
+        delays: Mapping[Matrix, Quantity] | None = None,
+        rule: EProp | None = None,
+        optimizer: Optimizer | None = None,
+        regularizers: Sequence[FiringRateRegularizer] = (),
+        trainable: Trainable = (),
+        constraints: Sequence[Constraint] = (),
+        seed: int | None = None,
+    ) -> None:
         weights = table("RecurrentNetwork.weights", weights, "{'w_in': array}")
         connectivity = table("RecurrentNetwork.connectivity", connectivity, "{'w_rec': array}")
         check_seed("RecurrentNetwork.seed", seed)
@@ -170,21 +183,23 @@ class RecurrentNetwork:
         return f"<RecurrentNetwork: {d.n_in} inputs, {neurons}, {d.n_out} outputs>"
 
     @property
-    def weights(self):
+    def weights(self) -> dict[str, Floats]:
         """Present weights, by name."""
         return self.state.weights
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, Quantity]:
         """Present values of the trained parameters, by name."""
         return self.state.parameters
 
     @property
-    def updates(self):
+    def updates(self) -> int:
         """Number of updates so far."""
         return self.state.updates
 
-    def gradients(self, inputs, targets, learning_window=None):
+    def gradients(
+        self, inputs: ArrayLike, targets: ArrayLike, learning_window: int | None = None
+    ) -> Gradients:
         """The loss and its gradients.
 
         Parameters
@@ -215,7 +230,7 @@ class RecurrentNetwork:
         about = (self.weights, found["readout"], targets, window)
         return as_gradients(found, self.description.learning_signal(*about), batched)
 
-    def simulate(self, inputs):
+    def simulate(self, inputs: ArrayLike) -> Simulation:
         """Run the network without learning.
 
         Parameters
@@ -233,7 +248,15 @@ class RecurrentNetwork:
         spikes, readout = found["spikes"], found["readout"]
         return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
 
-    def record(self, inputs, targets, learning_window=None, *, neurons=4, synapses_per_neuron=2):
+    def record(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        learning_window: int | None = None,
+        *,
+        neurons: int | Sequence[int] = 4,
+        synapses_per_neuron: int = 2,
+    ) -> Recording:
         """One trial with membranes and traces, run by Brian2's numpy target.
 
         Parameters
@@ -263,18 +286,28 @@ class RecurrentNetwork:
         d = d.with_parameters(checked_parameters(d, self.parameters))
         return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
 
-    def apply(self, gradients):
+    def apply(self, gradients: Gradients) -> None:
         """Let the optimizer change weights and trained parameters once; see :mod:`.update`.
 
         They and the optimizer change together or, if that fails, not at all.
         """
         self.state = updated(self.state, self.optimizer, gradients, self.description)
 
-    def fit(self, task, iterations, batch_size=1, callbacks=(), seed=None, **options):
+    def fit(
+        self,
+        task: TrialSource,
+        iterations: int,
+        batch_size: int = 1,
+        callbacks: Sequence[Callable[[Entry], object]] = (),
+        seed: int | None = None,
+        **options: Any,
+    ) -> list[Entry]:
         """Train on a task; see :func:`brian_eprop.network.training.fit`."""
         return training.fit(self, task, iterations, batch_size, callbacks, seed, **options)
 
-    def evaluate(self, task, inputs, targets, workers=1):
+    def evaluate(
+        self, task: Judge, inputs: ArrayLike, targets: ArrayLike, workers: int = 1
+    ) -> float:
         """The task's metric of trials, without learning : float.
 
         Parameters
@@ -288,11 +321,15 @@ class RecurrentNetwork:
         """
         training.check_task(task, "metric")
         inputs, _ = checked_inputs(inputs, self.description.n_in)
-        numbers("targets", targets)
+        expected = (*inputs.shape[:2], self.description.n_out)
+        if numbers("targets", targets).shape != expected:
+            raise ValueError(f"targets have the shape {np.shape(targets)}; give {expected}")
         with Workers(self, workers) as pool:
             return training.evaluate(pool, task, inputs, targets)
 
-    def prepare(self, trials, steps, learning_window=None, learning=True):
+    def prepare(
+        self, trials: int, steps: int, learning_window: int | None = None, learning: bool = True
+    ) -> None:
         """Compile now what the first call would compile; for the device cpp_standalone.
 
         Parameters
@@ -310,7 +347,7 @@ class RecurrentNetwork:
         flat = np.zeros((trials * steps, d.n_in), dtype=bool), np.zeros((trials * steps, d.n_out))
         self._program(Trials(trials, steps, window, learning), *flat)
 
-    def save(self, path):
+    def save(self, path: FilePath) -> None:
         """Write the network, all that is trained, and the optimizer's state to one file (.npz).
 
         Raises
@@ -321,7 +358,7 @@ class RecurrentNetwork:
         checkpoint.write(path, self.description, self.optimizer, self.state)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: FilePath) -> Self:
         """Read a network that :meth:`save` has written; its training can go on.
 
         Raises
@@ -336,13 +373,13 @@ class RecurrentNetwork:
         return network
 
     @classmethod
-    def from_description(cls, description):
+    def from_description(cls, description: NetworkDescription) -> Self:
         """A network without optimizer, of which only the weights are still to be given."""
         network = cls.__new__(cls)
         network._set_up(description, None, TrainingState({}, start_values(description)))
         return network
 
-    def reference_network(self):
+    def reference_network(self) -> SpikingNetwork:
         """The same network for :mod:`brian_eprop.reference`; for lif and alif only."""
         d = self.description
         parameters = checked_parameters(d, self.parameters)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..reference import Gradients
+from ..types import Bools, Floats
 from .description import MATRICES
 
 __all__ = ["Simulation", "as_gradients", "joined_gradients", "joined_simulations"]
@@ -20,8 +21,8 @@ class Simulation:
     readout : (T, n_out) or (batch, T, n_out) array
     """
 
-    spikes: np.ndarray
-    readout: np.ndarray
+    spikes: Bools
+    readout: Floats
 
 
 def as_gradients(found, learning_signal, batched):

@@ -1,15 +1,23 @@
 """The training loop."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from brian2 import Hz, Quantity
 
 from ..arguments import ABOVE_0, check_seed, entries, number, whole_number
 from ..quantities import check_unit
+from ..types import Entry, TrialSource
 from .stopping import diagnosis, goal_reached, last_fine, out_of_patience
 from .update import check_present
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .recurrent import RecurrentNetwork
 
 __all__ = ["StopTraining", "TrainingDiverged", "evaluate", "fit", "held_out_trials"]
 
@@ -26,21 +34,21 @@ class TrainingDiverged(FloatingPointError):
 
 
 def fit(
-    network,
-    task,
-    iterations,
-    batch_size=1,
-    callbacks=(),
-    seed=None,
+    network: RecurrentNetwork,
+    task: TrialSource,
+    iterations: int,
+    batch_size: int = 1,
+    callbacks: Sequence[Callable[[Entry], object]] = (),
+    seed: int | None = None,
     *,
-    workers=1,
-    goal=None,
-    evaluate_every=None,
-    evaluation_trials=64,
-    patience=None,
-    max_rate=200 * Hz,
-    previous=(),
-):
+    workers: int = 1,
+    goal: float | None = None,
+    evaluate_every: int | None = None,
+    evaluation_trials: int = 64,
+    patience: int | None = None,
+    max_rate: Quantity = 200 * Hz,
+    previous: Sequence[Entry] = (),
+) -> list[Entry]:
     """Train a network on a task.
 
     Parameters
@@ -121,6 +129,9 @@ def fit(
         if not callable(callback):
             raise TypeError(f"callbacks holds {callback!r}, which is no function of an entry")
     previous = entries("previous", previous, "the list that an earlier fit has returned")
+    for entry in previous:
+        if not isinstance(entry, dict):
+            raise TypeError(f"previous holds {entry!r}, which is no entry of a history")
     check_seed("seed", seed)
     check_unit("max_rate", max_rate, Hz, "200*Hz")
     number("max_rate", max_rate, "be one rate above 0", ABOVE_0, np.inf, any_unit=True)

@@ -1,6 +1,7 @@
 """A trial and the weights while a network learns, as a film."""
 
 from collections import namedtuple
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,9 +10,13 @@ from matplotlib import rc_context
 from matplotlib.animation import FFMpegWriter, FuncAnimation, PillowWriter
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.typing import HashableList
+from numpy.typing import ArrayLike
 
 from brian_eprop.atomic_write import replacing
 
+from ..network import RecurrentNetwork
+from ..types import Entry, FilePath
 from .learning import plot_learning_curve, plot_weights
 from .signals import plot_raster, plot_readout
 from .style import CYCLE, STYLE, in_common_units, prepare, time_axis
@@ -21,7 +26,7 @@ __all__ = ["LearningAnimation", "check_animation"]
 WRITERS = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 #: Frames per second, and dots per inch.
 SPEED, RESOLUTION = 8, 100
-PANELS = [
+PANELS: list[HashableList[str]] = [
     ["spikes", "w_in"],
     ["spikes", "w_in"],
     ["e_bar", "w_rec"],
@@ -84,16 +89,27 @@ class LearningAnimation:
         If the file cannot be written: before, and not after the training.
     """
 
-    def __init__(self, path, network, inputs, targets, learning_window=None, *, every=1, neurons=3):
+    def __init__(
+        self,
+        path: FilePath,
+        network: RecurrentNetwork,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        learning_window: int | None = None,
+        *,
+        every: int = 1,
+        neurons: int | Sequence[int] = 3,
+    ) -> None:
         check_animation(path)
         self.path, self.network, self.every = Path(path), network, every
         self.trial, self.neurons = (inputs, targets, learning_window), neurons
-        self.entries, self.frames = [], []
+        self.entries: list[Entry] = []
+        self.frames: list[Frame] = []
         self._take()
         # the same neurons in every frame
         self.neurons = self.frames[0].recording.neurons
 
-    def __call__(self, entry):
+    def __call__(self, entry: Entry) -> None:
         """Take a frame if it is time."""
         self.entries.append(entry)
         if len(self.entries) % self.every == 0:
@@ -104,7 +120,7 @@ class LearningAnimation:
         weights = {name: self.network.weights[name].copy() for name in ("w_in", "w_rec")}
         self.frames.append(Frame(recording, weights, len(self.entries)))
 
-    def save(self):
+    def save(self) -> None:
         """Draw and write the file, complete or not at all.
 
         Raises

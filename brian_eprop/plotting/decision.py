@@ -1,10 +1,16 @@
 """One trial that ends in a decision: what was said for each side, and what came of it."""
 
+from collections.abc import Mapping, Sequence
 from itertools import chain, cycle
+from typing import cast
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.special import softmax
+
+from brian_eprop.recording import Recording
 
 from .signals import plot_raster
 from .style import BLACK, CROSSING, STYLE, apart, label_curve, prepare, time_axis
@@ -16,7 +22,14 @@ GREY, PALE = "0.6", "0.75"
 MANY = 4
 
 
-def plot_decision(recording, groups, *, window=None, names=None, axes=None):
+def plot_decision(
+    recording: Recording,
+    groups: Mapping[str, int],
+    *,
+    window: int | None = None,
+    names: Sequence[str] | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
     """
     Draw one trial of a classification: input spikes by groups, recurrent spikes, decision.
 
@@ -87,7 +100,7 @@ def plot_decision(recording, groups, *, window=None, names=None, axes=None):
         ax.spines["bottom"].set_visible(False)
         ax.tick_params(bottom=False, labelbottom=False)
     decision.figure.align_ylabels(axes)
-    return decision.figure
+    return cast(Figure, decision.figure)
 
 
 def _draw_inputs(ax, recording, groups, colors):

@@ -4,8 +4,15 @@ Every function takes plain arrays, draws into ``ax`` (the current axes if None) 
 returns the axes.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType, LineStyleType
+from numpy.typing import ArrayLike
+
+from brian_eprop.types import Entry
 
 from .style import BLUE, DIVERGING, check_finite, label_curve, prepare
 
@@ -21,8 +28,15 @@ CURVES = {
 
 
 def plot_learning_curve(
-    history, *, quantity="loss", log=None, label=None, color=BLUE, linestyle="-", ax=None
-):
+    history: Iterable[Entry],
+    *,
+    quantity: str = "loss",
+    log: bool | None = None,
+    label: str | None = None,
+    color: ColorType = BLUE,
+    linestyle: LineStyleType = "-",
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw how a quantity changes with the iterations of training.
 
@@ -89,7 +103,14 @@ def plot_learning_curve(
     return ax
 
 
-def plot_weights(weights, *, before=None, limit=None, unit="", ax=None):
+def plot_weights(
+    weights: ArrayLike,
+    *,
+    before: ArrayLike | None = None,
+    limit: float | None = None,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw a weight matrix, or its change, as an image centred on 0, with a colour bar.
 
@@ -158,7 +179,13 @@ def plot_weights(weights, *, before=None, limit=None, unit="", ax=None):
     return ax
 
 
-def plot_gradient_match(gradient, expected, *, labels=("Gradient", "Expected gradient"), ax=None):
+def plot_gradient_match(
+    gradient: ArrayLike,
+    expected: ArrayLike,
+    *,
+    labels: tuple[str, str] = ("Gradient", "Expected gradient"),
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw one gradient against another, with the identity line.
 

@@ -4,7 +4,13 @@ Every function takes plain numbers, draws into ``ax`` (the current axes if None)
 axes.
 """
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.typing import ColorType
+
+from brian_eprop.reference.rule import Rule
 
 from .style import BLACK, BLUE, CYCLE, GREEN, VERMILLION, prepare
 
@@ -22,7 +28,9 @@ MARKERS = "osD^vP*X<>"
 FACING = {"past": BLUE, "future": VERMILLION, "local": GREEN}
 
 
-def plot_order(orders, errors, *, ax=None):
+def plot_order(
+    orders: Sequence[int], errors: Mapping[str, Sequence[float]], *, ax: Axes | None = None
+) -> Axes:
     """
     Draw the error of m-order e-prop against the order.
 
@@ -57,7 +65,15 @@ def plot_order(orders, errors, *, ax=None):
     return ax
 
 
-def plot_rule_errors(labels, errors, spreads, *, colors=None, floor=1e-3, ax=None):
+def plot_rule_errors(
+    labels: Sequence[str],
+    errors: Sequence[float],
+    spreads: Sequence[float],
+    *,
+    colors: Sequence[ColorType] | None = None,
+    floor: float = 1e-3,
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw the error of each rule as a dot on a line of its own.
 
@@ -99,7 +115,14 @@ def plot_rule_errors(labels, errors, spreads, *, colors=None, floor=1e-3, ax=Non
     return ax
 
 
-def plot_spread(labels, biases, spreads, *, draws, ax=None):
+def plot_spread(
+    labels: Sequence[str],
+    biases: Sequence[float],
+    spreads: Sequence[float],
+    *,
+    draws: int,
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw the standard deviation of one draw, and how far the mean of all draws is off.
 
@@ -129,7 +152,14 @@ def plot_spread(labels, biases, spreads, *, draws, ax=None):
     return ax
 
 
-def plot_cost(sizes, costs, exponents, *, label, ax=None):
+def plot_cost(
+    sizes: Sequence[int],
+    costs: Mapping[str, Sequence[float]],
+    exponents: Mapping[str, float],
+    *,
+    label: str,
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw a measured cost against the number of units, with the predicted power law.
 
@@ -163,7 +193,13 @@ def plot_cost(sizes, costs, exponents, *, label, ax=None):
     return ax
 
 
-def plot_rule_learning(curves, *, label, smooth=1, ax=None):
+def plot_rule_learning(
+    curves: Mapping[str, Sequence[Sequence[float]]],
+    *,
+    label: str,
+    smooth: int = 1,
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw learning curves of several rules: the mean over seeds, and their range.
 
@@ -196,7 +232,7 @@ def plot_rule_learning(curves, *, label, smooth=1, ax=None):
     return ax
 
 
-def plot_rule_map(rules, *, ax=None):
+def plot_rule_map(rules: Sequence[Rule], *, ax: Axes | None = None) -> Axes:
     """
     Draw how rules come from one another.
 
@@ -213,7 +249,7 @@ def plot_rule_map(rules, *, ax=None):
     """
     ax = prepare(ax)
     by_name = {rule.name: rule for rule in rules}
-    children = {name: [] for name in (None, *by_name)}
+    children: dict[str | None, list[str]] = {name: [] for name in (None, *by_name)}
     for rule in rules:
         children[rule.parent if rule.parent in by_name else None].append(rule.name)
     places, leaves = {}, iter(range(len(rules)))

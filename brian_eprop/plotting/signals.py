@@ -4,8 +4,14 @@ Every function takes plain arrays, draws into ``ax`` (the current axes if None) 
 returns the axes. Times may be Brian2 quantities or numbers in ms.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from brian2.units.fundamentalunits import Quantity
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 from brian_eprop.recording import as_milliseconds
 
@@ -25,8 +31,16 @@ __all__ = ["plot_eligibility", "plot_raster", "plot_readout", "plot_traces"]
 
 
 def plot_raster(
-    times, indices=None, *, ax=None, dt=None, n=None, t_max=None, color=BLACK, label="Neuron"
-):
+    times: ArrayLike | Quantity,
+    indices: ArrayLike | None = None,
+    *,
+    ax: Axes | None = None,
+    dt: float | Quantity | None = None,
+    n: int | None = None,
+    t_max: float | Quantity | None = None,
+    color: ColorType = BLACK,
+    label: str = "Neuron",
+) -> Axes:
     """
     Draw each spike as a tick: time across, neuron up.
 
@@ -104,16 +118,16 @@ def plot_raster(
 
 
 def plot_traces(
-    t,
-    values,
+    t: ArrayLike | Quantity,
+    values: ArrayLike,
     *,
-    threshold=None,
-    labels=None,
-    colors=CYCLE,
-    quantity="Membrane potential",
-    unit="",
-    ax=None,
-):
+    threshold: ArrayLike | None = None,
+    labels: Sequence[str] | None = None,
+    colors: Sequence[ColorType] = CYCLE,
+    quantity: str = "Membrane potential",
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw traces above each other on one common scale, each labelled at its end.
 
@@ -171,8 +185,15 @@ def plot_traces(
 
 
 def plot_eligibility(
-    t, traces, *, labels=None, colors=CYCLE, quantity="Eligibility trace", unit="", ax=None
-):
+    t: ArrayLike | Quantity,
+    traces: ArrayLike,
+    *,
+    labels: Sequence[str] | None = None,
+    colors: Sequence[ColorType] = CYCLE,
+    quantity: str = "Eligibility trace",
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw the eligibility traces of a few synapses above each other.
 
@@ -200,11 +221,19 @@ def plot_eligibility(
         If the shapes do not fit, or a value is NaN or infinite.
     """
     t, traces = time_series(t, traces, "traces")
-    about = {"labels": labels, "colors": colors, "quantity": quantity, "unit": unit}
-    return plot_traces(t, traces, **about, ax=ax)
+    return plot_traces(t, traces, labels=labels, colors=colors, quantity=quantity, unit=unit, ax=ax)
 
 
-def plot_readout(t, output, target, *, window=None, labels=None, unit="", ax=None):
+def plot_readout(
+    t: ArrayLike | Quantity,
+    output: ArrayLike,
+    target: ArrayLike,
+    *,
+    window: int | None = None,
+    labels: Sequence[str] | None = None,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
     """
     Draw outputs (thin) on their targets (broad and pale).
 

@@ -5,6 +5,7 @@ in lightness and in width or dashes as well, so that the figures can be read in 
 """
 
 from itertools import pairwise
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,7 @@ DIVERGING = LinearSegmentedColormap.from_list(
 )
 
 #: Of a figure as it is printed in a journal: small text, thin lines, fonts that can be edited.
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.linewidth": 0.6,
     "mathtext.fontset": "dejavusans",

@@ -1,7 +1,13 @@
 """One trial as a whole: panels above each other on one time axis."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from brian_eprop.recording import Recording
 
 from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
 from .style import CYCLE, STYLE, in_common_units
@@ -9,7 +15,7 @@ from .style import CYCLE, STYLE, in_common_units
 __all__ = ["plot_trial"]
 
 
-def plot_trial(recording, axes=None):
+def plot_trial(recording: Recording, axes: Sequence[Axes] | None = None) -> Figure:
     """
     Draw one trial, from the spikes of the inputs to the output beside its target.
 

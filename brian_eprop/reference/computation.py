@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .labels import rule_label
 from .options import RuleDoesNotApply
 from .problem import Problem
+from .results import Gradients
 from .rules import RULES, rule_named
+from .validation import AnyNetwork
 
 __all__ = ["gradients"]
 
 
 def gradients(
-    network,
-    inputs,
-    targets,
-    rule="bptt",
-    learning_window=None,
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    rule: str = "bptt",
+    learning_window: ArrayLike | None = None,
     *,
-    smooth=False,
-    spikes=None,
-    parameters=(),
-    seed=None,
-    repetitions=1,
-    **options,
-):
+    smooth: bool = False,
+    spikes: ArrayLike | None = None,
+    parameters: Sequence[str] = (),
+    seed: int | np.random.Generator | None = None,
+    repetitions: int = 1,
+    **options: Any,
+) -> Gradients:
     """Gradient of the loss with respect to all weights, and to parameters of the neurons.
 
     Parameters

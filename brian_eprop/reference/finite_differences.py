@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .networks.spiking import SpikingNetwork
 from .problem import Problem
-from .validation import as_network
+from .validation import AnyNetwork, as_network
 
 __all__ = ["finite_differences"]
 
 
-def finite_differences(network, inputs, targets, learning_window=None, *, step=1e-6, parameters=()):
+def finite_differences(
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    learning_window: ArrayLike | None = None,
+    *,
+    step: float = 1e-6,
+    parameters: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
     """Central differences of the loss, one weight or parameter after the other.
 
     (E(W + step) − E(W − step))/(2 step). Spikes are smooth, with the derivative ψ, so that the

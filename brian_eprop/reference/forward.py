@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .networks.network import Network
+from .networks.rate import RateNetwork
+from .networks.spiking import SpikingNetwork
 from .step import Step, with_readout
 
 __all__ = ["Simulation", "run"]
@@ -23,9 +24,10 @@ class Simulation:
         Number of sequences that run side by side.
     """
 
-    def __init__(self, network: Network, batch: int):
+    def __init__(self, network: SpikingNetwork | RateNetwork, batch: int):
         self.network, self.batch = network, batch
-        self.last = None
+        # None before the first step
+        self.last: Step = None  # type: ignore[assignment]
         self._constant = np.ones((batch, 1))
         self._past = {
             "input": _History(np.zeros((batch, network.n_in)), network.delay_in),
@@ -56,7 +58,8 @@ class Simulation:
                 drive[block.gates] += arrival[:, :, 0] @ weights[name]
             else:
                 drive[block.gates] += np.einsum("bij,gij->gbj", arrival, weights[name])
-        step = network.cell.advance(network, self.last, drive, held)
+        # the cell is that of this kind of network
+        step = network.cell.advance(network, self.last, drive, held)  # type: ignore[arg-type]
         step = replace(
             with_readout(step, self.last, network),
             arrivals=arrivals,

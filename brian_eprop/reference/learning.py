@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from .forward import Simulation
 from .losses import step_weights, task_error, task_loss
 from .networks.network import Network
-from .optimizers import Adam
+from .optimizers import Adam, Optimizer
 from .problem import Problem, divergence_of, finite, read, readout_gradient
 from .rule import Signal
 from .rules import rule_named
 from .tasks.task import Task
-from .validation import as_network, as_targets
+from .validation import AnyNetwork, as_network, as_targets
 
 __all__ = ["Training", "train"]
 
@@ -38,23 +40,23 @@ class Training:
 
     network: Network
     task: Task
-    history: list
+    history: list[dict[str, Any]]
 
 
 def train(
-    network,
-    task,
-    rule="bptt",
-    optimizer=None,
-    iterations=100,
+    network: AnyNetwork,
+    task: Task,
+    rule: str = "bptt",
+    optimizer: Optimizer | None = None,
+    iterations: int = 100,
     *,
-    batch=1,
-    update="sequence",
-    adaptive_feedback=False,
-    decay=0.0,
-    seed=0,
-    callback=None,
-    **options,
+    batch: int = 1,
+    update: Literal["sequence", "step"] = "sequence",
+    adaptive_feedback: bool = False,
+    decay: float = 0.0,
+    seed: int = 0,
+    callback: Callable[[dict[str, Any]], object] | None = None,
+    **options: Any,
 ) -> Training:
     """Train a network on a task.
 

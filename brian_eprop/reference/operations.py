@@ -9,7 +9,8 @@ import numpy as np
 
 __all__ = ["count", "counted", "note"]
 
-_counters = []
+#: The lists that are being added to.
+_counters: list[list[int]] = []
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 __all__ = ["SGD", "Adam"]
 
+#: Arrays by the names of the weights.
+Weights: TypeAlias = dict[str, np.ndarray]
 #: parameter → lowest value, value below which it must stay, usual value
 RANGES = {
     "learning_rate": (0, np.inf, 0.01),
@@ -86,11 +88,13 @@ class SGD(Optimizer):
     learning_rate: float
     momentum: float = 0.0
 
-    def start(self, weights):
+    def start(self, weights: Weights) -> Weights:
         """Velocities of 0, a dict like the weights."""
         return {name: np.zeros_like(w, dtype=float) for name, w in weights.items()}
 
-    def update(self, weights, gradient, state):
+    def update(
+        self, weights: Weights, gradient: Weights, state: Weights
+    ) -> tuple[Weights, Weights]:
         """New weights and new velocities."""
         self._check(weights, gradient)
         velocity = {name: self.momentum * state[name] + gradient[name] for name in weights}
@@ -111,8 +115,8 @@ class AdamState(NamedTuple):
     """
 
     updates: int
-    m: dict
-    s: dict
+    m: Weights
+    s: Weights
 
 
 @dataclass(frozen=True)
@@ -153,12 +157,14 @@ class Adam(Optimizer):
     b2: float = 0.999
     eps: float = 1e-8
 
-    def start(self, weights):
+    def start(self, weights: Weights) -> AdamState:
         """An `AdamState` before any update."""
         zeros = {name: np.zeros_like(w, dtype=float) for name, w in weights.items()}
         return AdamState(0, zeros, zeros)
 
-    def update(self, weights, gradient, state):
+    def update(
+        self, weights: Weights, gradient: Weights, state: AdamState
+    ) -> tuple[Weights, AdamState]:
         """New weights and a new `AdamState`."""
         self._check(weights, gradient)
         n = state.updates + 1

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .losses import log_softmax
 from .problem import Problem, readout_gradient
 from .results import Gradients
 from .rule import Signal, added
 from .rules import rule_named
-from .validation import as_network
+from .validation import AnyNetwork, as_network
 
 __all__ = ["Experience", "RewardGradients", "reward_gradients"]
 
@@ -65,11 +67,11 @@ class Experience:
             )
 
     @property
-    def over(self):
+    def over(self) -> np.ndarray:
         """Steps that end an episode : (T,) bool array."""
         return self.terminal | self.truncated
 
-    def td_errors(self, value, discount):
+    def td_errors(self, value: np.ndarray, discount: float) -> np.ndarray:
         """δ^{t−1} = r^t + γ V^t − V^{t−1}, known in step t, and V^t = 0 at an end; (T,).
 
         0 in the first step of an episode.
@@ -79,7 +81,7 @@ class Experience:
         first = np.concatenate([[True], self.over[:-1]])
         return np.where(first, 0.0, delta)
 
-    def returns(self, value, discount):
+    def returns(self, value: np.ndarray, discount: float) -> np.ndarray:
         """R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'}, and beyond a cut the value of its step; (T,).
 
         In the steps that are no part of an episode it is V^t.
@@ -179,17 +181,17 @@ def scaled(gradient, factor):
 
 
 def reward_gradients(
-    network,
-    inputs,
-    experience,
-    rule="eprop",
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    experience: Experience,
+    rule: str = "eprop",
     *,
-    discount,
-    value_weight=0.5,
-    online=False,
-    smooth=False,
-    **options,
-):
+    discount: float,
+    value_weight: float = 0.5,
+    online: bool = False,
+    smooth: bool = False,
+    **options: Any,
+) -> RewardGradients:
     """Gradient of the objective of actor and critic along what an agent has done::
 
         E = Σ_t −(R^t − V^t) log π(a^t) + c_V/2 (R^t − V^t)²      π = softmax(y_1 … y_K)

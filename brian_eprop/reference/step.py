@@ -175,7 +175,7 @@ def with_readout(step: Step, before: Step | None, network: Network) -> Step:
     q = gain * step.observation
     # memory of the output before the first step is 0
     last = 0.0 if before is None else before.output
-    output = kappa * last + gain * step.observable
+    output = kappa * last + gain * step.observable  # type: ignore[operator]
     states, _, batch, n_rec = step.implicit.shape
     implicit = np.zeros((states + 1, states + 1, batch, n_rec))
     implicit[:-1, :-1] = step.implicit

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .forward import run
 from .propagation.eligibility import EligibilityVectors
-from .validation import as_network, as_sequences
+from .validation import AnyNetwork, as_network, as_sequences
 
 __all__ = ["EligibilityTraces", "eligibility_traces"]
 
@@ -35,7 +36,7 @@ class EligibilityTraces:
     e_bar: np.ndarray
 
 
-def eligibility_traces(network, inputs):
+def eligibility_traces(network: AnyNetwork, inputs: ArrayLike) -> dict[str, EligibilityTraces]:
     """Eligibility traces of a spiking network at every step.
 
     Parameters
@@ -50,11 +51,13 @@ def eligibility_traces(network, inputs):
     """
     network = replace(as_network(network, spiking=True), adaptive=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
-    traces, steps = EligibilityVectors(), {name: [] for name in network.blocks}
+    traces = EligibilityVectors()
+    steps: dict[str, list] = {name: [] for name in network.blocks}
     for step in run(network, inputs):
         for name, value in traces.advance(step).items():
             e_trace = np.einsum("sbj,sbgij->bgij", step.observation, value)
-            e_bar = np.einsum("sbj,sbgij->bgij", step.readout, value)
+            # run() has added the readout
+            e_bar = np.einsum("sbj,sbgij->bgij", step.readout, value)  # type: ignore[arg-type]
             steps[name].append((value[0], value[1], e_trace, e_bar))
 
     def stack(arrays):

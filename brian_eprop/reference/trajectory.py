@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .cells.spikes import held_by
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .problem import read
-from .validation import as_network, as_sequences, as_targets
+from .validation import AnyNetwork, as_network, as_sequences, as_targets
 
 __all__ = ["Trajectory", "simulate"]
 
@@ -53,7 +54,13 @@ class Trajectory:
     regularization: float
 
 
-def simulate(network, inputs, targets=None, learning_window=None, smooth=False):
+def simulate(
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
+    learning_window: int | None = None,
+    smooth: bool = False,
+) -> Trajectory:
     """Run the network and record everything.
 
     Parameters

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeAlias
+
 import numpy as np
 
 from .networks.network import Network
 from .networks.spiking import SpikingNetwork
 
-__all__ = ["as_network", "as_sequences", "as_targets"]
+__all__ = ["AnyNetwork", "as_network", "as_sequences", "as_targets"]
+
+
+class Convertible(Protocol):
+    """A network of another kind that can be described as one of the reference."""
+
+    def reference_network(self) -> Network:
+        """The same network here."""
+
+
+AnyNetwork: TypeAlias = Network | Convertible
 
 
 def as_network(network, spiking=False):

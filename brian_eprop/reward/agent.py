@@ -1,5 +1,7 @@
 """An agent: a recurrent network that acts in an environment and learns from its rewards."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from brian2 import get_device
 from brian2.devices.device import RuntimeDevice
@@ -9,6 +11,7 @@ from ..network.recurrent import RecurrentNetwork
 from ..network.training import StopTraining
 from ..network.update import check_present
 from ..reference import Gradients
+from ..types import Entry, Environment, Floats
 from .closed_loop import ClosedLoop
 from .readout import check_discount
 
@@ -53,15 +56,15 @@ class Agent:
 
     def __init__(
         self,
-        network,
-        environment,
+        network: RecurrentNetwork,
+        environment: Environment,
         *,
-        discount,
-        steps_per_action=1,
-        value_weight=0.5,
-        episodes_per_update=1,
-        seed=None,
-    ):
+        discount: float,
+        steps_per_action: int = 1,
+        value_weight: float = 0.5,
+        episodes_per_update: int = 1,
+        seed: int | None = None,
+    ) -> None:
         check_discount("Agent", discount, value_weight)
         whole_number("Agent.steps_per_action", steps_per_action)
         whole_number("Agent.episodes_per_update", episodes_per_update)
@@ -71,9 +74,11 @@ class Agent:
         self.discount, self.value_weight = float(discount), value_weight
         self.steps_per_action, self.episodes_per_update = steps_per_action, episodes_per_update
         self.rng = np.random.default_rng(seed)
-        self._loops = {}
+        self._loops: dict[bool, ClosedLoop] = {}
 
-    def learn(self, episodes, callbacks=()):
+    def learn(
+        self, episodes: int, callbacks: Sequence[Callable[[Entry], object]] = ()
+    ) -> list[Entry]:
         """Act and learn.
 
         Parameters
@@ -98,7 +103,8 @@ class Agent:
         """
         self._check_learns()
         whole_number("episodes", episodes)
-        loop, history = self._loop(learning=True), []
+        loop = self._loop(learning=True)
+        history: list[Entry] = []
 
         def episode_over(total, actions):
             history.append({"iteration": len(history), "return": total, "actions": actions})
@@ -114,7 +120,7 @@ class Agent:
         loop.run(self.rng, self._drawn, episode_over)
         return history
 
-    def evaluate(self, episodes, greedy=False):
+    def evaluate(self, episodes: int, greedy: bool = False) -> Floats:
         """Act without learning.
 
         Parameters

@@ -10,12 +10,16 @@ and, for an `Agent`, the numbers ``n_in`` and ``n_actions``; its observations ar
 nothing to decide on this observation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..tasks.evidence_accumulation import EvidenceAccumulation
 from ..tasks.parts.encoding import population_code
+from ..types import Bools, Floats, Ints
 
 
 @dataclass(eq=False)
@@ -50,9 +54,9 @@ class CodedEnvironment:
         range.
     """
 
-    environment: object
-    low: object = None
-    high: object = None
+    environment: Any
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
     n: int = 10
     width: float = 1.0
     peak: float = 0.5
@@ -111,12 +115,12 @@ class CodedEnvironment:
         about = (np.asarray(observation, dtype=float), self.low, self.high)
         return self.peak * population_code(*about, self.n, self.width)
 
-    def reset(self, seed=None):
+    def reset(self, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
         """Begin an episode, as Gymnasium does, with a coded observation."""
         observation, info = self.environment.reset(seed=seed)
         return self._coded(observation), info
 
-    def step(self, action):
+    def step(self, action: int) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Act, as in Gymnasium, with a coded observation."""
         observation, *outcome = self.environment.step(action)
         return self._coded(observation), *outcome
@@ -153,11 +157,13 @@ class DelayedCues:
         self.n_in, self.rng = self.task.n_in, np.random.default_rng()
 
     @property
-    def decides(self):
+    def decides(self) -> Bools:
         """The steps with a decision : (steps,) bool array."""
         return np.arange(self.task.steps) == self.task.steps - 1
 
-    def episodes(self, rng, batch):
+    def episodes(
+        self, rng: np.random.Generator, batch: int
+    ) -> tuple[Bools, Callable[[Ints], Floats]]:
         """Episodes side by side, for :func:`brian_eprop.reward.open_loop_gradients`.
 
         Returns
@@ -175,7 +181,7 @@ class DelayedCues:
 
         return inputs, rewards_of
 
-    def reset(self, seed=None):
+    def reset(self, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
         """Begin an episode, as Gymnasium does: observation and info."""
         if seed is not None:
             self.rng = np.random.default_rng(seed)
@@ -189,7 +195,7 @@ class DelayedCues:
         observation = self.inputs[min(self.step_now, last)].astype(float)
         return observation, {"decides": self.step_now == last}
 
-    def step(self, action):
+    def step(self, action: int) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Take one step: observation, reward, terminated, truncated and info."""
         actions = np.where(self.decides, action, -1)[np.newaxis]
         reward = float(self.rewards_of(actions)[0, self.step_now])

@@ -1,11 +1,15 @@
 """Rewards in batches, where actions change nothing but the rewards."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 
+from ..network import RecurrentNetwork
 from ..reference import Gradients
+from ..types import Floats, Ints
 from .readout import check_discount
 
 
@@ -23,11 +27,20 @@ class Decisions:
     """
 
     gradients: Gradients
-    actions: np.ndarray
-    rewards: np.ndarray
+    actions: Ints
+    rewards: Floats
 
 
-def open_loop_gradients(network, inputs, decides, rewards_of, rng, *, discount, value_weight=0.5):
+def open_loop_gradients(
+    network: RecurrentNetwork,
+    inputs: ArrayLike,
+    decides: ArrayLike,
+    rewards_of: Callable[[Ints], ArrayLike],
+    rng: np.random.Generator,
+    *,
+    discount: float,
+    value_weight: float = 0.5,
+) -> Decisions:
     """The actor-critic gradient of episodes whose inputs do not depend on actions.
 
     The episodes are run twice, by whatever device is set: compiled programs are many times faster

@@ -1,6 +1,9 @@
 """Readout of an agent: what it does, what it expects, and by how much it was wrong."""
 
+from typing import Any
+
 import numpy as np
+from brian2 import Quantity
 
 from .. import schedule
 from ..engines.code import run_code
@@ -94,8 +97,15 @@ class ActorCriticReadout(LeakyReadout):
     rewarded = True
 
     def __init__(
-        self, n_actions, tau, discount, *, value_weight=0.5, normalize=False, **as_neuron_group
-    ):
+        self,
+        n_actions: int,
+        tau: Quantity,
+        discount: float,
+        *,
+        value_weight: float = 0.5,
+        normalize: bool = False,
+        **as_neuron_group: Any,
+    ) -> None:
         whole = isinstance(n_actions, int | np.integer) and not isinstance(n_actions, bool)
         if not whole or n_actions < 2:
             raise ValueError(
@@ -131,7 +141,7 @@ class ActorCriticReadout(LeakyReadout):
         """
         run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
 
-    def describe_outcome(self, code):
+    def describe_outcome(self, code: str) -> None:
         """Append statements about the end of episodes, run when the step's outcome is known."""
         if self.episode_code is None:
             self.episode_code = run_code(self, code, schedule.EPISODE, f"{self.name}_episode")

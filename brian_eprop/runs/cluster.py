@@ -1,12 +1,13 @@
 """Where the processes of a run are: on this machine, or on a dask cluster."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from joblib import parallel_config
 
 
 @contextmanager
-def backend(address=None):
+def backend(address: str | None = None) -> Iterator[bool]:
     """joblib's backend for the time of a ``with`` statement.
 
     Parameters

@@ -5,8 +5,10 @@ given to ``brian-eprop train --config`` repeats it.
 """
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import tomli_w
@@ -21,6 +23,7 @@ from ..quantities import quantity
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
 from ..tasks import TrainingSetup, load_task
+from ..types import Device, FilePath, Task
 from .toml_values import check_keys, from_table, from_text, to_toml
 from .wiring import drawn_connectivity, drawn_delays
 
@@ -54,9 +57,9 @@ class Configuration:
 
     task: str
     setup: TrainingSetup
-    options: dict = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    device: str = "cpp_standalone"
+    device: Device = "cpp_standalone"
     checkpoint_every: int = 10
 
     def __post_init__(self):
@@ -79,13 +82,21 @@ class Configuration:
                 raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
 
     @classmethod
-    def of_task(cls, name, **options):
+    def of_task(cls, name: str, **options: Any) -> Self:
         """The configuration that a task recommends."""
         task = load_task(name, **options)
         known = str(Path(name).resolve()) if str(name).endswith(".py") else name.replace("-", "_")
         return cls(known, task.defaults, options)
 
-    def changed(self, *, model=None, neurons=None, seed=None, device=None, **setup):
+    def changed(
+        self,
+        *,
+        model: str | None = None,
+        neurons: int | None = None,
+        seed: int | None = None,
+        device: Device | None = None,
+        **setup: Any,
+    ) -> Self:
         """A copy with some entries replaced; what is None stays.
 
         ``model`` and ``neurons`` need a network of one population; parameters that the task
@@ -114,11 +125,11 @@ class Configuration:
             device=device or self.device,
         )
 
-    def make_task(self):
+    def make_task(self) -> Task:
         """The task."""
         return load_task(self.task, **self.options)
 
-    def make_network(self):
+    def make_network(self) -> RecurrentNetwork:
         """A new network for the task, with its initial weights."""
         task, s = self.make_task(), self.setup
         rng = np.random.default_rng([self.seed, 1])
@@ -158,12 +169,12 @@ class Configuration:
         )
 
     @property
-    def fit_options(self):
+    def fit_options(self) -> dict[str, Any]:
         """When training ends: arguments of :func:`brian_eprop.network.training.fit`."""
         names = ("goal", "evaluate_every", "evaluation_trials", "patience", "max_rate")
         return {name: getattr(self.setup, name) for name in names}
 
-    def text(self):
+    def text(self) -> str:
         """The configuration as TOML, with all options of the task : str."""
         task = self.make_task()
         setup = {f.name: getattr(self.setup, f.name) for f in fields(self.setup)}
@@ -177,13 +188,13 @@ class Configuration:
         text = tomli_w.dumps(to_toml(content | {"options": options, "setup": setup}))
         return (f"# not set: {unset}\n" if unset else "") + text
 
-    def write(self, path):
+    def write(self, path: FilePath) -> None:
         """Write the configuration as TOML; an old file is replaced when the new one is complete."""
         with replacing(path, "the configuration") as file:
             file.write(self.text().encode())
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: FilePath) -> Self:
         """Read a configuration; what a file leaves out is as the task recommends.
 
         Raises
@@ -199,7 +210,7 @@ class Configuration:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod
-    def from_table(cls, table):
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
         """The configuration that a TOML file's content describes; see :meth:`read`."""
         check_keys(table, [f.name for f in fields(cls)], "")
         if "task" not in table:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..network.stopping import goal_reached, out_of_patience
+from ..types import Ending
 
 __all__ = ["Result", "ending", "result_of"]
 
@@ -28,7 +29,7 @@ class Result:
     seconds : float
     """
 
-    ended: str
+    ended: Ending
     diagnosis: str
     iterations: int
     first_loss: float | None

@@ -12,6 +12,7 @@ from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
 from ..plotting.saving import check_format
 from ..recording import Recording
+from ..types import FigureFormat, FilePath
 from . import folder as files
 from .configuration import Configuration
 from .folder import HistoryFile, read_history, read_result, write_environment, write_result
@@ -24,7 +25,15 @@ __all__ = ["plot_run", "resume", "train"]
 FRAMES = 40
 
 
-def train(configuration, folder, *, workers=1, progress=True, figures="png", animation=None):
+def train(
+    configuration: Configuration,
+    folder: FilePath,
+    *,
+    workers: int = 1,
+    progress: bool = True,
+    figures: FigureFormat = "png",
+    animation: FilePath | None = None,
+) -> Result:
     """Train as configured, and write a run folder.
 
     Ctrl-C ends training after the present iteration (a second one at once), and so does SIGTERM;
@@ -67,7 +76,15 @@ def train(configuration, folder, *, workers=1, progress=True, figures="png", ani
     return _run(configuration, folder, network, [], workers, progress, *pictures)
 
 
-def resume(folder, *, iterations=None, workers=1, progress=True, figures="png", animation=None):
+def resume(
+    folder: FilePath,
+    *,
+    iterations: int | None = None,
+    workers: int = 1,
+    progress: bool = True,
+    figures: FigureFormat = "png",
+    animation: FilePath | None = None,
+) -> Result:
     """Go on with a run that was killed or interrupted, as if nothing had happened.
 
     It starts from the last checkpoint; iterations after it are repeated, with the same trials.
@@ -120,7 +137,7 @@ def resume(folder, *, iterations=None, workers=1, progress=True, figures="png", 
     return _run(configuration, folder, network, history, workers, progress, *pictures)
 
 
-def plot_run(folder, format="png"):
+def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
     """Draw the figures of a run folder.
 
     Parameters

@@ -19,8 +19,10 @@ import itertools
 import json
 import re
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import xarray as xr
@@ -28,6 +30,7 @@ from joblib import Parallel, delayed
 
 from ..netcdf import write_netcdf
 from ..plotting.sweep import save_sweep_figures
+from ..types import FilePath
 from .configuration import Configuration
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
@@ -66,12 +69,12 @@ class Sweep:
         Parts of a configuration by the name of the variant.
     """
 
-    base: dict
-    grid: dict = field(default_factory=dict)
-    variants: dict = field(default_factory=dict)
+    base: dict[str, Any]
+    grid: dict[str, list[Any]] = field(default_factory=dict)
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: FilePath) -> Self:
         """Read a sweep from a TOML file, and check every configuration in it.
 
         Raises
@@ -107,19 +110,19 @@ class Sweep:
         return sweep
 
     @property
-    def axes(self):
+    def axes(self) -> dict[str, list[Any]]:
         """All that is varied : dict of str to list."""
         variants = {"variant": list(self.variants)} if self.variants else {}
         return variants | self.grid
 
-    def points(self):
+    def points(self) -> list[dict[str, Any]]:
         """Every combination : list of dict."""
         return [
             dict(zip(self.axes, values, strict=True))
             for values in itertools.product(*self.axes.values())
         ]
 
-    def configuration(self, point):
+    def configuration(self, point: Mapping[str, Any]) -> Configuration:
         """The configuration at a point."""
         table = self.base
         for key, value in point.items():
@@ -140,7 +143,9 @@ def label(point):
     return re.sub(r"[^\w.=,+ -]", "_", ", ".join(parts))
 
 
-def run_sweep(sweep, folder, *, workers=1, report=print):
+def run_sweep(
+    sweep: Sweep, folder: FilePath, *, workers: int = 1, report: Callable[[str], object] = print
+) -> tuple[xr.Dataset, dict[str, str]]:
     """Run what is missing of a sweep, then write its table and figures.
 
     Parameters
@@ -186,7 +191,7 @@ def run_sweep(sweep, folder, *, workers=1, report=print):
     return table, failed
 
 
-def sweep_table(sweep, folder):
+def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     """What the runs of a sweep have come to.
 
     Parameters

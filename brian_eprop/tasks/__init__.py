@@ -27,12 +27,16 @@ import importlib.util
 import pkgutil
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz
 
+from brian_eprop.constraints import Constraint
+from brian_eprop.learning_rates import CosineDecay, StepDecay
 from brian_eprop.quantities import suggest
+from brian_eprop.types import Feedback, FilePath, Floats, Loss, Task
 
 __all__ = ["TrainingSetup", "available_tasks", "load_task"]
 
@@ -80,13 +84,13 @@ class TrainingSetup:
         judge the trained network.
     """
 
-    neurons: tuple
+    neurons: tuple[tuple[FilePath, int, dict[str, Any]], ...]
     tau_out: Quantity
-    loss: str
-    gains: dict
-    feedback: str
+    loss: Loss
+    gains: dict[str, float]
+    feedback: Feedback
     optimizer: str
-    learning_rate: object
+    learning_rate: float | StepDecay | CosineDecay
     iterations: int
     batch_size: int
     rate_target: Quantity
@@ -95,10 +99,10 @@ class TrainingSetup:
     average: bool = False
     order: float = 1
     feedback_decay: float = 0.0
-    trainable: dict = field(default_factory=dict)
-    constraints: tuple = ()
-    connectivity: dict = field(default_factory=dict)
-    delays: dict = field(default_factory=dict)
+    trainable: dict[str, tuple[float | Quantity, float | Quantity]] = field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
+    connectivity: dict[str, Any] = field(default_factory=dict)
+    delays: dict[str, Any] = field(default_factory=dict)
     goal: float | None = None
     evaluate_every: int | None = None
     evaluation_trials: int = 64
@@ -106,8 +110,8 @@ class TrainingSetup:
     max_rate: Quantity = field(default_factory=lambda: 200 * Hz)
 
     @classmethod
-    def of_decisions(cls, **settings):
-        """For tasks whose outputs are probabilities: cross-entropy, by symmetric e-prop and Adam."""
+    def of_decisions(cls, **settings: Any) -> Self:
+        """For outputs that are probabilities: cross-entropy, by symmetric e-prop and Adam."""
         return cls(
             loss="cross_entropy",
             normalize=True,
@@ -118,11 +122,11 @@ class TrainingSetup:
         )
 
     @property
-    def n_rec(self):
+    def n_rec(self) -> int:
         """Number of recurrent neurons."""
         return sum(count for _, count, _ in self.neurons)
 
-    def initial_weights(self, n_in, n_out, rng):
+    def initial_weights(self, n_in: int, n_out: int, rng: np.random.Generator) -> dict[str, Floats]:
         """
         Draw weights: normal, of standard deviation gain/√(number of presynaptic neurons).
 
@@ -154,7 +158,7 @@ class TrainingSetup:
         return weights
 
 
-def available_tasks():
+def available_tasks() -> list[str]:
     """
     Names of all tasks: those of the modules in this package.
 
@@ -166,7 +170,7 @@ def available_tasks():
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
 
 
-def load_task(name, **options):
+def load_task(name: FilePath, **options: Any) -> Task:
     """
     Make a task by its name.
 

@@ -20,6 +20,7 @@ from brian_eprop.tasks.parts.options import (
     spike_probability,
     steps_of,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "DelayedMatch"]
 
@@ -87,28 +88,28 @@ class DelayedMatch:
         check_rates(self, ("rate", "background_rate"))
 
     @property
-    def input_groups(self):
+    def input_groups(self) -> dict[str, int]:
         """Groups of inputs and the number of inputs in each, in their order."""
         names = [f"stimulus {k + 1}" for k in range(self.stimuli)]
         return dict.fromkeys([*names, "answer", "background"], INPUTS)
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Number of inputs."""
         return sum(self.input_groups.values())
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         return sum(self._durations)
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps of the answer: the last ones, in which errors count."""
         return steps_of(self, "answer")
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         30 LIF and 30 ALIF neurons, whose thresholds remember for 800 ms.
 
@@ -132,7 +133,7 @@ class DelayedMatch:
     def _durations(self):
         return [steps_of(self, name) for name in ("stimulus", "delay", "stimulus", "answer")]
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw trials.
 
@@ -168,7 +169,7 @@ class DelayedMatch:
         targets = np.eye(self.n_out)[differs]
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from brian2.units.allunits import second
@@ -20,6 +21,7 @@ from brian_eprop.tasks.parts.options import (
     steps_of,
 )
 from brian_eprop.tasks.parts.splits import drawn, stratified
+from brian_eprop.types import Bools, Floats, Ints
 
 __all__ = ["TASK", "Digits"]
 
@@ -73,27 +75,27 @@ class Digits:
         check_multiples(self, ("shown", "answer"))
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         return steps_of(self, "shown") + steps_of(self, "answer")
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps of the answer: the last ones, in which errors count."""
         return steps_of(self, "answer")
 
     @property
-    def input_groups(self):
+    def input_groups(self) -> dict[str, int]:
         """The inputs of each row of pixels."""
         return {f"row {k + 1}": WIDTH for k in range(WIDTH)}
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str]:
         """The digits."""
         return [str(digit) for digit in range(CLASSES)]
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         100 LIF neurons.
 
@@ -112,7 +114,7 @@ class Digits:
         )
 
     @cached_property
-    def split(self):
+    def split(self) -> dict[str, tuple[Floats, Ints]]:
         """Brightness from 0 to 1 and digits by part: "train", "validation" and "test"."""
         try:
             # not at the top: it takes a second, and other tasks do not need it
@@ -129,7 +131,7 @@ class Digits:
             for part, chosen in zip(("train", "validation", "test"), parts, strict=True)
         }
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw images to learn from.
 
@@ -154,7 +156,7 @@ class Digits:
         chosen = drawn(rng, len(digits), batch)
         return self._trials(images[chosen], digits[chosen])
 
-    def held_out(self, split):
+    def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
         """
         All trials that are not learned from.
 
@@ -181,7 +183,7 @@ class Digits:
         targets = np.eye(CLASSES)[digits]
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 

@@ -18,6 +18,7 @@ from brian_eprop.tasks.parts.options import (
     spike_probability,
     steps_of,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "EvidenceAccumulation"]
 
@@ -102,18 +103,18 @@ class EvidenceAccumulation:
         check_rates(self, ("cue_rate", "background_rate"))
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         cues = self.n_cues * (steps_of(self, "gap") + steps_of(self, "cue"))
         return cues + steps_of(self, "delay") + steps_of(self, "recall")
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps of the recall: the last ones, in which errors count."""
         return steps_of(self, "recall")
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         The published network: 50 LIF and 50 ALIF neurons, whose thresholds remember for 2 s.
 
@@ -142,7 +143,7 @@ class EvidenceAccumulation:
             rate_strength=2.0 * self.learning_window,
         )
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw trials.
 
@@ -185,7 +186,7 @@ class EvidenceAccumulation:
         background[:] = spike_probability(self, "background_rate")
         return np.repeat(of_groups, list(GROUPS.values()), axis=-1)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 

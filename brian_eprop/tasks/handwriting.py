@@ -19,6 +19,7 @@ from brian_eprop.tasks.parts.options import (
     check_rates,
     spike_probability,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "Handwriting"]
 
@@ -87,7 +88,7 @@ class Handwriting:
         check_rates(self, ("input_rate",))
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         The network of :mod:`~brian_eprop.tasks.pattern_generation`.
 
@@ -110,13 +111,13 @@ class Handwriting:
         )
 
     @cached_property
-    def inputs(self):
+    def inputs(self) -> Bools:
         """The frozen input, shape (steps, n_in), of bool."""
         p = spike_probability(self, "input_rate")
         return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
 
     @cached_property
-    def target(self):
+    def target(self) -> Floats:
         """Positions of the pen, shape (steps, 2)."""
         # a stream of its own: the same path whatever the number of inputs
         rng, n = np.random.default_rng([self.seed, 1]), self.strokes
@@ -134,7 +135,7 @@ class Handwriting:
         path = path.sum(axis=1)
         return path / abs(path).max()
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Trials to train on; all are the same here.
 
@@ -157,7 +158,7 @@ class Handwriting:
         check_batch(self, batch)
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Normalised error, see :mod:`.parts.metrics`."""
         return normalized_error(outputs, targets)
 

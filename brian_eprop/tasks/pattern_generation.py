@@ -18,6 +18,7 @@ from brian_eprop.tasks.parts.options import (
     check_rates,
     spike_probability,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "PatternGeneration"]
 
@@ -90,12 +91,12 @@ class PatternGeneration:
         check_rates(self, ("input_rate",))
 
     @property
-    def n_out(self):
+    def n_out(self) -> int:
         """Number of readouts: 1 for sines, 2 for a trajectory."""
         return 1 if self.kind == "sines" else 2
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         A set-up that learns the task with every kind of feedback.
 
@@ -124,13 +125,13 @@ class PatternGeneration:
         )
 
     @cached_property
-    def inputs(self):
+    def inputs(self) -> Bools:
         """The frozen input, shape (steps, n_in), of bool."""
         p = spike_probability(self, "input_rate")
         return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
 
     @cached_property
-    def target(self):
+    def target(self) -> Floats:
         """The signal to generate, shape (steps, n_out)."""
         # a stream of its own: the same signal whatever the number of inputs
         rng = np.random.default_rng([self.seed, 1])
@@ -148,7 +149,7 @@ class PatternGeneration:
         signal = signal - signal[0]
         return signal / abs(signal).max()
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Trials to train on; all are the same here.
 
@@ -171,7 +172,7 @@ class PatternGeneration:
         check_batch(self, batch)
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Normalised error, see :mod:`.parts.metrics`."""
         return normalized_error(outputs, targets)
 

@@ -20,6 +20,7 @@ from brian_eprop.tasks.parts.options import (
     spike_probability,
     steps_of,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "StoreRecall"]
 
@@ -102,17 +103,17 @@ class StoreRecall:
         check_rates(self, ("rate",))
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         return self.characters * steps_of(self, "character")
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps of the recall: the last ones, in which errors count."""
         return steps_of(self, "character")
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         The published network: 10 LIF and 10 ALIF neurons, whose thresholds remember for 1.2 s.
 
@@ -136,7 +137,7 @@ class StoreRecall:
             rate_strength=0.2 * self.learning_window,
         )
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw trials.
 
@@ -177,7 +178,7 @@ class StoreRecall:
         targets = np.eye(self.n_out)[bits[trial, last]]
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 

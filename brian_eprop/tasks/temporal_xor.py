@@ -19,6 +19,7 @@ from brian_eprop.tasks.parts.options import (
     spike_probability,
     steps_of,
 )
+from brian_eprop.types import Bools, Floats
 
 __all__ = ["TASK", "TemporalXor"]
 
@@ -78,17 +79,17 @@ class TemporalXor:
         check_rates(self, ("rate",))
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         return sum(self._durations)
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps of the answer: the last ones, in which errors count."""
         return steps_of(self, "answer")
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         20 LIF and 20 ALIF neurons, whose thresholds remember for half a second.
 
@@ -113,7 +114,7 @@ class TemporalXor:
     def _durations(self):
         return [steps_of(self, name) for name in ("cue", "delay", "cue", "answer")]
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw trials.
 
@@ -143,7 +144,7 @@ class TemporalXor:
         targets = np.eye(self.n_out)[cues[:, 0] ^ cues[:, 1]]
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 

@@ -1,9 +1,11 @@
 """Vowels: tell nine speakers by how they say two vowels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from brian2.units.allunits import second
@@ -23,6 +25,7 @@ from brian_eprop.tasks.parts.options import (
     steps_of,
 )
 from brian_eprop.tasks.parts.splits import drawn, stratified
+from brian_eprop.types import Bools, Floats, Ints
 
 __all__ = ["TASK", "Vowels", "read_utterances"]
 
@@ -99,32 +102,32 @@ class Vowels:
             )
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Number of inputs: each level of each coefficient, up and down."""
         return 2 * CHANNELS * self.levels
 
     @property
-    def input_groups(self):
+    def input_groups(self) -> dict[str, int]:
         """The inputs of each coefficient."""
         return {f"c{k + 1}": 2 * self.levels for k in range(CHANNELS)}
 
     @property
-    def output_names(self):
+    def output_names(self) -> list[str]:
         """The speakers, as the recordings number them."""
         return [str(k + 1) for k in range(SPEAKERS)]
 
     @property
-    def steps(self):
+    def steps(self) -> int:
         """Time steps of a trial."""
         return FRAMES * steps_of(self, "frame")
 
     @property
-    def learning_window(self):
+    def learning_window(self) -> int:
         """Time steps at the end in which errors count."""
         return steps_of(self, "window")
 
     @property
-    def defaults(self):
+    def defaults(self) -> TrainingSetup:
         """
         50 LIF and 50 ALIF neurons with membranes of 100 ms, a third of an utterance.
 
@@ -144,7 +147,7 @@ class Vowels:
         )
 
     @cached_property
-    def split(self):
+    def split(self) -> dict[str, tuple[list[Floats], Ints]]:
         """Utterances and speakers by part: "train", "validation" and "test"."""
         utterances, speakers = read_utterances("TRAIN")
         parts = dict(zip(("train", "validation"), stratified(speakers, [0.8]), strict=True))
@@ -155,17 +158,17 @@ class Vowels:
         return split | {"test": read_utterances("TEST")}
 
     @cached_property
-    def frames(self):
+    def frames(self) -> Floats:
         """All frames to learn from: (n, 12) ndarray."""
         return np.concatenate(self.split["train"][0])
 
     @cached_property
-    def thresholds(self):
+    def thresholds(self) -> Floats:
         """The levels of each coefficient: (12, levels) ndarray."""
         places = (np.arange(self.levels) + 0.5) / self.levels
         return np.quantile(self.frames, places, axis=0).T
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
         """
         Draw utterances to learn from.
 
@@ -192,7 +195,7 @@ class Vowels:
         shifted = [utterances[k] + shift for k, shift in zip(chosen, shifts, strict=True)]
         return self._trials(shifted, speakers[chosen])
 
-    def held_out(self, split):
+    def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
         """
         All trials that are not learned from.
 
@@ -218,7 +221,7 @@ class Vowels:
         inputs = level_crossing(self.coefficients(utterances), self.thresholds)
         return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
 
-    def coefficients(self, utterances):
+    def coefficients(self, utterances: Sequence[Floats]) -> Floats:
         """
         What crosses the levels: the coefficients in every time step.
 
@@ -240,12 +243,12 @@ class Vowels:
         part = (position - before)[:, np.newaxis]
         return rows[:, before] + part * (rows[:, after] - rows[:, before])
 
-    def metric(self, outputs, targets):
+    def metric(self, outputs: Floats, targets: Floats) -> float:
         """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
         return wrong_decisions(self, outputs, targets)
 
 
-def read_utterances(part):
+def read_utterances(part: Literal["TRAIN", "TEST"]) -> tuple[list[Floats], Ints]:
     """
     The recordings as the package aeon has them, read without its code.
 
@@ -266,7 +269,7 @@ def read_utterances(part):
     """
     # the package is not imported: that takes seconds
     package = find_spec("aeon")
-    folders = [] if package is None else package.submodule_search_locations
+    folders = (package and package.submodule_search_locations) or []
     name = f"datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"
     found = [Path(folder) / name for folder in folders if (Path(folder) / name).exists()]
     if not found:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .leaky_rate import rate_step
+
+if TYPE_CHECKING:
+    from ..networks.rate import RateNetwork
+    from ..step import Step
 
 __all__ = ["Elman"]
 
@@ -28,14 +32,16 @@ class Elman:
     gates_in: ClassVar = [0]
     gates_rec: ClassVar = [0]
 
-    def check(self, network):
+    def check(self, network: RateNetwork) -> None:
         """Every network fits."""
 
-    def default_mask(self, network, name, shape):
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
         """All-to-all, self-connections included."""
         return np.ones(shape, dtype=bool)
 
-    def advance(self, network, before, drive, held):
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
         """The next step; nothing is ever held."""
         h = np.tanh(drive[0])
         return rate_step(before, drive[0], 1.0, h, 1 - h**2)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..step import Step
 from .lstm import logistic
+
+if TYPE_CHECKING:
+    from ..networks.rate import RateNetwork
 
 __all__ = ["GRU"]
 
@@ -35,14 +38,16 @@ class GRU:
     gates_in: ClassVar = [0, 1, 2]
     gates_rec: ClassVar = [0, 1, 3]
 
-    def check(self, network):
+    def check(self, network: RateNetwork) -> None:
         """Every network fits."""
 
-    def default_mask(self, network, name, shape):
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
         """All-to-all, self-connections included."""
         return np.ones(shape, dtype=bool)
 
-    def advance(self, network, before, drive, held):
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
         """The next step; nothing is ever held."""
         last = np.zeros_like(drive[0]) if before is None else before.state[0]
         r, z = logistic(drive[:2])

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from .leaky_rate import rate_step
+
+if TYPE_CHECKING:
+    from ..networks.rate import RateNetwork
+    from ..step import Step
 
 __all__ = ["Jordan"]
 
@@ -31,7 +35,7 @@ class Jordan:
     gates_in: ClassVar = [0]
     gates_rec: ClassVar = [0]
 
-    def check(self, network):
+    def check(self, network: RateNetwork) -> None:
         """Refuse connections that go round the outputs."""
         if not network.visible:
             raise ValueError(
@@ -48,7 +52,7 @@ class Jordan:
                     "outputs lead to hidden units, and hidden units to outputs: leave the mask away"
                 )
 
-    def default_mask(self, network, name, shape):
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
         """Inputs and outputs to hidden units, hidden units to outputs."""
         mask = np.ones(shape, dtype=bool)
         if name != "mask_out":
@@ -57,7 +61,9 @@ class Jordan:
             mask = np.equal.outer(np.broadcast_to(from_hidden, shape[0]), onto_output)
         return mask
 
-    def advance(self, network, before, drive, held):
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
         """The next step; nothing is ever held."""
         (u,) = drive
         linear = np.arange(network.n_rec) >= network.n_rec - network.visible

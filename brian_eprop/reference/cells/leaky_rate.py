@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..step import Step
+
+if TYPE_CHECKING:
+    from ..networks.rate import RateNetwork
 
 __all__ = ["LeakyRate", "rate_step"]
 
@@ -63,14 +66,16 @@ class LeakyRate:
         if not 0 < self.leak <= 1:
             raise ValueError(f"LeakyRate: 'leak' is {self.leak}; give dt/τ, above 0 and at most 1")
 
-    def check(self, network):
+    def check(self, network: RateNetwork) -> None:
         """Every network fits."""
 
-    def default_mask(self, network, name, shape):
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
         """All-to-all, self-connections included."""
         return np.ones(shape, dtype=bool)
 
-    def advance(self, network, before, drive, held):
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
         """The next step; nothing is ever held."""
         phi = np.tanh(drive[0])
         return rate_step(before, drive[0], self.leak, phi, 1 - phi**2)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..step import Step
+
+if TYPE_CHECKING:
+    from ..networks.rate import RateNetwork
 
 __all__ = ["LSTM", "logistic"]
 
@@ -37,14 +40,16 @@ class LSTM:
     gates_in: ClassVar = [0, 1, 2, 3]
     gates_rec: ClassVar = [0, 1, 2, 3]
 
-    def check(self, network):
+    def check(self, network: RateNetwork) -> None:
         """Every network fits."""
 
-    def default_mask(self, network, name, shape):
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
         """All-to-all, self-connections included."""
         return np.ones(shape, dtype=bool)
 
-    def advance(self, network, before, drive, held):
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
         """The next step; nothing is ever held."""
         last = np.zeros_like(drive[0]) if before is None else before.state[0]
         i, f, o = logistic(drive[[0, 1, 3]])

@@ -1,8 +1,9 @@
 """Equilibrium propagation (Scellier & Bengio 2017)."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .network import as_task, finite_array
+from .network import ConvergentNetwork, as_task, finite_array
 from .relaxation import fixed_point, settle
 from .results import EquilibriumGradient
 
@@ -12,7 +13,14 @@ __all__ = ["equilibrium_propagation"]
 ROUNDING = 1e-12
 
 
-def equilibrium_propagation(network, inputs, targets, *, nudging=1e-3, symmetric=True):
+def equilibrium_propagation(
+    network: ConvergentNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    *,
+    nudging: float = 1e-3,
+    symmetric: bool = True,
+) -> EquilibriumGradient:
     """Gradient from two fixed points of one network, by a rule local to the synapse.
 
     In a nudged phase the energy is E + βC, which pulls the outputs towards their targets::

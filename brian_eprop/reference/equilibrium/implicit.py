@@ -1,15 +1,18 @@
 """The implicit function theorem: the oracle of the rules."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .network import as_task
+from .network import ConvergentNetwork, as_task
 from .relaxation import fixed_point
-from .results import chain_rule
+from .results import EquilibriumGradient, chain_rule
 
 __all__ = ["fixed_point_gradient"]
 
 
-def fixed_point_gradient(network, inputs, targets):
+def fixed_point_gradient(
+    network: ConvergentNetwork, inputs: ArrayLike, targets: ArrayLike
+) -> EquilibriumGradient:
     """Gradient by solving for the sensitivity of the fixed point.
 
     A current dI shifts the fixed point by du = dI + w_recᵀ φ' du. Hence, with D = diag φ'(u)::

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +17,7 @@ def logistic(u):
 
 
 # φ(u), and its derivative as a function of the rate x = φ(u)
-PHI = {
+PHI: dict[str, tuple[Callable, Callable]] = {
     "tanh": (np.tanh, lambda x: 1 - x**2),
     "logistic": (logistic, lambda x: x * (1 - x)),
 }
@@ -73,9 +75,9 @@ class ConvergentNetwork:
 
     w_in: np.ndarray
     w_rec: np.ndarray
-    bias: np.ndarray = 0.0
+    bias: np.ndarray | float = 0.0
     n_out: int = 1
-    phi: str = "tanh"
+    phi: Literal["tanh", "logistic"] = "tanh"
     step: float = 0.5
     tolerance: float = 1e-12
     max_iterations: int = 10_000
@@ -110,34 +112,34 @@ class ConvergentNetwork:
         self._set_number("tolerance", 0, 1)
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         """Number of inputs."""
         return self.w_in.shape[0]
 
     @property
-    def n(self):
+    def n(self) -> int:
         """Number of units."""
         return self.w_rec.shape[0]
 
-    def external(self, inputs):
+    def external(self, inputs: np.ndarray) -> np.ndarray:
         """Drive from outside the layer, Σ_i w_in[i,j] s_i + b_j."""
         return inputs @ self.w_in + self.bias
 
-    def rate(self, u):
+    def rate(self, u: np.ndarray) -> np.ndarray:
         """x = φ(u)."""
         return PHI[self.phi][0](u)
 
-    def slope(self, x):
+    def slope(self, x: np.ndarray) -> np.ndarray:
         """φ'(u) at the rate x = φ(u)."""
         return PHI[self.phi][1](x)
 
-    def error(self, x, targets):
+    def error(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """∂C/∂x, (batch, n): y − y* in the output units and 0 in the others."""
         error = np.zeros_like(x)
         error[:, -self.n_out :] = x[:, -self.n_out :] - targets
         return error
 
-    def loss(self, x, targets):
+    def loss(self, x: np.ndarray, targets: np.ndarray) -> float:
         """C, averaged over the batch."""
         return float(0.5 * np.sum(self.error(x, targets) ** 2) / len(x))
 

@@ -1,15 +1,18 @@
 """Recurrent backpropagation (Almeida 1987, Pineda 1987)."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .network import as_task
+from .network import ConvergentNetwork, as_task
 from .relaxation import fixed_point, relax
-from .results import chain_rule
+from .results import EquilibriumGradient, chain_rule
 
 __all__ = ["recurrent_backpropagation"]
 
 
-def recurrent_backpropagation(network, inputs, targets):
+def recurrent_backpropagation(
+    network: ConvergentNetwork, inputs: ArrayLike, targets: ArrayLike
+) -> EquilibriumGradient:
     """Gradient by relaxation of a second, linear network with the transposed weights.
 
     At the fixed point (u, x) of the free phase, with e = ∂C/∂x::

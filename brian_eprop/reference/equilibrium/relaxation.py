@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .network import as_inputs
+from .network import ConvergentNetwork, as_inputs
 
 __all__ = ["FixedPoint", "NotConverged", "fixed_point", "relax", "settle"]
 
@@ -34,7 +35,7 @@ class FixedPoint:
     iterations: int
 
 
-def fixed_point(network, inputs):
+def fixed_point(network: ConvergentNetwork, inputs: ArrayLike) -> FixedPoint:
     """Let a network settle from u = 0: the free phase.
 
     Parameters

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Literal
+
 import numpy as np
 
 from ..cells import CELLS
-from .network import Network
 from .rate import RateNetwork
 from .spiking import SpikingNetwork
 
@@ -15,8 +17,16 @@ SPIKING = ("lif", "alif")
 
 
 def draw_network(
-    cell, n_in, n_rec, n_out, *, density=1.0, loss="mse", seed=0, **settings
-) -> Network:
+    cell: str,
+    n_in: int,
+    n_rec: int,
+    n_out: int,
+    *,
+    density: float = 1.0,
+    loss: Literal["mse", "cross_entropy"] = "mse",
+    seed: int | Sequence[int] = 0,
+    **settings: Any,
+) -> SpikingNetwork | RateNetwork:
     """A network of random weights.
 
     Weights are normal, of a variance of 1/(number of presynaptic units), those between rate units
@@ -59,7 +69,7 @@ def draw_network(
             f"draw_network: 'density' is {density!r}; give a fraction, 0 < density ≤ 1"
         )
     rng = np.random.default_rng(seed)
-    drawn = {
+    drawn: dict[str, Any] = {
         "loss": loss,
         "feedback": rng.normal(0, 1 / np.sqrt(n_rec), (n_out, n_rec)),
     }

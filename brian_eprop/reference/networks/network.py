@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -79,7 +79,7 @@ class Network:
     mask_out: np.ndarray | None = None
     delay_in: np.ndarray | None = None
     delay_rec: np.ndarray | None = None
-    loss: str = "mse"
+    loss: Literal["mse", "cross_entropy"] = "mse"
     average: bool = False
 
     def __post_init__(self):
@@ -111,24 +111,24 @@ class Network:
         self._check_choice("loss", self.loss, LOSSES)
 
     @property
-    def n_in(self):
+    def n_in(self) -> int:
         return self.w_in.shape[-2]
 
     @property
-    def n_rec(self):
+    def n_rec(self) -> int:
         return self.w_rec.shape[-1]
 
     @property
-    def n_out(self):
+    def n_out(self) -> int:
         return self.w_out.shape[-1]
 
     @property
-    def n_states(self):
+    def n_states(self) -> int:
         """Hidden states of a unit, among them o_j where the readout is leaky."""
         return len(self.cell.states) + (self.kappa > 0)
 
     @cached_property
-    def blocks(self):
+    def blocks(self) -> dict[str, Block]:
         """{name: Block} of the weights onto the recurrent units."""
         cell = self.cell
         return {
@@ -137,13 +137,13 @@ class Network:
         }
 
     @cached_property
-    def recurrent_lags(self):
+    def recurrent_lags(self) -> dict[int, np.ndarray]:
         """{lag: bool mask (n_rec, n_rec)}: the recurrent connections by the steps they take."""
         lags = {int(d): self.mask_rec & (self.delay_rec == d) for d in np.unique(self.delay_rec)}
         return {1 + d: mask for d, mask in lags.items() if mask.any()} or {1: self.mask_rec}
 
     @cached_property
-    def parameters(self):
+    def parameters(self) -> dict[str, np.ndarray]:
         """{name: weights} in the form in which rules see them.
 
         Weights onto the recurrent units are (gates, n_pre, n_rec), also where there is one gate;
@@ -156,20 +156,20 @@ class Network:
         return blocks | {name: getattr(self, name) for name in self.readout_weights}
 
     @property
-    def readout_weights(self):
+    def readout_weights(self) -> tuple[str, ...]:
         """Names of the weights of the readout that learn."""
         return ("w_out",)
 
     @property
-    def rate_regularized(self):
+    def rate_regularized(self) -> bool:
         """Whether the loss depends on firing rates."""
         return False
 
-    def mask_of(self, name):
+    def mask_of(self, name: str) -> np.ndarray | bool:
         """Which of the weights exist: a bool array of their last axes, or True for all."""
         return getattr(self, f"mask_{name[2:]}") if name.startswith("w_") else True
 
-    def forced(self, targets, weight):
+    def forced(self, targets: np.ndarray, weight: np.ndarray) -> list[np.ndarray] | None:
         """What the units send under teacher forcing; None without.
 
         Parameters

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from ..cells import GRU, LSTM, Elman, Jordan, LeakyRate
 from .network import Block, Network
 
 __all__ = ["RateNetwork"]
@@ -45,8 +45,9 @@ class RateNetwork(Network):
         Wrong shape, a value that is not finite or out of range, or an unknown name.
     """
 
-    cell: Any
-    w_out: np.ndarray | None = None
+    cell: Elman | LeakyRate | Jordan | LSTM | GRU
+    # None is replaced by the visible units
+    w_out: np.ndarray | None = None  # type: ignore[assignment]
     bias: np.ndarray | None = None
     bias_out: np.ndarray | None = None
     visible: int = 0
@@ -101,17 +102,17 @@ class RateNetwork(Network):
         self._set("w_out", selection)
 
     @cached_property
-    def blocks(self):
+    def blocks(self) -> dict[str, Block]:
         every = list(range(self.cell.gates))
         one = np.ones((1, self.n_rec), dtype=bool)
         return super().blocks | {"bias": Block(every, "one", one, np.zeros((1, self.n_rec), int))}
 
     @property
-    def readout_weights(self):
+    def readout_weights(self) -> tuple[str, ...]:
         """Names of the weights of the readout that learn."""
         return () if self.visible else ("w_out", "bias_out")
 
-    def forced(self, targets, weight):
+    def forced(self, targets: np.ndarray, weight: np.ndarray) -> list[np.ndarray] | None:
         """Targets in place of the observables of the visible units, in the steps that count."""
         if not self.teacher_forcing:
             return None

@@ -83,19 +83,19 @@ class SpikingNetwork(Network):
     Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 6–11.
     """
 
-    alpha: np.ndarray
-    v_th: np.ndarray
-    rho: np.ndarray = 0.0
-    beta: np.ndarray = 0.0
-    n_ref: np.ndarray = 0
-    surrogate: np.ndarray = "piecewise_linear"
-    surrogate_height: np.ndarray | None = None
-    surrogate_width: np.ndarray | None = None
-    surrogate_h: np.ndarray = 0.15
-    surrogate_s: np.ndarray = 6.0
+    alpha: np.ndarray | float
+    v_th: np.ndarray | float
+    rho: np.ndarray | float = 0.0
+    beta: np.ndarray | float = 0.0
+    n_ref: np.ndarray | int = 0
+    surrogate: np.ndarray | str = "piecewise_linear"
+    surrogate_height: np.ndarray | float | None = None
+    surrogate_width: np.ndarray | float | None = None
+    surrogate_h: np.ndarray | float = 0.15
+    surrogate_s: np.ndarray | float = 6.0
     reset_path: Mapping[str, str] = field(default_factory=dict)
-    rate_target: np.ndarray = 0.0
-    rate_strength: np.ndarray = 0.0
+    rate_target: np.ndarray | float = 0.0
+    rate_strength: np.ndarray | float = 0.0
     smooth: bool = False
     adaptive: bool | None = None
 
@@ -133,13 +133,13 @@ class SpikingNetwork(Network):
         self._set_reset_path()
 
     @cached_property
-    def cell(self):
+    def cell(self) -> ALIF | LIF:
         """ALIF, or LIF, which has no adaptation to carry along."""
         adaptive = np.any(self.beta) if self.adaptive is None else self.adaptive
         return ALIF() if adaptive else LIF()
 
     @property
-    def rate_regularized(self):
+    def rate_regularized(self) -> bool:
         """Whether the loss depends on firing rates."""
         return bool(np.any(self.rate_strength))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class Trials(NamedTuple):
     weight: np.ndarray
 
     @classmethod
-    def of_symbols(cls, inputs, n_in, targets, n_out):
+    def of_symbols(cls, inputs: np.ndarray, n_in: int, targets: np.ndarray, n_out: int) -> Self:
         """
         One-hot trials, out of numbered symbols.
 
@@ -71,7 +71,7 @@ class Task:
 
     name: ClassVar[str]
 
-    def sample(self, rng, batch):
+    def sample(self, rng: np.random.Generator, batch: int) -> Trials:
         """
         Draw trials.
 
@@ -92,7 +92,14 @@ class Task:
         """
         return self._draw(rng, self._whole("sample(batch)", batch, 1, "draw one trial or more"))
 
-    def after(self, score):
+    def _draw(self, rng: np.random.Generator, batch: int) -> Trials:
+        raise NotImplementedError
+
+    def score(self, outputs: np.ndarray, trials: Trials) -> float:
+        """How far the outputs (batch, T, n_out) are off; see ``score_name``."""
+        raise NotImplementedError
+
+    def after(self, score: float) -> Task:
         """The task of the next iteration, given the score of this one: a curriculum or itself."""
         return self
 
