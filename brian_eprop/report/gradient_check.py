@@ -10,6 +10,7 @@ from ..checking.comparison import Comparison
 from ..constraints import MATRICES
 from ..devices.runtime import numpy_runtime
 from ..network import RecurrentNetwork
+from ..types import Task
 
 __all__ = ["GradientCheck", "check_gradients"]
 
@@ -42,16 +43,16 @@ class GradientCheck:
     order: float
     steps: int
     spikes: int
-    rows: tuple
+    rows: tuple[Comparison, ...]
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         """Whether there was something to compare with, and everything agrees."""
         return bool(self.rows) and all(row.passed for row in self.rows)
 
 
 @numpy_runtime()
-def check_gradients(network, task, seed):
+def check_gradients(network: RecurrentNetwork, task: Task, seed: int) -> GradientCheck:
     """Compute a network's gradients in Brian2, and once more without.
 
     Brian2 runs with its numpy target. The other gradients are those of the NumPy reference, with

@@ -13,9 +13,10 @@ from ..atomic_write import replacing
 from ..constraints import MATRICES
 from ..plotting.run import save_run_figures
 from ..runs.environment import environment
+from ..types import FilePath
 from .contents import RunContents
 from .equations import model_equations
-from .gradient_check import check_gradients
+from .gradient_check import GradientCheck, check_gradients
 
 __all__ = ["write_report"]
 
@@ -46,7 +47,7 @@ ENDINGS = {
 }
 
 
-def write_report(folder):
+def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
     """Write ``report.html`` into a run folder: one file, which needs no other and no network.
 
     It has how the run ended, learning curves, a trial before and after, the weights, a check of

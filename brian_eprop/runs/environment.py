@@ -17,7 +17,8 @@ def environment():
     found = {"started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
     found |= {"python": platform.python_version()}
     found |= {name: version(name) for name in DISTRIBUTIONS}
-    found |= {"system": platform.platform(), "processor": _processor()}
+    system = (platform.system(), platform.machine(), *platform.libc_ver())
+    found |= {"system": " ".join(system).strip(), "processor": _processor()}
     commit = _commit()
     return found | ({"commit": commit} if commit else {})
 
