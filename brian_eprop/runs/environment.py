@@ -35,7 +35,9 @@ def _processor():
 
 def _commit():
     """Of the present folder's repository, with "-dirty" if files differ from it; else ''."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # without a lock, which would be in the way of the user's own git
+    options = ["--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "--no-optional-locks", "describe", *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
