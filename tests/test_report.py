@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -166,6 +168,14 @@ def test_damaged_files_are_named_and_an_older_report_stays(run, name, content):
     assert done.exit_code == 2, done.output
     assert name in done.output and "Traceback" not in done.output
     assert (run / "report.html").read_text() == "an older one"
+
+
+def test_the_command_is_a_module_as_well_and_its_help_is_shown_in_full():
+    command = [sys.executable, "-m", "brian_eprop", "sweep", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: brian-eprop sweep" in done.stdout
+    assert "A configuration with a table [sweep]." in " ".join(done.stdout.split())
 
 
 # ------------------------------------------------------------------- the gradients' check
