@@ -59,17 +59,24 @@ class Phase:
     @property
     def code(self):
         """Brian2 statements, with common subexpressions computed once."""
-        # Brian2 wants shared variables written before any other.
-        shared = self._block(self.uniform, "_shared", written=set())
+        # Brian2 wants shared variables written before any other, and takes every name that is local
+        # to the code for another as soon as a function is in its value.
+        shared = [
+            f"{name} = {printed(self._inlined(value))}" for name, value in self.uniform.items()
+        ]
         text = [f"{name} = {value}" for name, value in self.text.items()]
-        written = needed_definitions(self.uniform.values(), self.definitions)
-        return "\n".join([*shared, *text, *self._block(self.neuron, "_common", written)])
+        return "\n".join([*shared, *text, *self._of_neurons()])
 
-    def _block(self, values, prefix, written):
-        needed = needed_definitions(values.values(), self.definitions) - written
+    def _inlined(self, value):
+        while value.free_symbols & self.definitions.keys():
+            value = value.xreplace(self.definitions)
+        return value
+
+    def _of_neurons(self):
+        needed = needed_definitions(self.neuron.values(), self.definitions)
         kept = {name: e for name, e in self.definitions.items() if name in needed}
-        assignments = kept | {symbol(name): value for name, value in values.items()}
-        steps = without_repetition(assignments, prefix)
+        assignments = kept | {symbol(name): value for name, value in self.neuron.items()}
+        steps = without_repetition(assignments, "_common")
         return [f"{name} = {printed(value)}" for name, value in steps]
 
 
