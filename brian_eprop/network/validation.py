@@ -105,8 +105,8 @@ def checked_inputs(inputs, n_in):
     wrong = inputs[~np.isin(inputs, (0, 1))] if inputs.dtype != bool else ()
     if len(wrong):
         raise ValueError(
-            f"inputs hold {wrong[0].item()!r}, but must be booleans: a spike, or none, per step "
-            "and channel; draw spikes from rates, as in rng.random(rates.shape) < rates"
+            f"inputs must be booleans, a spike or none per step and channel, but hold "
+            f"{wrong[0].item()!r}; draw spikes from rates, as in rng.random(rates.shape) < rates"
         )
     inputs = inputs.astype(bool)
     return (inputs, True) if inputs.ndim == 3 else (inputs[np.newaxis], False)
