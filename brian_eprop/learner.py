@@ -206,8 +206,16 @@ class Learner:
     def share(self, group: Group, *names: str, prefix: str = "") -> None:
         """Make shared variables of the readout known to a group, as ``prefix + name``."""
         for name in names:
-            if prefix + name not in group.variables:
+            found = group.variables.get(prefix + name)
+            if found is None:
                 group.variables.add_reference(prefix + name, self.readout, name, index="0")
+            elif found is not self.readout.variables[name]:
+                # Synapses know the variables of their target by these names too.
+                raise ValueError(
+                    f"'{group.name}', or a group that it ends on, already has a variable "
+                    f"'{prefix + name}', a name that learning needs (or it learns with another "
+                    "learner already); rename it in the equations"
+                )
 
     def reset_with_trial(self, group: Group) -> None:
         """Start every trial of a group from the state in which it started the first.
