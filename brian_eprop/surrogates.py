@@ -46,6 +46,8 @@ def _check(surrogate):
                 ) from None
             continue
         try:
+            if np.ndim(value):
+                raise TypeError
             number = float(np.asarray(value))
         except (TypeError, ValueError):
             raise ValueError(
