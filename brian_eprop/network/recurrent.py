@@ -222,11 +222,7 @@ class RecurrentNetwork:
             For shapes that do not fit, values that are not finite, a window that is longer
             than the trial.
         """
-        inputs, targets, window, batched = checked_trials(
-            self.description, inputs, targets, learning_window
-        )
-        batch, steps, _ = inputs.shape
-        found = self._run(Trials(batch, steps, window), inputs, targets)
+        found, targets, window, batched = self._learn(inputs, targets, learning_window)
         about = (self.weights, found["readout"], targets, window)
         return as_gradients(found, self.description.learning_signal(*about), batched)
 
@@ -384,6 +380,19 @@ class RecurrentNetwork:
         d = self.description
         parameters = checked_parameters(d, self.parameters)
         return reference_network(d.with_parameters(parameters), self.weights)
+
+    def _gradients_alone(self, inputs, targets, learning_window):
+        """Of a batch; without learning signals, the most of the data, which no update needs."""
+        found, *_ = self._learn(inputs, targets, learning_window)
+        return as_gradients(found, None, batched=True)
+
+    def _learn(self, inputs, targets, learning_window):
+        inputs, targets, window, batched = checked_trials(
+            self.description, inputs, targets, learning_window
+        )
+        batch, steps, _ = inputs.shape
+        found = self._run(Trials(batch, steps, window), inputs, targets)
+        return found, targets, window, batched
 
     def _run(self, trials, inputs, targets):
         weights = checked_matrices(self.description, self.weights)

@@ -32,7 +32,7 @@ def as_gradients(found, learning_signal, batched):
     ----------
     found : dict
         See :func:`brian_eprop.devices.blocks.results`.
-    learning_signal : (batch, T, n_rec) ndarray
+    learning_signal : (batch, T, n_rec) ndarray or None
     batched : bool
         Whether the trajectory keeps the axis of the trials.
 
@@ -42,7 +42,7 @@ def as_gradients(found, learning_signal, batched):
     """
     trajectory = {name: found[name] for name in ("spikes", "readout")}
     trajectory["learning_signal"] = learning_signal
-    batch = len(learning_signal)
+    batch = len(found["readout"])
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
@@ -57,7 +57,8 @@ def as_gradients(found, learning_signal, batched):
 def joined_gradients(parts):
     """The gradients of a batch from those of its parts, of equal numbers of trials.
 
-    Added in the order of the parts: to the last bit the same, wherever they were computed.
+    Added in the order of the parts: to the last bit the same, wherever they were computed. Without
+    learning signals.
 
     Parameters
     ----------
@@ -75,10 +76,11 @@ def joined_gradients(parts):
         return sum(values) / count
 
     names = ("w_in", "w_rec", "w_out", "loss", "regularization")
-    trajectory = ("spikes", "readout", "learning_signal")
+    trajectory = ("spikes", "readout")
     return Gradients(
         **{name: mean([getattr(part, name) for part in parts]) for name in names},
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in trajectory},
+        learning_signal=None,
         parameters={
             name: mean([p.parameters[name] for p in parts]) for name in parts[0].parameters
         },

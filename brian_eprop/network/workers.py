@@ -67,7 +67,8 @@ class Workers:
     def __enter__(self):
         self._open = ExitStack()
         if self.count != 1:
-            self._parallel = self._open.enter_context(Parallel(n_jobs=self.count))
+            # joblib would hash larger arrays and write them to files, in every batch anew
+            self._parallel = self._open.enter_context(Parallel(n_jobs=self.count, max_nbytes=None))
             self._description = cloudpickle.dumps(self.network.description)
         return self
 
@@ -75,10 +76,10 @@ class Workers:
         return self._open.__exit__(*exception)
 
     def gradients(self, inputs, targets, learning_window=None):
-        """As :meth:`RecurrentNetwork.gradients` of a batch."""
+        """As :meth:`RecurrentNetwork.gradients` of a batch, without learning signals."""
         parts = calls(len(inputs))
         arguments = [(inputs[part], targets[part], learning_window) for part in parts]
-        return joined_gradients(self._run("gradients", parts, arguments))
+        return joined_gradients(self._run("_gradients_alone", parts, arguments))
 
     def simulate(self, inputs):
         """As :meth:`RecurrentNetwork.simulate` of a batch."""
