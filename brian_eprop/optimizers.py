@@ -5,6 +5,7 @@ there have been, this one included) and its own state variables; they assign ``_
 is then subtracted from the weight.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from .types import Floats
 FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
 
 
-class Optimizer:
+class Optimizer(ABC):
     """What an optimizer must say of itself; see :class:`GradientDescent`."""
 
     #: Its variables, one value per weight, 0 at the start, and the power of the weight's unit
@@ -44,9 +45,9 @@ class Optimizer:
                 number(name, value)
 
     @property
+    @abstractmethod
     def statements(self) -> str:
         """Brian2 statements that turn ``_gradient`` into ``_step``."""
-        raise NotImplementedError
 
     def check_unit(self, weight: str, unit: Dimension) -> None:
         """Raise an error unless the learning rate fits a weight of the given dimensions."""

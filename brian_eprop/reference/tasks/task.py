@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -51,7 +52,7 @@ class Trials(NamedTuple):
         return cls(_one_hot(inputs, n_in), one_hot, counts.astype(float))
 
 
-class Task:
+class Task(ABC):
     """
     A source of trials. Those of the package are frozen dataclasses whose fields are options.
 
@@ -92,12 +93,12 @@ class Task:
         """
         return self._draw(rng, self._whole("sample(batch)", batch, 1, "draw one trial or more"))
 
-    def _draw(self, rng: np.random.Generator, batch: int) -> Trials:
-        raise NotImplementedError
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, batch: int) -> Trials: ...
 
+    @abstractmethod
     def score(self, outputs: np.ndarray, trials: Trials) -> float:
         """How far the outputs (batch, T, n_out) are off; see ``score_name``."""
-        raise NotImplementedError
 
     def after(self, score: float) -> Task:
         """The task of the next iteration, given the score of this one: a curriculum or itself."""
