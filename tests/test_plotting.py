@@ -236,6 +236,16 @@ def test_a_trial_is_in_the_units_of_neurons_and_in_the_colours_of_its_own():
     plt.close(figure)
 
 
+def test_an_output_that_starts_on_its_target_makes_no_learning_window():
+    """A sine starts at 0, as the readout does."""
+    r = recording()
+    error, readout = r.error.copy(), r.readout.copy()
+    error[0], readout[0] = 0, r.target[0]
+    figure = plot_trial(replace(r, error=error, readout=readout))
+    assert error[1].any() and not figure.axes[-1].patches
+    plt.close(figure)
+
+
 def test_figures_are_pixels_or_lines_and_written_whole(tmp_path):
     begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
     for format, start in begins.items():

@@ -102,16 +102,20 @@ def _panels(recording):
             (height, lambda ax: trace(ax, r.e_bar, "Filtered\ntrace $\\bar{e}$")),
         ]
     panels.append((0.4 + 0.3 * len(shown), signal))
-    window = _learning_window(r.error)
+    window = _learning_window(r)
     panels.append((1.4, lambda ax: plot_readout(t, r.readout, r.target, window=window, ax=ax)))
     return panels
 
 
-def _learning_window(error):
-    """Number of last steps in which errors count, None for all: before them errors are 0."""
-    wrong = np.any(error, axis=1)
+def _learning_window(r):
+    """Number of last steps in which errors count, None for all.
+
+    Before them errors are 0 though outputs are off their targets.
+    """
+    wrong = np.any(r.error, axis=1)
     first = int(np.argmax(wrong))
-    return len(error) - first if first and wrong.any() else None
+    ignored = np.any(r.readout[:first] != r.target[:first])
+    return len(wrong) - first if ignored and wrong.any() else None
 
 
 def _fill(figure, axes, panels, recording):
