@@ -128,6 +128,7 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
         ("order = 0", r"EProp.order = 0"),
         ("goals = 0.1", "did you mean 'goal'"),
         ("gains = { w_recc = 1.0 }", "did you mean 'w_rec'"),
+        ('gains = { w_rec = "random" }', "setup.gains.w_rec = 'random' must be a finite number"),
         ("evaluate_every = 0", "evaluate_every = 0 must be an integer ≥ 1"),
         ("patience = 1.5", "patience = 1.5 must be an integer ≥ 1"),
         ('max_rate = "10*second"', "must be in hertz"),

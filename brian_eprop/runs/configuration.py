@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 import tomli_w
 
+from ..arguments import number
 from ..atomic_write import replacing
 from ..constraints import CONSTRAINTS
 from ..learning_rates import SCHEDULES
@@ -224,6 +225,7 @@ class Configuration:
                 given[name] = convert(given[name])
         gains = given.get("gains", {})
         check_keys(gains, list(recommended.setup.gains), "setup.gains.")
+        gains = {name: number(f"setup.gains.{name}", value) for name, value in gains.items()}
         given["gains"] = recommended.setup.gains | gains
         own = {name: value for name, value in table.items() if name not in ("task", "options")}
         return replace(recommended, **own | {"setup": replace(recommended.setup, **given)})
