@@ -351,14 +351,20 @@ def error_of(call):
     return None
 
 
+#: What Brian2 says of a syntax error, up to our remedy.
+BRIAN2_SAYS = r"(they do not parse:|statement failed:|Parsing failed).+?(?=; |$)"
+
+
 def messages():
-    """What each bad input gives, with a folder that has another name each time left out."""
+    """What each bad input gives, without the names of folders that differ each time, and without
+    what Brian2 says of a syntax error, which differs by its version."""
     defaultclock.dt = 1 * ms
     found = {}
     for what, call in BAD_INPUTS.items():
         error = error_of(call)
         said = "nothing" if error is None else f"{type(error).__name__}: {error}"
-        found[what] = re.sub(rf"{tempfile.gettempdir()}/\w+", "…", said)
+        said = re.sub(rf"{tempfile.gettempdir()}/\w+", "…", said)
+        found[what] = re.sub(BRIAN2_SAYS, r"\1 …", said)
     return found
 
 
