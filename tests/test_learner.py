@@ -256,8 +256,8 @@ class TestFeedback:
         def weights(seed):
             brian = build(self.network, *self.task, feedback=kind, seed=seed)
             if kind == "adaptive":
-                return np.asarray(brian.synapses["w_out"].B)
-            return np.asarray(brian.readout.contained_objects[-1].B)
+                return np.array(brian.synapses["w_out"].B)
+            return np.array(brian.readout.contained_objects[-1].B)
 
         np.testing.assert_array_equal(weights(3), weights(3))
         assert np.all(weights(3) != weights(4))

@@ -69,7 +69,7 @@ def simulated(model, inputs, w_in, w_rec, **overrides):
     Network(group, source, feed, recur, spikes, voltage).run(len(inputs) * dt)
     raster = np.zeros((len(inputs), N))
     raster[np.round(spikes.t / dt).astype(int), np.asarray(spikes.i)] = 1
-    return raster, np.asarray(voltage.v).T
+    return raster, np.array(voltage.v).T
 
 
 @pytest.fixture

@@ -56,3 +56,12 @@ def test_what_cannot_be_written_is_said_before_training(network, tmp_path, monke
     with pytest.raises(RuntimeError, match=r"ffmpeg, which is not installed; .*film.gif'"):
         film("film.mp4")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not WRITERS[".mp4"].isAvailable(), reason="ffmpeg is optional")
+def test_a_film_for_slides(network, tmp_path):
+    film = LearningAnimation(tmp_path / "film.mp4", network, INPUTS, TARGETS, neurons=1)
+    network.fit(Task(), 2, callbacks=[film], seed=1)
+    film.save()
+    assert [path.name for path in tmp_path.iterdir()] == ["film.mp4"]
+    assert film.path.read_bytes()[4:8] == b"ftyp"  # the first box of every MPEG-4 file

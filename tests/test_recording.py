@@ -208,6 +208,25 @@ def test_a_network_records_in_its_units(neurons, membrane, trace, numpy_target):
         assert signals["psi"].rescale("1/mV").magnitude.max() < recording.psi.max()
 
 
+def owner(array):
+    """The array whose memory this one shows."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def test_a_recording_needs_no_monitor_any_more(numpy_target):
+    inputs, targets = np.random.default_rng(0).random((40, 3)) < 0.3, np.ones((40, 1))
+    network = RecurrentNetwork("lif", 3, 4, 1, seed=0)
+    results = network.record(inputs, targets), network.gradients(inputs, targets)
+    for result in results:
+        for name, array in vars(result).items():
+            if isinstance(array, np.ndarray):
+                # memory of Brian2's arrays, from 2.10 on, belongs to nobody that NumPy knows
+                assert owner(array).flags.owndata or owner(array).base is not None, name
+    assert results[0].error.all()
+
+
 def test_neo_has_the_same_spikes_and_signals():
     neo = pytest.importorskip("neo")
     recording = Recording(**arrays() | {"dt": 0.5})

@@ -63,7 +63,8 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         spikes=found["spikes"][0],
         readout=found["readout"][0],
         target=targets,
-        error=error.error_.T,
+        # a copy: from Brian2 2.10 on, what a monitor holds is gone with the monitor
+        error=np.array(error.error_.T),
         learning_signal=d.learning_signal(weights, found["readout"], targets[None], window)[0],
         membrane=rows(membranes, "membrane"),
         threshold=rows(membranes, "threshold_level"),

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import HashableList
 from numpy.typing import ArrayLike
 
-from brian_eprop.atomic_write import replacing
-
+from ..atomic_write import replacing
 from ..network import RecurrentNetwork
 from ..types import Entry, FilePath
 from .learning import plot_learning_curve, plot_weights
