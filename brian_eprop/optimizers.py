@@ -78,7 +78,7 @@ class Optimizer(ABC):
         """
         names: dict[str, Any] = {n: state.get(n, np.zeros_like(gradient)) for n in self.state}
         names |= {"_gradient": gradient, "updates": updates} | FUNCTIONS
-        exec(self.statements, {"__builtins__": {}}, names)
+        exec(self.statements, {}, names)
         state.update({name: names[name] for name in self.state})
         return names["_step"]
 

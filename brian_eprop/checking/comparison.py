@@ -258,7 +258,7 @@ def _arrival(code, group, names):
             if line:
                 target, operation, text, _ = parse_statement(line)
                 # The code is the user's own model, which Brian2 has just run as well.
-                value = eval(text, {"__builtins__": {}}, now)
+                value = eval(text, {}, now)
                 now[target] = now[target] + value if operation == "+=" else value
         return np.stack([now[f"{name}_post"] + now[name] for name in names], axis=-1)
 

@@ -91,7 +91,7 @@ def evaluate(code, group, namespace):
         elif name in group.namespace or name in namespace:
             values[name] = np.asarray({**namespace, **group.namespace}[name])
     # The code is the user's own model, which Brian2 is about to run as well.
-    return np.broadcast_to(eval(code.strip(), {"__builtins__": {}}, values), len(group))
+    return np.broadcast_to(eval(code.strip(), {}, values), len(group))
 
 
 def copies(n_states):
