@@ -4,8 +4,9 @@ import pytest
 from brian2 import defaultclock, prefs
 
 
-def pytest_collection_finish():
-    """What was imported is no garbage: each run of Brian2 would look through all of it."""
+@pytest.fixture(autouse=True)
+def garbage():
+    """What earlier tests left is no garbage: each run of Brian2 would look through all of it."""
     gc.collect()
     gc.freeze()
 
