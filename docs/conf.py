@@ -70,7 +70,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
-    "reset_modules": ("matplotlib", "examples_reset.forget_brian2"),
+    "within_subsection_order": "gallery_setup.ORDER",
+    "reset_modules": ("matplotlib", "gallery_setup.forget_brian2"),
     "min_reported_time": 0,
 }
 
