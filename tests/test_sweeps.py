@@ -102,6 +102,9 @@ def test_processes_and_clusters_change_nothing(config, tmp_path):
         many, _ = run_sweep(plan, tmp_path / "many", workers=-1, report=[].append)
     for other in (two, many):
         xr.testing.assert_identical(other.drop_vars("seconds"), alone.drop_vars("seconds"))
+    # also what Brian2 runs with is that of this process
+    environments = [json.loads(path.read_text()) for path in tmp_path.rglob("environment.json")]
+    assert [about["codegen.target"] for about in environments] == ["numpy"] * 12
 
 
 def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
-"""With what a run is made: versions, machine, and the commit of the folder it is started in."""
+"""With what a run is made: versions, Brian2's target of runtime mode, machine, and the commit of
+the folder it is started in."""
 
 import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
+
+from brian2 import prefs
 
 __all__ = ["environment"]
 
@@ -17,6 +20,7 @@ def environment():
     found = {"started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
     found |= {"python": platform.python_version()}
     found |= {name: version(name) for name in DISTRIBUTIONS}
+    found |= {"codegen.target": prefs.codegen.target}
     system = (platform.system(), platform.machine(), *platform.libc_ver())
     found |= {"system": " ".join(system).strip(), "processor": _processor()}
     commit = _commit()

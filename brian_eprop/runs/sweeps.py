@@ -26,6 +26,7 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from brian2 import prefs
 from joblib import Parallel, delayed
 
 from ..netcdf import write_netcdf
@@ -180,7 +181,7 @@ def run_sweep(
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
     for name, text, error in parallel(
-        delayed(_one)(jobs[name], folder / name, name) for name in missing
+        delayed(_one)(jobs[name], folder / name, name, prefs.codegen.target) for name in missing
     ):
         report(f"{name}: {text}")
         if error:
@@ -232,8 +233,9 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     return table.assign_attrs(task=str(sweep.base["task"]), sweep=json.dumps(sweep.base))
 
 
-def _one(configuration, folder, name):
+def _one(configuration, folder, name, target):
     """One run, in a process of its own: how it ended, and what went wrong."""
+    prefs.codegen.target = target
     try:
         if (folder / CONFIGURATION).exists():
             result = resume(folder, progress=False)
