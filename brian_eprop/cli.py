@@ -155,6 +155,7 @@ def config(
 def sweep(
     config: Annotated[Path, typer.Argument(help="A configuration with a table [sweep].")],
     out: Annotated[Path | None, typer.Option(help="Default: sweeps/NAME of the file.")] = None,
+    figures: Format = "png",
     workers: Workers = 1,
     cluster: Cluster = None,
 ):
@@ -162,10 +163,11 @@ def sweep(
     with _errors_in_words(), backend(cluster) as remote:
         folder = out or Path("sweeps") / config.stem
         plan = Sweep.read(config)
-        _, failed = run_sweep(plan, folder, workers=-1 if remote else workers, report=typer.echo)
+        workers = -1 if remote else workers
+        _, failed = run_sweep(plan, folder, workers=workers, report=typer.echo, figures=figures)
     for name, error in failed.items():
         typer.echo(f"brian-eprop: {name}: {error}", err=True)
-    typer.echo(f"written to {folder}: table.nc, learning_curves.png, results.png")
+    typer.echo(f"written to {folder}: table.nc, learning_curves.{figures}, results.{figures}")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -230,6 +232,7 @@ def compare(
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 3e-3,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Default: comparisons/CELL.")] = None,
+    figures: Format = "png",
 ):
     """Compare learning rules on one network: error, spread, memory, operations, time, learning."""
     with _errors_in_words():
@@ -254,7 +257,7 @@ def compare(
             seed=seed,
         )
         folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
-        typer.echo(format_table(comparison.run(folder)))
+        typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")
 
 

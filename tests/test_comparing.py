@@ -201,11 +201,13 @@ def test_command_line(tmp_path):
     out = tmp_path / "out"
     done = brian_eprop(
         "compare", "bptt", "ok(rank=2)", "--cell", "elman", "--neurons", 4, "--steps", 8,
-        "--draws", 2, "--orders", 0, "--out", out,
+        "--draws", 2, "--orders", 0, "--format", "svg", "--out", out,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "ok(rank=2)" in done.output and "unbiased, causal" in done.output
-    assert (out / "figures" / "spread.png").exists()
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        f"{name}.svg" for name in ("errors", "map", "spread")
+    }
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,7 @@ def test_command_line(tmp_path):
         (["--size", 1], ["sizes", "1"]),
         (["--task", "ad"], ["'ad'", "'add'"]),
         (["--density", 2.0], ["'density'", "2.0"]),
+        (["--format", "jpg"], ["'jpg'", "svg"]),
         (["snap(n=0)"], ["'n' is 0"]),
         (["--weights", "nowhere.npz"], ["nowhere.npz"]),
     ],

@@ -116,9 +116,13 @@ def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch
         return right(configuration, folder, **options)
 
     monkeypatch.setattr(sweeps, "train", train)
-    done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(tmp_path / "out")])
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(out), "--format", "pdf"])
     assert done.exit_code == 1
     assert "slow, seed=1: failed: no room" in done.output
+    for name in ("results.pdf", "three, BPTT, seed=1/figures/trial_after.pdf"):
+        assert (out / name).read_bytes()[:4] == b"%PDF"
+    assert not list(out.rglob("*.png"))
     with xr.open_dataset(tmp_path / "out" / "table.nc") as table:
         assert (table["ended"].sel(variant="slow") == "missing").all()
         assert (table["ended"].sel(variant="three, BPTT") == "iterations").all()

@@ -18,12 +18,13 @@ from ..atomic_write import replacing
 from ..devices.runtime import numpy_runtime
 from ..network import RecurrentNetwork
 from ..plotting.comparison import save_comparison_figures
+from ..plotting.saving import check_format
 from ..quantities import suggest
 from ..reference import RULES, TASKS, Adam, draw_network, train
 from ..reference.comparison import Comparison, compare
 from ..reference.labels import described_rule, example_rules, parse_rule
 from ..reference.options import RuleDoesNotApply
-from ..types import FilePath
+from ..types import FigureFormat, FilePath
 from .table import format_table
 
 __all__ = ["RuleComparison"]
@@ -114,7 +115,9 @@ class RuleComparison:
                 f"{', '.join(sorted(TASKS))}"
             )
 
-    def run(self, folder: FilePath, *, progress: bool = True) -> list[Comparison]:
+    def run(
+        self, folder: FilePath, *, progress: bool = True, figures: FigureFormat = "png"
+    ) -> list[Comparison]:
         """Compare, and write a folder.
 
         Parameters
@@ -123,6 +126,8 @@ class RuleComparison:
             Must be new or empty.
         progress : bool
             Show progress bars.
+        figures : {"png", "svg", "pdf"}
+            Their format.
 
         Returns
         -------
@@ -133,8 +138,9 @@ class RuleComparison:
         FileExistsError
             If there is something in the folder; nothing is changed then.
         ValueError
-            For what cannot be compared; nothing is written.
+            For what cannot be compared, and figures without such a format; nothing is written.
         """
+        check_format(figures)
         folder = Path(folder)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise FileExistsError(
@@ -153,20 +159,21 @@ class RuleComparison:
             "learning": {"scores": {}, "failures": {}},
         }
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        described = {row.label: described_rule(row.label) for row in table}
-        self._write(folder, found, format_table(table), described)
+        self._write(folder, found, table, figures)
         if self.task is not None:
             # may take hours: what there is by now is safe
             found["learning"] = self._learning(rules, progress)
-            self._write(folder, found, format_table(table), described)
+            self._write(folder, found, table, figures)
         return table
 
-    def _write(self, folder, found, table, described):
+    def _write(self, folder, found, table, figures):
         text = json.dumps(_without_nan(found), indent=1)
-        for name, content in (("comparison.json", text), ("table.txt", table)):
+        for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
             with replacing(folder / name, "the comparison") as file:
                 file.write(content.encode())
-        save_comparison_figures(folder / "figures", found, described, list(RULES.values()))
+        described = {row.label: described_rule(row.label) for row in table}
+        registry = list(RULES.values())
+        save_comparison_figures(folder / "figures", found, described, registry, figures)
 
     def _problem(self):
         """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""

@@ -23,7 +23,7 @@ COSTS = {
 }
 
 
-def save_comparison_figures(folder, found, rules, registry):
+def save_comparison_figures(folder, found, rules, registry, format="png"):
     """Draw and write the figures of a comparison.
 
     Parameters
@@ -35,6 +35,7 @@ def save_comparison_figures(folder, found, rules, registry):
         By label, as they are described with their options.
     registry : sequence of Rule
         All there are, for the map.
+    format : {"png", "svg", "pdf"}
 
     Returns
     -------
@@ -49,7 +50,7 @@ def save_comparison_figures(folder, found, rules, registry):
         figures["cost"] = _cost(found)
     if found["learning"]["scores"]:
         figures["learning"] = _learning(found)
-    return save_figures(folder, figures)
+    return save_figures(folder, figures, format)
 
 
 def _errors(found, rules):

@@ -11,7 +11,7 @@ from .style import CYCLE, prepare
 __all__ = ["plot_sweep_curves", "plot_sweep_results", "save_sweep_figures"]
 
 
-def save_sweep_figures(folder, table):
+def save_sweep_figures(folder, table, format="png"):
     """Draw and write the figures of a sweep.
 
     Parameters
@@ -19,13 +19,14 @@ def save_sweep_figures(folder, table):
     folder : Path
     table : xarray.Dataset
         See :func:`brian_eprop.runs.sweep_table`.
+    format : {"png", "svg", "pdf"}
 
     Returns
     -------
     list of Path
     """
     figures = {"learning_curves": plot_sweep_curves(table), "results": plot_sweep_results(table)}
-    return save_figures(folder, figures)
+    return save_figures(folder, figures, format)
 
 
 def conditions(table):

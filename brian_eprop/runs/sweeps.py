@@ -30,8 +30,9 @@ from brian2 import prefs
 from joblib import Parallel, delayed
 
 from ..netcdf import write_netcdf
+from ..plotting.saving import check_format
 from ..plotting.sweep import save_sweep_figures
-from ..types import FilePath
+from ..types import FigureFormat, FilePath
 from .configuration import Configuration
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
@@ -145,7 +146,12 @@ def label(point):
 
 
 def run_sweep(
-    sweep: Sweep, folder: FilePath, *, workers: int = 1, report: Callable[[str], object] = print
+    sweep: Sweep,
+    folder: FilePath,
+    *,
+    workers: int = 1,
+    report: Callable[[str], object] = print,
+    figures: FigureFormat = "png",
 ) -> tuple[xr.Dataset, dict[str, str]]:
     """Run what is missing of a sweep, then write its table and figures.
 
@@ -158,6 +164,8 @@ def run_sweep(
         Runs at the same time; −1 for as many as joblib's present backend has.
     report : callable
         Is given a line of text when a run has ended.
+    figures : {"png", "svg", "pdf"}
+        Format of the sweep's figures, and of those of its runs.
 
     Returns
     -------
@@ -169,8 +177,10 @@ def run_sweep(
     Raises
     ------
     ValueError
-        If the folder has the run of another configuration where one of this sweep belongs.
+        If the folder has the run of another configuration where one of this sweep belongs, or
+        figures have no such format.
     """
+    check_format(figures)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = {label(point): sweep.configuration(point) for point in sweep.points()}
@@ -181,14 +191,15 @@ def run_sweep(
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
     for name, text, error in parallel(
-        delayed(_one)(jobs[name], folder / name, name, prefs.codegen.target) for name in missing
+        delayed(_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
+        for name in missing
     ):
         report(f"{name}: {text}")
         if error:
             failed[name] = error
     table = sweep_table(sweep, folder)
     write_netcdf(table, folder / "table.nc", "the table of the sweep")
-    save_sweep_figures(folder, table)
+    save_sweep_figures(folder, table, figures)
     return table, failed
 
 
@@ -233,14 +244,14 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     return table.assign_attrs(task=str(sweep.base["task"]), sweep=json.dumps(sweep.base))
 
 
-def _one(configuration, folder, name, target):
+def _one(configuration, folder, name, figures, target):
     """One run, in a process of its own: how it ended, and what went wrong."""
     prefs.codegen.target = target
     try:
         if (folder / CONFIGURATION).exists():
-            result = resume(folder, progress=False)
+            result = resume(folder, progress=False, figures=figures)
         else:
-            result = train(configuration, folder, progress=False)
+            result = train(configuration, folder, progress=False, figures=figures)
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
         return name, f"failed: {error}", str(error)
     test = "" if result.test is None else f", test {result.test:.4g}"
