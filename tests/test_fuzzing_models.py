@@ -53,11 +53,12 @@ def right(network, inputs, targets, window):
     if not found.spikes.any():
         return False
     order = network.description.rule.order
-    if order == 1:
-        traces = with_rule(network, engine="traces").gradients(inputs, targets, window)
-        assert np.array_equal(found.spikes, traces.spikes)
-        for name in MATRICES:
-            assert_close(getattr(found, name), getattr(traces, name), f"traces: {name}")
+    # of every network, since torch, which knows all orders, is optional
+    first = found if order == 1 else with_rule(network, order=1).gradients(inputs, targets, window)
+    traces = with_rule(network, order=1, engine="traces").gradients(inputs, targets, window)
+    assert np.array_equal(found.spikes, traces.spikes)
+    for name in MATRICES:
+        assert_close(getattr(first, name), getattr(traces, name), f"traces: {name}")
     if torch_gradients is not None:
         names = list(network.parameters)
         exact = torch_gradients(network, inputs, targets, window, order=order, parameters=names)
@@ -72,13 +73,22 @@ def right(network, inputs, targets, window):
     return True
 
 
-@FUZZING
-@given(networks())
-def test_gradients_of_random_models(example):
-    try:
-        assume(right(*example))
-    except (ValueError, NotImplementedError) as error:
-        assert "model_" in str(error) or "population_" in str(error), error
+def test_gradients_of_random_models():
+    compared = []
+
+    @FUZZING
+    @given(networks())
+    def try_one(example):
+        try:
+            fired = right(*example)
+        except ValueError as error:
+            assert "model_" in str(error) or "population_" in str(error), error
+        else:
+            compared.append(fired)
+            assume(fired)
+
+    try_one()
+    assert sum(compared) >= EXAMPLES / 4  # others are silent, or refused
 
 
 def coupled(**parameters):

@@ -218,13 +218,15 @@ def owner(array):
 def test_a_recording_needs_no_monitor_any_more(numpy_target):
     inputs, targets = np.random.default_rng(0).random((40, 3)) < 0.3, np.ones((40, 1))
     network = RecurrentNetwork("lif", 3, 4, 1, seed=0)
+    network.weights["w_in"] = np.full((3, 4), 0.5)
     results = network.record(inputs, targets), network.gradients(inputs, targets)
     for result in results:
         for name, array in vars(result).items():
             if isinstance(array, np.ndarray):
                 # memory of Brian2's arrays, from 2.10 on, belongs to nobody that NumPy knows
                 assert owner(array).flags.owndata or owner(array).base is not None, name
-    assert results[0].error.all()
+    assert results[0].spikes.any() and results[0].psi.any() and results[0].error.all()
+    assert results[1].w_rec.any()
 
 
 def test_neo_has_the_same_spikes_and_signals():
