@@ -8,7 +8,7 @@ from brian2.units import DimensionMismatchError
 
 import brian_eprop as eprop
 
-OURS = (ValueError, TypeError, NotImplementedError, DimensionMismatchError)
+OURS = (ValueError, TypeError, DimensionMismatchError)
 STEPS = 8
 
 #: What nobody means, and what somebody means who has misread the documentation.
