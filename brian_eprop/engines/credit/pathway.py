@@ -6,6 +6,7 @@ dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neur
 
 import numpy as np
 import sympy
+from brian2.utils.stringtools import get_identifiers
 
 from ...calculus.derivatives import derivative
 from ...calculus.one_step import parent_group
@@ -249,11 +250,11 @@ class Pathway:
 
     def _later(self, code):
         """The rows of delayed credit that a piece of code reads, and how many there are."""
-        reach, n = self.receiver.reach, len(self.receiver.group)
+        reach, n, names = self.receiver.reach, len(self.receiver.group), get_identifiers(code)
         return [
             (self.synapses.variables[local], reach[output] + 1, n)
             for local, output in self.read.items()
-            if self.later and local in code
+            if self.later and local in names
         ]
 
 

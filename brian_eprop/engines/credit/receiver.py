@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from brian2.utils.stringtools import get_identifiers
+
 from ..code import declare
 from .memory import resize_rows
 from .player import Player
@@ -90,10 +92,11 @@ class Receiver:
     def player(self, name, code, outputs):
         """Code of one step of the way back, which writes these outputs."""
         variables, text = self.group.variables, "\n".join(code)
+        names = get_identifiers(text)
         replayed = [
             (variables[f"past_{n}"], variables[f"kept_{n}"])
             for n in self.recorded
-            if f"past_{n}" in text
+            if f"past_{n}" in names
         ]
         later = [
             (variables[o.name], variables[f"{o.name}_later"], self.reach[o.name] + 1)

@@ -1,5 +1,6 @@
 {# Sets a variable of each source neuron to a sum over its synapses, for one step of the way
-   back. What reaches a neuron without pseudo-derivative ends there. #}
+   back. What reaches a neuron without pseudo-derivative ends there, but for the first step of
+   a window: its signal is owed to the spikes of earlier windows as well. #}
 {# USES_VARIABLES { replayed_step, window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'common_synapses.cpp' %}
@@ -27,7 +28,7 @@
         {
             double _sum = 0;
             {% if gate %}
-            if (_psi[_source] != 0)
+            if (_psi[_source] != 0 || {{replayed_step}} == {{window_start}})
             {% endif %}
             {{for_each_in_row(synapses, vector_code + ['_sum += _passed;'])}}
             {{get_array_name(target)}}[_source] = _sum;
