@@ -12,7 +12,12 @@ class Moment(NamedTuple):
     """Slot and order of an object in Brian2's schedule."""
 
     when: str
-    order: int
+    order: float
+
+
+def just_before(obj):
+    """The last moment before an object runs: Brian2 sorts the objects of a slot by their order."""
+    return Moment(obj.when, obj.order - 0.5)
 
 
 #: Which step of the trial this is: everything else of the step may ask for it. Brian2 itself
@@ -25,8 +30,6 @@ TRIAL_START = Moment("before_start", -2)
 ARRIVAL_EFFECT = Moment("before_start", -1)
 #: The output before this step's spikes, for a readout that scales its inputs.
 OUTPUT_BEFORE_ARRIVALS = Moment("before_synapses", 0)
-#: What a parameter does in the state update needs the state that it starts from.
-BEFORE_UPDATE = Moment("before_groups", 1000)
 #: ψ, c and whether a neuron fires need the membrane before spikes arrive and before the
 #: reset; 1000 leaves room for whatever the user computes in the slot.
 AT_THRESHOLD = Moment("before_thresholds", 1000)

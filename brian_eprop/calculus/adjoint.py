@@ -1,23 +1,30 @@
-r"""The linear system of linearization.py played backwards, and what it needs of the past.
+r"""The one-step map played backwards, and what it needs of the past.
 
-With λ^t = dE/dh^t, the derivative of the loss with respect to a neuron's state where its
-threshold is evaluated, and γ^t = dE/dz^t,
+A step is a sequence of stages (one_step.py): the state update, the threshold, the reset, and
+whatever else changes the state in the network that runs. With λ = dE/dh, the derivative of the
+loss with respect to a neuron's state at a moment of the step, a step is swept from its end to its
+start:
 
-    γ^t = signal^t + Kᵀ λ^{t+1}          K = F'k, the implicit path spike → state
-    λ^t = Dᵀ λ^{t+1} + c γ^t             D = F'J
+    reset        γ += kᵀ λ        k: the implicit path of the spike, R(h) − h
+                 λ ← Jᵀ λ         J: the Jacobian of the reset of a neuron that fired
+    threshold    λ ← λ + c γ      γ = dE/dz, to which the readout and other neurons add
+    update       λ ← F'ᵀ λ        F': the Jacobian of the integrator's step
+    other code   λ ← Mᵀ λ         M: its Jacobian, where it runs
 
-so that λ is the adjoint of s ← A s + D b x with A = D + K cᵀ. An arrival before the threshold
-of step t has the credit bᵀλ^t, one after it bᵀDᵀλ^{t+1} (theory: Bellec et al. 2020, Nat.
-Commun. 11:3625, Methods; the sweep is back-propagation through time along implicit paths).
-The explicit path of a spike through the reset is X = F'(R(h) − h).
+so that λ is the adjoint of s ← A s + D b x, with A = F'(J + k cᵀ) and D = F'J of
+linearization.py. An arrival at any moment of the step has the credit bᵀλ of this moment (Bellec et
+al. 2020, Nat. Commun. 11:3625, Methods; the sweep is back-propagation through time along implicit
+paths). Between steps λ is kept as it is at the start of a step. The explicit path of a spike
+through the reset, X = R(h) − h, is one more explicit edge.
 
-A parameter p of the neuron acts on its threshold, its reset and its state update directly,
+A parameter p of the neuron acts on each stage directly,
 
-    dE/dp = Σ_t γ^t ψ ∂distance/∂p + λ^{t+1}·F'(∂R/∂p) z^t + λ^t·∂F/∂p
+    dE/dp = Σ_t γ^t ψ ∂distance/∂p + Σ_stages λ · ∂(stage)/∂p
 
 and through the arrivals that depend on it, which the synapses see to.
 
-An entry is replayed from numbers and constants where it can be, from ψ and from whether the
+All coefficients are those of the moment at which their stage runs: they are recorded just before
+it. An entry is replayed from numbers and constants where it can be, from ψ and from whether the
 neuron fired where it depends on no more; only what depends on the state otherwise is recorded.
 For ALIF neurons this is ψ alone.
 """
@@ -32,63 +39,86 @@ from .programs import symbol
 from .statements import Phase, needed_definitions, printed, tidy
 
 PSI, SPIKED = symbol("psi"), symbol("spiked")
-#: The moments at which something may have to be computed.
-SLOTS = ("before_groups", "before_thresholds", "before_resets", "end")
-#: Whether an arrival at a clamped state counts: after the threshold and before it.
-OPEN = {"late": "open_late", "early": "open_early"}
+#: Whether an arrival at a clamped state counts: before the threshold and after it.
+OPEN = {True: "open_early", False: "open_late"}
+#: The stage whose recorder runs at the end of a step.
+END = "end"
 
 
 @dataclass
-class ParameterEffects:
-    """How a parameter acts on its neuron: nonzero entries, as those of `Adjoint`.
+class Transition:
+    """What a stage does to a small change of the state; nonzero entries by name.
 
     Attributes
     ----------
-    threshold : dict of str to sympy.Expr
-        ψ ∂distance/∂p, under the key "z".
-    reset, update : dict of str to sympy.Expr
-        F'(∂R/∂p) z of step t, and ∂F/∂p of the update that leads to step t, of each state.
+    stage : str
+    matrix : dict of str to dict of str to sympy.Expr
+        The columns of its Jacobian that are not those of the identity: {column: {row: entry}}.
+    implicit, explicit : dict of str to sympy.Expr
+        What a spike adds to each state, by the paths of the reset.
+    c : dict of str to sympy.Expr
+        ∂z/∂h, of the threshold.
+    parameters : dict of str to dict of str to sympy.Expr
+        What a parameter adds to each state, or to the spike (under the key "z").
     """
 
-    threshold: dict = field(default_factory=dict)
-    reset: dict = field(default_factory=dict)
-    update: dict = field(default_factory=dict)
+    stage: str
+    matrix: dict = field(default_factory=dict)
+    implicit: dict = field(default_factory=dict)
+    explicit: dict = field(default_factory=dict)
+    c: dict = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
 
 @dataclass
 class Adjoint:
-    """The coefficients of the backward system of a group.
+    """The coefficients of the backward pass of a group.
 
     Attributes
     ----------
     states : tuple of str
         Everything that can reach the threshold.
-    D : dict of (str, str) to sympy.Expr
-        Nonzero entries, in recorded names and constants.
-    c, K, X : dict of str to sympy.Expr
+    transitions : list of Transition
+        The stages of a step, in the order in which they run.
     phases : dict of str to Phase
-        What is computed forwards, by slot.
+        What is computed forwards, by the stage before which it is.
     recorded : dict of str to str
-        The names that the past is asked for, and the slot in which each is known.
+        The names that the past is asked for, and the stage before which each is known.
     constants : dict of sympy.Symbol to sympy.Expr
         Names for what does not change within a window.
-    parameters : dict of str to ParameterEffects
+    parameters : tuple of str
+        Those that are trained.
     """
 
     states: tuple
-    D: dict = field(default_factory=dict)
-    c: dict = field(default_factory=dict)
-    K: dict = field(default_factory=dict)
-    X: dict = field(default_factory=dict)
+    transitions: list = field(default_factory=list)
     phases: dict = field(default_factory=dict)
     recorded: dict = field(default_factory=dict)
     constants: dict = field(default_factory=dict)
-    parameters: dict = field(default_factory=dict)
+    parameters: tuple = ()
 
     @classmethod
     def of(cls, linearization, parameters=()):
-        """The system of all states of a linearization, and the effects of parameters on it."""
-        return _Derivation(linearization, parameters).adjoint
+        """The backward pass of a linearization, and the effects of parameters on it."""
+        return _Derivation(linearization, tuple(parameters)).adjoint
+
+    def reached_from(self, states):
+        """The states that a change of some states can reach, in order."""
+        edges = set()
+        for transition in self.transitions:
+            edges |= {(k, r) for k, column in transition.matrix.items() for r in column}
+            edges |= {(k, r) for k in self.read_by_threshold for r in transition.implicit}
+        return tuple(n for n in self.states if n in _closure(states, edges))
+
+    @property
+    def read_by_threshold(self):
+        """States that the distance to the threshold depends on."""
+        return {name for transition in self.transitions for name in transition.c}
+
+    def place(self, *, early):
+        """The number of stages before an arrival, before or after the threshold."""
+        stages = [transition.stage for transition in self.transitions]
+        return stages.index("threshold") + (0 if early else 1)
 
 
 class _Derivation:
@@ -96,84 +126,148 @@ class _Derivation:
 
     def __init__(self, linearization, parameters):
         self.lin, self.step = linearization, linearization.step
-        self.phases = {slot: Phase() for slot in SLOTS}
-        self.ahead = {symbol("t"): symbol("t") + symbol("dt")}
-        self.adjoint = Adjoint(linearization.states)
+        self.phases = {stage: Phase() for stage in (*self.step.order, END)}
         self.held, self.local = {}, set()
-        self.reset = self._before_reset(linearization.reset_jacobian, "reset")
-        self.update = linearization.integrator_jacobian.xreplace(self.ahead)
-        self._derive()
-        for name in parameters:
-            self._derive_parameter(name)
-        self._complete("end", linearization.definitions, self.ahead)
+        self.pieces = {piece.name: (piece, program) for piece, program in self.step.pieces}
+        self.programs = {"update": self.step.update} | {
+            name: program for name, (_, program) in self.pieces.items()
+        }
+        self.adjoint = Adjoint(self._states_before_threshold(), parameters=parameters)
+        for stage in self.step.order:
+            self.adjoint.transitions.append(self._transition(stage))
         if self.step.clamped:
-            self.phases["before_thresholds"].text[OPEN["early"]] = "int(not_refractory)"
-            self.phases["end"].text[OPEN["late"]] = "int(not_refractory)"
-            self.adjoint.recorded |= {OPEN["early"]: "before_thresholds", OPEN["late"]: "end"}
+            for early, stage in ((True, "threshold"), (False, END)):
+                self.phases[stage].text[OPEN[early]] = "int(not_refractory)"
+                self.adjoint.recorded[OPEN[early]] = stage
         self.adjoint.phases = {s: phase for s, phase in self.phases.items() if not phase.empty}
 
-    def _derive(self):
-        lin, adjoint, states = self.lin, self.adjoint, self.lin.states
-        self.local |= lin.definitions.keys()
-        self._entries(adjoint.c, dict(zip(states, lin.c, strict=True)), "c", "before_thresholds")
-        for letter, jump in (("K", lin.jump), ("X", lin.explicit_jump)):
-            column = self.update * self._before_reset(jump, "jump")
-            kept = getattr(adjoint, letter)
-            self._entries(kept, dict(zip(states, column, strict=True)), letter, "end")
-        matrix = self.update * self.reset
-        pairs = [(row, column) for row in states for column in states]
-        self._entries(adjoint.D, dict(zip(pairs, matrix, strict=True)), "D", "end")
+    def _states_before_threshold(self):
+        """States from which the threshold can be reached, spikes of the neuron included."""
+        lin, states = self.lin, self.lin.states
+        matrices = [lin.reset_jacobian]
+        for program in self.programs.values():
+            matrices.append(program.jacobian(states)[0])
+        edges = {
+            (states[i], states[j])
+            for matrix in matrices
+            for i in range(len(states))
+            for j in range(len(states))
+            if matrix[i, j] != 0
+        }
+        read = {name for name, slope in zip(states, lin.slope, strict=True) if slope != 0}
+        jumps = (*lin.jump, *lin.explicit_jump)
+        jumping = {name for name, jump in zip((*states, *states), jumps, strict=True) if jump != 0}
+        edges |= {(row, column) for row in jumping for column in read}
+        reached = _closure(read, edges)
+        return tuple(name for name in states if name in reached)
 
-    def _derive_parameter(self, name):
-        """The direct effects of a parameter."""
-        step, states = self.step, self.lin.states
-        effects = self.adjoint.parameters[name] = ParameterEffects()
-        parameter = symbol(name)
-        threshold = {"z": PSI * derivative(step.distance, parameter)}
-        self._entries(effects.threshold, threshold, f"c_{name}", "before_thresholds")
-        after = [SPIKED * derivative(step.reset[state], parameter) for state in states]
-        jump = self._before_reset(sympy.Matrix(after), f"reset_{name}")
-        column = dict(zip(states, self.update * jump, strict=True))
-        self._entries(effects.reset, column, f"R_{name}", "end")
-        change, definitions = step.update.jacobian(states, [name])
-        self.local |= definitions.keys()
-        self._entries(
-            effects.update, dict(zip(states, change, strict=True)), f"F_{name}", "before_groups"
+    def _transition(self, stage):
+        if stage == "threshold":
+            return self._threshold()
+        if stage == "reset":
+            return self._reset()
+        return self._code(stage)
+
+    def _threshold(self):
+        transition = Transition("threshold")
+        for name, slope in zip(self.lin.states, self.lin.c, strict=True):
+            if name in self.adjoint.states:
+                self._keep(transition.c, name, slope, f"c_{name}", "threshold")
+        for name in self.adjoint.parameters:
+            effect = PSI * derivative(self.step.distance, symbol(name))
+            self._keep(
+                transition.parameters.setdefault(name, {}), "z", effect, f"c_{name}", "threshold"
+            )
+        return transition
+
+    def _reset(self):
+        transition, states = Transition("reset"), self.lin.states
+        self._columns(transition, self.lin.reset_jacobian, "J", "reset")
+        jumps = (
+            (transition.implicit, self.lin.jump, "k"),
+            (transition.explicit, self.lin.explicit_jump, "x"),
         )
-        self._complete("before_groups", definitions, {})
+        for kept, jump, letter in jumps:
+            for name, entry in zip(states, jump, strict=True):
+                if name in self.adjoint.states:
+                    self._keep(kept, name, entry, f"{letter}_{name}", "reset")
+        for parameter in self.adjoint.parameters:
+            effects = transition.parameters.setdefault(parameter, {})
+            for name in self.adjoint.states:
+                effect = SPIKED * derivative(self.step.reset[name], symbol(parameter))
+                self._keep(effects, name, effect, f"R_{parameter}_{name}", "reset")
+        return transition
 
-    def _complete(self, slot, definitions, ahead):
+    def _code(self, stage):
+        """The state update, or another piece of code that runs for all or some neurons."""
+        transition, program = Transition(stage), self.programs[stage]
+        piece, _ = self.pieces.get(stage, (None, None))
+        if piece is not None and piece.factors:
+            for state, factor in piece.factors.items():
+                if state in self.adjoint.states:
+                    # It is known when the synapses of the step have run
+                    self.adjoint.recorded[factor] = END
+                    transition.matrix[state] = {state: symbol(factor)}
+            return transition
+        matrix, definitions = self.lin.jacobian_of(program)
+        flag = symbol(piece.flag) if piece is not None and piece.flag else None
+        if flag is not None:
+            identity = sympy.eye(len(self.lin.states))
+            matrix = identity + flag * (matrix - identity)
+        letter = "F" if stage == "update" else f"M_{stage}"
+        self.local |= definitions.keys()
+        self._columns(transition, matrix, letter, stage)
+        self._complete(stage, definitions)
+        for parameter in self.adjoint.parameters:
+            change, definitions = program.jacobian(self.lin.states, [parameter])
+            self.local |= definitions.keys()
+            effects = transition.parameters.setdefault(parameter, {})
+            for name, entry in zip(self.lin.states, change, strict=True):
+                if name in self.adjoint.states:
+                    entry = entry if flag is None else flag * entry
+                    self._keep(effects, name, entry, f"{letter}_{parameter}_{name}", stage)
+            self._complete(stage, definitions)
+        return transition
+
+    def _columns(self, transition, matrix, letter, stage):
+        names, kept = self.lin.states, self.adjoint.states
+        for j, column in enumerate(names):
+            if column not in kept:
+                continue
+            rows = {row: tidy(matrix[i, j]) for i, row in enumerate(names) if row in kept}
+            if all(entry == (1 if row == column else 0) for row, entry in rows.items()):
+                continue
+            entries = transition.matrix[column] = {}
+            for row, entry in rows.items():
+                self._keep(entries, row, entry, f"{letter}_{row}_{column}", stage)
+
+    def _complete(self, stage, definitions):
         """Add to a phase what its values are defined by."""
-        phase = self.phases[slot]
-        definitions = {name: value.xreplace(ahead) for name, value in definitions.items()}
+        phase = self.phases[stage]
         used = needed_definitions(phase.neuron.values(), definitions)
         phase.definitions.update({n: e for n, e in definitions.items() if n in used})
         values = [*phase.neuron.values(), *phase.definitions.values()]
         if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
-            next_one = self.step.next_not_refractory
-            phase.text[NEXT_NOT_REFRACTORY] = (
-                next_one if slot == "end" else next_one.replace("t + dt", "t")
-            )
+            # As the state update is about to find it
+            phase.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory.replace("t + dt", "t")
 
-    def _entries(self, kept, values, letter, slot):
-        for where, value in values.items():
-            value = tidy(value)
-            if value != 0:
-                name = f"{letter}_{where}" if isinstance(where, str) else "_".join((letter, *where))
-                kept[where] = self._entry(value, name, slot)
+    def _keep(self, kept, where, value, name, stage):
+        """An entry in numbers, constants and recorded names; nothing if it is 0."""
+        value = tidy(value)
+        if value != 0:
+            kept[where] = self._entry(value, name, stage)
 
-    def _entry(self, value, name, slot):
-        """The entry in constants and recorded names."""
+    def _entry(self, value, name, stage):
         if value.is_number:
             return value
         if self._replayable(value):
             self._note(value)
             return self._with_named_constants(value, name)
         # Equal expressions are equal values only at the same moment
-        moment = (slot, value)
+        moment = (stage, value)
         if moment not in self.held:
-            self.phases[slot].neuron[name] = value
-            self.adjoint.recorded[name] = slot
+            self.phases[stage].neuron[name] = value
+            self.adjoint.recorded[name] = stage
             self.held[moment] = symbol(name)
             self._note(value, recorded=False)
         return self.held[moment]
@@ -182,16 +276,11 @@ class _Derivation:
         if value.free_symbols & self.local:
             return False
         varying = {s.name for s in value.free_symbols} & self.step.varying
-        known = {"psi", "spiked"}
-        inner = {s.name for s in value.free_symbols} & self._names_held()
-        return not (varying - known) and not inner
-
-    def _names_held(self):
-        return {name for phase in self.phases.values() for name in phase.neuron}
+        return not (varying - {"psi", "spiked"})
 
     def _note(self, value, recorded=True):
         """See to it that ψ, and whether a neuron fired, are there."""
-        text = self.phases["before_thresholds"].text
+        text = self.phases["threshold"].text
         if PSI in value.free_symbols:
             # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
             text["psi"] = self.lin.surrogate_code
@@ -200,7 +289,7 @@ class _Derivation:
             text["spiked"] = f"int(({self.step.condition}){both})"
         if recorded:
             names = {"psi", "spiked"} & {s.name for s in value.free_symbols}
-            self.adjoint.recorded |= dict.fromkeys(names, "before_thresholds")
+            self.adjoint.recorded |= dict.fromkeys(names, "threshold")
 
     def _with_named_constants(self, value, name):
         """Constant factors that cost something are computed once a window."""
@@ -216,23 +305,15 @@ class _Derivation:
             self.adjoint.constants[names[factor]] = factor
         return names[factor] * rest
 
-    def _before_reset(self, matrix, prefix):
-        """Store the entries of a matrix that depend on the state before the reset."""
-        state = {symbol(name) for name in self.step.states}
-        names, held = self.lin.states, matrix.as_mutable()
-        for i in range(matrix.rows):
-            for j in range(matrix.cols):
-                value = matrix[i, j]
-                if not value.free_symbols & state:
-                    continue
-                where = names[i] if matrix.cols == 1 else f"{names[i]}_{names[j]}"
-                name = f"{prefix}_{where}"
-                self.phases["before_resets"].neuron[name] = value
-                self._note(value, recorded=False)
-                held[i, j] = symbol(name)
-        return held
+
+def _closure(start, edges):
+    """All that edges (from, to) lead to."""
+    reached = set(start)
+    while new := {j for i, j in edges if i in reached} - reached:
+        reached |= new
+    return reached
 
 
-def transposed(rows, previous):
-    """Code of Σ_row entry·previous_row for a column: {row: entry} → text."""
-    return " + ".join(f"({printed(entry)})*{previous}{row}" for row, entry in rows.items()) or "0"
+def transposed(rows, names):
+    """Code of Σ_row entry·λ_row for a column, given {row: entry} and the names of λ."""
+    return " + ".join(f"({printed(entry)})*{names[row]}" for row, entry in rows.items()) or "0"

@@ -35,7 +35,7 @@ from ..types import ResetPath, Surrogate
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
-from .one_step import OneStep, one_step, parent_group, resolved, symbol
+from .one_step import STANDARD, OneStep, drawing, one_step, parent_group, resolved, symbol
 from .programs import check_statements
 from .statements import Coefficients, printed, tidy
 
@@ -96,9 +96,12 @@ class Linearization:
 
     @cached_property
     def _integrator(self):
-        matrix, definitions = self.step.update.jacobian(self.states)
-        update = self.step.update
-        random = _random((*update.values.values(), *update.definitions.values()))
+        return self.jacobian_of(self.step.update)
+
+    def jacobian_of(self, program):
+        """The Jacobian of a stage of the step, (states, states), and its definitions."""
+        matrix, definitions = program.jacobian(self.states)
+        random = _random((*program.values.values(), *program.definitions.values()))
         if random and _random((*matrix, *definitions.values())):
             raise NoDerivativeError(
                 "the noise in the equations is multiplied by a state variable, so that the "
@@ -174,6 +177,26 @@ class Linearization:
         driven = _reached({i for i in n if self.b[i] != 0}, {(j, i) for i, j in edges})
         read = _reached({i for i in n if self.slope[i] != 0}, edges)
         return tuple(self.states[i] for i in sorted(driven & read))
+
+    def check_drawn_numbers(self, group, namespace):
+        """Raise NoDerivativeError for random numbers that a derivative would draw anew."""
+        step = self.step
+        after = {n: step.reset[n] for n in self.states if step.reset[n] != symbol(n)}
+        paths = [after[n] for n, path in self.reset_path.items() if path != "detached"]
+        places = {
+            "threshold": (printed(step.distance), step.gate),
+            "reset": (*map(printed, self.reset_jacobian), *map(printed, paths)),
+            "refractoriness": (step.next_not_refractory,),
+        }
+        for place, texts in places.items():
+            names = set().union(*(get_identifiers(one) for one in texts))
+            drawn = drawing(group, names, namespace)
+            if drawn:
+                raise NoDerivativeError(
+                    f"the {place} of group '{group.name}' draws a random number, '{drawn}()': its "
+                    "derivative would draw another; draw it into a variable first, for example "
+                    f"run_regularly('noise = {drawn}()', dt=group.dt), and use the variable"
+                )
 
     def restricted_to(self, states: tuple[str, ...]) -> Self:
         """The linearization of some of the states."""
@@ -260,7 +283,23 @@ def linearize(
     reset_path = table("linearize.reset_path", reset_path, "{'v': 'explicit'}")
     namespace = table("linearize.namespace", namespace, "{'tau': 20*ms}")
     synaptic = entries("linearize.synaptic", synaptic, "['gain']")
-    whole = _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic)
+    group = target
+    if hasattr(target, "on_pre"):
+        group = target.group(1)
+        group._network = ""  # it is only read: Brian2 need not warn that it never ran
+    whole = _whole(group, surrogate, reset_path, namespace)
+    model = getattr(parent_group(group), "neuron_model", None)
+    on_pre = on_pre or getattr(model, "on_pre", None)
+    if on_pre is None:
+        raise ValueError(
+            f"what an arriving spike does to group '{parent_group(group).name}' is not known; pass "
+            "on_pre"
+        )
+    whole = replace(
+        whole,
+        arrivals=arrivals(on_pre, weight, group, whole.step),
+        synaptic=frozenset({*synaptic, weight}),
+    )
     states = whole.states_between_weight_and_threshold
     if not states:
         raise NoDerivativeError(
@@ -271,25 +310,19 @@ def linearize(
     return whole.restricted_to(states)
 
 
-def linearize_to_threshold(target, surrogate, reset_path, on_pre, weight, namespace):
-    """The linearization of all states from which the threshold can be reached.
+def linearize_neuron(group, surrogate, reset_path, namespace, pieces=(), order=STANDARD):
+    """The linearization of all states of a group, whatever arrives there.
 
-    It is what a sweep backwards needs, which does not know where credit will arrive. Parameters
-    and errors are those of :func:`linearize`.
+    Parameters and errors are those of :func:`linearize` and of `one_step`.
     """
-    linearize(target, surrogate, reset_path, on_pre, weight, namespace)
-    whole = _whole(target, surrogate, reset_path, on_pre, weight, namespace, ())
-    return whole.restricted_to(whole.states_before_threshold)
+    return _whole(group, surrogate, reset_path, namespace, pieces, order)
 
 
-def _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic):
-    """The linearization of all states of a step."""
-    group = target
-    if hasattr(target, "on_pre"):
-        group = target.group(1)
-        group._network = ""  # it is only read: Brian2 need not warn that it never ran
+def _whole(group, surrogate, reset_path, namespace, pieces=(), order=STANDARD):
+    """The linearization of all states of a step, without arrivals."""
+    namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
-    step = one_step(group, namespace or {})
+    step = one_step(group, namespace, pieces, order)
     name = parent_group(group).name
     if step.distance is None:
         raise ValueError(
@@ -302,21 +335,20 @@ def _whole(target, surrogate, reset_path, on_pre, weight, namespace, synaptic):
             f"group '{name}' has no surrogate derivative; pass one, for example "
             "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0))"
         )
-    check_psi(group, surrogate, step, namespace or {})
-    on_pre = on_pre or getattr(model, "on_pre", None)
-    if on_pre is None:
-        raise ValueError(f"what an arriving spike does to group '{name}' is not known; pass on_pre")
+    check_psi(group, surrogate, step, namespace)
     surrogate_code = surrogate.expression(f"({printed(step.distance)})")
-    if step.refractory:
-        surrogate_code = f"({surrogate_code})*int(not_refractory)"
-    return Linearization(
+    for gate in (step.gate, "not_refractory" if step.refractory else ""):
+        if gate:
+            surrogate_code = f"({surrogate_code})*int({gate})"
+    found = Linearization(
         step=step,
         states=step.states,
-        arrivals=arrivals(on_pre, weight, group, step),
+        arrivals={},
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
-        synaptic=frozenset({*synaptic, weight}),
     )
+    found.check_drawn_numbers(parent_group(group), namespace)
+    return found
 
 
 def check_psi(group, surrogate, step, namespace):
@@ -353,6 +385,12 @@ def _random(expressions):
 def _complete_reset_path(step, of_model, override, group_name):
     changed = [n for n in step.states if step.reset[n] != symbol(n)]
     override = override or {}
+    if "lastspike" in changed and "lastspike" not in {*override, *of_model}:
+        raise ValueError(
+            f"the threshold or an equation of group '{group_name}' depends on 'lastspike', which "
+            "each spike sets: say how this path is differentiated, for example "
+            "EProp(reset_path={'lastspike': 'implicit'}), or 'detached' to leave it out"
+        )
     for name, path in override.items():
         if name not in changed:
             raise ValueError(

@@ -7,14 +7,18 @@ One time step of Brian2 with its default schedule is
     synapses    h ← h + Δ(w)         arrivals (on_pre)
     resets      h ← R(h) where z = 1
 
-Each phase is kept as SymPy expressions of the values *before* that phase.
+Each stage is kept as SymPy expressions of the values *before* that stage. Other code that changes
+the state – run_regularly, code of other events, synapses that scale it – is a stage of its own,
+where the network runs it.
 """
 
-from dataclasses import dataclass
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 import sympy
-from brian2 import Quantity, get_logger, second
+from brian2 import Function, Quantity, get_logger, second
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
 from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -23,25 +27,54 @@ from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsExc
 from brian2.utils.stringtools import get_identifiers
 
 from .derivatives import NoDerivativeError, UnsuitableMethodError, indicator
-from .programs import Program, assigned_names, expand, run_statements, symbol
+from .programs import Program, assigned_names, expand, run_statements, statements_of, symbol
 
 logger = get_logger(__name__)
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
+#: Names in the code of coefficients that no group resolves.
+OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "spiked", "lastspike"})
 #: Each projection onto a group asks for its code; an exact solution takes seconds to find.
 _CODE: WeakKeyDictionary = WeakKeyDictionary()
 
 
+#: The stages of a group on its own, in the order of Brian2's default schedule.
+STANDARD = ("update", "threshold", "reset")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stage besides update, threshold and reset: other code that changes a group's state.
+
+    Attributes
+    ----------
+    name : str
+        Of the stage, fit to be a part of variables' names.
+    code : str
+        Abstract code, in names of the group.
+    flag : str
+        A variable of the group that is 1 for the neurons for which the code runs in a step; ""
+        if it runs for all in every step.
+    factors : mapping of str to str
+        Instead of code: the variable that holds by how much each state was scaled.
+    """
+
+    name: str
+    code: str = ""
+    flag: str = ""
+    factors: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class OneStep:
-    """The phases of a time step of one neuron.
+    """The stages of a time step of one neuron.
 
     Attributes
     ----------
     states : tuple of str
-        Variables that a step changes: those of the differential equations, and those
-        that the reset assigns to.
+        Variables that a step changes: those of the differential equations, those that the
+        reset assigns to, and those that other stages make depend on them.
     update : Program
         F: each state after the state update.
     distance : sympy.Expr or None
@@ -49,6 +82,9 @@ class OneStep:
         None for a group without threshold (a readout).
     condition : str
         The threshold condition as the user wrote it.
+    gate : str
+        The parts of the condition that open or close the threshold and do not depend on what
+        is differentiated; empty if there are none.
     reset : dict of str to sympy.Expr
         R: each state after the reset of a neuron that fires.
     refractory : bool
@@ -62,18 +98,25 @@ class OneStep:
         Names of the group that have one value per neuron; every other name is uniform.
     varying : frozenset of str
         Names of the group whose values may change from step to step.
+    pieces : tuple of (Piece, Program)
+        The other stages.
+    order : tuple of str
+        Names of all stages as they run, from the start of a step.
     """
 
     states: tuple
     update: Program
     distance: sympy.Expr | None
     condition: str
+    gate: str
     reset: dict
     refractory: bool
     next_not_refractory: str
     clamped: frozenset
     per_neuron: frozenset
     varying: frozenset
+    pieces: tuple = ()
+    order: tuple = STANDARD
 
 
 def parent_group(group):
@@ -85,7 +128,7 @@ def parent_group(group):
     return group.source.before_run.__self__
 
 
-def one_step(group, namespace):
+def one_step(group, namespace, pieces=(), order=STANDARD):
     """Read the one-step map of a group.
 
     Parameters
@@ -93,6 +136,10 @@ def one_step(group, namespace):
     group : NeuronGroup or Subgroup
     namespace : dict
         External names, where the group's own namespace lacks them.
+    pieces : sequence of Piece
+        What else changes the state of the group in the network that runs.
+    order : sequence of str
+        Names of all stages as they run.
 
     Returns
     -------
@@ -101,7 +148,7 @@ def one_step(group, namespace):
     Raises
     ------
     NoDerivativeError
-        If the threshold is not a single inequality.
+        If the threshold is not one inequality, or a stage cannot be differentiated.
     ValueError
         If an external name is not known.
     """
@@ -113,13 +160,7 @@ def one_step(group, namespace):
         for eq in group.equations.values()
         if eq.type == SUBEXPRESSION
     }
-    # `diff_eq_names` is a set: its order would differ from process to process.
-    states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
-    states += [
-        name
-        for name in assigned_names(reset_code)
-        if name in group.variables and name not in states
-    ]
+    states = _states(group, reset_code, pieces, subexpressions)
     clamped = [
         eq.varname
         for eq in group.user_equations.values()
@@ -128,12 +169,16 @@ def one_step(group, namespace):
     update = _update(
         _integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
     )
-
-    condition = group.events.get("spike", "")
-    distance = None
+    condition, distance, gate = group.events.get("spike", ""), None, ""
     if condition:
-        distance = _threshold_distance(condition, subexpressions, group.name)
-    reset = run_statements(reset_code, states, subexpressions)
+        continuous = set(states) - set(_assigned(group, reset_code)) | group.equations.diff_eq_names
+        distance, gate = _threshold(condition, subexpressions, continuous, group.name)
+    _check_flags(group, reset_code, subexpressions, [*update.values.values(), distance])
+    reset = run_statements(_without_flags(group, reset_code), states, subexpressions)
+    if distance is not None and _uses_time_of_last_spike(group, update, distance):
+        states = [*states, "lastspike"]
+        update.values["lastspike"] = symbol("lastspike")
+        reset["lastspike"] = symbol("t")
     for name in constant_over_dt:
         if any(
             symbol(name) in e.free_symbols for e in [distance, *reset.values()] if e is not None
@@ -145,11 +190,14 @@ def one_step(group, namespace):
 
     expressions = [*update.values.values(), *update.definitions.values()]
     needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
+    written = {name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)}
+    held = {name for piece in pieces for name in piece.factors.values()}
     return OneStep(
         states=tuple(states),
         update=update,
         distance=distance,
         condition=condition,
+        gate=gate,
         reset=reset,
         refractory=group._refractory is not False,
         next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
@@ -158,9 +206,83 @@ def one_step(group, namespace):
             [n for n in group.variables if not group.variables[n].scalar] + [NEXT_NOT_REFRACTORY]
         ),
         varying=frozenset(
-            [n for n, v in group.variables.items() if not v.constant] + [NEXT_NOT_REFRACTORY]
+            [n for n, v in group.variables.items() if not v.constant or n in written]
+            + [NEXT_NOT_REFRACTORY, *held]
         ),
+        pieces=tuple(
+            (piece, Program.of(piece.code, states, subexpressions=subexpressions, label="_piece"))
+            for piece in pieces
+        ),
+        order=tuple(order),
     )
+
+
+def _states(group, reset_code, pieces, subexpressions):
+    """Names of the state: what has dynamics, and what other code makes depend on it."""
+    # `diff_eq_names` is a set: its order would differ from process to process.
+    states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
+    states += [name for name in _assigned(group, reset_code) if name not in states]
+    for piece in pieces:
+        states += [name for name in piece.factors if name not in states]
+    while True:
+        added = []
+        for piece in pieces:
+            assigned = _assigned(group, piece.code)
+            after = run_statements(_without_flags(group, piece.code), assigned, subexpressions)
+            known = {symbol(n) for n in states}
+            added += [n for n in assigned if n not in states and after[n].free_symbols & known]
+        if not added:
+            return states
+        for name in added:
+            if group.variables[name].scalar:
+                raise NoDerivativeError(
+                    f"'{name}', which all neurons of group '{group.name}' share, is set from "
+                    "their state: credit cannot flow from one to the others in this way"
+                )
+        states += dict.fromkeys(added)
+
+
+def _assigned(group, code):
+    """The variables of a group that code assigns to, but for flags (booleans)."""
+    variables = group.variables
+    return [n for n in assigned_names(code) if n in variables and not _is_flag(group, n)]
+
+
+def _is_flag(group, name):
+    return name in group.variables and group.variables[name].is_boolean
+
+
+def _without_flags(group, code):
+    """Code without the statements that set booleans, which are not differentiated."""
+    return "\n".join(
+        f"{target} {operation} {expression}"
+        for target, operation, expression in statements_of(code)
+        if not _is_flag(group, target)
+    )
+
+
+def _check_flags(group, reset_code, subexpressions, continuous):
+    """Raise an error if a boolean that the reset sets acts on more than a gate."""
+    flags = [n for n in assigned_names(reset_code) if _is_flag(group, n)]
+    read = [
+        expand(str_to_sympy(e), subexpressions)
+        for t, _, e in statements_of(reset_code)
+        if not _is_flag(group, t)
+    ]
+    for name in flags:
+        if any(symbol(name) in e.free_symbols for e in (*read, *continuous) if e is not None):
+            raise NoDerivativeError(
+                f"the reset of group '{group.name}' sets '{name}', a boolean on which its equations, "
+                "reset or threshold depend: the path of a spike through it has no derivative; make "
+                "it a number, or use it as a gate only, as in 'v > v_th and allowed'"
+            )
+
+
+def _uses_time_of_last_spike(group, update, distance):
+    """Whether the time since the last spike acts on more than refractoriness."""
+    last = symbol("lastspike")
+    used = [distance, *update.values.values(), *update.definitions.values()]
+    return group._refractory is not False and any(last in e.free_symbols for e in used)
 
 
 def _update(code, states, clamped, subexpressions):
@@ -230,6 +352,15 @@ def resolved(group, names, namespace):
         ) from error
 
 
+def drawing(group, names, namespace):
+    """The first of some names that is a function which draws random numbers; "" for none."""
+    functions = resolved(group, names - OURS, namespace)
+    for name in sorted(functions):
+        if isinstance(functions[name], Function) and not functions[name].stateless:
+            return name
+    return ""
+
+
 def _constant_over_dt(group):
     """Expressions of the subexpressions that Brian2 stores once per step."""
     return {
@@ -239,18 +370,57 @@ def _constant_over_dt(group):
     }
 
 
-def _threshold_distance(condition, subexpressions, group_name):
-    parsed = str_to_sympy(condition)
-    if isinstance(parsed, sympy.StrictGreaterThan | sympy.GreaterThan):
-        distance = parsed.lhs - parsed.rhs
-    elif isinstance(parsed, sympy.StrictLessThan | sympy.LessThan):
-        distance = parsed.rhs - parsed.lhs
-    else:
+def _threshold(condition, subexpressions, continuous, group_name):
+    """Distance to the threshold, and the text of what else must be true for a spike.
+
+    Parameters
+    ----------
+    condition : str
+    subexpressions : dict of str to sympy.Expr
+    continuous : set of str
+        States that change in other ways than by spikes alone.
+    group_name : str
+
+    Returns
+    -------
+    sympy.Expr, str
+    """
+    tree = ast.parse(condition.strip(), mode="eval").body
+    both = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
+    parts = [ast.unparse(part) for part in (tree.values if both else [tree])]
+    moving = {symbol(name) for name in continuous}
+    compared = [
+        part
+        for part in parts
+        if expand(_sides(part, group_name, len(parts)), subexpressions).free_symbols & moving
+    ]
+    if len(parts) == 1:
+        compared = parts
+    if len(compared) != 1:
         raise NoDerivativeError(
-            f"the threshold '{condition}' of group '{group_name}' is not a single inequality, so "
-            "that there is no distance to it; write it as 'v > threshold'"
+            f"the threshold '{condition}' of group '{group_name}' has "
+            f"{len(compared) or 'no'} parts that depend on its equations, so that there is no one "
+            "distance to it; write it as 'v > threshold', or as 'v > threshold and …' with gates "
+            "that are true or false whatever the equations do"
         )
-    return expand(distance, subexpressions)
+    gates = [f"({part})" for part in parts if part not in compared]
+    distance = _sides(compared[0], group_name, 1)
+    return expand(distance, subexpressions), " and ".join(gates)
+
+
+def _sides(part, group_name, parts):
+    """Left minus right side of an inequality; what a gate depends on, where there are others."""
+    parsed = str_to_sympy(part)
+    if isinstance(parsed, sympy.StrictGreaterThan | sympy.GreaterThan):
+        return parsed.lhs - parsed.rhs
+    if isinstance(parsed, sympy.StrictLessThan | sympy.LessThan):
+        return parsed.rhs - parsed.lhs
+    if parts > 1:
+        return sympy.Add(*parsed.free_symbols)
+    raise NoDerivativeError(
+        f"the threshold '{part}' of group '{group_name}' is not a single inequality, so "
+        "that there is no distance to it; write it as 'v > threshold'"
+    )
 
 
 def _next_not_refractory(group, namespace):

@@ -1,21 +1,14 @@
 """A group of neurons on the way back: what it records, and how its credit is swept."""
 
 from ... import schedule
-from ...calculus.adjoint import Adjoint
-from ...calculus.linearization import linearize, linearize_to_threshold
+from ...calculus.adjoint import END, Adjoint
+from ...calculus.linearization import linearize, linearize_neuron
 from ...calculus.statements import printed
 from ..code import declare
-from . import sweep
 from .missing import explain_missing_traces
 from .receiver import Receiver
 from .recording import Recorder
-
-_MOMENTS = {
-    "before_groups": schedule.BEFORE_UPDATE,
-    "before_thresholds": schedule.AT_THRESHOLD,
-    "before_resets": schedule.BEFORE_RESET,
-    "end": schedule.COEFFICIENTS,
-}
+from .sweep import Sweep
 
 
 class CreditPopulation:
@@ -62,17 +55,22 @@ class CreditPopulation:
             Of the states between weight and threshold.
         """
         rule = self.engine.learner.rule
-        about = (self.group, rule.surrogate, rule.reset_path, on_pre, weight, namespace)
-        projection = linearize(*about, synaptic)
+        about = (self.group, rule.surrogate, rule.reset_path)
+        projection = linearize(*about, on_pre, weight, namespace, synaptic)
         if not self.learns:
-            self._derive(linearize_to_threshold(*about))
+            self._derive(linearize_neuron(*about, namespace))
         return projection
 
     def _derive(self, linearization):
         trained = self.engine.learner.train_parameters(self.group)
         self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
         self.rows = self.engine.rows_of(self.adjoint.states)
-        self.receiver = Receiver(self.group, self.engine, self.adjoint.recorded)
+        self.receiver = Receiver(
+            self.group,
+            self.engine,
+            self.adjoint.recorded,
+            lambda early: self.adjoint.place(early=early),
+        )
         self._declare()
         self._record()
 
@@ -91,11 +89,24 @@ class CreditPopulation:
             declare(group, name.name, shared=uniform)
 
     def _record(self):
-        for slot, phase in self.adjoint.phases.items():
-            kept = {n: f"kept_{n}" for n, s in self.adjoint.recorded.items() if s == slot}
-            name = f"{self.group.name}_recorder_{slot}"
-            recorder = Recorder(self.engine, self.group, phase.code, _MOMENTS[slot], name, kept)
+        adjoint = self.adjoint
+        for stage in {**adjoint.phases, **dict.fromkeys(adjoint.recorded.values())}:
+            kept = {n: f"kept_{n}" for n, s in adjoint.recorded.items() if s == stage}
+            code = adjoint.phases[stage].code if stage in adjoint.phases else ""
+            name = f"{self.group.name}_recorder_{stage}"
+            recorder = Recorder(self.engine, self.group, code, self._moment(stage), name, kept)
             self.group.contained_objects.append(recorder)
+
+    def _moment(self, stage):
+        """Just before a stage."""
+        if stage == END:
+            return schedule.COEFFICIENTS
+        stages = {
+            "update": self.group.state_updater,
+            "threshold": self.group.thresholder["spike"],
+            "reset": self.group.resetter.get("spike", self.group.thresholder["spike"]),
+        }
+        return schedule.just_before(stages[stage])
 
     def add_signal(self):
         """A new variable that is one summand of dE/dz, through the readout."""
@@ -126,30 +137,27 @@ class CreditPopulation:
         return not self.group.variables[item[0].name].scalar
 
     def players(self):
-        """Code of one step of the way back: before, and after, credit comes from elsewhere.
+        """Code of one step of the backward pass: before, and after, credit comes from elsewhere.
 
         Returns
         -------
         list of Player, Player
         """
-        clamped, adjoint, rows = self.step.clamped, self.adjoint, self.rows
-        outputs = self.receiver.outputs.values()
-        late, early = ([o for o in outputs if o.early is kind] for kind in (False, True))
-        arrived = sweep.arrived(adjoint, rows)
-        before, after = sweep.outputs(late, clamped), sweep.outputs(early, clamped)
-        own, of_parameters = sweep.parameters(adjoint, self.credit_rows)
+        outputs = list(self.receiver.outputs.values())
+        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
         advance = [
             f"credit_signal = {' + '.join(self.signals) or '0'}",
             *(
                 f"_inflow_{row} = {' + '.join(self.inflow.get(row, ())) or '0'}"
                 for row in self.engine.rows_with_inflow
             ),
-            *arrived,
-            *own,
-            *sweep.advance(adjoint, rows),
-            *of_parameters,
+            *sweep.after_threshold,
+            *sweep.before_threshold,
         ]
         if not self.engine.crosses_synapses:
-            return [], self.receiver.player("sweep", [*advance, *before, *after], list(outputs))
-        first = [self.receiver.player("arrivals", [*arrived, *before], late)] if late else []
-        return first, self.receiver.player("sweep", [*advance, *after], early)
+            return [], self.receiver.player("sweep", advance, outputs)
+        # What neurons of the same step receive back is needed before their thresholds
+        late = [output for output in outputs if not output.early]
+        early = [output for output in outputs if output.early]
+        first = [self.receiver.player("arrivals", sweep.after_threshold, late)] if late else []
+        return first, self.receiver.player("sweep", advance, early)

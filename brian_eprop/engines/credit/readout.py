@@ -9,8 +9,9 @@ the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 from typing import ClassVar
 
 from ... import schedule
+from ...calculus.adjoint import END
+from ...calculus.statements import printed
 from ..code import declare
-from . import sweep
 from .receiver import Receiver
 from .recording import Recorder
 
@@ -35,7 +36,7 @@ class CreditReadout:
     def __init__(self, readout, engine):
         self.group, self.engine = readout, engine
         recorded = ["error", "td_error", "continued"] if readout.rewarded else ["error"]
-        self.receiver = Receiver(readout, engine, dict.fromkeys(recorded, "end"))
+        self.receiver = Receiver(readout, engine, dict.fromkeys(recorded, END), lambda early: 1)
         declare(readout, "credit_y")
         if readout.rewarded:
             declare(readout, "advantage")
@@ -71,4 +72,13 @@ class CreditReadout:
         if self.engine.carries:
             code.append("carry_y_y = kappa*carry_y_y")
         outputs = list(self.receiver.outputs.values())
-        return self.receiver.player("sweep", [*code, *sweep.outputs(outputs, set())], outputs)
+        return self.receiver.player("sweep", [*code, *self._put_out(outputs)], outputs)
+
+    @staticmethod
+    def _put_out(outputs):
+        """Credit of the spikes of a step, for each way in which they act."""
+        lines = []
+        for output in outputs:
+            credit = " + ".join(f"{row}_y" for row in output.rows)
+            lines.append(f"{output.name} = ({printed(output.effects['y'])})*({credit})")
+        return lines

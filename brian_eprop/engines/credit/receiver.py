@@ -23,12 +23,15 @@ class Output:
         b of each state, in names of the group.
     early : bool
         The arrivals are before the threshold.
+    place : int
+        How many stages of the step are before the arrivals.
     """
 
     name: str
     rows: tuple
     effects: dict
     early: bool
+    place: int = 0
 
 
 class Receiver:
@@ -39,11 +42,13 @@ class Receiver:
     group : NeuronGroup
     engine : Credit
     recorded : dict of str to str
-        The slot in which each variable is recorded, by its name.
+        The stage before which each variable is recorded, by its name.
+    place : callable
+        The number of stages before an arrival that is early (True) or late (False).
     """
 
-    def __init__(self, group, engine, recorded):
-        self.group, self.engine, self.recorded = group, engine, recorded
+    def __init__(self, group, engine, recorded, place):
+        self.group, self.engine, self.recorded, self.place = group, engine, recorded, place
         self.outputs, self.reach = {}, {}
         for name in recorded:
             declare(group, f"past_{name}")
@@ -55,7 +60,7 @@ class Receiver:
         if key not in self.outputs:
             name = f"arriving_{len(self.outputs)}"
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early)
+            self.outputs[key] = Output(name, rows, effects, early, self.place(early))
         return self.outputs[key].name
 
     def delayed(self, output):

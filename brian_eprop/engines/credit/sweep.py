@@ -1,8 +1,15 @@
-"""What is computed in every step of the way back, as Brian2 statements.
+"""What is computed in every step of the backward pass, as Brian2 statements.
 
 A *row* is one adjoint of a group: ``credit`` is λ = dE/dh, summed over all paths or, with a
 limited number of hops, over those without explicit edges; ``credit1`` is that over paths of one
 explicit edge, and so on. Windows that begin within a trial need further rows, see carrying.py.
+
+For a LIF neuron with an explicit reset, order 1, the finished text is
+
+    _gamma_credit = credit_signal
+    _credit_v_threshold = credit_v + (past_psi)*_gamma_credit
+    arriving_0 = _credit_v_threshold                      (spikes before the threshold)
+    credit_v = (constant_F_v_v)*_credit_v_threshold
 """
 
 from dataclasses import dataclass
@@ -38,80 +45,107 @@ def past(expression, adjoint):
     return expression.xreplace({symbol(n): symbol(f"past_{n}") for n in adjoint.recorded})
 
 
-def arrived(adjoint, rows):
-    """Code of Dᵀλ^{t+1}: the credit of arrivals after the threshold."""
-    lines = []
-    for row in rows:
-        for state in adjoint.states:
-            entries = {r: past(e, adjoint) for (r, k), e in adjoint.D.items() if k == state}
-            lines.append(f"_late_{row.name}_{state} = {transposed(entries, f'{row.name}_')}")
-    return lines
+class Sweep:
+    """The text of one step of the backward pass of a group.
 
-
-def advance(adjoint, rows):
-    """Code of λ^t from Dᵀλ^{t+1}, λ^{t+1} and what comes in from other neurons."""
-    lines = []
-    for row in rows:
-        terms = [row.source] if row.source else []
-        for entries, name in ((adjoint.K, row.name), (adjoint.X, row.explicit)):
-            if name and entries:
-                terms.append(
-                    transposed({s: past(e, adjoint) for s, e in entries.items()}, f"{name}_")
-                )
-        lines.append(f"_gamma_{row.name} = {' + '.join(terms) or '0'}")
-    for row in rows:
-        for state in adjoint.states:
-            value = f"_late_{row.name}_{state}"
-            if state in adjoint.c:
-                value += f" + ({printed(past(adjoint.c[state], adjoint))})*_gamma_{row.name}"
-            lines.append(f"{row.name}_{state} = {value}")
-    return lines
-
-
-def parameters(adjoint, rows):
-    """Code of the gradients of parameters: what comes before `advance`, and after it.
+    Attributes
+    ----------
+    after_threshold, before_threshold : list of str
+        Statements for the stages after the threshold, and from the threshold to the start of
+        the step.
 
     Parameters
     ----------
-    rows : tuple of str
+    adjoint : Adjoint
+    rows : list of Row
+    credit_rows : tuple of str
         The rows whose sum is the credit of a parameter.
-    """
-    before, after = [], []
-
-    def total(entries, prefix=""):
-        names = " + ".join
-        return [
-            f"({printed(past(entry, adjoint))})*({names(f'{prefix}{row}_{s}' for row in rows)})"
-            for s, entry in entries.items()
-        ]
-
-    for name, effects in adjoint.parameters.items():
-        before.append(f"_reset_{name} = {' + '.join(total(effects.reset)) or '0'}")
-        gamma = " + ".join(f"_gamma_{row}" for row in rows)
-        terms = [f"_reset_{name}", *total(effects.update)]
-        terms += [f"({printed(past(e, adjoint))})*({gamma})" for e in effects.threshold.values()]
-        after.append(f"grad_{name} += {' + '.join(terms)}")
-    return before, after
-
-
-def outputs(wanted, clamped):
-    """Code of what synapses ask for.
-
-    Parameters
-    ----------
-    wanted : list of Output
-    clamped : set of str
+    outputs : iterable of Output
+        What synapses ask for.
+    clamped : frozenset of str
         States that are deaf to arrivals during refractoriness.
     """
-    lines = []
-    for output in wanted:
-        terms = []
-        for state, effect in output.effects.items():
-            prefix = "" if output.early else "_late_"
-            credit = " + ".join(f"{prefix}{row}_{state}" for row in output.rows)
-            gate = OPEN["early" if output.early else "late"]
-            gate = f"*past_{gate}" if state in clamped else ""
-            factor = "" if effect == sympy.S.One else f"({printed(effect)})*"
-            terms.append(f"{factor}({credit}){gate}")
-        lines.append(f"{output.name} = {' + '.join(terms)}")
-    return lines
+
+    def __init__(self, adjoint, rows, credit_rows, outputs, clamped):
+        self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
+        self.outputs, self.clamped = list(outputs), clamped
+        self.names = {r.name: {s: f"{r.name}_{s}" for s in adjoint.states} for r in rows}
+        self.gamma = {row.name: [row.source] if row.source else [] for row in rows}
+        self.parameters = {name: [] for name in adjoint.parameters}
+        self.after_threshold, self.before_threshold = [], []
+        self.lines = self.after_threshold
+        self._run()
+
+    def _run(self):
+        transitions = self.adjoint.transitions
+        self._put_out(len(transitions))
+        for place, transition in reversed(list(enumerate(transitions))):
+            if transition.stage == "threshold":
+                self.lines = self.before_threshold
+                self._threshold(transition)
+            else:
+                self._stage(transition)
+            self._put_out(place)
+        for row, names in self.names.items():
+            for state, name in names.items():
+                if name != f"{row}_{state}":
+                    self.lines.append(f"{row}_{state} = {name}")
+        for name, terms in self.parameters.items():
+            self.lines.append(f"grad_{name} += {' + '.join(terms) or '0'}")
+
+    def _stage(self, transition):
+        """λ ← Mᵀ λ, and what the spike and parameters did in this stage."""
+        for row in self.rows:
+            for entries, source in (
+                (transition.implicit, row.name),
+                (transition.explicit, row.explicit),
+            ):
+                if source and entries:
+                    self.gamma[row.name].append(self._times(entries, self.names[source]))
+        for name, effects in transition.parameters.items():
+            if effects:
+                local = f"_{name}_{transition.stage}"
+                terms = [self._times(effects, self.names[row]) for row in self.credit_rows]
+                self.lines.append(f"{local} = {' + '.join(terms)}")
+                self.parameters[name].append(local)
+        after = {}
+        for row in self.rows:
+            names = self.names[row.name]
+            after[row.name] = dict(names)
+            for column, entries in transition.matrix.items():
+                local = f"_{row.name}_{column}_{transition.stage}"
+                self.lines.append(f"{local} = {self._times(entries, names)}")
+                after[row.name][column] = local
+        self.names = after
+
+    def _threshold(self, transition):
+        """λ ← λ + c γ."""
+        for row in self.rows:
+            names = self.names[row.name]
+            gamma = f"_gamma_{row.name}"
+            self.lines.append(f"{gamma} = {' + '.join(self.gamma[row.name]) or '0'}")
+            for state, slope in transition.c.items():
+                local = f"_{row.name}_{state}_threshold"
+                slope = printed(past(slope, self.adjoint))
+                self.lines.append(f"{local} = {names[state]} + ({slope})*{gamma}")
+                names[state] = local
+        total = " + ".join(f"_gamma_{row}" for row in self.credit_rows)
+        for name, effects in transition.parameters.items():
+            for effect in effects.values():
+                self.parameters[name].append(f"({printed(past(effect, self.adjoint))})*({total})")
+
+    def _times(self, entries, names):
+        return transposed({s: past(e, self.adjoint) for s, e in entries.items()}, names)
+
+    def _put_out(self, place):
+        """Credit of the arrivals at this moment of the step."""
+        for output in self.outputs:
+            if output.place != place:
+                continue
+            terms = []
+            for state, effect in output.effects.items():
+                credit = " + ".join(self.names[row][state] for row in output.rows)
+                gate = f"*past_{OPEN[output.early]}" if state in self.clamped else ""
+                factor = "" if effect == sympy.S.One else f"({printed(effect)})*"
+                terms.append(f"{factor}({credit}){gate}")
+            self.lines.append(f"{output.name} = {' + '.join(terms)}")
