@@ -1,14 +1,16 @@
 """The learner: which signals reach which neurons, and what is done with the gradient."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from brian2 import Group, NeuronGroup, Quantity
+from brian2 import Group, NetworkOperation, NeuronGroup, Quantity
 from numpy.typing import ArrayLike
 
 from . import schedule
-from .arguments import BELOW_1, check_seed, number
+from .arguments import BELOW_1, check_seed, entries, number, shown
 from .calculus.one_step import parent_group
 from .engines.code import declare, on_spike, run_code
 from .engines.credit import Credit
@@ -21,10 +23,14 @@ from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .optimizers import Optimizer
 from .parameters import Trainable, check_names, checked_trainable, install, own_parameters
 from .periods import EPISODE, check_multiples, checked_period, describe_step
+from .reading import NetworkReader, NetworkReading
 from .readout import LeakyReadout
 from .regularizers import FiringRateRegularizer
 from .rule import EProp
 from .types import Feedback
+
+if TYPE_CHECKING:
+    from .synapses import TrainableSynapses
 
 
 class Learner:
@@ -64,6 +70,9 @@ class Learner:
         Parameters of the learning neurons' equations that are trained as well, one value per
         neuron; their gradients are in the variables ``grad_<name>`` of the groups. Arrivals
         through synapses that are not trained count as given.
+    given : list of NetworkOperation
+        Functions of Python that may change the state of learning groups: what they do counts as
+        given. Others that do are refused.
     seed : int, optional
         Of the random feedback weights.
 
@@ -86,6 +95,7 @@ class Learner:
         learning_window: Quantity | None = None,
         feedback_decay: float = 0.0,
         trainable: Trainable = (),
+        given: Sequence[NetworkOperation] = (),
         seed: int | None = None,
     ) -> None:
         _check_readout(readout)
@@ -116,7 +126,10 @@ class Learner:
                 f"Learner.trainable = {list(self.trainable)}: parameters have no traces; choose "
                 "EProp(engine='credit')"
             )
+        self.given = checked_operations(given)
         self.populations: dict[NeuronGroup, CreditPopulation | Population] = {}
+        self.projections: list[TrainableSynapses] = []
+        self.namespace: dict[str, object] = {}
         self.restored: set[Group] = set()
         self._seeds = np.random.SeedSequence(seed)
         describe_step(self)
@@ -124,7 +137,20 @@ class Learner:
         self.engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
         if self.trial is not None:
             self.reset_with_trial(readout)
+        self.reader = NetworkReader(self)
+        readout.contained_objects.append(self.reader)
         readout.learner = self
+
+    @property
+    def network(self) -> NetworkReading:
+        """The network that runs, as it is read: what is differentiated, and what is given.
+
+        Raises
+        ------
+        UnreadableNetworkError
+            If something in it changes a learning group and cannot be differentiated.
+        """
+        return self.reader.read()
 
     def _check_durations(self):
         if self.window is not None and (self.trial in (None, EPISODE) or self.window > self.trial):
@@ -248,6 +274,17 @@ class Learner:
                     "adaptive feedback go backwards along a trainable projection onto the "
                     "readout; connect one, or choose feedback='random'"
                 )
+
+
+def checked_operations(given):
+    """The argument ``given``: network operations."""
+    for operation in entries("Learner.given", given, "[operation]"):
+        if not isinstance(operation, NetworkOperation):
+            raise TypeError(
+                f"Learner.given = [..., {shown(operation)}, ...]: give the NetworkOperations whose "
+                "changes of a state count as given"
+            )
+    return tuple(given)
 
 
 def _check_readout(readout):

@@ -118,6 +118,7 @@ class TrainableSynapses(DirectSynapses):
         if optimizer is not None:
             optimizer.check_unit(weight, equations[weight].dim)
         names = get_local_namespace(level=1) | namespace
+        learner.namespace |= names
         on_pre = on_pre.replace(";", "\n")
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
@@ -146,8 +147,9 @@ class TrainableSynapses(DirectSynapses):
             namespace=namespace,
             **as_synapses,
         )
-        for name in ("learner", "weight", "arrival", "timing"):
+        for name in ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre"):
             self.add_attribute(name)
+        self.fixed, self.user_on_pre = fixed, on_pre
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
         self.pre.when = arrival
         if learner.rule.engine == "credit":
@@ -160,6 +162,7 @@ class TrainableSynapses(DirectSynapses):
         if optimizer is not None:
             self._add_optimizer(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
+        learner.projections.append(self)
 
     def connect(self, *args: Any, level: int = 0, **kwds: Any) -> None:
         """Add synapses; see :meth:`brian2.Synapses.connect`."""

@@ -68,7 +68,7 @@ def _jumps(on_pre, weight, group):
     variables = parent_group(group).variables
     changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
     names = [name for base in changeable for name in (f"{base}_post", base)]
-    after = run_statements(on_pre, [*names, weight], _as_synapses_see_them(group))
+    after = run_statements(on_pre, [*names, weight], as_synapses_see_them(group))
     if after[weight] != symbol(weight):
         raise NoDerivativeError(
             f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
@@ -86,7 +86,7 @@ def _check_independent(jump, name, on_pre, step):
         )
 
 
-def _as_synapses_see_them(group):
+def as_synapses_see_them(group):
     """Subexpressions of a postsynaptic group, by the names that on_pre may use."""
     group = parent_group(group)
     found = {}

@@ -154,13 +154,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
     """
     group = parent_group(group)
     reset_code = group.event_codes.get("spike", "")
-    constant_over_dt = _constant_over_dt(group)
-    subexpressions = {
-        eq.varname: str_to_sympy(eq.expr.code)
-        for eq in group.equations.values()
-        if eq.type == SUBEXPRESSION
-    }
-    states = _states(group, reset_code, pieces, subexpressions)
+    constant_over_dt, subexpressions = _constant_over_dt(group), _subexpressions(group)
+    states = state_names(group, pieces)
     clamped = [
         eq.varname
         for eq in group.user_equations.values()
@@ -210,15 +205,32 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
             + [NEXT_NOT_REFRACTORY, *held]
         ),
         pieces=tuple(
-            (piece, Program.of(piece.code, states, subexpressions=subexpressions, label="_piece"))
+            (
+                piece,
+                Program.of(
+                    _without_flags(group, piece.code),
+                    states,
+                    subexpressions=subexpressions,
+                    label="_piece",
+                ),
+            )
             for piece in pieces
         ),
         order=tuple(order),
     )
 
 
-def _states(group, reset_code, pieces, subexpressions):
-    """Names of the state: what has dynamics, and what other code makes depend on it."""
+def _subexpressions(group):
+    return {
+        eq.varname: str_to_sympy(eq.expr.code)
+        for eq in group.equations.values()
+        if eq.type == SUBEXPRESSION
+    }
+
+
+def state_names(group, pieces=()):
+    """Names of a group's state: what has dynamics, and what other code makes depend on it."""
+    reset_code, subexpressions = group.event_codes.get("spike", ""), _subexpressions(group)
     # `diff_eq_names` is a set: its order would differ from process to process.
     states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
     states += [name for name in _assigned(group, reset_code) if name not in states]

@@ -7,6 +7,19 @@ from brian2.synapses.synapses import SummedVariableUpdater
 from ..calculus.one_step import parent_group
 
 
+def of_learning(obj):
+    """Whether an object was added by learning, and not by the user."""
+    return getattr(obj, "of_learning", False)
+
+
+class LearningCode(CodeRunner):
+    """Code that learning adds to a group."""
+
+    of_learning = True
+    add_to_magic_network = False
+    invalidates_magic_network = False
+
+
 def declare(group, name, *, shared=False, dtype=None):
     """Add a variable to a group that exists already."""
     if name in group.variables:
@@ -30,34 +43,48 @@ def see_new_variables(group):
                 group.variables.indices[name] = "0"
 
 
-def run_code(group, code, moment, name, template="stateupdate", **kwds):
-    """Run abstract code for all of a group in each step, as part of the group."""
-    runner = CodeRunner(
+def group_code(group, code, moment, name, template="stateupdate", clock=None, **kwds):
+    """Abstract code for all of a group in each step."""
+    return LearningCode(
         group,
         template,
         code=code,
-        clock=group.clock,
+        clock=clock or group.clock,
         when=moment.when,
         order=moment.order,
         name=name,
         check_units=False,
         **kwds,
     )
+
+
+def event_code(group, event, code, moment, name):
+    """Abstract code for the neurons of a group with an event in this step."""
+    space = f"_{event}space"
+    return group_code(
+        group,
+        code,
+        moment,
+        name,
+        template="reset",
+        needed_variables=[space],
+        template_kwds={"eventspace_variable": group.variables[space]},
+        override_conditional_write=["not_refractory"],
+    )
+
+
+def run_code(group, code, moment, name, template="stateupdate", **kwds):
+    """Run abstract code for all of a group in each step, as part of the group."""
+    runner = group_code(group, code, moment, name, template, **kwds)
     group.contained_objects.append(runner)
     return runner
 
 
 def on_spike(group, code, moment, name):
     """Run abstract code for the neurons of a group that have just fired."""
-    return run_code(
-        group,
-        code,
-        moment,
-        name,
-        template="reset",
-        needed_variables=["_spikespace"],
-        template_kwds={"eventspace_variable": group.variables["_spikespace"]},
-    )
+    runner = event_code(group, "spike", code, moment, name)
+    group.contained_objects.append(runner)
+    return runner
 
 
 def sum_over_synapses(synapses, expression, variable, side, moment):
@@ -76,4 +103,5 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
         Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
     )
     updater.when, updater.order = moment
+    updater.of_learning = True
     synapses.contained_objects.append(updater)

@@ -8,7 +8,8 @@ with an ``if`` around the loop. This module is the only one that derives templat
 from functools import cache
 
 from brian2.devices.device import get_device
-from brian2.groups.group import CodeRunner
+
+from .code import LearningCode
 
 TEMPLATES = {".py_": "numpy", ".pyx": "cython", ".cpp": "cpp"}
 
@@ -22,7 +23,7 @@ def with_own_templates(codeobj_class):
     return type(f"Extended{codeobj_class.__name__}", (codeobj_class,), {"templater": derived})
 
 
-class GatedCode(CodeRunner):
+class GatedCode(LearningCode):
     """Runs ``code`` for all elements of ``group`` in the steps in which ``gate`` is not 0.
 
     Parameters

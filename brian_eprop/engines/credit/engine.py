@@ -218,6 +218,36 @@ class Credit:
         learning = [p for p in self.learner.populations.values() if p.learns]
         return [self.readout.receiver, *(p.receiver for p in learning)]
 
+    def follow(self, reading, reader):
+        """Take the step of each population, and the way credit goes, from the network that runs.
+
+        Parameters
+        ----------
+        reading : NetworkReading
+        reader : NetworkReader
+            What runs further recorders.
+
+        Raises
+        ------
+        UnreadableNetworkError
+            For a path that credit would have to go and cannot.
+        """
+        for group, stages in reading.stages.items():
+            population = self.learner.populations[group]
+            population.follow(stages, reading.position, reader)
+            if self.carries:
+                for pathway in population._projections():
+                    reached = population.adjoint.reached_from(pathway.effects)
+                    if set(reached) - set(pathway.states):
+                        raise ValueError(
+                            f"other code lets arrivals of '{pathway.synapses.name}' reach "
+                            f"'{(set(reached) - set(pathway.states)).pop()}' of group "
+                            f"'{group.name}', which windows within a trial do not carry along: give "
+                            f"the learner reset_every, of at most {WHOLE} steps, and no more "
+                            "frequent updates"
+                        )
+        reading.check_paths(crosses=self.crosses_synapses)
+
     def _reach(self, pathway):
         """Steps over which a pathway's spikes may be under way."""
         known = pathway.reach

@@ -3,6 +3,7 @@
 from ... import schedule
 from ...calculus.adjoint import END, Adjoint
 from ...calculus.linearization import linearize, linearize_neuron
+from ...calculus.one_step import STANDARD
 from ...calculus.statements import printed
 from ..code import declare
 from .missing import explain_missing_traces
@@ -30,6 +31,8 @@ class CreditPopulation:
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
         self.signals, self.inflow = [], {}
+        self.declared, self.recorders = set(), {}
+        self.followed = (STANDARD, [])
 
     @property
     def traces(self):
@@ -55,58 +58,109 @@ class CreditPopulation:
             Of the states between weight and threshold.
         """
         rule = self.engine.learner.rule
-        about = (self.group, rule.surrogate, rule.reset_path)
-        projection = linearize(*about, on_pre, weight, namespace, synaptic)
-        if not self.learns:
-            self._derive(linearize_neuron(*about, namespace))
+        projection = linearize(
+            self.group, rule.surrogate, self._paths, on_pre, weight, namespace, synaptic
+        )
+        self.derive()
         return projection
 
-    def _derive(self, linearization):
-        trained = self.engine.learner.train_parameters(self.group)
+    def derive(self):
+        """Derive the group on its own, if that has not been done."""
+        if not self.learns:
+            trained = self.engine.learner.train_parameters(self.group)
+            self._take(self._linearized(), trained)
+
+    @property
+    def _paths(self):
+        """How paths through the reset are differentiated; the rule may name events as well."""
+        events = self.group.events.keys() - {"spike"}
+        paths = self.engine.learner.rule.reset_path
+        return {name: path for name, path in paths.items() if name not in events}
+
+    def _linearized(self, pieces=(), order=STANDARD):
+        learner = self.engine.learner
+        rule, names = learner.rule, learner.namespace
+        return linearize_neuron(self.group, rule.surrogate, self._paths, names, pieces, order)
+
+    def _take(self, linearization, trained):
+        """Record, from now on, what the backward pass of this linearization needs."""
         self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
         self.rows = self.engine.rows_of(self.adjoint.states)
-        self.receiver = Receiver(
-            self.group,
-            self.engine,
-            self.adjoint.recorded,
-            lambda early: self.adjoint.place(early=early),
-        )
+        if self.receiver is None:
+            self.receiver = Receiver(self.group, self.engine, self.adjoint.place)
+        self.receiver.keep(self.adjoint.recorded)
         self._declare()
-        self._record()
+        group = self.group
+        thresholder = group.thresholder["spike"]
+        runners = {
+            "update": group.state_updater,
+            "threshold": thresholder,
+            "reset": group.resetter.get("spike", thresholder),
+        }
+        for stage, runner in runners.items():
+            self._record(stage, schedule.just_before(runner), group.contained_objects.append)
+        self._record(END, schedule.COEFFICIENTS, group.contained_objects.append)
+
+    def follow(self, stages, position, reader):
+        """Take the stages of the network that runs for those of the step.
+
+        Parameters
+        ----------
+        stages : Stages
+        position : dict of str to int
+            Of the objects of the network, as they run.
+        reader : NetworkReader
+            What runs the recorders of further stages.
+        """
+        order = stages.order(position)
+        if (order, stages.pieces) != self.followed:
+            self._take(self._linearized(stages.pieces, order), self.adjoint.parameters)
+            self.followed = (order, list(stages.pieces))
+        for piece in stages.pieces:
+            runner = stages.actions[piece.name].runner
+            self._record(piece.name, schedule.just_before(runner), reader.add)
+        places = {name: position[action.name] for name, action in stages.actions.items()}
+        places.setdefault("reset", places["threshold"])
+        self.receiver.arrange([places[name] for name in order], position, self._projections())
+
+    def _projections(self):
+        """The projections that end on the group."""
+        return [p for p in self.engine.pathways if p.owner is self and p.synapses.active]
+
+    @property
+    def watched(self):
+        """The states that only code which can be differentiated may change."""
+        return [name for name in self.adjoint.states if name in self.group.variables]
 
     def _declare(self):
         group, adjoint = self.group, self.adjoint
-        declare(group, "credit_signal")
-        for row in self.rows:
-            for state in adjoint.states:
-                declare(group, f"{row.name}_{state}")
+        names = {"credit_signal"}
+        names |= {f"{row.name}_{state}" for row in self.rows for state in adjoint.states}
         for phase in adjoint.phases.values():
-            for name in {*phase.text, *phase.neuron}:
-                if not name.startswith("_"):
-                    declare(group, name)
+            names |= {name for name in {*phase.text, *phase.neuron} if not name.startswith("_")}
+        for name in sorted(names - self.declared):
+            declare(group, name)
         for name, value in adjoint.constants.items():
             uniform = not {s.name for s in value.free_symbols} & self.step.per_neuron
-            declare(group, name.name, shared=uniform)
+            if name.name not in self.declared:
+                declare(group, name.name, shared=uniform)
+        self.declared |= names | {name.name for name in adjoint.constants}
 
-    def _record(self):
+    def _record(self, stage, moment, attach):
+        """Have the coefficients of a stage recorded, just before it runs."""
         adjoint = self.adjoint
-        for stage in {**adjoint.phases, **dict.fromkeys(adjoint.recorded.values())}:
-            kept = {n: f"kept_{n}" for n, s in adjoint.recorded.items() if s == stage}
-            code = adjoint.phases[stage].code if stage in adjoint.phases else ""
+        kept = {n: f"kept_{n}" for n, s in adjoint.recorded.items() if s == stage}
+        code = adjoint.phases[stage].code if stage in adjoint.phases else ""
+        if stage not in self.recorders:
+            if not (kept or code):
+                return
             name = f"{self.group.name}_recorder_{stage}"
-            recorder = Recorder(self.engine, self.group, code, self._moment(stage), name, kept)
-            self.group.contained_objects.append(recorder)
-
-    def _moment(self, stage):
-        """Just before a stage."""
-        if stage == END:
-            return schedule.COEFFICIENTS
-        stages = {
-            "update": self.group.state_updater,
-            "threshold": self.group.thresholder["spike"],
-            "reset": self.group.resetter.get("spike", self.group.thresholder["spike"]),
-        }
-        return schedule.just_before(stages[stage])
+            self.recorders[stage] = Recorder(self.engine, self.group, code, moment, name, kept)
+            attach(self.recorders[stage])
+        else:
+            self.recorders[stage].change(code, kept)
+            if stage not in (*STANDARD, END):
+                attach(self.recorders[stage])
 
     def add_signal(self):
         """A new variable that is one summand of dE/dz, through the readout."""

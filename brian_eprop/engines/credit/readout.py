@@ -36,7 +36,8 @@ class CreditReadout:
     def __init__(self, readout, engine):
         self.group, self.engine = readout, engine
         recorded = ["error", "td_error", "continued"] if readout.rewarded else ["error"]
-        self.receiver = Receiver(readout, engine, dict.fromkeys(recorded, END), lambda early: 1)
+        self.receiver = Receiver(readout, engine, lambda early: 0)
+        self.receiver.keep(dict.fromkeys(recorded, END))
         declare(readout, "credit_y")
         if readout.rewarded:
             declare(readout, "advantage")

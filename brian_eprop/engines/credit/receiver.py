@@ -1,6 +1,6 @@
 """Where spikes arrive: the credit that arrivals are given, in the form synapses ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brian2.utils.stringtools import get_identifiers
 
@@ -41,18 +41,56 @@ class Receiver:
     ----------
     group : NeuronGroup
     engine : Credit
-    recorded : dict of str to str
-        The stage before which each variable is recorded, by its name.
     place : callable
         The number of stages before an arrival that is early (True) or late (False).
+
+    Attributes
+    ----------
+    recorded : dict of str to str
+        The stage before which each variable is recorded, by its name.
     """
 
-    def __init__(self, group, engine, recorded, place):
-        self.group, self.engine, self.recorded, self.place = group, engine, recorded, place
-        self.outputs, self.reach = {}, {}
+    def __init__(self, group, engine, place):
+        self.group, self.engine, self.place = group, engine, place
+        self.outputs, self.reach, self.recorded = {}, {}, {}
+
+    def keep(self, recorded):
+        """Keep the past of these variables, and of no others."""
+        self.recorded = recorded
         for name in recorded:
-            declare(group, f"past_{name}")
-            group.variables.add_dynamic_array(f"kept_{name}", size=0)
+            if f"past_{name}" not in self.group.variables:
+                declare(self.group, f"past_{name}")
+                self.group.variables.add_dynamic_array(f"kept_{name}", size=0)
+
+    def arrange(self, stages, position, pathways):
+        """Put arrivals where they are among the stages of the step.
+
+        Parameters
+        ----------
+        stages : list of int
+            Where each stage runs, in order.
+        position : dict of str to int
+            Where objects run, by their names.
+        pathways : list of Pathway
+            That end here.
+
+        Raises
+        ------
+        ValueError
+            If spikes that act alike arrive at different moments.
+        """
+        places = {}
+        for pathway in pathways:
+            name = pathway.synapses.pre.name
+            place = sum(stage < position[name] for stage in stages)
+            if places.setdefault(pathway.early, (place, name))[0] != place:
+                raise ValueError(
+                    f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
+                    "and other code changes its state between them: give their .pre the same order"
+                )
+        for key, output in self.outputs.items():
+            if output.early in places:
+                self.outputs[key] = replace(output, place=places[output.early][0])
 
     def output(self, effects, early, rows):
         """The name of an output, made when it is first asked for; see `Output`."""
@@ -60,7 +98,7 @@ class Receiver:
         if key not in self.outputs:
             name = f"arriving_{len(self.outputs)}"
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self.place(early))
+            self.outputs[key] = Output(name, rows, effects, early, self.place(early=early))
         return self.outputs[key].name
 
     def delayed(self, output):

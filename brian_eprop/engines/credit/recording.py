@@ -2,14 +2,14 @@
 
 import numpy as np
 from brian2.devices.device import get_device
-from brian2.groups.group import CodeRunner
 
 from ... import schedule
+from ..code import LearningCode
 from ..gated import with_own_templates
 from .memory import resize_rows
 
 
-class Recorder(CodeRunner):
+class Recorder(LearningCode):
     """Runs code for a group in every step, and keeps some of its variables.
 
     Parameters
@@ -38,6 +38,11 @@ class Recorder(CodeRunner):
         )
         self.engine, self.recorded = engine, recorded
 
+    def change(self, code, recorded):
+        """Run other code, and keep other variables."""
+        self.abstract_code, self.recorded = code, recorded
+        self.needed_variables = [*recorded, *recorded.values()]
+
     def before_run(self, run_namespace):
         """Make room before the code that writes there is made."""
         self.engine.prepare()
@@ -50,7 +55,7 @@ class Recorder(CodeRunner):
         super().before_run(run_namespace)
 
 
-class SpikeRecorder(CodeRunner):
+class SpikeRecorder(LearningCode):
     """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
 
     def __init__(self, engine, group):

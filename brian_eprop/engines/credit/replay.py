@@ -6,11 +6,11 @@ from brian2.devices.device import get_device
 from brian2.groups.group import CodeRunner
 
 from ... import schedule
+from ..code import LearningCode
 from ..gated import with_own_templates
-from .surroundings import check_surroundings
 
 
-class Replay(CodeRunner):
+class Replay(LearningCode):
     """Runs the code of the way back for every step of a window, and of its tail.
 
     Parameters
@@ -34,7 +34,6 @@ class Replay(CodeRunner):
         """Generate the code of the way back."""
         engine, variables = self.engine, self.group.variables
         engine.prepare()
-        check_surroundings(engine)
         variables["run_end"].set_value(self.group.clock._i_end)
         begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
         self.begin, self.step = begin, step

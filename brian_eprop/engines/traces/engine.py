@@ -58,6 +58,18 @@ class Traces:
         signal = population.add_signal(f"L_{self.learner.readout.name}")
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
 
+    def follow(self, reading, reader):
+        """Raise an error unless traces follow all that happens in the network that runs.
+
+        Parameters
+        ----------
+        reading : NetworkReading
+        reader : NetworkReader
+        """
+        for group, stages in reading.stages.items():
+            self.learner.populations[group].follow(stages, reading.position, reader)
+        reading.check_paths(crosses=False)
+
     def reaches(self, population):
         """Whether the error of the readout has an effect on a population."""
         return bool(population.signals)

@@ -2,12 +2,12 @@
 
 from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
 from brian2.devices.device import get_device
-from brian2.groups.group import CodeRunner
 
+from ..code import LearningCode
 from ..gated import with_own_templates
 
 
-class EverySynapse(CodeRunner):
+class EverySynapse(LearningCode):
     """Abstract code for all of a projection, in each step.
 
     Brian2's state update would look up the neurons of each synapse. In C++ standalone programs

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import schedule
 from ...calculus.linearization import linearize
-from ...calculus.one_step import NEXT_NOT_REFRACTORY, symbol
+from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, symbol
 from ...calculus.statements import Phase, printed
 from ..code import declare, run_code
 
@@ -36,6 +36,7 @@ class Population:
         self.effects = {}
         self.runners = {}
         self.signals = []
+        self.step, self.watched, self.jacobians = None, (), []
         declare(group, "L")
         self.signal_code = run_code(
             group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
@@ -59,6 +60,10 @@ class Population:
             namespace=namespace,
             synaptic=synaptic,
         )
+        self.step = linearization.step
+        self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
+        self.jacobians.append(linearization.integrator_jacobian)
+        self.jacobians += linearization.definitions.values()
         coefficients = linearization.coefficients
         for slot, phase in coefficients.phases.items():
             if slot != "before_start":
@@ -67,6 +72,57 @@ class Population:
             name: self._effect(name, linearization.arrivals[name]) for name in coefficients.b
         }
         return linearization, replace(coefficients, b=effects)
+
+    def follow(self, stages, position, reader):
+        """Raise an error unless the step of the network that runs is that of the traces.
+
+        Parameters
+        ----------
+        stages : Stages
+        position : dict of str to int
+            Of the objects of the network, as they run.
+        reader : NetworkReader
+
+        Raises
+        ------
+        ValueError
+            Naming what else changes the state, or a parameter between two steps.
+        """
+        group, actions = self.group, stages.actions
+        names = "EProp(engine='credit') differentiates it"
+        for piece in stages.pieces:
+            raise ValueError(
+                f"{actions[piece.name]} changes the state of group '{group.name}' besides its "
+                f"update, threshold and reset, which eligibility traces do not follow; {names}"
+            )
+        if stages.order(position) != STANDARD:
+            raise ValueError(
+                f"the step of group '{group.name}' is {', '.join(stages.order(position))} in this "
+                f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
+                f"default schedule; {names}"
+            )
+        self._check_between_steps(reader.reading, position)
+
+    def _check_between_steps(self, reading, position):
+        """What the update multiplies must not change after traces have been moved on with it."""
+        used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
+        variables = {self.group.variables.get(name.name): name.name for name in used}
+        update = position[self.group.state_updater.name]
+        moved_on = position[self.runners["end"].name] if "end" in self.runners else update
+        for action in reading.actions:
+            place = position[action.name]
+            within = place < update or place > moved_on
+            own = action.owner is self.group and action.kind in ("state update", "reset")
+            if not within or own or action.kind in ("learning", "Python"):
+                continue
+            for effect in action.effects:
+                if effect.variable in variables:
+                    raise ValueError(
+                        f"{action} changes '{variables[effect.variable]}', on which the next step "
+                        f"of group '{self.group.name}' depends, after its eligibility traces have "
+                        "been moved on with the old value: use EProp(engine='credit'), or write "
+                        f"'{variables[effect.variable]}' as a subexpression of the equations"
+                    )
 
     def _effect(self, state, arrival):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""

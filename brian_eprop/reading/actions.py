@@ -1,0 +1,225 @@
+"""What runs in a step of a network, in the order in which Brian2 runs it: what it reads and writes.
+
+Everything that computes is a `BrianObject` with a slot, an order and a name. Most of them are
+generated from text, which is read here; a function of Python has no text. Variables are compared
+as objects, not by name: a linked variable *is* the variable of the other group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from brian2 import BrianObject, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
+from brian2.core.network import _get_all_objects
+from brian2.core.variables import Subexpression, Variable
+from brian2.equations.equations import DIFFERENTIAL_EQUATION
+from brian2.groups.group import CodeRunner, Group
+from brian2.groups.neurongroup import Resetter, StateUpdater, Thresholder
+from brian2.monitors import EventMonitor, PopulationRateMonitor, StateMonitor
+from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
+from brian2.utils.stringtools import get_identifiers
+
+from ..calculus.one_step import parent_group
+from ..calculus.programs import statements_of
+from ..engines.code import of_learning
+
+#: What runs for the present step and changes no variable of another object.
+_HARMLESS = (StateMonitor, EventMonitor, PopulationRateMonitor, SpikeGeneratorGroup, PoissonGroup)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One statement: the variable it changes, and what it is changed by.
+
+    Attributes
+    ----------
+    name : str
+        As the code calls the variable.
+    variable : Variable
+    operation : str
+        ``=``, ``+=``, ``*=`` and so on.
+    expression : str
+    reads : frozenset of Variable
+        Of the expression, through subexpressions and local names; for operations in place the
+        variable itself is not among them.
+    """
+
+    name: str
+    variable: Variable
+    operation: str
+    expression: str
+    reads: frozenset
+
+
+@dataclass(frozen=True)
+class Action:
+    """An object that computes in a step.
+
+    Attributes
+    ----------
+    runner : BrianObject
+    kind : str
+        "state update", "threshold", "reset", "event", "code", "synapses", "summed", "input",
+        "Python" or "learning".
+    owner : Group or None
+        Whose variables its code names.
+    code : str
+    effects : tuple of Effect
+    trigger : (Group, str) or None
+        The group and the event whose neurons it runs for.
+    reads : frozenset of Variable
+        Of a threshold.
+    """
+
+    runner: BrianObject
+    kind: str
+    owner: Group | None = None
+    code: str = ""
+    effects: tuple = ()
+    trigger: tuple | None = None
+    reads: frozenset = field(default_factory=frozenset)
+
+    @property
+    def name(self):
+        return self.runner.name
+
+    @property
+    def target(self):
+        """The group whose variables it changes; of synapses the one that they end on."""
+        if self.kind == "synapses" and self.effects:
+            pre = all(effect.name.endswith("_pre") for effect in self.effects)
+            return parent_group(self.owner.source if pre else self.owner.target)
+        if self.kind == "summed":
+            return parent_group(self.runner.target)
+        return self.owner
+
+    def __str__(self):
+        written = ", ".join(dict.fromkeys(effect.name for effect in self.effects))
+        when = f"{self.runner.when}, order {self.runner.order:g}"
+        return f"{self.kind} '{self.name}' ({when}){f' writes {written}' if written else ''}"
+
+
+def running_objects(network):
+    """All objects of a network that are active, contained ones included, as they run."""
+    slots = {}
+    for place, slot in enumerate(network.schedule):
+        slots |= {f"before_{slot}": 3 * place, slot: 3 * place + 1, f"after_{slot}": 3 * place + 2}
+    objects = [obj for obj in _get_all_objects(network.objects) if obj.active]
+    return sorted(objects, key=lambda obj: (slots.get(obj.when, -1), obj.order, obj.name))
+
+
+def networks_of(obj):
+    """The networks that an object is in; the one that has run it alone, if any has."""
+    known = [ref() for ref in Network.__instances__()]
+    found = [net for net in known if net is not None and any(o is obj for o in net.objects)]
+    return [net for net in found if net.id == obj._network] or found
+
+
+def action_of(obj):
+    """What an object does in a step; None if it computes nothing."""
+    if isinstance(obj, _HARMLESS):
+        return None
+    if of_learning(obj):
+        return Action(obj, "learning")
+    if isinstance(obj, SynapticPathway):
+        return _pathway(obj)
+    if isinstance(obj, SummedVariableUpdater):
+        effect = Effect(
+            obj.target_varname,
+            obj.target_var,
+            "=",
+            str(obj.expression),
+            variables_read(obj.group, str(obj.expression)),
+        )
+        return Action(obj, "summed", _whole(obj.group), str(obj.expression), (effect,))
+    if isinstance(obj, Thresholder):
+        group = _whole(obj.group)
+        code = group.events[obj.event]
+        trigger = (group, obj.event)
+        return Action(obj, "threshold", group, code, (), trigger, variables_read(group, code))
+    if isinstance(obj, Resetter):
+        group = _whole(obj.group)
+        code = group.event_codes[obj.event]
+        kind = "reset" if obj.event == "spike" else "event"
+        return Action(obj, kind, group, code, effects_of(group, code), (group, obj.event))
+    if isinstance(obj, CodeRunner):
+        return _code(obj)
+    if isinstance(obj, Group):
+        return None
+    # A network operation, or an object that somebody has derived: a function of Python
+    return Action(obj, "Python") if type(obj).run is not BrianObject.run else None
+
+
+def _whole(group):
+    """A group itself, where a runner has a proxy of it; the whole of a sub-group."""
+    return parent_group(group.before_run.__self__)
+
+
+def _pathway(pathway):
+    synapses = pathway.synapses.before_run.__self__
+    side = synapses.source if pathway.prepost == "pre" else synapses.target
+    trigger = (parent_group(side), pathway.event)
+    effects = effects_of(synapses, pathway.code)
+    return Action(pathway, "synapses", synapses, pathway.code, effects, trigger)
+
+
+def _code(runner):
+    group = runner.group.before_run.__self__
+    if isinstance(runner, StateUpdater) or runner is getattr(group, "state_updater", None):
+        return Action(runner, "state update", group, "", _dynamics(group))
+    kind = "input" if isinstance(runner, PoissonInput) else "code"
+    owner = parent_group(group) if isinstance(group, Group) else group
+    code = runner.abstract_code or ""
+    variables = getattr(runner, "variables", {})
+    return Action(runner, kind, owner, code, effects_of(owner, code, variables))
+
+
+def _dynamics(group):
+    """The differential equations as effects."""
+    equations = getattr(group, "equations", None)
+    if equations is None:
+        return ()
+    return tuple(
+        Effect(
+            name,
+            group.variables[name],
+            "+=",
+            str(equation.expr),
+            variables_read(group, str(equation.expr)),
+        )
+        for name, equation in equations.items()
+        if equation.type == DIFFERENTIAL_EQUATION and name in group.variables
+    )
+
+
+def variables_read(group, expression):
+    """The variables that an expression in names of a group depends on, through subexpressions."""
+    found, waiting = set(), [(group, name) for name in get_identifiers(expression)]
+    seen = set()
+    while waiting:
+        owner, name = waiting.pop()
+        variable = owner.variables.get(name)
+        if variable is None or (id(owner), name) in seen:
+            continue
+        seen.add((id(owner), name))
+        if isinstance(variable, Subexpression):
+            inner = variable.owner.before_run.__self__
+            waiting += [(inner, one) for one in get_identifiers(variable.expr)]
+        elif isinstance(variable, Variable) and not variable.read_only:
+            found.add(variable)
+    return frozenset(found)
+
+
+def effects_of(group, code, further=()):
+    """The statements of abstract code that change variables of a group, or known to it."""
+    effects, local = [], {}
+    for target, operation, expression in statements_of(code):
+        reads = variables_read(group, expression)
+        for name in get_identifiers(expression):
+            reads |= local.get(name, frozenset())
+        variable = group.variables.get(target)
+        if variable is None and target not in further:
+            local[target] = reads | (local.get(target, frozenset()) if operation != "=" else set())
+        elif variable is not None:
+            effects.append(Effect(target, variable, operation, expression, reads))
+    return tuple(effects)

@@ -1,0 +1,324 @@
+"""The network that runs, as a learner sees it: who changes what, and what is differentiated."""
+
+from __future__ import annotations
+
+from brian2.synapses.synapses import SummedVariableUpdater
+from brian2.utils.stringtools import get_identifiers
+
+from ..calculus.one_step import parent_group
+from .actions import action_of, running_objects, variables_read
+from .paths import paths_to, spikes_of
+from .stages import Stages, UnreadableNetworkError, stages_of
+
+__all__ = ["NetworkReading", "UnreadableNetworkError"]
+
+
+class NetworkReading:
+    """What computes in a network, and what of it a learner differentiates.
+
+    ``print`` shows it; `brian_eprop.plotting.plot_network` draws it.
+
+    Parameters
+    ----------
+    network : Network
+    learner : Learner
+    namespace : dict
+        External names.
+
+    Attributes
+    ----------
+    actions : list of Action
+        Everything that computes, in the order in which it runs.
+    stages : dict of NeuronGroup to Stages
+        The step of each learning group.
+    paths : list of Path
+        Ways from learning groups back to learning groups, or to the readout, which are not
+        followed.
+
+    Raises
+    ------
+    UnreadableNetworkError
+        Naming the object, the variable, what happens to it and the remedy.
+    """
+
+    def __init__(self, network, learner, namespace):
+        self.learner = learner
+        self.objects = running_objects(network)
+        self.actions = [a for a in map(action_of, self.objects) if a is not None]
+        self.position = {obj.name: place for place, obj in enumerate(self.objects)}
+        self.projections = {s.pre.name: s for s in learner.projections}
+        self._check_membership()
+        self._check_readout()
+        learning = [group for group, p in learner.populations.items() if p.learns]
+        self.stages: dict[object, Stages] = {
+            group: stages_of(group, self.actions, learner.rule, self.projections, namespace)
+            for group in learning
+        }
+        for group in learning:
+            self._check_order(group)
+        for synapses in learner.projections:
+            if synapses.active:
+                self._check_arrivals(synapses)
+        self._check_autapses()
+        self.paths = self._paths()
+
+    def _check_membership(self):
+        """Everything that the learner knows must run, or be switched off as a whole."""
+        learner, running = self.learner, {id(obj) for obj in self.objects}
+        for synapses in learner.projections:
+            if not synapses.active:
+                continue
+            if id(synapses) not in running:
+                raise UnreadableNetworkError(
+                    f"'{synapses.name}' belongs to the learner of '{learner.readout.name}', but is "
+                    "not in the Network that runs: add it to the Network, or switch it off with "
+                    f"{synapses.name}.active = False"
+                )
+            if id(synapses.pre) not in running:
+                raise UnreadableNetworkError(
+                    f"'{synapses.name}'.pre is not active, so that no spike arrives, but the "
+                    f"synapses themselves are: set '{synapses.name}'.active = False"
+                )
+        for group, population in learner.populations.items():
+            if population.learns and id(group) not in running:
+                raise UnreadableNetworkError(
+                    f"group '{group.name}' learns, but is not in the Network that runs, or not "
+                    "active: add it to the Network"
+                )
+
+    def _check_readout(self):
+        """Nothing but spikes may act on the readout, between its leak and its error."""
+        readout = self.learner.readout
+        own = {readout.variables[n]: n for n in ("y", "error", "loss") if n in readout.variables}
+        leak = self.position[readout.state_updater.name]
+        for action in self.actions:
+            written = [own[e.variable] for e in action.effects if e.variable in own]
+            if not written or action.runner is readout.state_updater:
+                continue
+            if action.kind != "synapses" or "y" not in written:
+                raise UnreadableNetworkError(
+                    f"{action} changes '{written[0]}' of readout '{readout.name}', whose error "
+                    "would be another than the one that is differentiated: only spikes act on a "
+                    "readout"
+                )
+            if not leak < self.position[action.name] < self._end:
+                raise UnreadableNetworkError(
+                    f"{action} acts on readout '{readout.name}' before its leak, or after its "
+                    "error of the step: let its spikes arrive between the two, in the slot "
+                    "'synapses' of Brian2's default schedule"
+                )
+
+    @property
+    def _end(self):
+        """The place at which the learner looks at a step."""
+        names = [obj.name for obj in self.objects if obj.when == "end"]
+        return min((self.position[n] for n in names), default=len(self.objects))
+
+    def _check_order(self, group):
+        """The stages of a group must be where their coefficients are recorded."""
+        stages = self.stages[group]
+        place = {name: self.position[a.name] for name, a in stages.actions.items()}
+        if place.get("reset", place["threshold"]) < place["threshold"]:
+            raise UnreadableNetworkError(
+                f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
+                "spikes of a step would act in the next; move it behind the threshold"
+            )
+        for name, action in stages.actions.items():
+            if place[name] > self._end:
+                raise UnreadableNetworkError(
+                    f"{action} of group '{group.name}' changes its state at the end of a step, when "
+                    "the learner has looked at it already: choose an earlier slot, such as "
+                    "when='resets'"
+                )
+            for other in self.actions:
+                between = other.runner.when == action.runner.when and (
+                    action.runner.order - 0.5 < other.runner.order
+                    and self.position[other.name] < place[name]
+                )
+                writes = any(
+                    e.variable.owner is not None and e.variable.owner.name == group.name
+                    for e in other.effects
+                    if hasattr(e.variable, "owner")
+                )
+                if between and writes and other.kind != "learning":
+                    raise UnreadableNetworkError(
+                        f"{other} and {action} of group '{group.name}' run at the same moment, in "
+                        "the order of their names: give one of them another order"
+                    )
+
+    def _check_arrivals(self, synapses):
+        """Spikes must arrive at the moment for which their credit was derived."""
+        target, source = parent_group(synapses.target), parent_group(synapses.source)
+        place, timing = self.position[synapses.pre.name], synapses.timing
+        thresholder = getattr(source, "thresholder", {}).get("spike", source)
+        if thresholder.name not in self.position:
+            return
+        fired = self.position[thresholder.name] < place
+        if timing.lag != int(not fired):
+            raise UnreadableNetworkError(
+                f"the spikes of '{source.name}' reach '{synapses.name}' in the "
+                f"{'same' if fired else 'next'} step, by the order in which this network runs its "
+                f"objects, but its traces are made for the {'same' if timing.lag == 0 else 'next'} "
+                "one: use Brian2's default schedule, or set the slots before creating the synapses"
+            )
+        if target in self.stages:
+            before = place < self.position[self.stages[target].actions["threshold"].name]
+            if before != timing.early:
+                raise UnreadableNetworkError(
+                    f"the spikes of '{synapses.name}' arrive "
+                    f"{'before' if before else 'after'} the threshold of '{target.name}' in this "
+                    f"network, but its traces are made for arrival='{synapses.arrival}': use "
+                    "Brian2's default schedule, or another arrival"
+                )
+
+    def _check_autapses(self):
+        """A (summed) variable must not couple a neuron to itself, past its spikes."""
+        for action in self.actions:
+            if action.kind != "summed":
+                continue
+            target = parent_group(action.runner.target)
+            if target not in self.stages:
+                continue
+            states = self._states(target)
+            if not action.effects[0].reads & states.keys():
+                continue
+            updater: SummedVariableUpdater = action.runner
+            synapses = updater.group
+            names = [n for n in states.values() if f"{n}_pre" not in str(updater.expression)]
+            onto = variables_read(synapses, _without_pre(str(updater.expression)))
+            if onto & states.keys() or _same_neurons(synapses):
+                raise UnreadableNetworkError(
+                    f"{action} couples neurons of '{target.name}' to their own state "
+                    f"({', '.join(names) or 'through autapses'}), past the state update: write the "
+                    "term of the neuron itself into its equations"
+                )
+
+    def _states(self, group):
+        """The variables of a learning group's state, and their names."""
+        population = self.learner.populations[group]
+        return {group.variables[n]: n for n in population.step.states if n in group.variables}
+
+    def _paths(self):
+        """Ways out of the learning groups and back that the learner does not follow."""
+        learner, readout = self.learner, self.learner.readout
+        starts, ends = {}, {readout.variables["y"]: readout}
+        for group in self.stages:
+            states = self._states(group)
+            starts |= dict.fromkeys(states, group) | {spikes_of(group): group}
+            ends |= dict.fromkeys(states, group)
+        known = {spikes_of(group) for group in self.stages}
+        of_group = {group: self._states(group).keys() for group in self.stages}
+
+        def followed(action, effect, start):
+            if action.kind == "learning":
+                return True
+            if action.owner in of_group:
+                # Within a learning group: a stage of its step, or its own event
+                inside = start in of_group[action.owner] or isinstance(start, tuple)
+                return inside and (effect is None or effect.variable in of_group[action.owner])
+            if action.kind == "synapses" and action.name in self.projections:
+                return start in known and isinstance(start, tuple)
+            return action.runner is readout.state_updater
+
+        return paths_to(ends, starts, self.actions, followed) if learner.projections else []
+
+    def check_paths(self, *, crosses):
+        """Raise an error for paths that belong to the gradient and are not followed.
+
+        Parameters
+        ----------
+        crosses : bool
+            Credit crosses synapses: the order is above 1. Of order 1 are paths within a neuron,
+            and the synapses onto the readout along which the error comes back.
+
+        Raises
+        ------
+        UnreadableNetworkError
+        """
+        learner, readout = self.learner, self.learner.readout
+        rule = f"EProp(order={learner.rule.order})"
+        for path in self.paths:
+            first = path.actions[0]
+            names = ", ".join(f"'{action.name}'" for action in path.actions)
+            if path.end is readout and len(path.actions) == 1:
+                if learner.feedback_is("symmetric", "adaptive") or crosses:
+                    raise UnreadableNetworkError(
+                        f"{first} brings spikes of group '{path.start.name}' to readout "
+                        f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
+                        "fixed=True), whose weights stay as they are"
+                    )
+            elif crosses:
+                raise UnreadableNetworkError(
+                    f"{rule}: credit flows backwards along {path}, through {names}, which the "
+                    "learner does not know: make these synapses TrainableSynapses(..., fixed=True), "
+                    "whose weights stay as they are; or choose order=1"
+                )
+            elif not path.crosses_spikes and not self._between_neurons(path):
+                raise UnreadableNetworkError(
+                    f"{first} lets the state of group '{path.start.name}' act on that of "
+                    f"'{path.end.name}' past its spikes, along {path} ({names}): the learner does "
+                    "not follow it; write what it does into the equations of one group"
+                )
+        for action in self.actions:
+            self._check_parameters(action)
+
+    def _between_neurons(self, path):
+        """Whether a path is one (summed) coupling of different neurons, which order 1 leaves out."""
+        return len(path.actions) == 1 and path.actions[0].kind == "summed"
+
+    def _check_parameters(self, action):
+        """What spikes of plain synapses do must not depend on a trained parameter."""
+        if action.kind != "synapses" or action.name in self.projections:
+            return
+        population = self.learner.populations.get(action.target)
+        used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
+        for parameter in getattr(population, "parameters", ()) if population else ():
+            if parameter in used:
+                raise UnreadableNetworkError(
+                    f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
+                    "depends on it; make it TrainableSynapses(..., fixed=True)"
+                )
+
+    def __str__(self):
+        lines = [f"the network of readout '{self.learner.readout.name}', in the order of a step"]
+        for group, stages in self.stages.items():
+            lines.append(f"group '{group.name}' learns: its step is")
+            for name in stages.order(self.position):
+                if name in stages.actions:
+                    lines.append(f"  {stages.actions[name]}: differentiated")
+            lines += [f"  {action}: given" for action in stages.given]
+        for synapses in self.learner.projections:
+            kind = "switched off" if not synapses.active else "followed"
+            fixed = " (fixed)" if synapses.fixed else ""
+            lines.append(
+                f"projection '{synapses.name}'{fixed}: '{synapses.source.name}' → "
+                f"'{synapses.target.name}', {kind}"
+            )
+        lines += [f"path {path}: not followed, counts as given" for path in self.paths]
+        shown = {a.name for s in self.stages.values() for a in (*s.actions.values(), *s.given)}
+        for action in self.actions:
+            if action.name not in shown and action.kind != "learning":
+                if action.name not in self.projections:
+                    lines.append(f"{action}: runs, and is not differentiated")
+        return "\n".join(lines)
+
+
+def _without_pre(expression):
+    """An expression without the names of presynaptic variables."""
+    return " ".join(
+        name
+        for name in expression.replace("(", " ").replace(")", " ").replace("*", " ").split()
+        if not name.endswith("_pre")
+    )
+
+
+def _same_neurons(synapses):
+    """Whether synapses connect a neuron to itself, or might."""
+    if parent_group(synapses.source) is not parent_group(synapses.target):
+        return False
+    try:
+        pre = synapses.variables["_synaptic_pre"].get_value()
+        post = synapses.variables["_synaptic_post"].get_value()
+    except NotImplementedError:
+        return True
+    return bool((pre == post).any())

@@ -1,0 +1,172 @@
+"""Looks at the network before it runs, and adds what learning has to record there."""
+
+from __future__ import annotations
+
+from brian2 import BrianObject, NetworkOperation
+
+from .. import schedule
+from ..engines.code import declare, event_code, group_code
+from .actions import networks_of, running_objects
+from .network import NetworkReading, UnreadableNetworkError
+from .watching import After, Before
+
+
+class NetworkReader(BrianObject):
+    """Reads the network whenever Brian2 collects the objects that are to run.
+
+    Brian2 asks each object for those that it contains before it sorts them: so a recorder that
+    is contained here is run at its place, although it exists only since the network is known.
+    What cannot be read is kept as an error, and raised when the run is prepared.
+
+    Parameters
+    ----------
+    learner : Learner
+
+    Attributes
+    ----------
+    reading : NetworkReading or None
+        Of the network as it was when it was last read.
+    """
+
+    add_to_magic_network = False
+    invalidates_magic_network = False
+
+    def __init__(self, learner):
+        super().__init__(
+            clock=learner.readout.clock,
+            when="before_start",
+            order=-(2**31),
+            name=f"{learner.readout.name}_network_reader",
+        )
+        self.learner, self.reading, self.error = learner, None, None
+        self._reads, self._seen, self._user_code = False, None, {}
+        self._contained_objects = []
+
+    @property
+    def contained_objects(self):
+        """What is to be recorded in the network that is about to run."""
+        if not self._reads:
+            networks = networks_of(self.learner.readout)
+            if len(networks) == 1:
+                self._read(networks[0])
+        return self._contained_objects
+
+    def read(self):
+        """The network as it is now.
+
+        Raises
+        ------
+        UnreadableNetworkError
+            If it cannot be differentiated, or the readout is in no network.
+        """
+        networks = self._networks()
+        if not networks:
+            raise UnreadableNetworkError(
+                f"readout '{self.learner.readout.name}' is in no Network yet: create the Network, "
+                "or call run() first"
+            )
+        self._read(networks[0])
+        if self.error is not None:
+            raise self.error
+        return self.reading
+
+    def _networks(self):
+        networks = networks_of(self.learner.readout)
+        if len(networks) > 1:
+            raise UnreadableNetworkError(
+                f"readout '{self.learner.readout.name}' is in {len(networks)} networks, of which "
+                "none has run: it is not known which one to read; remove the others"
+            )
+        return networks
+
+    def _read(self, network):
+        self._reads = True
+        try:
+            objects = running_objects(network)
+            seen = [(id(obj), obj.when, obj.order) for obj in objects if obj is not self]
+            if seen == self._seen:
+                return
+            self.error = None
+            self._restore_code()
+            try:
+                self.reading = NetworkReading(network, self.learner, self.learner.namespace)
+                self._contained_objects[:] = self._additions()
+                self.learner.engine.follow(self.reading, self)
+            except (ValueError, TypeError) as error:
+                self.error = error
+            self._seen = [
+                (id(obj), obj.when, obj.order)
+                for obj in running_objects(network)
+                if obj is not self
+            ]
+        finally:
+            self._reads = False
+
+    def _restore_code(self):
+        """Give synapses the code back that the user wrote."""
+        for pathway, code in self._user_code.items():
+            pathway.code = code
+        self._user_code = {}
+
+    def add(self, runner):
+        """Let an object run with the network."""
+        self._contained_objects.append(runner)
+        return runner
+
+    def _additions(self):
+        """What tells when other code runs, and by how much synapses scale a state."""
+        added = []
+        for group, stages in self.reading.stages.items():
+            cleared = []
+            for piece in stages.pieces:
+                action = stages.actions[piece.name]
+                if piece.flag:
+                    cleared.append(f"{piece.flag} = 0")
+                    added.append(self._flag(group, piece.flag, action))
+            for action, state, holder, text in stages.scaled:
+                _declare_once(group, holder)
+                cleared.append(f"{holder} = 1")
+                self._scale(action, group, holder, text)
+            if cleared:
+                moment = schedule.Moment("before_start", -1)
+                name = f"{group.name}_stages"
+                added.append(group_code(group, "\n".join(cleared), moment, name))
+        operations = [obj for obj in self.reading.objects if isinstance(obj, NetworkOperation)]
+        for operation in operations:
+            if operation not in self.learner.given:
+                before = Before(operation, self.learner)
+                added += [before, After(before)]
+        return added
+
+    def _flag(self, group, flag, action):
+        _declare_once(group, flag)
+        runner = action.runner
+        moment = schedule.Moment(runner.when, runner.order - 0.75)
+        name = f"{group.name}_{flag}"
+        if action.kind == "event":
+            return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)
+        return group_code(group, f"{flag} = 1", moment, name, clock=runner.clock)
+
+    def _scale(self, action, group, holder, text):
+        """Let synapses note by how much they scale a state, before they do so."""
+        synapses, pathway = action.owner, action.runner
+        side = "pre" if pathway.prepost == "post" else "post"
+        index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
+        name = f"{holder}_{side}"
+        for variables in (synapses.variables, pathway.variables):
+            if name not in variables:
+                variables.add_reference(name, group, holder, index=index)
+        self._user_code.setdefault(pathway, pathway.code)
+        pathway.code = f"{name} *= ({text})\n{pathway.code}"
+
+    def before_run(self, run_namespace):
+        """Raise what could not be read; nothing has been simulated yet."""
+        super().before_run(run_namespace)
+        self._networks()
+        if self.error is not None:
+            raise self.error
+
+
+def _declare_once(group, name):
+    if name not in group.variables:
+        declare(group, name)
