@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from brian2.core.spikesource import SpikeSource
 from brian2.equations.equations import PARAMETER, EquationError
 from brian2.units import second
 from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
+from brian2.utils.stringtools import get_identifiers
 
 from .arguments import check_own_clock, number, shown, text
 from .calculus.derivatives import NoDerivativeError
@@ -146,6 +148,57 @@ def check_names(equations, added):
         )
 
 
+def with_constants(on_pre, namespace, known, target):
+    """``on_pre`` with the numbers of the synapses' own namespace in the place of their names.
+
+    Parameters
+    ----------
+    on_pre : str
+    namespace : dict
+        The argument ``namespace``.
+    known : set of str
+        Names of variables, which go before those of a namespace.
+    target : Group
+
+    Raises
+    ------
+    ValueError
+        For a function of the synapses' own, or a name that means something else to the target.
+    """
+    of_target = parent_group(target).namespace or {}
+    for name in sorted(get_identifiers(on_pre)):
+        if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
+            continue
+        if name in namespace:
+            value = namespace[name]
+            if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
+                raise NoDerivativeError(
+                    f"on_pre = {on_pre!r} uses '{name}' of TrainableSynapses.namespace, which is "
+                    f"{shown(value)}: what a spike does must be told in numbers and variables; "
+                    "give a number"
+                )
+            on_pre = re.sub(rf"\b{name}\b", f"({float(value)!r})", on_pre)
+        elif name in of_target:
+            raise ValueError(
+                f"on_pre = {on_pre!r} uses '{name}', which the target '{target.name}' has in a "
+                "namespace of its own, and the synapses do not: give it in "
+                "TrainableSynapses.namespace too, or rename it"
+            )
+    return on_pre
+
+
+def check_namespace(synapses):
+    """Raise an error if a constant of the synapses was changed since they were created."""
+    for name, value in synapses.derived_namespace.items():
+        if name in get_identifiers(synapses.user_on_pre):
+            now = synapses.namespace.get(name)
+            if not (value is now or np.array_equal(value, now)):
+                raise ValueError(
+                    f"'{synapses.name}'.namespace['{name}'] was changed from {value!s} to {now!s} "
+                    "after its effect had been derived; create the synapses with the new value"
+                )
+
+
 def checked_bounds(bounds, dimensions, learner):
     """Lower and upper bound as numbers in SI units, or None."""
     if bounds is None:
@@ -201,6 +254,7 @@ def check_before_run(synapses, timing):
         As it was when the traces were made.
     """
     name, source = synapses.name, synapses.source
+    check_namespace(synapses)
     if synapses.pre.when != synapses.arrival:
         raise ValueError(
             f"the spikes of '{name}' were moved to the slot '{synapses.pre.when}', but its traces "

@@ -120,16 +120,19 @@ class TrainableSynapses(DirectSynapses):
         names = get_local_namespace(level=1) | namespace
         learner.namespace |= names
         on_pre = on_pre.replace(";", "\n")
+        # What is derived is computed in the groups, whose names may mean something else.
+        known = set(equations.names) | parent_group(target).variables.keys()
+        derived = validation.with_constants(on_pre, namespace, known, target)
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
         timing = Timing.of(source, arrival, delay, learner)
         if parent_group(target) is learner.readout:
-            plan = learner.engine.onto_readout(target, on_pre, weight, names, timing)
+            plan = learner.engine.onto_readout(target, derived, weight, names, timing)
             feedback = _feedback(learner, source, weight)
         else:
             synaptic = set(equations.names) - {weight}
-            plan = learner.engine.onto_neurons(target, on_pre, weight, names, synaptic, timing)
+            plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
             feedback = None
 
         added = _added_equations(plan, feedback, learner, equations[weight].dim, target)
@@ -150,6 +153,8 @@ class TrainableSynapses(DirectSynapses):
         for name in ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre"):
             self.add_attribute(name)
         self.fixed, self.user_on_pre = fixed, on_pre
+        self.add_attribute("derived_namespace")
+        self.derived_namespace = dict(namespace)
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
         self.pre.when = arrival
         if learner.rule.engine == "credit":

@@ -8,8 +8,13 @@ from .one_step import parent_group
 from .programs import run_statements, symbol
 
 
-def arrivals(on_pre, weight, group, step):
+def arrivals(on_pre, weight, group, step, synaptic=()):
     """∂(jump of each state)/∂w of an arriving spike.
+
+    Parameters
+    ----------
+    synaptic : collection of str
+        Names of the synapses' own variables, which go before those of the target.
 
     Returns
     -------
@@ -22,10 +27,10 @@ def arrivals(on_pre, weight, group, step):
         If the jump depends on the postsynaptic state, or on no weight.
     """
     found = {}
-    for name, jump in _jumps(on_pre, weight, group).items():
+    for name, jump in _jumps(on_pre, weight, group, synaptic).items():
         if (effect := derivative(jump, symbol(weight))) == 0:
             continue
-        _check_independent(jump, name, on_pre, step)
+        _check_independent(jump, name, on_pre, step, {*synaptic, weight})
         found[name.removesuffix("_post")] = effect
     if not found:
         raise NoDerivativeError(
@@ -41,7 +46,7 @@ def arrivals(on_pre, weight, group, step):
     return found
 
 
-def jumps(on_pre, weight, group, step):
+def jumps(on_pre, weight, group, step, synaptic=()):
     """What an arriving spike adds to each state of the neuron, the weight's part and others.
 
     Returns
@@ -55,20 +60,24 @@ def jumps(on_pre, weight, group, step):
         If a jump depends on the postsynaptic state.
     """
     found = {}
-    for name, jump in _jumps(on_pre, weight, group).items():
+    for name, jump in _jumps(on_pre, weight, group, synaptic).items():
         state = name.removesuffix("_post")
         if state in step.states and jump != 0:
-            _check_independent(jump, name, on_pre, step)
+            _check_independent(jump, name, on_pre, step, {*synaptic, weight})
             found[state] = jump.expand()
     return found
 
 
-def _jumps(on_pre, weight, group):
-    """What a spike adds to each name of the target that on_pre may change."""
+def _jumps(on_pre, weight, group, synaptic):
+    """What a spike adds to each name of the target that on_pre may change.
+
+    A name that the synapses have too is theirs, as in Brian2.
+    """
     variables = parent_group(group).variables
     changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
     names = [name for base in changeable for name in (f"{base}_post", base)]
-    after = run_statements(on_pre, [*names, weight], as_synapses_see_them(group))
+    names = [name for name in names if name not in {*synaptic, weight}]
+    after = run_statements(on_pre, [*names, weight], as_synapses_see_them(group, synaptic))
     if after[weight] != symbol(weight):
         raise NoDerivativeError(
             f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
@@ -76,9 +85,10 @@ def _jumps(on_pre, weight, group):
     return {name: after[name] - symbol(name) for name in names}
 
 
-def _check_independent(jump, name, on_pre, step):
+def _check_independent(jump, name, on_pre, step, own):
     """Raise an error if a jump depends on the state of the postsynaptic neuron."""
-    if jump.expand().free_symbols & {symbol(n) for s in step.states for n in (s, f"{s}_post")}:
+    states = {n for state in step.states for n in (state, f"{state}_post") if n not in own}
+    if jump.expand().free_symbols & {symbol(n) for n in states}:
         raise NoDerivativeError(
             f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
             "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
@@ -86,7 +96,7 @@ def _check_independent(jump, name, on_pre, step):
         )
 
 
-def as_synapses_see_them(group):
+def as_synapses_see_them(group, synaptic=()):
     """Subexpressions of a postsynaptic group, by the names that on_pre may use."""
     group = parent_group(group)
     found = {}
@@ -95,4 +105,4 @@ def as_synapses_see_them(group):
             value = str_to_sympy(eq.expr.code)
             own = {symbol(n): symbol(f"{n}_post") for n in eq.identifiers if n in group.variables}
             found |= {eq.varname: value, f"{eq.varname}_post": value.xreplace(own)}
-    return found
+    return {name: value for name, value in found.items() if name not in synaptic}

@@ -297,7 +297,7 @@ def linearize(
         )
     whole = replace(
         whole,
-        arrivals=arrivals(on_pre, weight, group, whole.step),
+        arrivals=arrivals(on_pre, weight, group, whole.step, synaptic),
         synaptic=frozenset({*synaptic, weight}),
     )
     states = whole.states_between_weight_and_threshold

@@ -235,7 +235,7 @@ def _factors(found, action, code, names, variables, trained):
         if side == "post" and state not in own
     }
     try:
-        after = run_statements(code, list(names), as_synapses_see_them(group))
+        after = run_statements(code, list(names), as_synapses_see_them(group, own))
     except (ValueError, SyntaxError, TypeError, KeyError, NotImplementedError) as error:
         raise UnreadableNetworkError(
             f"{action}: its code {code!r} cannot be read ({' '.join(str(error).split())}); write "

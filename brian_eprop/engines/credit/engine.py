@@ -150,7 +150,7 @@ class Credit:
         population = self.learner.population(parent_group(target))
         linearization = population.linearize(on_pre, weight, names, synaptic)
         see_new_variables(target)
-        about = (on_pre, weight, target, population.step)
+        about = (on_pre, weight, target, population.step, synaptic)
         known = population.adjoint.states
         effects = {s: e for s, e in arrivals(*about).items() if s in known}
         jump = {}
@@ -273,20 +273,21 @@ class Credit:
         """Code of the way back: before it, and in each of its steps, in order."""
         populations = [p for p in self.learner.populations.values() if p.learns]
         self._join()
-        for pathway in self.pathways:
+        active = [pathway for pathway in self.pathways if pathway.synapses.active]
+        for pathway in active:
             pathway.prepare(self._reach(pathway))
         for receiver in self.receivers():
             receiver.prepare_outputs()
         begin = [self.readout.begin(), *(p.begin() for p in populations)]
-        begin += [place for pathway in self.pathways for place in pathway.begin()]
+        begin += [place for pathway in active for place in pathway.begin()]
         first, sweeps = [], []
         for population in populations:
             before, sweep = population.players()
             first += before
             sweeps.append(sweep)
-        collectors = [c for pathway in self.pathways for c in pathway.collectors()]
+        collectors = [c for pathway in active for c in pathway.collectors()]
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
-        credits = [pathway.player() for pathway in self.pathways]
+        credits = [pathway.player() for pathway in active]
         return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
 
     def _join(self):
