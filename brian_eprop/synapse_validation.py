@@ -150,7 +150,7 @@ def checked_bounds(bounds, dimensions, learner):
     """Lower and upper bound as numbers in SI units, or None."""
     if bounds is None:
         return None
-    if learner.optimizer is None:
+    if learner.interval is None:
         raise ValueError(
             f"TrainableSynapses.bounds = {bounds!r}: weights are clipped when they are updated, "
             "but the learner has no optimizer"
@@ -233,6 +233,18 @@ def check_finite(synapses, weights):
         raise ValueError(
             f"'{synapses.name}'.{synapses.weight}[{where}] = {weights.flat[where]}; weights must "
             "be finite"
+        )
+
+
+def check_gradient(synapses):
+    """Raise an error for gradients that are not finite numbers."""
+    gradient = _known_values(synapses, "grad")
+    if not np.isfinite(gradient).all():
+        where = int(np.argmin(np.isfinite(gradient)))
+        raise FloatingPointError(
+            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs or "
+            "the states of neurons have become too large; use smaller weights, a smaller surrogate "
+            "gradient (EProp.surrogate) or shorter trials"
         )
 
 

@@ -1,5 +1,7 @@
 """Variables and code that are added to groups which exist already."""
 
+from brian2 import Synapses
+from brian2.devices.device import RuntimeDevice, get_device
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SummedVariableUpdater
@@ -7,15 +9,31 @@ from brian2.synapses.synapses import SummedVariableUpdater
 from ..calculus.one_step import parent_group
 
 
-def declare(group, name, *, shared=False, dtype=None):
-    """Add a variable to a group that exists already."""
+def check_free(group, name):
+    """Raise an error if a group has a variable of this name already."""
     if name in group.variables:
         raise ValueError(
             f"group '{group.name}' already has a variable '{name}', a name that learning needs "
             "(or it learns with another learner already); rename it in the equations"
         )
+
+
+def declare(group, name, *, shared=False, dtype=None):
+    """Add a variable to a group that exists already."""
+    check_free(group, name)
     if shared:
         group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
+    elif isinstance(group, Synapses):
+        size = 0
+        if isinstance(get_device(), RuntimeDevice):
+            size = group.variables["_synaptic_pre"].size
+        elif group._connect_called:
+            raise ValueError(
+                f"'{group.name}' was connected already: in C++ standalone mode its variables must "
+                "be there before; call connect() after it was given to the learner"
+            )
+        group.variables.add_dynamic_array(name, size=size, dtype=dtype)
+        group.register_variable(group.variables[name])
     else:
         group.variables.add_array(name, size=len(group), dtype=dtype)
 
