@@ -302,8 +302,8 @@ class Learner:
             under_way = now > self._flag("first_step") and self._elapsed() > 0
         if under_way and self._flag("counted"):
             raise ValueError(
-                f"Learner.start_trial: {self._flag('counted')} steps of the present trial have been "
-                "learned from. Run to its end first, or switch learning off "
+                f"Learner.start_trial: {self._flag('counted')} steps of the present trial have "
+                "been learned from. Run to its end first, or switch learning off "
                 "(Learner.learning = False) for trials that are cut short"
             )
         variables = self.readout.variables

@@ -242,9 +242,9 @@ def check_gradient(synapses):
     if not np.isfinite(gradient).all():
         where = int(np.argmin(np.isfinite(gradient)))
         raise FloatingPointError(
-            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs or "
-            "the states of neurons have become too large; use smaller weights, a smaller surrogate "
-            "gradient (EProp.surrogate) or shorter trials"
+            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs "
+            "or the states of neurons have become too large; use smaller weights, a smaller "
+            "surrogate gradient (EProp.surrogate) or shorter trials"
         )
 
 

@@ -19,7 +19,6 @@ from .learner import Learner
 from .quantities import unit_name
 from .updates import Trained, Update
 
-
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
     name: f"create other synapses, TrainableSynapses(..., {argument}=...)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from brian2.core.variables import DynamicArrayVariable
+from brian2.core.variables import ArrayVariable, DynamicArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 from brian2.units.fundamentalunits import Dimension
@@ -82,8 +82,9 @@ class Update(GatedCode):
     ) -> None:
         learner.share(group, "update_due", "updates")
         super().__init__(group, "", "update_due", schedule.OPTIMIZER, name)
-        self.learner, self._make, self._trained = learner, trained, None
-        self.states: dict[str, object] = {}
+        self.learner, self._make = learner, trained
+        self._trained: Sequence[Trained] | None = None
+        self.states: dict[str, ArrayVariable] = {}
         group.contained_objects.append(self)
         learner.updates.append(self)
         if learner.optimizer is not None:
@@ -91,6 +92,7 @@ class Update(GatedCode):
 
     @property
     def trained(self) -> Sequence[Trained]:
+        """What is changed."""
         if self._trained is None:
             self._trained = self._make()
         return self._trained
