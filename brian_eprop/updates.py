@@ -113,7 +113,7 @@ class Update(GatedCode):
                     continue
                 check_free(group, name)
                 if isinstance(group.variables[one.name], DynamicArrayVariable):
-                    size = group.variables[one.name].size
+                    size = int(group.variables[one.name].size)
                     group.variables.add_dynamic_array(name, size=size, dimensions=dim)
                     group.register_variable(group.variables[name])
                 else:

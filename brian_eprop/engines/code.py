@@ -26,7 +26,7 @@ def declare(group, name, *, shared=False, dtype=None):
     elif isinstance(group, Synapses):
         size = 0
         if isinstance(get_device(), RuntimeDevice):
-            size = group.variables["_synaptic_pre"].size
+            size = int(group.variables["_synaptic_pre"].size)
         elif group._connect_called:
             raise ValueError(
                 f"'{group.name}' was connected already: in C++ standalone mode its variables must "
