@@ -17,6 +17,7 @@ from brian2 import (
     device,
     ms,
     mV,
+    prefs,
     second,
     set_device,
     volt,
@@ -770,24 +771,18 @@ class TestNumbersThatAreNotFinite:
 
 @pytest.fixture
 def standalone(tmp_path):
-    # -O2 alone: nothing here is timed
+    before = prefs.devices.cpp_standalone.extra_make_args_unix
+    prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
     set_device("cpp_standalone", directory=tmp_path / "program", build_on_run=False)
     yield tmp_path / "program"
     device.reinit()
     set_device("runtime")
+    prefs.devices.cpp_standalone.extra_make_args_unix = before
 
 
 @pytest.mark.standalone
-@pytest.mark.parametrize("engine", ["traces", "credit"])
-def test_phases_in_standalone(engine, standalone):
-    """A burn-in, a test phase between runs, and one switched off by run_args."""
-    net = Net(engine, start=BURN_IN, **WHOLE)
-    net.network.remove(*net.learning)
-    net.run(BURN_IN)
-    net.network.add(*net.learning)
-    net.run(T)
-    net.learner.learning = False
-    net.run(T)
+def test_learning_is_switched_by_run_args_in_standalone(standalone):
+    net = Net(learn="t < 29.5*ms", **WHOLE).run(T)
     net.readout.target = np.tile(TARGET, (9, 1))
     device.build(directory=standalone, run=False)
     device.run()
@@ -800,7 +795,7 @@ def test_phases_in_standalone(engine, standalone):
     assert all(np.all(g == 0) for g in net.gradients.values()) and net.loss == loss
     device.reinit()
     set_device("runtime")
-    assert_same(found, Net(engine, **WHOLE).run(T).gradients, rtol=1e-7)
+    assert_same(found, Net(learn="t < 29.5*ms", **WHOLE).run(T).gradients, rtol=1e-7)
 
 
 @pytest.mark.standalone
