@@ -148,7 +148,7 @@ class Update(GatedCode):
         self.template_kwds |= {
             "gradients": [variables[n] for n in gradients],
             "values": [variables[n] for n in values],
-            "owner": self.group.name,
+            "of": self.group.name,
             "remedy": REMEDY,
         }
 

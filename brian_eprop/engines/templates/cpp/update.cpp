@@ -38,7 +38,7 @@ template <typename T> void require_finite(const T *values, size_t n, const char 
     if ({{get_array_name(gate)}}[0])
     {
         {% for variable in gradients %}
-        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{owner}}.{{variable.name}}", "before", {{updates}}, {{t}});
+        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "before", {{updates}}, {{t}});
         {% endfor %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
@@ -49,7 +49,7 @@ template <typename T> void require_finite(const T *values, size_t n, const char 
             {{vector_code|autoindent}}
         }
         {% for variable in values %}
-        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{owner}}.{{variable.name}}", "after", {{updates}}, {{t}});
+        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "after", {{updates}}, {{t}});
         {% endfor %}
     }
 {% endblock %}
