@@ -4,6 +4,7 @@ import sys
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from brian2.devices.device import get_device
 from brian2.units import second
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_dimensions
 
@@ -164,6 +165,23 @@ def entries(name, value, example):
     if not plain:
         raise TypeError(f"{name} = {shown(value)} must be a list, such as {example}")
     return tuple(value)
+
+
+def refuse_change(owner, name, remedy):
+    """Raise AttributeError: an attribute is there to be read, and changing it would do nothing."""
+    raise AttributeError(
+        f"{owner}.{name} cannot be changed: code is generated for it when the objects are created; "
+        f"{remedy}"
+    )
+
+
+def check_not_compiled(what):
+    """Raise ValueError for a change that comes after a C++ standalone program was built."""
+    if getattr(get_device(), "has_been_run", False):
+        raise ValueError(
+            f"{what} was changed after the C++ standalone program had been built, which knows "
+            "nothing of it: change it before device.build(), or use a runtime device"
+        )
 
 
 def check_seed(name, seed):

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from brian2 import Group, NetworkOperation, NeuronGroup, Quantity
+from brian2 import Group, NetworkOperation, NeuronGroup, Quantity, Synapses
+from brian2.core.namespace import get_local_namespace
+from brian2.devices.device import RuntimeDevice, get_device
 from numpy.typing import ArrayLike
 
 from . import schedule
-from .arguments import BELOW_1, check_seed, entries, number, shown
+from .arguments import (
+    BELOW_1,
+    check_not_compiled,
+    check_seed,
+    entries,
+    flag,
+    number,
+    refuse_change,
+    shown,
+)
 from .calculus.one_step import parent_group
 from .engines.code import declare, on_spike, run_code
 from .engines.credit import Credit
@@ -18,16 +30,36 @@ from .engines.credit.population import CreditPopulation
 from .engines.gated import GatedCode
 from .engines.traces import Traces
 from .engines.traces.population import Population
-from .engines.trials import restore_at_trial_start
+from .engines.trials import (
+    drop_spikes_under_way,
+    restore_at_trial_start,
+    restore_parameters_at_trial_start,
+    restore_synapses_at_trial_start,
+)
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .going_on import changing, going_on, is_trained
 from .optimizers import Optimizer
 from .parameters import Trainable, check_names, checked_trainable, install, own_parameters
-from .periods import EPISODE, check_multiples, checked_period, describe_step
+from .periods import (
+    EPISODE,
+    LOWER_FLAGS,
+    NEVER,
+    check_multiples,
+    checked_condition,
+    checked_period,
+    describe_step,
+)
 from .reading import NetworkReader, NetworkReading
 from .readout import LeakyReadout
 from .regularizers import FiringRateRegularizer
 from .rule import EProp
 from .types import Feedback
+from .updates import Update
+
+#: What may be assigned to a learner.
+CHANGEABLE = ("learning", "optimizer")
+#: Arguments whose attributes have another name.
+ARGUMENTS = {"trial": "reset_every", "interval": "update_every", "window": "learning_window"}
 
 if TYPE_CHECKING:
     from .synapses import TrainableSynapses
@@ -51,18 +83,28 @@ class Learner:
         1994; Bellec et al. 2020, Methods); or given, (n_out, n_j), with a dict
         {group: array} where several groups learn.
     optimizer : GradientDescent or Adam, optional
-        Without one the gradients are summed up, in ``grad``, and no weight changes.
+        Without one the gradients are summed up, in ``grad``, and no weight changes. Another one
+        may be assigned between two runs: see `Learner.optimizer`.
     regularizers : list of FiringRateRegularizer
     update_every : Quantity or "episode", optional
         Interval of the updates; needed with an optimizer.
     reset_every : Quantity or "episode", optional
         Length of a trial: at its end neurons, readout and traces return to the state in
         which the first trial started, and spikes on the way along trained synapses are
-        dropped. What fixed synapses carry, and variables of synapses themselves, are left
-        alone. Default: nothing is ever reset. ``"episode"``: when the environment of an
-        `ActorCriticReadout` ends an episode.
+        dropped. What plain synapses carry, variables of synapses, and parameters of neurons are
+        left alone unless ``reset`` names them. Trials are counted from the step in which the
+        learner's objects enter the network: what the neurons do before is no trial. Default:
+        nothing is ever reset. ``"episode"``: when the environment of an `ActorCriticReadout` ends
+        an episode.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
+    learn : str, optional
+        When to learn, as a Brian2 expression of the time t: ``"t < 60*second"``. See
+        `Learner.learning`. Constants are those of the caller at this moment.
+    reset : list of NeuronGroup or Synapses
+        What else returns, at the end of a trial, to where it was when the first one started: all
+        parameters of a group that are not constant; variables of synapses, and what they carry.
+        For synapses that are created later: `reset_with_trial`.
     feedback_decay : float
         Adaptive feedback: the fraction by which readout and feedback weights both shrink at
         each update, so that they align.
@@ -93,21 +135,19 @@ class Learner:
         reset_every: Quantity | Literal["episode"] | None = None,
         *,
         learning_window: Quantity | None = None,
+        learn: str | None = None,
+        reset: Sequence[NeuronGroup | Synapses] = (),
         feedback_decay: float = 0.0,
         trainable: Trainable = (),
         given: Sequence[NetworkOperation] = (),
         seed: int | None = None,
     ) -> None:
         _check_readout(readout)
-        _check_types(rule, optimizer, regularizers)
+        _check_types(rule, regularizers)
+        _check_optimizer(optimizer)
         must = "be a fraction, at least 0 and below 1"
         feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
         check_seed("Learner.seed", seed)
-        if optimizer is not None and update_every is None:
-            raise ValueError(
-                "Learner.update_every is missing: say how often the optimizer changes the "
-                "weights, for example update_every=1*second"
-            )
         self.readout, self.rule = readout, rule or EProp()
         self.feedback = checked_feedback(feedback, readout)
         self.feedback_decay = feedback_decay
@@ -115,7 +155,7 @@ class Learner:
             raise ValueError(
                 f"Learner.feedback_decay = {feedback_decay!r} is for feedback='adaptive' only"
             )
-        self.optimizer, self.regularizers = optimizer, tuple(regularizers)
+        self.regularizers = tuple(regularizers)
         self.trial = checked_period("reset_every", reset_every, readout)
         self.interval = checked_period("update_every", update_every, readout)
         self.window = checked_period("learning_window", learning_window, readout)
@@ -131,14 +171,22 @@ class Learner:
         self.projections: list[TrainableSynapses] = []
         self.namespace: dict[str, object] = {}
         self.restored: set[Group] = set()
+        self.parameters_restored: set[NeuronGroup] = set()
+        self.updates: list[Update] = []
         self._seeds = np.random.SeedSequence(seed)
-        describe_step(self)
-        run_code(readout, "started = 1", schedule.STARTED, f"{readout.name}_started")
+        self._optimizer: Optimizer | None = None
+        self._last_kind: type[Optimizer] | None = None
+        self._warned = False
+        describe_step(self, checked_condition(learn, readout, get_local_namespace(level=1)))
+        run_code(readout, LOWER_FLAGS, schedule.STARTED, f"{readout.name}_started")
+        self.optimizer = optimizer
         self.engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
         if self.trial is not None:
             self.reset_with_trial(readout)
         self.reader = NetworkReader(self)
         readout.contained_objects.append(self.reader)
+        for listed in entries("Learner.reset", reset, "[inhibitory_synapses]"):
+            self._reset_listed(listed)
         readout.learner = self
 
     @property
@@ -151,6 +199,43 @@ class Learner:
             If something in it changes a learning group and cannot be differentiated.
         """
         return self.reader.read()
+
+    def __setattr__(self, name, value):
+        made = self.__dict__.get("readout") is not None and self.readout.learner is self
+        if made and name not in CHANGEABLE and not name.startswith("_"):
+            argument = ARGUMENTS.get(name, name)
+            refuse_change(
+                "Learner", name, f"give a new Learner, of a new readout, {argument}={shown(value)}"
+            )
+        super().__setattr__(name, value)
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """What turns gradients into changes of the weights; None: they are only summed up.
+
+        One that is assigned acts from the next run on. Of the same kind as before, an Adam with
+        another rate say, it goes on with the moments and the number of the update; one of another
+        kind starts anew.
+        """
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, optimizer: Optimizer | None) -> None:
+        _check_optimizer(optimizer)
+        if optimizer is not None and self.interval is None:
+            raise ValueError(
+                "Learner.update_every is missing: say how often the optimizer changes the "
+                "weights, for example update_every=1*second"
+            )
+        check_not_compiled("Learner.optimizer")
+        if optimizer is not None:
+            for update in self.updates:
+                update.check(optimizer)
+            if self._last_kind not in (None, type(optimizer)) or self.updates:
+                self._start_anew(optimizer)
+            self._last_kind = type(optimizer)
+        self._optimizer = optimizer
+        self.readout.variables["updates_on"].set_value(float(optimizer is not None))
 
     def _check_durations(self):
         if self.window is not None and (self.trial in (None, EPISODE) or self.window > self.trial):
@@ -170,6 +255,122 @@ class Learner:
                 "LeakyReadout.average divides by the length of the learning window; give the "
                 "learner reset_every or learning_window"
             )
+
+    def _start_anew(self, optimizer):
+        """Give the optimizer variables of its own; another kind than before starts from 0."""
+        other = self._last_kind not in (None, type(optimizer))
+        if self.updates and type(optimizer) is not self._last_kind:
+            if not isinstance(get_device(), RuntimeDevice):
+                raise ValueError(
+                    f"Learner.optimizer = {optimizer!r}: a C++ standalone program keeps the "
+                    "variables of the optimizer that the Learner was created with; create it with "
+                    "this one"
+                )
+            if other:
+                self.readout.variables["updates"].set_value(0)
+                for update in self.updates:
+                    update.clear()
+        for update in self.updates:
+            update.adopt(optimizer)
+
+    @property
+    def learning(self) -> bool:
+        """Whether errors count; together with the condition ``learn``, where one was given.
+
+        While learning is off the network runs and trials go on, the loss is reported, and errors
+        are 0: nothing is added to gradients, no rate is regularized, and no weight moves. Learning
+        may be switched between two steps of a trial or of a window: the gradient is that of the
+        errors of those steps in which it was on. What these have left behind waits for the next
+        update that is due while it is on. The rate of a neuron in a trial counts if learning is on
+        in its last step, and rewards count for what was done while it was on.
+
+        May be assigned between two runs. A C++ standalone program takes it as an argument:
+        ``device.run(run_args={readout.learning: False})``.
+        """
+        try:
+            return bool(self.readout.variables["learning"].get_value()[0])
+        except NotImplementedError:
+            raise ValueError(
+                "Learner.learning is not known before the C++ standalone program has run"
+            ) from None
+
+    @learning.setter
+    def learning(self, learning: bool) -> None:
+        check_not_compiled("Learner.learning")
+        on = flag("Learner.learning", learning)
+        self.readout.variables["learning"].set_value(on)
+
+    def start_trial(self) -> None:
+        """Let a trial begin with the next step, and take the present state to return to.
+
+        The time until then is no trial, and part of no interval between updates. The trial that
+        is under way must be at its end, or nothing of it may have been learned from, since an
+        average over trials knows no parts of them.
+
+        Raises
+        ------
+        ValueError
+            If the learner has no trials, or has learned from a part of one; and in C++
+            standalone mode, in which it is not known before the program runs.
+        """
+        if self.trial is None:
+            raise ValueError("Learner.start_trial: there are no trials; give Learner reset_every")
+        if not isinstance(get_device(), RuntimeDevice):
+            raise ValueError(
+                "Learner.start_trial: how far a trial has come is not known before the C++ "
+                "standalone program runs. Leave the readout and the trained synapses out of the "
+                "network until the first trial is to begin, or use a runtime device"
+            )
+        now = self._now()
+        if self.trial == EPISODE:
+            under_way = self._flag("episode_over") == 0
+        else:
+            under_way = now > self._flag("first_step") and self._elapsed() > 0
+        if under_way and self._flag("counted"):
+            raise ValueError(
+                f"Learner.start_trial: {self._flag('counted')} steps of the present trial have "
+                "been learned from. Run to its end first, or switch learning off "
+                "(Learner.learning = False) for trials that are cut short"
+            )
+        variables = self.readout.variables
+        if self.trial == EPISODE:
+            variables["episode_over"].set_value(1)
+        elif self._entered():
+            variables["first_step"].set_value(self._flag("first_step") + self._elapsed())
+        variables["started"].set_value(0)
+
+    def check_continues(self) -> None:
+        """Raise an error if the learner was out of the network while it was learning."""
+        if not isinstance(get_device(), RuntimeDevice) or not self._entered():
+            return
+        missed = self._now() - self._flag("last_step") - 1
+        if missed <= 0:
+            return
+        if self.trial is None or (self._elapsed(-missed) and self._flag("counted")):
+            raise ValueError(
+                f"readout '{self.readout.name}' was out of the network for {missed} steps"
+                + (
+                    ", and the trial before had not ended: take it out at the end of a trial"
+                    if self.trial
+                    else ": what its traces hold is not of this moment. Switch learning off "
+                    "instead (Learner.learning = False), or give Learner reset_every"
+                )
+            )
+
+    def _flag(self, name):
+        return int(self.readout.variables[name].get_value()[0])
+
+    def _now(self):
+        return int(self.readout.clock.variables["timestep"].get_value()[0])
+
+    def _entered(self):
+        return self._flag("last_step") > NEVER
+
+    def _elapsed(self, shift=0):
+        """Steps of the trial that are over, for trials of one length."""
+        if self.trial == EPISODE:
+            return self._flag("episode_over") == 0
+        return (self._now() + shift - self._flag("first_step")) % self.trial
 
     @property
     def episode(self) -> int | str | None:
@@ -208,7 +409,7 @@ class Learner:
         trained = own_parameters(group, self.trainable)
         for name in trained:
             declare(group, f"grad_{name}")
-        if trained and self.optimizer is not None:
+        if trained and self.interval is not None:
             install(group, trained, self)
         return tuple(trained)
 
@@ -217,13 +418,17 @@ class Learner:
         declare(group, "spike_count")
         declare(group, "rate_pressure")
         on_spike(group, "spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
-        self.share(group, "episode_ends")
+        self.share(group, "episode_begins", "episode_ends", "learns")
+        counts_from = f"{group.name}_spike_count_begins"
+        group.contained_objects.append(
+            GatedCode(group, "spike_count = 0", "episode_begins", schedule.TRIAL_START, counts_from)
+        )
         steps = self.episode
         if steps == EPISODE:
             self.share(group, "episode_step")
             steps = "(episode_step + 1)"
         total = " + ".join(r.pressure("spike_count", steps) for r in self.regularizers)
-        code = f"rate_pressure = signal_scale*({total})\nspike_count = 0"
+        code = f"rate_pressure = learns*signal_scale*({total})"
         name = f"{group.name}_rate_pressure"
         group.contained_objects.append(
             GatedCode(group, code, "episode_ends", schedule.REGULARIZATION, name)
@@ -246,8 +451,17 @@ class Learner:
     def reset_with_trial(self, group: Group) -> None:
         """Start every trial of a group from the state in which it started the first.
 
-        Groups with trained synapses onto or from them are reset without being asked for.
+        Groups with trained synapses onto or from them are reset without being asked for. Synapses
+        are not: to where they started return variables that their equations or pathways change
+        (a trained weight does not), and spikes on the way along them are dropped.
+
+        Parameters
+        ----------
+        group : NeuronGroup or Synapses
         """
+        if isinstance(group, Synapses):
+            self._reset_synapses(group)
+            return
         group = parent_group(group)
         if self.trial is None or group in self.restored or not isinstance(group, NeuronGroup):
             return
@@ -255,6 +469,46 @@ class Learner:
         if group is not self.readout:
             self.share(group, "started", "trial_begins")
         restore_at_trial_start(group)
+
+    def _reset_synapses(self, synapses):
+        if self.trial is None or synapses in self.restored:
+            return
+        self.restored.add(synapses)
+        self.share(synapses, "started", "trial_begins")
+        restore_synapses_at_trial_start(synapses, changing(synapses))
+        if not is_trained(synapses):
+            for pathway in synapses._pathways:
+                self.share(pathway, "trial_step")
+            drop_spikes_under_way(synapses)
+
+    def _reset_listed(self, listed):
+        if not isinstance(listed, NeuronGroup | Synapses):
+            raise TypeError(
+                f"Learner.reset = […, {shown(listed)}, …]: give NeuronGroups and Synapses"
+            )
+        if self.trial is None:
+            raise ValueError(
+                "Learner.reset names what returns to its start at the end of a trial, but there "
+                "are no trials; give Learner reset_every"
+            )
+        self.reset_with_trial(listed)
+        if isinstance(listed, NeuronGroup):
+            restore_parameters_at_trial_start(listed)
+            self.parameters_restored.add(listed)
+
+    def warn_of_what_goes_on(self) -> None:
+        """Name, once, what the end of a trial leaves as it is."""
+        if self.trial is None or self._warned:
+            return
+        self._warned = True
+        found = going_on(self)
+        if found:
+            warnings.warn(
+                f"trials of the learner of '{self.readout.name}' are reset, but these go on from "
+                f"one to the next: {'; '.join(found)}. To reset them too, name them in "
+                "Learner(reset=[...])",
+                stacklevel=2,
+            )
 
     def feedback_is(self, *kinds: Feedback) -> bool:
         """Whether the feedback is one of the named kinds (and not an array)."""
@@ -265,7 +519,13 @@ class Learner:
         return self._seeds.spawn(1)[0]
 
     def check_complete(self) -> None:
-        """Raise an error if a group learns without a learning signal, or a name is unknown."""
+        """Raise an error if something that learning needs is missing, switched off or unknown."""
+        for group in (self.readout, *self.populations):
+            if not group.active:
+                raise ValueError(
+                    f"'{group.name}'.active is False, but synapses that it is needed for learn: "
+                    "switch learning off instead (Learner.learning = False), or these synapses too"
+                )
         check_names(self.trainable, [g for g, p in self.populations.items() if p.learns])
         for group, population in self.populations.items():
             if population.learns and not self.engine.reaches(population):
@@ -304,16 +564,19 @@ def _check_readout(readout):
         )
 
 
-def _check_types(rule, optimizer, regularizers):
+def _check_types(rule, regularizers):
     if rule is not None and not isinstance(rule, EProp):
         raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
-    if optimizer is not None and not hasattr(optimizer, "statements"):
-        raise TypeError(
-            f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
-        )
     known = isinstance(regularizers, list | tuple)
     if not known or not all(hasattr(one, "pressure") for one in regularizers):
         raise TypeError(
             f"Learner.regularizers = {regularizers!r} is not a list of regularizers, such as "
             "[FiringRateRegularizer(10*Hz, 0.1)]"
+        )
+
+
+def _check_optimizer(optimizer):
+    if optimizer is not None and not hasattr(optimizer, "statements"):
+        raise TypeError(
+            f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
         )

@@ -10,12 +10,10 @@ from brian2 import Quantity, get_dimensions
 from brian2.equations.equations import PARAMETER
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
-from . import schedule
 from .arguments import entries, number
-from .engines.code import declare
-from .engines.gated import GatedCode
 from .optimizers import Optimizer
 from .quantities import suggest
+from .updates import Trained, Update
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ def check_known(trainable, known):
 
 
 def install(group, trained, learner):
-    """Let the optimizer change the parameters of a group.
+    """Let the optimizer of a learner change the parameters of a group.
 
     Parameters
     ----------
@@ -164,29 +162,30 @@ def install(group, trained, learner):
     trained : dict of str to ParameterTraining
     learner : Learner
     """
-    code = []
-    for name, how in trained.items():
-        optimizer = how.optimizer or learner.optimizer
-        optimizer.check_unit(f"{name}/scale", DIMENSIONLESS)
-        statements = optimizer.statements
-        for state in optimizer.state:
-            declare(group, f"{state}_{name}")
-            statements = re.sub(rf"\b{state}\b", f"{state}_{name}", statements)
-        scale = scale_of(_values(group, name), name, how, f"group '{group.name}'")
-        code += [
-            f"_gradient = {scale!r}*grad_{name}/{learner.trials_per_update}",
-            statements,
-            f"{name} = {name} - {scale!r}*_step",
-        ]
-        if how.bounds is not None:
-            low, high = bounds_of(group.variables[name].dim, name, how)
-            code.append(f"{name} = clip({name}, {low!r}, {high!r})")
-        code.append(f"grad_{name} = 0")
-    learner.share(group, "update_due", "updates")
-    gated = GatedCode(
-        group, "\n".join(code), "update_due", schedule.OPTIMIZER, f"{group.name}_optimizer"
+
+    def made():
+        return [_trained(group, name, how, learner) for name, how in trained.items()]
+
+    Update(group, learner, made, f"{group.name}_optimizer")
+
+
+def _trained(group, name, how, learner):
+    """A parameter as what the optimizer changes: it works on p/scale."""
+    scale = scale_of(_values(group, name), name, how, f"group '{group.name}'")
+    change = [f"{name} = {name} - {scale!r}*_step"]
+    if how.bounds is not None:
+        low, high = bounds_of(group.variables[name].dim, name, how)
+        change.append(f"{name} = clip({name}, {low!r}, {high!r})")
+    return Trained(
+        name,
+        f"grad_{name}",
+        f"{name}/scale",
+        DIMENSIONLESS,
+        f"{scale!r}*grad_{name}/{learner.trials_per_update}",
+        tuple(change),
+        suffix=f"_{name}",
+        optimizer=how.optimizer,
     )
-    group.contained_objects.append(gated)
 
 
 def _values(group, name):

@@ -1,10 +1,18 @@
-"""Periods of learning – trials, updates, windows – and which step of them the present one is."""
+"""Periods of learning – trials, updates, windows, phases – and which step of them it is now."""
 
+from brian2 import Quantity, TimedArray
+from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
+from brian2.parsing.expressions import is_boolean_expression, parse_expression_dimensions
+from brian2.utils.stringtools import get_identifiers, word_substitute
+
+from .arguments import shown, text
 from .engines.code import declare
 from .readout import steps
 
 #: What may be said instead of a time: as long as an episode of the environment takes.
 EPISODE = "episode"
+#: No step of a simulation, and none before or after one.
+NEVER = -(2**31)
 
 
 def checked_period(name, duration, readout):
@@ -44,33 +52,102 @@ def check_multiples(trial, interval):
         )
 
 
-def describe_step(learner):
-    """Give a learner's readout flags of the present step, as shared variables."""
+def checked_condition(learn, readout, namespace):
+    """The condition of learning in names that the readout knows; "True" for none.
+
+    Parameters
+    ----------
+    learn : str or None
+    readout : LeakyReadout
+        Its namespace receives the constants that the condition uses.
+    namespace : dict
+        Of whoever wrote it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is not a boolean expression of the time.
+    """
+    if learn is None:
+        return "True"
+    name, example = f"Learner.learn = {shown(learn)}", "'t < 60*second'"
+    text("Learner.learn", learn, "t < 60*second")
+    own = {}
+    for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
+        if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
+            own[used] = f"learn_{used}"
+            readout.namespace[own[used]] = namespace[used]
+        elif used not in {**DEFAULT_FUNCTIONS, **DEFAULT_UNITS, **DEFAULT_CONSTANTS}:
+            raise ValueError(
+                f"{name} uses '{used}', which is no number here; it says when to learn by the "
+                f"time t and constants, as in {example}"
+            )
+    condition = word_substitute(learn, own)
+    try:
+        known = readout.resolve_all(get_identifiers(condition), run_namespace={})
+        parse_expression_dimensions(condition, known)
+        fits = is_boolean_expression(condition, known)
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be read ({' '.join(str(error).split())}); write for example {example}"
+        ) from None
+    if not fits:
+        raise ValueError(f"{name} is neither true nor false; write for example {example}")
+    return condition
+
+
+def describe_step(learner, condition):
+    """Give a learner's readout flags of the present step, as shared variables.
+
+    Steps are counted from the one in which the learner enters the network, and anew when it
+    was out of it for a while. A step that an error has interrupted is run again.
+    """
     readout, trial = learner.readout, learner.trial
-    for name in ("episode_ends", "trial_begins", "update_due", "updates", "started"):
+    for name in ("episode_begins", "episode_ends", "trial_begins", "update_due", "updates"):
         declare(readout, name, shared=True)
+    for name in ("started", "updates_on", "learns"):
+        declare(readout, name, shared=True)
+    for name in ("first_step", "last_step", "goes_on", "counted"):
+        declare(readout, name, shared=True, dtype=int)
+    readout.variables["last_step"].set_value(NEVER)
     if trial == EPISODE:
         step = "episode_step"
     else:
-        step = f"timestep(t, dt) % {trial}" if trial else "timestep(t, dt)"
+        step = (
+            f"(timestep(t, dt) - first_step) % {trial}" if trial else "timestep(t, dt) - first_step"
+        )
         if trial and readout.rewarded:
             readout.describe_step(f"truncated = {_last_of(trial)} > 0")
-    active = f"int(trial_step >= {trial - learner.window})" if learner.window else "1"
+    scored = f"int(trial_step >= {trial - learner.window})" if learner.window else "1"
+    episode = learner.episode
+    begins = f"(timestep(t, dt) - first_step) % {episode} == 0"
+    if episode in (None, EPISODE):
+        begins = "episode_step == 0" if episode else "False"
     readout.describe_step(
+        "goes_on = int(timestep(t, dt) >= last_step and timestep(t, dt) <= last_step + 1)\n"
+        "first_step = goes_on*first_step + (1 - goes_on)*timestep(t, dt)\n"
+        "last_step = timestep(t, dt)\n"
         f"trial_step = {step}\n"
-        f"active = {active}\n"
+        f"learns = int(learning and ({condition}))\n"
+        f"scored = {scored}\n"
+        "counts = learns*scored\n"
+        "counted = int(trial_step > 0)*counted + int(counts > 0)\n"
         f"signal_scale = {1 / learner.scored if readout.average else 1.0!r}\n"
-        f"trial_begins = {'int(trial_step == 0)' if trial else '0'}"
+        f"trial_begins = {'int(trial_step == 0)' if trial else '0'}\n"
+        f"episode_begins = int({begins})"
     )
-    due = learner.interval if learner.optimizer else None
     for period, code in (
         (learner.episode, "episode_ends = {last}"),
-        (due, "update_due = {last}\nupdates = updates + update_due"),
+        (learner.interval, "update_due = {last}*updates_on*learns\nupdates = updates + update_due"),
     ):
         # That an episode ends is known when the environment has acted, at the end of the step.
         describe = readout.describe_outcome if period == EPISODE else readout.describe_step
         describe(code.format(last="episode_over" if period == EPISODE else _last_of(period)))
 
 
+#: No flag stays up when the learner is taken out of the network.
+LOWER_FLAGS = "started = 1\ntrial_begins = 0\nepisode_begins = 0\nepisode_ends = 0\nupdate_due = 0"
+
+
 def _last_of(period):
-    return f"int((timestep(t, dt) + 1) % {period} == 0)" if period else "0"
+    return f"int((timestep(t, dt) + 1 - first_step) % {period} == 0)" if period else "0"

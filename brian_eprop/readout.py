@@ -10,7 +10,16 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
 
 from . import schedule
-from .arguments import check_own_clock, check_time, flag, numbers, one_of, whole_number
+from .arguments import (
+    check_not_compiled,
+    check_own_clock,
+    check_time,
+    flag,
+    numbers,
+    one_of,
+    refuse_change,
+    whole_number,
+)
 from .engines.code import run_code
 from .types import Loss
 
@@ -21,14 +30,22 @@ if TYPE_CHECKING:
 LOSSES = {
     # E = ½ Σ (y − y*)²
     "mse": """
-        error = active*(y - y_target)
-        loss += 0.5*signal_scale*active*(y - y_target)**2
+        error = counts*(y - y_target)
+        loss += 0.5*signal_scale*scored*(y - y_target)**2
         """,
     # E = −Σ y* log softmax(y), with 1/softmax_j = Σ_k exp(y_k − y_j)
     "cross_entropy": """
-        error = active*(1/softmax_norm - y_target)
-        loss += signal_scale*active*y_target*log(softmax_norm)
+        error = counts*(1/softmax_norm - y_target)
+        loss += signal_scale*scored*y_target*log(softmax_norm)
         """,
+}
+
+
+#: Attributes that cannot be changed any more, and what to do instead.
+FIXED = {
+    "learner": "create another readout for another Learner",
+    "average": "create a readout with it, LeakyReadout(..., average=...), and its Learner",
+    "period_steps": "create a readout with another period, LeakyReadout(..., period=...)",
 }
 
 
@@ -51,8 +68,9 @@ class LeakyReadout(NeuronGroup):
     loss : {"mse", "cross_entropy"}
         ½ Σ (y − y*)², or −Σ y* log softmax(y) with the softmax taken over the outputs.
     target : TimedArray or array_like, optional
-        y*: (steps, n), one row per time step from the start of the simulation; a vector
-        (steps,) if n is 1. Without a target the readout only reports.
+        y*: (steps, n), one row per time step from the start of the simulation, t = 0, whatever
+        happens to trials; a vector (steps,) if n is 1. Without a target the readout only reports.
+        Another one may be assigned between two runs.
     period : Quantity, optional
         Repeat the target with this period, for example the length of a trial.
     normalize : bool
@@ -67,9 +85,14 @@ class LeakyReadout(NeuronGroup):
     ----------
     y, error : state variables (n,)
         Output, and from the slot ``end`` on its error y − y* (or softmax(y) − y*), 0 outside
-        the learning window.
+        the learning window and while learning is off.
+    y_target : subexpression (n,)
+        y*.
     loss : state variable (n,)
-        The loss summed since the start of the simulation; its sum over outputs is E.
+        The loss summed since the start of the simulation, in learning windows and whether or not
+        learning is on; its sum over outputs is E.
+    learning : shared variable (bool)
+        Whether errors count: `Learner.learning`, for monitors and ``run_args``.
 
     Raises
     ------
@@ -80,7 +103,7 @@ class LeakyReadout(NeuronGroup):
         If ``tau`` or ``period`` is not a time.
     """
 
-    #: The last five describe the step to every object that learns from a readout.
+    #: What follows `loss` describes the step to every object that learns from a readout.
     EQUATIONS = """
         dy/dt = -y/tau_out : 1
         tau_out : second (shared, constant)
@@ -88,7 +111,9 @@ class LeakyReadout(NeuronGroup):
         loss : 1
         kappa : 1 (shared)
         gain : 1 (shared)
-        active : 1 (shared)
+        learning : boolean (shared)
+        scored : 1 (shared)
+        counts : 1 (shared)
         signal_scale : 1 (shared)
         trial_step : integer (shared)
         """
@@ -126,18 +151,20 @@ class LeakyReadout(NeuronGroup):
             equations.append(f"y_target = target_values({when}, i) : 1")
         as_neuron_group.setdefault("name", "readout*")
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
-        for name in ("target", "period_steps", "learner", "average", "step_clock"):
+        for name in ("period_steps", "learner", "average", "step_clock"):
             self.add_attribute(name)
         self.average, self.period_steps = average, None
         self.learner: Learner | None = None
-        self.tau_out = tau
-        self.target = None
+        self.tau_out, self.learning = tau, True
         if target is not None:
-            self._set_target(target, period)
+            if period is not None:
+                self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
+                self.namespace["target_period"] = self.period_steps
+            self._set_target(target)
         gain = "1 - kappa" if normalize else "1"
         code = f"kappa = exp(-dt/tau_out)\ngain = {gain}"
         self.step_clock = run_code(self, code, schedule.CLOCK, f"{self.name}_step_clock")
-        self.describe_step("active = 1\nsignal_scale = 1\ntrial_step = timestep(t, dt)")
+        self.describe_step("scored = 1\ncounts = 1\nsignal_scale = 1\ntrial_step = timestep(t, dt)")
         if normalize:
             self._scale_inputs()
         if softmax:
@@ -145,13 +172,30 @@ class LeakyReadout(NeuronGroup):
         if target is not None:
             run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
 
-    def _set_target(self, target, period):
-        self.target = _timed(target, len(self), self.clock.dt)
-        self._check_target_step()
-        self.namespace["target_values"] = self.target
-        if period is not None:
-            self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
-            self.namespace["target_period"] = self.period_steps
+    @property
+    def target(self) -> TimedArray | None:
+        """y*, a function of the time t; what is assigned is compared with from the next run on."""
+        return self.namespace.get("target_values")
+
+    @target.setter
+    def target(self, target: ArrayLike | TimedArray) -> None:
+        if self.target is None:
+            raise AttributeError(
+                f"the target of readout '{self.name}' cannot be set, since it was created without: "
+                "it has no error; create it with LeakyReadout(..., target=...)"
+            )
+        check_not_compiled(f"the target of readout '{self.name}'")
+        self._set_target(target)
+
+    def _set_target(self, target):
+        target = _timed(target, len(self), self.clock.dt)
+        self._check_target_step(target)
+        self.namespace["target_values"] = target
+
+    def __setattr__(self, name, value):
+        if name in FIXED and self.__dict__.get(name) is not None:
+            refuse_change("LeakyReadout", name, FIXED[name])
+        super().__setattr__(name, value)
 
     def describe_step(self, code: str) -> None:
         """Append statements about the present step, run before anything else in it."""
@@ -182,9 +226,12 @@ class LeakyReadout(NeuronGroup):
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Refuse a run that is longer than the target."""
         super().before_run(run_namespace)
+        if self.learner is not None:
+            self.learner.check_continues()
+            self.learner.warn_of_what_goes_on()
         if self.target is None:
             return
-        self._check_target_step()
+        self._check_target_step(self.target)
         rows = len(self.target.values)
         needed = self.period_steps or self.clock._i_end
         if rows < needed:
@@ -193,12 +240,12 @@ class LeakyReadout(NeuronGroup):
                 f"{needed} are needed; give a longer target, or its period if it repeats"
             )
 
-    def _check_target_step(self):
+    def _check_target_step(self, target):
         dt = self.clock.dt_
-        if abs(float(self.target.dt) - dt) > 1e-9 * dt:
+        if abs(float(target.dt) - dt) > 1e-9 * dt:
             raise ValueError(
                 f"the target of readout '{self.name}' has one row every "
-                f"{self.target.dt * second!s}, but the readout runs with dt = {self.clock.dt!s}; "
+                f"{target.dt * second!s}, but the readout runs with dt = {self.clock.dt!s}; "
                 "set defaultclock.dt before creating it"
             )
 

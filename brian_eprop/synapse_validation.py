@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-from brian2 import Equations, Group, NeuronGroup, Quantity
+from brian2 import Equations, Function, Group, NeuronGroup, Quantity
 from brian2.core.spikesource import SpikeSource
 from brian2.equations.equations import PARAMETER, EquationError
 from brian2.units import second
@@ -187,6 +187,12 @@ def with_constants(on_pre, namespace, known, target):
     return on_pre
 
 
+def constants(namespace):
+    """What of the names of a caller equations may use: numbers and functions."""
+    kinds = (int, float, np.number, np.ndarray, Function)
+    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
+
+
 def check_namespace(synapses):
     """Raise an error if a constant of the synapses was changed since they were created."""
     for name, value in synapses.derived_namespace.items():
@@ -203,7 +209,7 @@ def checked_bounds(bounds, dimensions, learner):
     """Lower and upper bound as numbers in SI units, or None."""
     if bounds is None:
         return None
-    if learner.optimizer is None:
+    if learner.interval is None:
         raise ValueError(
             f"TrainableSynapses.bounds = {bounds!r}: weights are clipped when they are updated, "
             "but the learner has no optimizer"
@@ -287,6 +293,18 @@ def check_finite(synapses, weights):
         raise ValueError(
             f"'{synapses.name}'.{synapses.weight}[{where}] = {weights.flat[where]}; weights must "
             "be finite"
+        )
+
+
+def check_gradient(synapses):
+    """Raise an error for gradients that are not finite numbers."""
+    gradient = _known_values(synapses, "grad")
+    if not np.isfinite(gradient).all():
+        where = int(np.argmin(np.isfinite(gradient)))
+        raise FloatingPointError(
+            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs "
+            "or the states of neurons have become too large; use smaller weights, a smaller "
+            "surrogate gradient (EProp.surrogate) or shorter trials"
         )
 
 

@@ -8,17 +8,28 @@ from brian2.core.namespace import get_local_namespace
 from brian2.core.spikesource import SpikeSource
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from . import schedule
 from . import synapse_validation as validation
-from .arguments import flag, table
+from .arguments import flag, refuse_change, table
 from .calculus.one_step import parent_group
+from .engines.code import without_names
 from .engines.credit.missing import explain_missing_traces
 from .engines.delivery import DirectSynapses
-from .engines.gated import GatedCode
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
 from .learner import Learner
 from .quantities import unit_name
+from .updates import Trained, Update
+
+#: Attributes that cannot be changed any more, and what to do instead.
+FIXED = {
+    name: f"create other synapses, TrainableSynapses(..., {argument}=...)"
+    for name, argument in (
+        ("learner", "learner"),
+        ("weight", "weight"),
+        ("arrival", "arrival"),
+        ("timing", "delay"),
+    )
+}
 
 
 class TrainableSynapses(DirectSynapses):
@@ -117,8 +128,10 @@ class TrainableSynapses(DirectSynapses):
         optimizer = None if fixed else learner.optimizer
         if optimizer is not None:
             optimizer.check_unit(weight, equations[weight].dim)
+        # What the optimizer needs is added when all is there, and checked before.
+        states = set() if optimizer is None else set(optimizer.state)
         names = get_local_namespace(level=1) | namespace
-        learner.namespace |= names
+        learner.namespace.update(validation.constants(names))
         on_pre = on_pre.replace(";", "\n")
         # What is derived is computed in the groups, whose names may mean something else.
         known = set(equations.names) | parent_group(target).variables.keys()
@@ -135,8 +148,8 @@ class TrainableSynapses(DirectSynapses):
             plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
             feedback = None
 
-        added = _added_equations(plan, feedback, learner, equations[weight].dim, target)
-        validation.check_names(equations, added.names)
+        added = _added_equations(plan, feedback, equations[weight].dim, target)
+        validation.check_names(equations, added.names | states)
         # The effect of an arrival is in terms of what is there before on_pre changes it.
         code = f"{plan.on_pre}\n{on_pre}"
         if timing.crosses_trials:
@@ -150,11 +163,11 @@ class TrainableSynapses(DirectSynapses):
             namespace=namespace,
             **as_synapses,
         )
-        for name in ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre"):
+        attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
+        for name in (*attributes, "model_names", "derived_namespace"):
             self.add_attribute(name)
         self.fixed, self.user_on_pre = fixed, on_pre
-        self.add_attribute("derived_namespace")
-        self.derived_namespace = dict(namespace)
+        self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
         self.pre.when = arrival
         if learner.rule.engine == "credit":
@@ -164,8 +177,8 @@ class TrainableSynapses(DirectSynapses):
         plan.install(self, arrival)
         if feedback is not None:
             self._send_back(plan, feedback)
-        if optimizer is not None:
-            self._add_optimizer(limits, ["B"] if feedback == "B" else [])
+        if learner.interval is not None and not fixed:
+            self._add_update(limits, ["B"] if feedback == "B" else [])
         learner.reset_with_trial(source)
         learner.projections.append(self)
 
@@ -176,9 +189,25 @@ class TrainableSynapses(DirectSynapses):
             self.B = "random_feedback(i*second, j)"
 
     def __setattr__(self, name, value):
+        if name in FIXED and self.__dict__.get(name) is not None:
+            refuse_change("TrainableSynapses", name, FIXED[name])
         if name == self.__dict__.get("weight") and not isinstance(value, str):
             validation.check_finite(self, value)
         super().__setattr__(name, value)
+
+    def _create_variables(self, equations, user_dtype=None):
+        """The variables; a neuron's may have the name of a synapse's, as `w` in AdEx models.
+
+        In on_pre and in indexing the name is that of the synapse, and ``name_post`` that of the
+        neuron.
+        """
+        sides = {"pre": self.source, "post": self.target}
+        with without_names(equations.names, *sides.values()) as hidden:
+            super()._create_variables(equations, user_dtype=user_dtype)
+        for side, group in sides.items():
+            for name in hidden.get(id(group), ()):
+                index = "0" if group.variables[name].scalar else f"_{side}synaptic_idx"
+                self.variables.add_reference(f"{name}_{side}", group, name, index=index)
 
     def _send_back(self, plan, feedback):
         """Let the error go backwards along these synapses to the neurons they come from."""
@@ -189,21 +218,15 @@ class TrainableSynapses(DirectSynapses):
             self.namespace["random_feedback"] = TimedArray(weights.T, dt=1 * second)
         learner.engine.send_back(plan, learner.population(parent_group(source)), feedback)
 
-    def _add_optimizer(self, limits, moving_along):
+    def _add_update(self, limits, moving_along):
         learner, weight = self.learner, self.weight
-        learner.share(self, "update_due", "updates")
         kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
-        code = [
-            f"_gradient = grad/{learner.trials_per_update}",
-            learner.optimizer.statements,
-            *(f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)),
-        ]
+        change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
         if limits is not None:
-            code.append(f"{weight} = clip({weight}, {limits[0]!r}, {limits[1]!r})")
-        code.append("grad = 0")
-        name = f"{self.name}_optimizer"
-        runner = GatedCode(self, "\n".join(code), "update_due", schedule.OPTIMIZER, name)
-        self.contained_objects.append(runner)
+            change.append(f"{weight} = clip({weight}, {limits[0]!r}, {limits[1]!r})")
+        dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
+        trained = Trained(weight, "grad", weight, dim, mean, tuple(change))
+        Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Check what may have been changed since the synapses were created."""
@@ -211,8 +234,13 @@ class TrainableSynapses(DirectSynapses):
         validation.check_before_run(self, self.timing)
         self.learner.check_complete()
 
+    def after_run(self) -> None:
+        """Raise an error if gradients that no optimizer has looked at are not finite."""
+        super().after_run()
+        validation.check_gradient(self)
 
-def _added_equations(plan, feedback, learner, of_weight, target):
+
+def _added_equations(plan, feedback, of_weight, target):
     """The variables that learning adds, with their units; losses and spikes have none."""
     dimensions = {}
     for name, state in plan.variables.items():
@@ -220,9 +248,6 @@ def _added_equations(plan, feedback, learner, of_weight, target):
         dimensions[name] = of_state / of_weight
     if feedback == "B":
         dimensions["B"] = DIMENSIONLESS
-    if learner.optimizer is not None:
-        for name, power in learner.optimizer.state.items():
-            dimensions[name] = of_weight**power
     lines = (f"{name} : {unit_name(dim)}" for name, dim in dimensions.items())
     return Equations("\n".join(lines))
 

@@ -1,5 +1,9 @@
 """Variables and code that are added to groups which exist already."""
 
+from contextlib import contextmanager
+
+from brian2 import Synapses
+from brian2.devices.device import RuntimeDevice, get_device
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SummedVariableUpdater
@@ -20,17 +24,58 @@ class LearningCode(CodeRunner):
     invalidates_magic_network = False
 
 
-def declare(group, name, *, shared=False, dtype=None):
-    """Add a variable to a group that exists already."""
+def check_free(group, name):
+    """Raise an error if a group has a variable of this name already."""
     if name in group.variables:
         raise ValueError(
             f"group '{group.name}' already has a variable '{name}', a name that learning needs "
             "(or it learns with another learner already); rename it in the equations"
         )
+
+
+def declare(group, name, *, shared=False, dtype=None):
+    """Add a variable to a group that exists already."""
+    check_free(group, name)
     if shared:
         group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
+    elif isinstance(group, Synapses):
+        size = 0
+        if isinstance(get_device(), RuntimeDevice):
+            size = int(group.variables["_synaptic_pre"].size)
+        elif group._connect_called:
+            raise ValueError(
+                f"'{group.name}' was connected already: in C++ standalone mode its variables must "
+                "be there before; call connect() after it was given to the learner"
+            )
+        group.variables.add_dynamic_array(name, size=size, dtype=dtype)
+        group.register_variable(group.variables[name])
     else:
         group.variables.add_array(name, size=len(group), dtype=dtype)
+
+
+@contextmanager
+def without_names(names, *groups):
+    """Hide variables of some groups for a while: Brian2 refuses synapses that have their names.
+
+    Yields
+    ------
+    dict of int to list of str
+        What is hidden, by the id of the group.
+    """
+    hidden, kept = {}, {}
+    for group in groups:
+        variables = getattr(getattr(group, "variables", None), "_variables", None)
+        if variables is not None and id(group) not in hidden:
+            hidden[id(group)] = [name for name in variables if name in names]
+            kept[id(group)] = variables, dict(variables)
+            for name in hidden[id(group)]:
+                del variables[name]
+    try:
+        yield hidden
+    finally:
+        for variables, whole in kept.values():
+            variables.clear()
+            variables.update(whole)
 
 
 def see_new_variables(group):

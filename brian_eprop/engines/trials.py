@@ -4,6 +4,8 @@ import re
 from typing import NamedTuple
 
 import numpy as np
+from brian2.equations.equations import PARAMETER
+from brian2.parsing.statements import parse_statement
 
 from .. import schedule
 from ..calculus.one_step import assigned_names, parent_group
@@ -51,8 +53,11 @@ def fires_early(source):
     """Whether the spikes of a source are there before the threshold of the same step."""
     group = parent_group(source)
     thresholder = getattr(group, "thresholder", {}).get("spike", group)
-    slot = thresholder.when.removeprefix("before_").removeprefix("after_")
-    return SLOTS.index(slot) < SLOTS.index("thresholds")
+    return _slot(thresholder.when) < SLOTS.index("thresholds")
+
+
+def _slot(when):
+    return SLOTS.index(when.removeprefix("before_").removeprefix("after_"))
 
 
 def at_trial_start(group, code, name, gate="trial_begins"):
@@ -69,19 +74,80 @@ def restore_at_trial_start(group):
     """
     changed = assigned_names(group.event_codes.get("spike", ""))
     states = group.equations.diff_eq_names | {name for name in changed if name in group.variables}
-    code = []
-
-    def restore(name, value, start):
-        declare(group, f"start_{name}")
-        code.append(f"start_{name} = started*start_{name} + (1 - started)*({value})")
-        code.append(f"{name} = {start}")
-
-    for name in sorted(states):
-        restore(name, name, f"start_{name}")
+    times = set()
     if group._refractory is not False:
-        restore("lastspike", "lastspike - t", "t + start_lastspike")
-        restore("not_refractory", "int(not_refractory)", "start_not_refractory > 0.5")
-    at_trial_start(group, "\n".join(code), f"{group.name}_trial_start")
+        states, times = states | {"not_refractory"}, {"lastspike"}
+    _restore(group, states, times, f"{group.name}_trial_start")
+
+
+def restore_parameters_at_trial_start(group):
+    """Start every trial with the parameters of a group that are not constant as in the first.
+
+    Those that `restore_at_trial_start` restores are left to it.
+    """
+    names = {name for name in parameters_that_may_change(group) if not _is_restored(group, name)}
+    _restore(group, names, set(), f"{group.name}_trial_start_parameters")
+
+
+def parameters_that_may_change(group):
+    """Names of the parameters of a group that are not flagged as constant."""
+    return {
+        name
+        for name, equation in group.equations.items()
+        if equation.type == PARAMETER and "constant" not in equation.flags
+    }
+
+
+def _is_restored(group, name):
+    return f"start_{name}" in group.variables
+
+
+def restore_synapses_at_trial_start(synapses, names):
+    """Start every trial with these variables of synapses as in the first."""
+    times = {"lastupdate"} & set(synapses.variables) if names else set()
+    if names:
+        _restore(synapses, names, times, f"{synapses.name}_trial_start_variables")
+
+
+def variables_that_change(synapses):
+    """Names of the variables of synapses that their equations or their pathways change."""
+    assigned = {name for pathway in synapses._pathways for name in assigned_names(pathway.code)}
+    own = {
+        name
+        for name in assigned
+        if getattr(getattr(synapses.variables.get(name), "owner", None), "name", "")
+        == synapses.name
+    }
+    driven = synapses.event_driven.diff_eq_names if synapses.event_driven is not None else set()
+    return own | synapses.equations.diff_eq_names | set(driven)
+
+
+def _restore(group, names, times, runner):
+    """Remember variables in the first step, and let every trial begin with what they were.
+
+    Parameters
+    ----------
+    group : Group
+        Which knows the shared variables ``started`` and ``trial_begins``.
+    names, times : set of str
+        Its variables; times are remembered relative to the present one.
+    runner : str
+        The name of the code.
+    """
+    code = []
+    # Brian2 wants shared variables written before any other.
+    for name in sorted(names | times, key=lambda name: (not group.variables[name].scalar, name)):
+        variable, start = group.variables[name], f"start_{name}"
+        value, back = name, start
+        if name in times:
+            value, back = f"{name} - t", f"t + {start}"
+        elif variable.is_boolean:
+            value, back = f"int({name})", f"{start} > 0.5"
+        declare(group, start, shared=variable.scalar)
+        code.append(f"{start} = started*{start} + (1 - started)*({value})")
+        code.append(f"{name} = {back}")
+    if code:
+        at_trial_start(group, "\n".join(code), runner)
 
 
 def dropped_at_trial_start(code, weight, lag):
@@ -104,3 +170,44 @@ def dropped_at_trial_start(code, weight, lag):
         else:
             lines.append(re.sub(rf"\b{weight}\b", f"({weight}*_emitted)", line))
     return "\n".join(lines)
+
+
+def drop_spikes_under_way(synapses):
+    """Let spikes on their way along plain synapses act on nothing when a trial has begun.
+
+    The pathways know the shared variable ``trial_step``.
+
+    Raises
+    ------
+    ValueError
+        For a statement that cannot be made to do nothing.
+    """
+    for pathway in synapses._pathways:
+        source = parent_group(pathway.source)
+        fires = getattr(source, "thresholder", {}).get("spike", source)
+        lag = int(_slot(pathway.when) < _slot(fires.when))
+        lines = [f"_emitted = int(trial_step >= int(delay/dt + 0.5) + {lag})"]
+        for line in pathway.code.replace(";", "\n").split("\n"):
+            if line.split("#")[0].strip():
+                lines.append(_only_if_emitted(line, synapses))
+        pathway.code = "\n".join(lines)
+
+
+def _only_if_emitted(line, synapses):
+    variable, operation, expression, _ = parse_statement(line)
+    if operation in ("+=", "-="):
+        return f"{variable} {operation} _emitted*({expression})"
+    if operation in ("*=", "/="):
+        return f"{variable} {operation} (1 + _emitted*(({expression}) - 1))"
+    if operation != "=":
+        raise ValueError(
+            f"Learner.reset: '{synapses.name}' has the statement '{line.strip()}', which cannot be "
+            "left out for spikes of the trial before; write it with =, +=, -=, *= or /="
+        )
+    known = synapses.variables.get(variable)
+    if known is None:
+        return line
+    if known.is_boolean:
+        chosen = f"_emitted*int({expression}) + (1 - _emitted)*int({variable})"
+        return f"{variable} = ({chosen}) > 0.5"
+    return f"{variable} = _emitted*({expression}) + (1 - _emitted)*{variable}"

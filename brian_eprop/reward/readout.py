@@ -137,7 +137,7 @@ class ActorCriticReadout(LeakyReadout):
         value_before = value
         _actor = int(decides)*(policy - int(i == action))
         _part = _actor*int(i < {n_actions}) - value_weight*int(i == {n_actions})
-        error = active*(1 - episode_over)*_part
+        error = counts*(1 - episode_over)*_part
         """
         run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
 

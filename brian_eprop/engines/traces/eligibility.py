@@ -91,7 +91,7 @@ class Eligibility:
             _install_presynaptic(synapses, self.presynaptic, learner, arrival)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
         synapses.contained_objects.append(every)
-        cleared = [v for v in self.names if v not in ("grad", "e_trace", "e_sum")]
+        cleared = [v for v in self.names if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
         if "e_sum" in self.names:

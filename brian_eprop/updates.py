@@ -1,0 +1,188 @@
+"""Updates: the code by which the present optimizer of a learner changes weights and parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from brian2.core.variables import ArrayVariable, DynamicArrayVariable
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import get_device
+from brian2.units.fundamentalunits import Dimension
+
+from . import schedule
+from .engines.code import check_free
+from .engines.gated import GatedCode
+from .optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from .learner import Learner
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A variable that an optimizer changes.
+
+    Attributes
+    ----------
+    name, gradient : str
+        Variables of the group.
+    shown : str
+        What messages about its unit call it.
+    dim : Dimension
+        Of what the optimizer works on.
+    mean : str
+        Expression of the gradient that the optimizer is given.
+    change : tuple of str
+        Statements that follow, in terms of ``_step``.
+    suffix : str
+        Of the optimizer's own variables.
+    optimizer : Optimizer, optional
+        In place of the learner's.
+    """
+
+    name: str
+    gradient: str
+    shown: str
+    dim: Dimension
+    mean: str
+    change: tuple[str, ...]
+    suffix: str = ""
+    optimizer: Optimizer | None = None
+
+    def code(self, optimizer: Optimizer) -> str:
+        """Statements of one update; the gradient is 0 afterwards."""
+        statements = optimizer.statements
+        for state in optimizer.state:
+            statements = re.sub(rf"\b{state}\b", state + self.suffix, statements)
+        lines = (f"_gradient = {self.mean}", statements, *self.change, f"{self.gradient} = 0")
+        return "\n".join(lines)
+
+
+class Update(GatedCode):
+    """Changes the trained variables of a group in the steps in which an update is due.
+
+    Numbers that are not finite end the run: before the update where gradients are not, so that
+    the variables keep the last values that were.
+
+    Parameters
+    ----------
+    group : Group
+    learner : Learner
+    trained : callable
+        Returns the `Trained` variables, when there is an optimizer for the first time.
+    name : str
+    """
+
+    def __init__(
+        self, group, learner: Learner, trained: Callable[[], Sequence[Trained]], name: str
+    ) -> None:
+        learner.share(group, "update_due", "updates")
+        super().__init__(group, "", "update_due", schedule.OPTIMIZER, name)
+        self.learner, self._make = learner, trained
+        self._trained: Sequence[Trained] | None = None
+        self.states: dict[str, ArrayVariable] = {}
+        group.contained_objects.append(self)
+        learner.updates.append(self)
+        if learner.optimizer is not None:
+            self.adopt(learner.optimizer)
+
+    @property
+    def trained(self) -> Sequence[Trained]:
+        """What is changed."""
+        if self._trained is None:
+            self._trained = self._make()
+        return self._trained
+
+    def check(self, optimizer: Optimizer) -> None:
+        """Raise an error unless the learning rates fit the variables."""
+        for one in self.trained:
+            (one.optimizer or optimizer).check_unit(one.shown, one.dim)
+
+    def adopt(self, optimizer: Optimizer) -> None:
+        """Add the variables, one value each, that the optimizer has and the group has not."""
+        self.check(optimizer)
+        group = self.group
+        for one in self.trained:
+            for state, power in (one.optimizer or optimizer).state.items():
+                name, dim = state + one.suffix, one.dim**power
+                if name in self.states:
+                    continue
+                check_free(group, name)
+                if isinstance(group.variables[one.name], DynamicArrayVariable):
+                    size = int(group.variables[one.name].size)
+                    group.variables.add_dynamic_array(name, size=size, dimensions=dim)
+                    group.register_variable(group.variables[name])
+                else:
+                    group.variables.add_array(name, size=len(group), dimensions=dim)
+                self.states[name] = group.variables[name]
+
+    def clear(self) -> None:
+        """Let the optimizer start anew."""
+        for variable in self.states.values():
+            variable.set_value(0)
+
+    def before_run(self, run_namespace):
+        """Generate the code of the present optimizer."""
+        optimizer = self.learner.optimizer
+        code = []
+        if optimizer is not None:
+            code = [one.code(one.optimizer or optimizer) for one in self.trained]
+        self.abstract_code = "\n".join(code)
+        self.template, self.needed_variables = "gated", ["update_due"]
+        self.template_kwds = {"gate": self.group.variables["update_due"]}
+        if optimizer is not None and isinstance(get_device(), CPPStandaloneDevice):
+            self._check_in_program()
+        super().before_run(run_namespace)
+
+    def _check_in_program(self):
+        variables = self.group.variables
+        self.template = "update"
+        gradients, values = (
+            [getattr(one, k) for one in self.trained] for k in ("gradient", "name")
+        )
+        self.needed_variables += [*gradients, *values, "updates", "t"]
+        self.template_kwds |= {
+            "gradients": [variables[n] for n in gradients],
+            "values": [variables[n] for n in values],
+            "of": self.group.name,
+            "remedy": REMEDY,
+        }
+
+    def run(self):
+        """Brian2's runtime device calls this in every step; compiled programs have update.cpp."""
+        if not self.group.variables["update_due"].get_value()[0]:
+            return
+        for one in self.trained:
+            self.check_finite(one.gradient, "before")
+        super().run()
+        for one in self.trained:
+            self.check_finite(one.name, "after")
+
+    def check_finite(self, name, when):
+        """Raise an error unless all values of a variable are finite."""
+        values = self.group.variables[name].get_value()
+        if np.isfinite(values).all():
+            return
+        group, readout = self.group, self.learner.readout
+        where = int(np.argmin(np.isfinite(values)))
+        wrong = f"{group.name}.{name}[{where}] = {values[where]}"
+        error = readout.variables["error"].get_value()
+        if not np.isfinite(error).all():
+            wrong += f", and so is the error of readout '{readout.name}'"
+        number = int(readout.variables["updates"].get_value()[0])
+        step = int(self.clock.variables["timestep"].get_value()[0])
+        raise FloatingPointError(
+            f"learning has diverged: {wrong} {when} update {number}, in step {step} "
+            f"(t = {group.t[:]!s}); {REMEDY}"
+        )
+
+
+#: What to try when numbers are no longer finite.
+REMEDY = (
+    "use a smaller learning rate, smaller weights at the start, a smaller surrogate gradient "
+    "(EProp.surrogate), or shorter trials; and look at what the neurons do before this step"
+)
