@@ -210,11 +210,18 @@ class Learner:
             if found is None:
                 group.variables.add_reference(prefix + name, self.readout, name, index="0")
             elif found is not self.readout.variables[name]:
+                owner = getattr(found, "owner", None)
+                if isinstance(owner, LeakyReadout):
+                    raise ValueError(
+                        f"'{group.name}', or a group that it ends on, learns with the learner of "
+                        f"readout '{owner.name}' already, and cannot learn with that of "
+                        f"'{self.readout.name}' too; give all its synapses one learner, and put "
+                        "both outputs into one readout"
+                    )
                 # Synapses know the variables of their target by these names too.
                 raise ValueError(
                     f"'{group.name}', or a group that it ends on, already has a variable "
-                    f"'{prefix + name}', a name that learning needs (or it learns with another "
-                    "learner already); rename it in the equations"
+                    f"'{prefix + name}', a name that learning needs; rename it in the equations"
                 )
 
     def reset_with_trial(self, group: Group) -> None:

@@ -1,10 +1,12 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, Synapses, TimedArray
+from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, get_device, prefs
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike
 from . import schedule
 from .arguments import check_own_clock, check_time, flag, numbers, one_of, whole_number
 from .engines.code import run_code
+from .engines.softmax import SoftmaxNorm
 from .types import Loss
 
 if TYPE_CHECKING:
@@ -24,10 +27,10 @@ LOSSES = {
         error = active*(y - y_target)
         loss += 0.5*signal_scale*active*(y - y_target)**2
         """,
-    # E = −Σ y* log softmax(y), with 1/softmax_j = Σ_k exp(y_k − y_j)
+    # E = −Σ y* log softmax(y), with softmax(y) = exp(y − y_max)/softmax_norm
     "cross_entropy": """
-        error = active*(1/softmax_norm - y_target)
-        loss += signal_scale*active*y_target*log(softmax_norm)
+        error = active*(exp(y - y_max)/softmax_norm - y_target)
+        loss += signal_scale*active*y_target*(log(softmax_norm) + y_max - y)
         """,
 }
 
@@ -75,7 +78,8 @@ class LeakyReadout(NeuronGroup):
     ------
     ValueError
         For a wrong shape, a NaN in the target, an unknown loss; and when a run begins for
-        which the target is too short.
+        which the target is too short, or no probability in a step that counts, with
+        cross-entropy.
     DimensionMismatchError
         If ``tau`` or ``period`` is not a time.
     """
@@ -120,7 +124,7 @@ class LeakyReadout(NeuronGroup):
         if normalize:
             equations.append("y_before : 1")
         if softmax:
-            equations.append("softmax_norm : 1")
+            equations.append("y_max : 1 (shared)\nsoftmax_norm : 1 (shared)")
         if target is not None:
             when = "t" if period is None else "(timestep(t, dt) % target_period)*dt"
             equations.append(f"y_target = target_values({when}, i) : 1")
@@ -141,7 +145,7 @@ class LeakyReadout(NeuronGroup):
         if normalize:
             self._scale_inputs()
         if softmax:
-            self._sum_over_outputs(schedule.SOFTMAX, "softmax_norm = exp(y_pre - y_post)")
+            SoftmaxNorm(self, schedule.SOFTMAX)
         if target is not None:
             run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
 
@@ -180,8 +184,9 @@ class LeakyReadout(NeuronGroup):
         self.contained_objects.append(pairs)
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
-        """Refuse a run that is longer than the target."""
+        """Refuse a run that is longer than the target, or for which it makes no sense."""
         super().before_run(run_namespace)
+        self._check_precision()
         if self.target is None:
             return
         self._check_target_step()
@@ -191,6 +196,34 @@ class LeakyReadout(NeuronGroup):
             raise ValueError(
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
                 f"{needed} are needed; give a longer target, or its period if it repeats"
+            )
+        if "softmax_norm" in self.variables:
+            self._check_probabilities(self.target.values[:needed])
+
+    def _check_precision(self):
+        precision = np.dtype(prefs.core.default_float_dtype)
+        standalone = isinstance(get_device(), CPPStandaloneDevice)
+        if standalone and self.learner is not None and precision != np.float64:
+            raise ValueError(
+                f"Brian2's preference core.default_float_dtype is {precision}, but compiled "
+                "programs learn with float64 only; set prefs.core.default_float_dtype = float64, "
+                "or use the device 'runtime'"
+            )
+
+    def _check_probabilities(self, rows):
+        """Refuse a row that is no probability, unless it is always outside the learning window."""
+        # The error softmax(y) − y* is ∂E/∂y for probabilities only.
+        wrong = (rows < 0).any(axis=1) | (abs(rows.sum(axis=1) - 1) > 1e-6)
+        if self.learner is not None and self.learner.window is not None:
+            # With a period that is no multiple of a trial, a row comes in other steps each time.
+            distance = math.gcd(self.learner.trial, self.period_steps or 0)
+            wrong &= np.arange(len(rows)) % distance >= distance - self.learner.window
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"row {row} of the target of readout '{self.name}' is {rows[row]}; the loss "
+                "'cross_entropy' needs probabilities (≥ 0, with the sum 1) in every step that "
+                "counts: correct them, or let the learner have a learning_window without such rows"
             )
 
     def _check_target_step(self):
