@@ -6,7 +6,12 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from brian2.devices.device import get_device
 from brian2.units import second
-from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_dimensions
+from brian2.units.fundamentalunits import (
+    DIMENSIONLESS,
+    Dimension,
+    DimensionMismatchError,
+    get_dimensions,
+)
 
 from .quantities import suggest, unit_name
 
@@ -39,7 +44,8 @@ def check_unitless(name, value):
         dimensions = get_dimensions(value)
     except TypeError:
         return
-    if dimensions is not DIMENSIONLESS:
+    # What a tensor of another package calls 'dim' is none of Brian2's.
+    if isinstance(dimensions, Dimension) and dimensions is not DIMENSIONLESS:
         raise DimensionMismatchError(
             f"{name} = {shown(value)} has the unit '{unit_name(dimensions)}'; it must be "
             "without unit"
@@ -117,13 +123,27 @@ def whole_number(name, value, least=1):
 def numbers(name, values):
     """A new array of real numbers without unit; ValueError for anything else."""
     check_unitless(name, values)
+    array = as_array(name, values)
     try:
-        array = np.array(values)
         if array.dtype.kind not in "biuf":
             raise ValueError
         return array.astype(float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be an array of numbers without units") from None
+
+
+def as_array(name, values):
+    """A new array of whatever can be one, such as a tensor of another package."""
+    try:
+        return np.array(values)
+    except ValueError:
+        raise ValueError(f"{name} must be an array of numbers without units") from None
+    except (TypeError, RuntimeError) as error:
+        # A tensor that is on a device, or part of a graph.
+        raise ValueError(
+            f"{name} of type '{type(values).__name__}' cannot become an array of NumPy ({error}); "
+            "for a tensor of torch give tensor.detach().cpu().numpy()"
+        ) from None
 
 
 def flag(name, value):

@@ -366,6 +366,13 @@ class Learner:
     def _entered(self):
         return self._flag("last_step") > NEVER
 
+    @property
+    def first_step(self) -> int:
+        """The step from which trials are counted: the learner's first, or the next one."""
+        if not isinstance(get_device(), RuntimeDevice):
+            return 0
+        return self._flag("first_step") if self._entered() else self._now()
+
     def _elapsed(self, shift=0):
         """Steps of the trial that are over, for trials of one length."""
         if self.trial == EPISODE:
@@ -441,11 +448,18 @@ class Learner:
             if found is None:
                 group.variables.add_reference(prefix + name, self.readout, name, index="0")
             elif found is not self.readout.variables[name]:
+                owner = getattr(found, "owner", None)
+                if isinstance(owner, LeakyReadout):
+                    raise ValueError(
+                        f"'{group.name}', or a group that it ends on, learns with the learner of "
+                        f"readout '{owner.name}' already, and cannot learn with that of "
+                        f"'{self.readout.name}' too; give all its synapses one learner, and put "
+                        "both outputs into one readout"
+                    )
                 # Synapses know the variables of their target by these names too.
                 raise ValueError(
                     f"'{group.name}', or a group that it ends on, already has a variable "
-                    f"'{prefix + name}', a name that learning needs (or it learns with another "
-                    "learner already); rename it in the equations"
+                    f"'{prefix + name}', a name that learning needs; rename it in the equations"
                 )
 
     def reset_with_trial(self, group: Group) -> None:

@@ -1,16 +1,25 @@
-"""Datasets of xarray in netCDF files, complete or not there at all."""
+"""Datasets of xarray in netCDF files, complete and undamaged or not read at all.
 
-import sys
-from contextlib import contextmanager
+HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
+damage sends it into a loop without end: a file is made in memory, and its bytes are checked
+before they are understood.
+"""
 
+import hashlib
+import io
+from pathlib import Path
+
+import h5netcdf
 import xarray
+from xarray.backends import H5NetCDFStore
 
 from .atomic_write import replacing
 
 __all__ = ["read_netcdf", "write_netcdf"]
 
-#: Compressed, and with a checksum of each piece, so that damage is found.
-STORED = {"zlib": True, "fletcher32": True}
+#: The last bytes of a file: this, then the SHA-256 of all that is before. HDF5 knows where its
+#: own content ends, so that other programs do not see them.
+SEAL = b"\nbrian_eprop sha256 "
 
 
 def write_netcdf(dataset, path, what):
@@ -26,26 +35,58 @@ def write_netcdf(dataset, path, what):
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written to.
+        If the folder does not exist, cannot be written to, or is full.
     """
-    numbers = {n: a for n, a in dataset.data_vars.items() if a.size and a.dtype != object}
-    with replacing(path, what) as file, _without_cluster():
-        dataset.to_netcdf(file.name, engine="h5netcdf", encoding=dict.fromkeys(numbers, STORED))
+    content = _as_netcdf(dataset)
+    with replacing(path, what) as file:
+        file.write(content + _seal(content))
 
 
 def read_netcdf(path):
-    """Read a file as a dataset in memory : xarray.Dataset."""
-    with _without_cluster():
-        return xarray.load_dataset(path, engine="h5netcdf")
+    """Read a file that :func:`write_netcdf` has written.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a byte of it has changed, or if nothing says that none has: another program has
+        written it, or has changed it.
+    """
+    found = Path(path).read_bytes()
+    length = len(found) - len(_seal(b""))
+    content, seal = found[: max(length, 0)], found[max(length, 0) :]
+    if not seal.startswith(SEAL):
+        raise ValueError(
+            "its checksum is missing, so that it is only a part of a file, or another program "
+            "has written or changed it"
+        )
+    if seal != _seal(content):
+        raise ValueError("its checksum is wrong")
+    return xarray.load_dataset(io.BytesIO(content), engine="h5netcdf")
 
 
-@contextmanager
-def _without_cluster():
-    """xarray would ask a dask cluster, where there is one, for a lock of the file; it is ours."""
-    if "dask" not in sys.modules:
-        yield
-        return
-    import dask
+def _as_netcdf(dataset):
+    """The bytes of a netCDF file, compressed."""
+    compressed = {
+        name: {"zlib": True}
+        for name, array in dataset.data_vars.items()
+        if array.size and array.dtype != object
+    }
+    memory = io.BytesIO()
+    with h5netcdf.File(memory, "w") as file:
+        dataset.dump_to_store(H5NetCDFStore(file), encoding=compressed)
+    return memory.getvalue()
 
-    with dask.config.set(scheduler="synchronous"):
-        yield
+
+def _seal(content):
+    return SEAL + hashlib.sha256(content).hexdigest().encode()

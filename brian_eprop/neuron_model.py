@@ -295,7 +295,7 @@ def load_model(name_or_path: FilePath) -> NeuronModel:
         model = _from_table(tomllib.loads(text))
         for parameter in sorted(unused_parameters(model)):
             raise ModelError(f"'parameters.{parameter}' is never used; remove it or use it")
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ModelError(f"{path}: this is not TOML: {error}; correct the file") from None
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None

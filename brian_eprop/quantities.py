@@ -14,6 +14,12 @@ from brian2.units.fundamentalunits import (
 )
 
 _UNITS = dict(DEFAULT_UNITS)
+#: What text may consist of, besides names and numbers.
+ARITHMETIC = (
+    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Load, ast.UAdd, ast.USub),
+    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow),
+)
+TOO_DEEP = "it is nested too deeply"
 
 
 def suggest(name, known):
@@ -56,12 +62,13 @@ def quantity(value, names=None):
         The text is anything else, or the value is not numeric.
     """
     if isinstance(value, str):
+        known = _UNITS | dict(names or {})
         try:
             tree = ast.parse(value.strip(), mode="eval")
-        except SyntaxError:
+        except (SyntaxError, ValueError):
             raise ValueError("it is not an expression") from None
-        known = _UNITS | dict(names or {})
-        allowed = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
+        except (RecursionError, MemoryError):
+            raise ValueError(TOO_DEEP) from None
         for node in ast.walk(tree):
             if isinstance(node, ast.Name):
                 if node.id not in known:
@@ -70,11 +77,15 @@ def quantity(value, names=None):
             elif isinstance(node, ast.Constant):
                 if type(node.value) not in (int, float):
                     raise ValueError(f"{node.value!r} is not a number")
-            elif not isinstance(node, (*allowed, ast.Load)):
+                # Powers of whole numbers grow without end, those of floats overflow.
+                node.value = _as_float(node.value)
+            elif not isinstance(node, ARITHMETIC):
                 raise ValueError("only numbers, units and + - * / ** are allowed")
         try:
             # the tree holds nothing but arithmetic of numbers, units and the given names
             value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, known)
+        except RecursionError:
+            raise ValueError(TOO_DEEP) from None
         except (ArithmeticError, DimensionMismatchError) as error:
             raise ValueError(str(error)) from None
     if isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value):
@@ -91,3 +102,10 @@ def quantity(value, names=None):
         raise ValueError("it is a complex number")
     # a plain copy: a Unit is a Quantity too, but has a name and a scale
     return Quantity(np.array(value, dtype=float), dim=value.dim)
+
+
+def _as_float(number):
+    try:
+        return float(number)
+    except OverflowError:
+        raise ValueError("a number is too large") from None

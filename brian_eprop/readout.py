@@ -1,10 +1,12 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, Synapses, TimedArray
+from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, get_device, prefs
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
@@ -21,6 +23,7 @@ from .arguments import (
     whole_number,
 )
 from .engines.code import run_code
+from .engines.softmax import SoftmaxNorm
 from .types import Loss
 
 if TYPE_CHECKING:
@@ -33,10 +36,10 @@ LOSSES = {
         error = counts*(y - y_target)
         loss += 0.5*signal_scale*scored*(y - y_target)**2
         """,
-    # E = −Σ y* log softmax(y), with 1/softmax_j = Σ_k exp(y_k − y_j)
+    # E = −Σ y* log softmax(y), with softmax(y) = exp(y − y_max)/softmax_norm
     "cross_entropy": """
-        error = counts*(1/softmax_norm - y_target)
-        loss += signal_scale*scored*y_target*log(softmax_norm)
+        error = counts*(exp(y - y_max)/softmax_norm - y_target)
+        loss += signal_scale*scored*y_target*(log(softmax_norm) + y_max - y)
         """,
 }
 
@@ -98,7 +101,8 @@ class LeakyReadout(NeuronGroup):
     ------
     ValueError
         For a wrong shape, a NaN in the target, an unknown loss; and when a run begins for
-        which the target is too short.
+        which the target is too short, or no probability in a step that counts, with
+        cross-entropy.
     DimensionMismatchError
         If ``tau`` or ``period`` is not a time.
     """
@@ -145,7 +149,7 @@ class LeakyReadout(NeuronGroup):
         if normalize:
             equations.append("y_before : 1")
         if softmax:
-            equations.append("softmax_norm : 1")
+            equations.append("y_max : 1 (shared)\nsoftmax_norm : 1 (shared)")
         if target is not None:
             when = "t" if period is None else "(timestep(t, dt) % target_period)*dt"
             equations.append(f"y_target = target_values({when}, i) : 1")
@@ -168,7 +172,7 @@ class LeakyReadout(NeuronGroup):
         if normalize:
             self._scale_inputs()
         if softmax:
-            self._sum_over_outputs(schedule.SOFTMAX, "softmax_norm = exp(y_pre - y_post)")
+            SoftmaxNorm(self, schedule.SOFTMAX)
         if target is not None:
             run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
 
@@ -190,6 +194,8 @@ class LeakyReadout(NeuronGroup):
     def _set_target(self, target):
         target = _timed(target, len(self), self.clock.dt)
         self._check_target_step(target)
+        if "softmax_norm" in self.variables:
+            _check_targets_of_softmax(target.values)
         self.namespace["target_values"] = target
 
     def __setattr__(self, name, value):
@@ -224,8 +230,9 @@ class LeakyReadout(NeuronGroup):
         self.contained_objects.append(pairs)
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
-        """Refuse a run that is longer than the target."""
+        """Refuse a run that is longer than the target, or for which it makes no sense."""
         super().before_run(run_namespace)
+        self._check_precision()
         if self.learner is not None:
             self.learner.check_continues()
             self.learner.warn_of_what_goes_on()
@@ -238,6 +245,34 @@ class LeakyReadout(NeuronGroup):
             raise ValueError(
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
                 f"{needed} are needed; give a longer target, or its period if it repeats"
+            )
+        if "softmax_norm" in self.variables:
+            self._check_probabilities(self.target.values[:needed])
+
+    def _check_precision(self):
+        precision = np.dtype(prefs.core.default_float_dtype)
+        standalone = isinstance(get_device(), CPPStandaloneDevice)
+        if standalone and self.learner is not None and precision != np.float64:
+            raise ValueError(
+                f"Brian2's preference core.default_float_dtype is {precision}, but compiled "
+                "programs learn with float64 only; set prefs.core.default_float_dtype = float64, "
+                "or use the device 'runtime'"
+            )
+
+    def _check_probabilities(self, rows):
+        """Refuse a row that is no probability, unless it is always outside the learning window."""
+        wrong = ~_probabilities(rows)
+        if self.learner is not None and self.learner.window is not None:
+            # With a period that is no multiple of a trial, a row comes in other steps each time.
+            distance = math.gcd(self.learner.trial, self.period_steps or 0)
+            steps = np.arange(len(rows)) - self.learner.first_step
+            wrong &= steps % distance >= distance - self.learner.window
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"row {row} of the target of readout '{self.name}' is {rows[row]}; the loss "
+                "'cross_entropy' needs probabilities (≥ 0, with the sum 1) in every step that "
+                "counts: correct them, or let the learner have a learning_window without such rows"
             )
 
     def _check_target_step(self, target):
@@ -257,6 +292,23 @@ def steps(name, duration, dt):
     if abs(n - round(n)) > 1e-6 * max(n, 1) or round(n) < 1:
         raise ValueError(f"{name} = {duration!s} is not a multiple of the time step dt = {dt!s}")
     return round(n)
+
+
+def _probabilities(rows):
+    """Which rows are probabilities: for others softmax(y) − y* is not ∂E/∂y : (steps,) bool."""
+    return (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= 1e-6)
+
+
+def _check_targets_of_softmax(rows):
+    """Refuse rows that are neither probabilities nor 0, which may stand where no error counts."""
+    right = _probabilities(rows)
+    wrong = ~right & rows.any(axis=1)
+    if wrong.any() or not right.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"LeakyReadout.target[{row}] = {rows[row]}: the loss 'cross_entropy' needs "
+            "probabilities (≥ 0, with the sum 1), or zeros in steps outside a learning window"
+        )
 
 
 def _timed(target, n, dt):

@@ -195,7 +195,8 @@ class Recording:
         Write the recording to one netCDF file, with the names and units of :meth:`to_xarray`.
 
         The file appears under its name only when it is complete, so that an interrupted
-        run leaves either the old recording or the new one.
+        run leaves either the old recording or the new one. Every program that knows netCDF
+        can open it; at its end there is a checksum for :meth:`load`.
 
         Parameters
         ----------
@@ -205,7 +206,7 @@ class Recording:
         Raises
         ------
         OSError
-            If the folder does not exist or cannot be written to.
+            If the folder does not exist, cannot be written to, or is full.
         """
         dataset = self.to_xarray().assign_attrs(format=FORMAT)
         write_netcdf(dataset, path, "the recording")
@@ -229,18 +230,20 @@ class Recording:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If the file is damaged, is not a recording, or was written by a version of
-            the package with another format.
+            If the file is damaged, is not a recording, was written or changed by another
+            program, or by a version of the package with another format.
         """
-        remedy = "record the trial again, or name a file that Recording.save wrote"
+        remedy = (
+            "record the trial again, or name a file that Recording.save wrote; for others there is "
+            "xarray.open_dataset"
+        )
         try:
             dataset = read_netcdf(path)
         except FileNotFoundError:
             raise
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
-                f"'{path}' cannot be read as a recording: it is damaged or not a netCDF file "
-                f"({error}); {remedy}"
+                f"'{path}' cannot be read as a recording: it is damaged or none ({error}); {remedy}"
             ) from error
         found = dataset.attrs.get("format", "none")
         if found != FORMAT:

@@ -275,7 +275,7 @@ class TestSynapses:
         group = lif()
         TrainableSynapses(group, learner=learner())
         second_learner = Learner(readout(name="second"))
-        with refused(ValueError, "'hidden'", "another learner"):
+        with refused(ValueError, "'hidden'", "cannot learn with that of"):
             TrainableSynapses(group, learner=second_learner)
 
     def test_a_group_that_has_a_name_of_learning(self):

@@ -71,7 +71,7 @@ def assemble(description, trials, inputs, targets):
     Assembly
     """
     d = description
-    d.check_trials(trials.steps)
+    d.check_trials(trials)
     clock = Clock(d.dt, name="brian_eprop_clock")
     groups = {"inputs": input_group(inputs.shape, clock)}
     for k, p in enumerate(d.populations):

@@ -39,7 +39,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     d = replace(description, rule=replace(description.rule, order=1, engine="traces"))
     trials = Trials(1, len(inputs), window)
     with numpy_runtime():
-        silent = Trials(1, len(inputs), learning=False)
+        silent = Trials(1, len(inputs), window, learning=False)
         spikes = RuntimeNetwork(d, silent, inputs, targets).run(weights, inputs, targets)["spikes"]
         if isinstance(neurons, int):
             neurons = np.argsort(-spikes[0].sum(axis=0), kind="stable")[:neurons].tolist()

@@ -110,6 +110,11 @@ def read(path):
         TypeError,
         AttributeError,
         EOFError,
+        # of a file that pretends to hold more than there can be
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+        NotImplementedError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -13,7 +13,7 @@ from brian2 import Quantity
 from scipy.special import softmax
 
 from .. import serialization
-from ..arguments import BELOW_1, check_time, entries, flag, number, one_of, whole_number
+from ..arguments import BELOW_1, MOST, check_time, entries, flag, number, one_of, whole_number
 from ..constraints import MATRICES, Constraint
 from ..devices.blocks import spans
 from ..feedback import FEEDBACKS
@@ -121,9 +121,34 @@ class NetworkDescription:
         steps = np.rint(np.asarray(self.delays.get(name, 0 * self.dt) / self.dt)).astype(int)
         return np.broadcast_to(steps, self.shapes[name])
 
-    def check_trials(self, steps):
-        """Raise an error for a delay that is longer than a trial of so many steps."""
-        check_delays_within(self, steps)
+    def check_trials(self, trials):
+        """Raise an error for trials that are too many, too short for a delay, or teach nothing."""
+        check_delays_within(self, trials.steps)
+        for name, columns in (("inputs", self.n_in), ("outputs", self.n_out)):
+            if trials.total * columns > MOST:
+                raise ValueError(
+                    f"{trials.count} trials of {trials.steps} steps with {columns} {name} are "
+                    f"{trials.total * columns} numbers, more than Brian2 can count ({MOST}); give "
+                    "fewer trials at once, or shorter ones"
+                )
+        if trials.learning:
+            self._check_feedback()
+
+    def _check_feedback(self):
+        """Raise an error where feedback goes back along no synapse, or to nothing that learns."""
+        if self.feedback == "symmetric" and not self.connectivity["w_out"].any():
+            raise ValueError(
+                "connectivity['w_out'] has no synapse, along which feedback='symmetric' would go "
+                "back: nothing can be learned; connect the readout"
+            )
+        for k, own in enumerate(spans(self)):
+            ends = any(self.connectivity[name][:, own].any() for name in ("w_in", "w_rec"))
+            if self.feedback != "symmetric" and not ends:
+                raise ValueError(
+                    f"no synapse of connectivity['w_in'] or ['w_rec'] ends on population {k} "
+                    f"({self.populations[k].model.name}): its feedback, '{self.feedback}', has "
+                    "nothing to teach; connect it, or choose feedback='symmetric'"
+                )
 
     def with_parameters(self, parameters):
         """The same network with other values of its trained parameters, not to be trained.

@@ -239,7 +239,7 @@ class RecurrentNetwork:
         """
         inputs, batched = checked_inputs(inputs, self.description.n_in)
         batch, steps, _ = inputs.shape
-        targets = np.zeros((batch, steps, self.description.n_out))
+        targets = self._some_targets(batch, steps)
         found = self._run(Trials(batch, steps, learning=False), inputs, targets)
         spikes, readout = found["spikes"], found["readout"]
         return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
@@ -339,9 +339,9 @@ class RecurrentNetwork:
         whole_number("prepare.trials", trials)
         whole_number("prepare.steps", steps)
         window = checked_window(learning_window, steps)
-        learning, d = flag("prepare.learning", learning), self.description
-        flat = np.zeros((trials * steps, d.n_in), dtype=bool), np.zeros((trials * steps, d.n_out))
-        self._program(Trials(trials, steps, window, learning), *flat)
+        shape = Trials(trials, steps, window, flag("prepare.learning", learning))
+        inputs = np.broadcast_to(False, (trials * steps, self.description.n_in))
+        self._program(shape, inputs, self._some_targets(trials * steps))
 
     def save(self, path: FilePath) -> None:
         """Write the network, all that is trained, and the optimizer's state to one file (.npz).
@@ -380,6 +380,11 @@ class RecurrentNetwork:
         d = self.description
         parameters = checked_parameters(d, self.parameters)
         return reference_network(d.with_parameters(parameters), self.weights)
+
+    def _some_targets(self, *shape):
+        """Targets that every loss accepts, without memory of their own."""
+        n_out = self.description.n_out
+        return np.broadcast_to(1 / n_out, (*shape, n_out))
 
     def _gradients_alone(self, inputs, targets, learning_window):
         """Of a batch; without learning signals, the most of the data, which no update needs."""

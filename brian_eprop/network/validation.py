@@ -4,7 +4,7 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..arguments import numbers, whole_number
+from ..arguments import as_array, numbers, whole_number
 from ..learning_rates import start_of
 from ..optimizers import Optimizer
 from ..quantities import suggest
@@ -100,7 +100,7 @@ def initial_matrices(description, given, rng):
 
 def checked_inputs(inputs, n_in):
     """Spikes as a bool array (batch, T, n_in), and whether they had the first axis."""
-    inputs = np.asarray(inputs)
+    inputs = as_array("inputs", inputs)
     _check_trials("inputs", inputs, n_in)
     wrong = inputs[~np.isin(inputs, (0, 1))] if inputs.dtype != bool else ()
     if len(wrong):

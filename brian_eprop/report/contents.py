@@ -92,7 +92,7 @@ def _table(path, convert):
         return convert(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"'{path}' is damaged ({error}); put it back, or remove it: the report is then of an "
             "unfinished run"

@@ -205,7 +205,7 @@ class Configuration:
         """
         try:
             return cls.from_table(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ValueError(f"'{path}' is not TOML: {error}") from None
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None

@@ -86,7 +86,7 @@ class Sweep:
         """
         try:
             base = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise ValueError(f"'{path}' is not TOML: {error}") from None
         grid = base.pop("sweep", None)
         if not isinstance(grid, dict) or not grid:
