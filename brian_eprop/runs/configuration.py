@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import tomli_w
+from brian2.units import DimensionMismatchError
 
 from ..arguments import number
 from ..atomic_write import replacing
@@ -228,7 +229,7 @@ class Configuration:
         table = read_toml(path)
         try:
             return cls.from_table(table, execute=execute)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, DimensionMismatchError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod
