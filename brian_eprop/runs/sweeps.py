@@ -163,8 +163,8 @@ def _check_folders(points):
         same = found.setdefault(unicodedata.normalize("NFC", name).casefold(), point)
         if same is not point:
             raise ValueError(
-                f"{_named(same)} and {_named(point)} would be one folder, '{name}'; give them names "
-                "that differ in letters, digits or . = , + -"
+                f"{_named(same)} and {_named(point)} would be one folder, '{name}'; give them "
+                "names that differ in letters, digits or . = , + -"
             )
 
 
