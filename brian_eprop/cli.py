@@ -67,6 +67,9 @@ def train(
     resume_run: Annotated[
         Path | None, typer.Option("--resume", help="The folder of a run to go on with.")
     ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="With --resume: execute the .py that is its task.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="The run folder. Default: runs/TASK.")] = None,
     device: Annotated[str | None, typer.Option(help="cpp_standalone or runtime.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights and trials.")] = None,
@@ -109,7 +112,8 @@ def train(
                     "--iterations only, to train for longer"
                 )
             folder = resume_run
-            result = resume(folder, iterations=iterations, workers=workers, **pictures)
+            keywords = {"iterations": iterations, "trust": trust, "workers": workers}
+            result = resume(folder, **keywords, **pictures)
         else:
             start = Configuration.read(config) if config else Configuration.of_task(task)
             configuration = start.changed(iterations=iterations, **changes)
@@ -287,7 +291,7 @@ def plot(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     figures: Format = "png",
 ):
-    """Draw the figures of a run folder again."""
+    """Draw the figures of a run folder again; nothing in it is executed."""
     with _errors_in_words():
         for path in plot_run(run, figures):
             typer.echo(path)
@@ -295,7 +299,10 @@ def plot(
 
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
-    """Write a run's report, one HTML file; checks the gradients, exit code 1 if they are wrong."""
+    """Write a run's report, one HTML file; checks the gradients, exit code 1 if they are wrong.
+
+    Nothing in the folder is executed.
+    """
     with _errors_in_words():
         path, check = write_report(run)
     typer.echo(f"written to {path}")

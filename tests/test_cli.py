@@ -60,6 +60,7 @@ def test_train_writes_a_run_folder(config, tmp_path):
     assert done.exit_code == 0, done.output
     assert {p.name for p in run.iterdir()} == {
         "config.toml",
+        "begun.toml",
         "environment.json",
         "history.jsonl",
         "weights.npz",

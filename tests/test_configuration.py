@@ -137,7 +137,7 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
         ('learning_rate = { kind = "StepDecay", strt = 1 }', "did you mean 'start'"),
         ('constraints = [{ kind = "Dale" }]', "did you mean 'DaleLaw'"),
         ('constraints = [{ kind = "DaleLaw", inhibitory = [3] }]', "3"),
-        ('trainable = "tau_m"', "is not a table of bounds"),
+        ('trainable = "tau_m"', "is not a table, such as"),
         ('trainable = { tau_n = ["5*ms", "50*ms"] }', "did you mean 'tau_m'"),
         (
             'connectivity = { w_rce = { kind = "fixed_degree", degree = 2 } }',

@@ -305,7 +305,7 @@ def test_a_trial_without_recorded_neurons_or_synapses_has_fewer_panels():
             r"'loss' in 'history' is inf at iteration 4",
         ),
         (
-            lambda: plot_learning_curve([{"iteration": 4, "loss": 0}]),
+            lambda: plot_learning_curve([{"iteration": 4, "loss": 0}], log=True),
             r"expected positive.*log=False",
         ),
         (lambda: plot_weights(np.ones(3)), r"'weights' has the shape \(3,\); expected \(n_pre"),

@@ -7,6 +7,7 @@ import random
 import resource
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def assert_same_runs(one, other):
         for name, values in moments.items():
             np.testing.assert_array_equal(values, right.state.moments[matrix][name])
     first, second = (read_result(run) for run in (one, other))
-    assert first | {"seconds": 0} == second | {"seconds": 0}
+    assert replace(first, seconds=0) == replace(second, seconds=0)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_the_run_to_compare_with_learns_and_validates(unbroken):
     assert len(history) == 14 and all(entry["rate"] > 0 for entry in history)
     assert sum("validation" in entry for entry in history) == 3
     result = read_result(unbroken)
-    assert result["ended"] == "iterations" and 0 <= result["test"] <= 1
+    assert result.ended == "iterations" and 0 <= result.test <= 1
     assert (unbroken / "best.npz").exists()
 
 
@@ -111,7 +112,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 ):
     """kill -9, at least twenty times, over and over until the run is complete."""
     # drawn from what is compared here, and half of a short run's time
-    monkeypatch.setattr("brian_eprop.runs.run.plot_run", lambda folder, figures: None)
+    monkeypatch.setattr("brian_eprop.runs.run._draw", lambda folder, task, figures: None)
     config, kills, moments = configuration(tmp_path), 0, random.Random(0)
     whole = time_of_a_run(tmp_path)
     attempt = 0
@@ -124,7 +125,6 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
             if not begun and run.exists():
                 # killed before there was anything to go on with
                 assert not any(path.is_file() for path in run.rglob("[!.]*"))
-                start = (train_anew, config, run)
             child = in_a_child(*start, progress=False)
             deadline = time.monotonic() + moments.uniform(0, 1.2 * whole)
             while time.monotonic() < deadline:
@@ -144,13 +144,6 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
                 assert not saved or len(read_history(run)) - saved <= config.checkpoint_every
         assert_same_runs(run, unbroken)
     assert kills >= 20
-
-
-def train_anew(config, run, progress):
-    """After a kill in the first moment, when the folder was made and is still empty."""
-    for path in sorted(run.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    train(config, run, progress=progress)
 
 
 def time_of_a_run(tmp_path):
@@ -228,7 +221,7 @@ def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
     assert result.ended == "diverged" and "smaller learning rate" in result.diagnosis
     network = RecurrentNetwork.load(run / "weights.npz")
     assert all(np.isfinite(values).all() for values in network.weights.values())
-    assert read_result(run)["ended"] == "diverged"
+    assert read_result(run).ended == "diverged"
 
 
 def test_two_processes_do_not_train_one_run(tmp_path):

@@ -26,6 +26,7 @@ from .. import serialization
 from .assembly import TARGETS
 from .blocks import given, results
 from .compilation import RESULTS, build, interface
+from .locks import remove_abandoned_scratch, scratch
 
 #: Linux's file system in memory.
 MEMORY = "/dev/shm"
@@ -57,6 +58,8 @@ class CompiledNetwork:
         self.description, self.trials = description, trials
         self.exchanged = self.simulation_seconds = None
         self.folder = cache_folder() / _key(description, trials)
+        for place in (MEMORY, tempfile.gettempdir()):
+            remove_abandoned_scratch(place)
         self.interface = interface(self.folder)
         if self.interface is None:
             build(self.folder, description, trials, inputs, targets)
@@ -66,21 +69,21 @@ class CompiledNetwork:
         """Run all trials; see :meth:`brian_eprop.devices.runtime.RuntimeNetwork.run`."""
         arrays = {"inputs.raster": inputs, TARGETS: targets}
         arrays |= given(self.description, self.trials, weights, parameters)
-        with tempfile.TemporaryDirectory(prefix="brian_eprop_", dir=self._room()) as scratch:
-            arguments = ["--results_dir", f"{scratch}{os.sep}"]
+        with scratch(self._room()) as folder:
+            arguments = ["--results_dir", f"{folder}{os.sep}"]
             for number, (name, values) in enumerate(arrays.items()):
-                path = Path(scratch) / f"{number}.dat"
+                path = Path(folder) / f"{number}.dat"
                 np.asarray(values, dtype=self.interface["given"][name]).tofile(path)
                 arguments.append(f"{name}={path}")
             self._execute(arguments)
-            self.exchanged = sum(path.stat().st_size for path in Path(scratch).iterdir())
+            self.exchanged = sum(path.stat().st_size for path in Path(folder).iterdir())
             try:
-                found = self._read(Path(scratch) / RESULTS)
+                found = self._read(Path(folder) / RESULTS)
             except (OSError, ValueError) as error:
                 # The program does not notice that a file could not be written.
                 raise OSError(
                     f"the results of the compiled network in '{self.folder}' are not complete "
-                    f"({error}); is the disk of '{scratch}' full?"
+                    f"({error}); is the disk of '{folder}' full?"
                 ) from error
         self.simulation_seconds = float(found["seconds"][0])
         return results(self.description, self.trials, found.__getitem__)

@@ -5,8 +5,12 @@ stops where training without a break does.
 """
 
 import numpy as np
+from brian2 import Hz
 
-__all__ = ["diagnosis", "goal_reached", "last_fine", "out_of_patience"]
+from ..arguments import ABOVE_0, number
+from ..quantities import check_unit
+
+__all__ = ["check_criteria", "diagnosis", "goal_reached", "last_fine", "out_of_patience"]
 
 #: Iterations over which the metric is averaged (the published criterion of evidence
 #: accumulation: ten batches).
@@ -14,6 +18,14 @@ AVERAGED = 10
 #: Iterations in a row in which no neuron fires, or rates are too high: a regularizer may still
 #: bring a network back.
 SILENT_FOR, RUNAWAY_FOR = 20, 10
+
+
+def check_criteria(goal, max_rate):
+    """Raise an error for a goal that is no number, or a rate that is none above 0."""
+    if goal is not None:
+        number("goal", goal, "be a number", low=-np.inf, high=np.inf)
+    check_unit("max_rate", max_rate, Hz, "200*Hz")
+    number("max_rate", max_rate, "be one rate above 0", ABOVE_0, np.inf, any_unit=True)
 
 
 def goal_reached(history, goal):

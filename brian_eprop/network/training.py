@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from brian2 import Hz, Quantity
 
-from ..arguments import ABOVE_0, check_seed, entries, number, whole_number
-from ..quantities import check_unit
+from ..arguments import check_seed, entries, whole_number
 from ..types import Entry, TrialSource
-from .stopping import diagnosis, goal_reached, last_fine, out_of_patience
+from .stopping import check_criteria, diagnosis, goal_reached, last_fine, out_of_patience
 from .update import check_present
 from .workers import Workers
 
@@ -122,8 +121,6 @@ def fit(
     for name, value in (("goal", goal), ("evaluate_every", evaluate_every)):
         if value is not None and not hasattr(task, "metric"):
             raise ValueError(f"{name} = {value} is about the metric of the task, which has none")
-    if goal is not None:
-        number("goal", goal, "be a number", low=-np.inf, high=np.inf)
     callbacks = entries("callbacks", callbacks, "[print]")
     for callback in callbacks:
         if not callable(callback):
@@ -133,8 +130,7 @@ def fit(
         if not isinstance(entry, dict):
             raise TypeError(f"previous holds {entry!r}, which is no entry of a history")
     check_seed("seed", seed)
-    check_unit("max_rate", max_rate, Hz, "200*Hz")
-    number("max_rate", max_rate, "be one rate above 0", ABOVE_0, np.inf, any_unit=True)
+    check_criteria(goal, max_rate)
     max_rate = float(Quantity(max_rate) / Hz)
     entropy = np.random.SeedSequence(seed).entropy
     history, good = list(previous), network.state

@@ -18,7 +18,7 @@ from ..network import RecurrentNetwork
 from ..types import Entry, FilePath
 from .learning import plot_learning_curve, plot_weights
 from .signals import plot_raster, plot_readout
-from .style import CYCLE, STYLE, in_common_units, prepare, time_axis
+from .style import CYCLE, STYLE, in_common_units, logarithmic, prepare, time_axis
 
 __all__ = ["LearningAnimation", "check_animation"]
 
@@ -197,5 +197,6 @@ class LearningAnimation:
         if entries:
             plot_learning_curve(self.entries[:entries], ax=ax)
         losses = [entry["loss"] for entry in self.entries]
-        ax.set(yscale="log", ylim=(0.8 * min(losses), 1.25 * max(losses)))
+        logarithmic(ax, np.array(losses))
+        ax.set(ylim=(0.8 * min(losses), 1.25 * max(losses) or 1.0))
         ax.set(xlim=(0, len(losses)), xlabel="Iteration", ylabel="Loss")

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from brian_eprop.types import Entry
 
-from .style import BLUE, DIVERGING, check_finite, label_curve, prepare
+from .style import BLUE, DIVERGING, check_finite, label_curve, logarithmic, prepare
 
 __all__ = ["plot_gradient_match", "plot_learning_curve", "plot_weights"]
 
@@ -47,7 +47,8 @@ def plot_learning_curve(
     quantity : str
         ``"loss"``, ``"rate"`` (spikes/s), ``"seconds"`` or another key of the records.
     log : bool, optional
-        Logarithmic ordinate; default: for the loss only.
+        Logarithmic ordinate; default: for the loss only, and where that is 0 in an iteration,
+        the ordinate is linear below its smallest other value.
     label : str, optional
         Written at the end of the curve, to tell several curves apart.
     color : color
@@ -77,8 +78,7 @@ def plot_learning_curve(
     iterations = np.array([record["iteration"] for record in history], dtype=float)
     values = np.array([record[quantity] for record in history], dtype=float)
     text, log_by_default = CURVES.get(quantity, (quantity, False))
-    log = log_by_default if log is None else log
-    wrong = ~np.isfinite(values) | (log & (values <= 0))
+    wrong = ~np.isfinite(values) | (bool(log) & (values <= 0))
     if wrong.any():
         first = int(np.argmax(wrong))
         raise ValueError(
@@ -90,8 +90,8 @@ def plot_learning_curve(
     # a single iteration has no line
     marker = "o" if len(values) == 1 else None
     ax.plot(iterations, values, color=color, linestyle=linestyle, linewidth=1.1, marker=marker)
-    if log:
-        ax.set_yscale("log")
+    if log or (log is None and log_by_default and (values >= 0).all()):
+        logarithmic(ax, values)
     else:
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
     ax.margins(x=0)

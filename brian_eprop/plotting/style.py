@@ -60,6 +60,20 @@ def prepare(ax):
     return ax
 
 
+def logarithmic(ax, values):
+    """Let the ordinate be logarithmic; if a value is 0, linear from there to the smallest other."""
+    positive = values[values > 0]
+    if len(positive) == len(values):
+        ax.set_yscale("log")
+    elif len(positive):
+        ax.set_yscale("symlog", linthresh=positive.min(), linscale=0.5)
+
+
+def plain(text):
+    """Text that is drawn as it is, without formulas."""
+    return text.replace("$", r"\$")
+
+
 def time_axis(ax, start, end):
     """Let the abscissa show times in ms."""
     ax.set_xlim(float(start), float(end) if end > start else float(start) + 1)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from .saving import save_figures
-from .style import CYCLE, prepare
+from .style import CYCLE, logarithmic, plain, prepare
 
 __all__ = ["plot_sweep_curves", "plot_sweep_results", "save_sweep_figures"]
 
@@ -63,11 +63,12 @@ def plot_sweep_curves(table):
             if not len(curves):
                 continue
             x = np.arange(curves.shape[1])
-            ax.plot(x, curves.mean(axis=0), color=color, label=label)
+            ax.plot(x, curves.mean(axis=0), color=color, label=plain(label))
             ax.fill_between(x, curves.min(0), curves.max(0), color=color, alpha=0.2, linewidth=0)
         ax.set(xlabel="Iteration", ylabel="Rate (spikes/s)" if name == "rate" else judged.title())
     if judged == "loss":
-        axes[0].set_yscale("log")
+        drawn = [line.get_ydata() for line in axes[0].lines]
+        logarithmic(axes[0], np.concatenate([[], *drawn]))
     axes[0].set_ylim(bottom=None if judged == "loss" else 0)
     if len(conditions(table)) > 1:
         axes[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
@@ -89,7 +90,7 @@ def plot_sweep_results(table):
             if len(values):
                 ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
         ax.set_xlim(left=0)
-    axes[0].set_yticks(range(len(parts)), list(parts))
+    axes[0].set_yticks(range(len(parts)), [plain(name) for name in parts])
     axes[0].invert_yaxis()
     axes[0].set_xlabel("Metric of new trials" if judged == "test" else "Loss")
     axes[1].set_xlabel("Iterations")

@@ -9,12 +9,12 @@ from ..recording import Recording
 from ..runs import Configuration, Result
 from ..runs import folder as files
 
-__all__ = ["RunContents"]
+__all__ = ["RecordedTask", "RunContents"]
 
 
 @dataclass(frozen=True)
 class RunContents:
-    """A run as far as it has come.
+    """A run as far as it has come; reading it executes nothing.
 
     Attributes
     ----------
@@ -39,6 +39,13 @@ class RunContents:
     network: RecurrentNetwork | None
     recordings: dict
 
+    def task(self):
+        """The task, as far as it is known without executing anything; None if nothing is."""
+        if not self.configuration.own_task:
+            return self.configuration.make_task()
+        recordings = list(self.recordings.values())
+        return RecordedTask(recordings[-1]) if recordings else None
+
     @classmethod
     def read(cls, folder):
         """Read a run folder.
@@ -60,40 +67,31 @@ class RunContents:
         saved = [path for path in saved if path.exists()]
         return cls(
             folder=folder,
-            configuration=Configuration.read(folder / files.CONFIGURATION),
-            history=_history(folder),
-            result=_table(folder / files.RESULT, lambda table: Result(**table)),
-            environment=_table(folder / files.ENVIRONMENT, dict) or {},
+            configuration=Configuration.read(folder / files.CONFIGURATION, execute=False),
+            history=files.read_history(folder) if (folder / files.HISTORY).exists() else [],
+            result=files.read_result(folder),
+            environment=_environment(folder / files.ENVIRONMENT),
             network=RecurrentNetwork.load(saved[0]) if saved else None,
             # "before" before "after"
             recordings={p.stem: Recording.load(p) for p in reversed(files.recordings(folder))},
         )
 
 
-def _history(folder):
-    path = folder / files.HISTORY
-    if not path.exists():
-        return []
+def _environment(path):
+    """With what the run was made; empty if there is no such file."""
     try:
-        entries = files.read_history(folder)
-        for entry in entries:
-            entry["iteration"], entry["loss"], entry["rate"], entry["seconds"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"'{path}' is damaged or is not the history of a run ({error!r}); put it back, or "
-            "remove it"
-        ) from None
-    return entries
-
-
-def _table(path, convert):
-    """A JSON object, converted; None if there is no such file."""
-    try:
-        return convert(json.loads(path.read_text(encoding="utf-8")))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        return None
+        return {}
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(
-            f"'{path}' is damaged ({error}); put it back, or remove it: the report is then of an "
-            "unfinished run"
-        ) from None
+        raise ValueError(f"'{path}' is damaged ({error}); put it back, or remove it") from None
+
+
+@dataclass(frozen=True)
+class RecordedTask:
+    """Of a task that is a Python file, and not executed: the one trial that was recorded."""
+
+    recording: Recording
+
+    def sample(self, rng, batch):
+        return self.recording.inputs[None], self.recording.target[None]

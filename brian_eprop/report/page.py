@@ -13,6 +13,7 @@ from ..atomic_write import replacing
 from ..constraints import MATRICES
 from ..plotting.run import save_run_figures
 from ..runs.environment import environment
+from ..runs.folder import CONFIGURATION
 from ..types import FilePath
 from .contents import RunContents
 from .equations import model_equations
@@ -54,6 +55,9 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
     the gradients (:func:`check_gradients`), the equations that were derived, the configuration
     and what it ran on. A run that is not finished is reported as far as it has come.
 
+    Nothing in the folder is executed: of a task that is a Python file the recorded trial is taken,
+    and decisions are not drawn.
+
     Parameters
     ----------
     folder : path-like
@@ -74,8 +78,8 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
         If the report cannot be written; an older one stays as it was.
     """
     run = RunContents.read(folder)
-    task, check, equations = run.configuration.make_task(), None, []
-    if run.network is not None:
+    task, check, equations = run.task(), None, []
+    if run.network is not None and task is not None:
         check = check_gradients(run.network, task, run.configuration.seed)
         d = run.network.description
         equations = [model_equations(population, d.rule) for population in d.populations]
@@ -102,7 +106,7 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
         milestones=milestones,
         columns={k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)},
         matrices=_matrices(run.network),
-        toml=run.configuration.text(),
+        toml=(run.folder / CONFIGURATION).read_text(encoding="utf-8"),
         now=environment(),
     )
     path = run.folder / REPORT

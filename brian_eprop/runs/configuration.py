@@ -4,28 +4,38 @@ A run folder's ``config.toml`` holds everything that the run was made from: the 
 given to ``brian-eprop train --config`` repeats it.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import tomli_w
+from brian2.units import DimensionMismatchError
 
 from ..arguments import number
 from ..atomic_write import replacing
 from ..constraints import CONSTRAINTS
 from ..learning_rates import SCHEDULES
 from ..network import RecurrentNetwork
+from ..network.stopping import check_criteria
 from ..neuron_model import load_model
 from ..optimizers import Adam, GradientDescent
 from ..quantities import quantity
 from ..regularizers import FiringRateRegularizer
 from ..rule import EProp
-from ..tasks import TrainingSetup, load_task
+from ..tasks import TrainingSetup, is_own, load_task
 from ..types import Device, FilePath, Task
-from .toml_values import check_keys, from_table, from_text, to_toml
+from .toml_values import (
+    check_keys,
+    from_table,
+    from_text,
+    read_toml,
+    sequence,
+    subtable,
+    to_toml,
+)
 from .wiring import drawn_connectivity, drawn_delays
 
 DEVICES = ("cpp_standalone", "runtime")
@@ -81,12 +91,13 @@ class Configuration:
             optional = name in OPTIONAL and value is None
             if not optional and (isinstance(value, bool) or type(value) is not int or value < 1):
                 raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
+        check_criteria(self.setup.goal, self.setup.max_rate)
 
     @classmethod
     def of_task(cls, name: str, **options: Any) -> Self:
         """The configuration that a task recommends."""
         task = load_task(name, **options)
-        known = str(Path(name).resolve()) if str(name).endswith(".py") else name.replace("-", "_")
+        known = str(Path(name).resolve()) if is_own(name) else name.replace("-", "_")
         return cls(known, task.defaults, options)
 
     def changed(
@@ -126,8 +137,13 @@ class Configuration:
             device=device or self.device,
         )
 
+    @property
+    def own_task(self) -> bool:
+        """Whether the task is a Python file, which :meth:`make_task` executes."""
+        return is_own(self.task)
+
     def make_task(self) -> Task:
-        """The task."""
+        """The task; if it is a Python file, that is executed."""
         return load_task(self.task, **self.options)
 
     def make_network(self) -> RecurrentNetwork:
@@ -195,73 +211,112 @@ class Configuration:
             file.write(self.text().encode())
 
     @classmethod
-    def read(cls, path: FilePath) -> Self:
+    def read(cls, path: FilePath, *, execute: bool = True) -> Self:
         """Read a configuration; what a file leaves out is as the task recommends.
+
+        Parameters
+        ----------
+        path : path-like
+        execute : bool
+            Whether a task that is a Python file may be executed, to ask what it recommends. If
+            not, the file must be complete, as that of a run folder is.
 
         Raises
         ------
         ValueError
             Naming the file, the key and its value.
         """
+        table = read_toml(path)
         try:
-            return cls.from_table(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ValueError(f"'{path}' is not TOML: {error}") from None
-        except (ValueError, TypeError) as error:
+            return cls.from_table(table, execute=execute)
+        except (ValueError, TypeError, DimensionMismatchError) as error:
             raise ValueError(f"{path}: {error}") from None
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> Self:
+    def from_table(cls, table: Mapping[str, Any], *, execute: bool = True) -> Self:
         """The configuration that a TOML file's content describes; see :meth:`read`."""
         check_keys(table, [f.name for f in fields(cls)], "")
         if "task" not in table:
             raise ValueError("the key 'task' is missing")
-        options = {name: from_text(value) for name, value in table.get("options", {}).items()}
-        recommended = cls.of_task(table["task"], **options)
-        given = dict(table.get("setup", {}))
+        options = subtable("options", table.get("options", {}), "[options]")
+        options = {name: from_text(value) for name, value in options.items()}
+        given = subtable("setup", table.get("setup", {}), "[setup]")
         check_keys(given, [f.name for f in fields(TrainingSetup)], "setup.")
         for name, convert in CONVERTED.items():
             if name in given:
                 given[name] = convert(given[name])
+        own = {k: v for k, v in table.items() if k not in ("task", "options", "setup")}
+        if is_own(table["task"]) and not execute:
+            return cls(table["task"], TrainingSetup(**given), options, **own)
+        recommended = cls.of_task(table["task"], **options)
         gains = given.get("gains", {})
         check_keys(gains, list(recommended.setup.gains), "setup.gains.")
-        gains = {name: number(f"setup.gains.{name}", value) for name, value in gains.items()}
         given["gains"] = recommended.setup.gains | gains
-        own = {name: value for name, value in table.items() if name not in ("task", "options")}
-        return replace(recommended, **own | {"setup": replace(recommended.setup, **given)})
+        return replace(recommended, **own, setup=replace(recommended.setup, **given))
 
 
 def _population(entry):
-    if not isinstance(entry, dict):
-        raise ValueError(f"setup.neurons: {entry!r} is not a table of model, count, parameters")
+    entry = subtable("setup.neurons", entry, '{ model = "lif", count = 100 }')
     check_keys(entry, ["model", "count", "parameters"], "setup.neurons.")
     for name in ("model", "count"):
         if name not in entry:
             raise ValueError(f"setup.neurons: {entry!r} has no '{name}'")
-    parameters = {name: quantity(v) for name, v in entry.get("parameters", {}).items()}
+    key, example = "setup.neurons.parameters", '{ tau_m = "20*ms" }'
+    parameters = subtable(key, entry.get("parameters", {}), example)
+    parameters = {name: _quantity(f"{key}.{name}", v) for name, v in parameters.items()}
     return entry["model"], entry["count"], parameters
 
 
+def _populations(entries):
+    example = '[{ model = "lif", count = 100 }]'
+    return tuple(map(_population, sequence("setup.neurons", entries, example)))
+
+
+def _gains(table):
+    table = subtable("setup.gains", table, "{ w_rec = 0.5 }")
+    return {name: number(f"setup.gains.{name}", value) for name, value in table.items()}
+
+
+def _constraints(entries):
+    key, example = "setup.constraints", '[{ kind = "DaleLaw", inhibitory = [1] }]'
+    return tuple(from_table(key, entry, CONSTRAINTS) for entry in sequence(key, entries, example))
+
+
 def _trainable(table):
-    if not isinstance(table, dict):
-        raise ValueError(
-            f"setup.trainable = {table!r} is not a table of bounds, such as "
-            '{ tau_m = ["5*ms", "50*ms"] }'
+    key = "setup.trainable"
+    return {
+        name: tuple(
+            _quantity(f"{key}.{name}", bound)
+            for bound in sequence(f"{key}.{name}", bounds, '["5*ms", "50*ms"]')
         )
-    return {name: tuple(quantity(bound) for bound in bounds) for name, bounds in table.items()}
+        for name, bounds in subtable(key, table, '{ tau_m = ["5*ms", "50*ms"] }').items()
+    }
 
 
-def _delay(value):
-    return tuple(map(quantity, value)) if isinstance(value, list) else quantity(value)
+def _delays(table):
+    key = "setup.delays"
+    return {
+        name: tuple(_quantity(f"{key}.{name}", end) for end in value)
+        if isinstance(value, list)
+        else _quantity(f"{key}.{name}", value)
+        for name, value in subtable(key, table, '{ w_rec = "2*ms" }').items()
+    }
+
+
+def _quantity(key, value):
+    try:
+        return quantity(value)
+    except ValueError as error:
+        raise ValueError(f"{key} = {value!r}: {error}") from None
 
 
 #: Entries of the set-up that a file writes in another way.
-CONVERTED = dict.fromkeys(QUANTITIES, quantity) | {
-    "neurons": lambda entries: tuple(_population(entry) for entry in entries),
+CONVERTED = {name: partial(_quantity, f"setup.{name}") for name in QUANTITIES} | {
+    "neurons": _populations,
+    "gains": _gains,
     "learning_rate": lambda value: from_table("setup.learning_rate", value, SCHEDULES),
-    "constraints": lambda entries: tuple(
-        from_table("setup.constraints", entry, CONSTRAINTS) for entry in entries
-    ),
+    "constraints": _constraints,
     "trainable": _trainable,
-    "delays": lambda table: {name: _delay(value) for name, value in table.items()},
+    "connectivity": lambda table: subtable("setup.connectivity", table, "{ layers = true }"),
+    "delays": _delays,
 }

@@ -1,5 +1,6 @@
 """With what a run is made: versions, Brian2's target of runtime mode, machine, and the commit of
-the folder it is started in."""
+the folder it is started in.
+"""
 
 import os
 import platform
@@ -9,7 +10,7 @@ from importlib.metadata import version
 
 from brian2 import prefs
 
-__all__ = ["environment"]
+__all__ = ["commit", "environment"]
 
 #: Those whose version may change a number.
 DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
@@ -22,9 +23,7 @@ def environment():
     found |= {name: version(name) for name in DISTRIBUTIONS}
     found |= {"codegen.target": prefs.codegen.target}
     system = (platform.system(), platform.machine(), *platform.libc_ver())
-    found |= {"system": " ".join(system).strip(), "processor": _processor()}
-    commit = _commit()
-    return found | ({"commit": commit} if commit else {})
+    return found | {"system": " ".join(system).strip(), "processor": _processor()}
 
 
 def _processor():
@@ -37,13 +36,23 @@ def _processor():
     return f"{name}, {os.cpu_count()} cores"
 
 
-def _commit():
-    """Of the present folder's repository, with "-dirty" if files differ from it; else ''."""
+def commit():
+    """That of the present folder's repository, with "-dirty" if files differ from it.
+
+    Runs git, which runs what the repository's own settings name: not for a folder that somebody
+    else has made.
+
+    Returns
+    -------
+    dict of str to str
+        Empty where there is no repository.
+    """
     # without a lock, which would be in the way of the user's own git
     options = ["--always", "--dirty", "--abbrev=40", "--exclude=*"]
     command = ["git", "--no-optional-locks", "describe", *options]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
+        return {}
+    found = done.stdout.strip()
+    return {"commit": found} if found else {}

@@ -1,6 +1,7 @@
 """The files of a run folder, written so that a process may be killed at any moment.
 
 config.toml       what it was made from; repeats the run
+begun.toml        the same, as it was when training was last started; --resume compares the two
 environment.json  with what it was made, when it was last started: versions, machine, commit
 history.jsonl     one object per iteration, written as it happens
 checkpoint.npz    the network while it is trained; from here training goes on
@@ -15,19 +16,34 @@ import errno
 import fcntl
 import json
 import os
+import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
-from ..atomic_write import replacing
-from .environment import environment
+from ..atomic_write import is_abandoned, remove_abandoned, replacing
+from .environment import commit, environment
+from .result import Result
+from .toml_values import differences, read_toml
 
 CONFIGURATION, HISTORY, RESULT = "config.toml", "history.jsonl", "result.json"
+BEGUN = "begun.toml"
 ENVIRONMENT = "environment.json"
 CHECKPOINT, BEST, WEIGHTS = "checkpoint.npz", "best.npz", "weights.npz"
 RECORDINGS, FIGURES = "recordings", "figures"
+#: Keys that may change in a run that has begun: when it ends, and what is written meanwhile.
+CHANGEABLE = (
+    "checkpoint_every",
+    "setup.iterations",
+    "setup.goal",
+    "setup.patience",
+    "setup.evaluate_every",
+)
 
 
 def create(folder):
     """Make the folder of a new run.
+
+    What a process leaves that is killed before it has written a configuration is nothing.
 
     Raises
     ------
@@ -36,19 +52,24 @@ def create(folder):
     OSError
         If it cannot be written.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and not is_empty(folder)):
         remedy = f"go on with --resume '{folder}', or " if (folder / CONFIGURATION).exists() else ""
         raise FileExistsError(
             f"the run folder '{folder}' exists already; nothing was changed: {remedy}name another "
             "one with --out, or remove it"
         )
     try:
-        (folder / RECORDINGS).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
             f"the run folder '{folder}' cannot be written ({error.strerror}); name another one "
             "with --out"
         ) from None
+
+
+def is_empty(folder):
+    """Whether there is nothing in a folder but empty folders, and files that nobody completes."""
+    return all(path.is_dir() or is_abandoned(path) for path in folder.rglob("*"))
 
 
 def read_history(folder):
@@ -58,6 +79,8 @@ def read_history(folder):
     ------
     FileNotFoundError
         If the folder is none of a run.
+    ValueError
+        If it is damaged; names the file.
     """
     path = folder / HISTORY
     if not path.exists():
@@ -66,36 +89,97 @@ def read_history(folder):
             "folder that 'brian-eprop train' has written"
         )
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            entries.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError):
-            break
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except (json.JSONDecodeError, RecursionError):
+                break
+            entry["iteration"], entry["loss"], entry["rate"], entry["seconds"]
+            entries.append(entry)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"'{path}' is damaged or is not the history of a run ({error!r}); put it back, or "
+            "remove it"
+        ) from None
     return entries
+
+
+def write_begun(folder, configuration):
+    """Write what training begins with, to compare with when it goes on."""
+    with replacing(folder / BEGUN, "the configuration") as file:
+        file.write(configuration.text().encode())
+
+
+def check_unchanged(folder, configuration):
+    """Raise an error for a key that was edited since training began, and may not be.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, the keys, their old and their new values.
+    """
+    path = folder / CONFIGURATION
+    if not (folder / BEGUN).exists():
+        raise ValueError(
+            f"'{folder / BEGUN}' is missing, so that nobody knows whether '{path}' was edited "
+            "since training began; if it was not, copy it there"
+        )
+    begun = read_toml(folder / BEGUN)
+    changed = differences(begun, tomllib.loads(configuration.text()))
+    refused = [
+        f"{key} = {_written(new)} (was {_written(old)})"
+        for key, (old, new) in changed.items()
+        if key not in CHANGEABLE
+    ]
+    if refused:
+        raise ValueError(
+            f"'{path}' was edited since training began, and cannot have {', '.join(refused)} now; "
+            f"put it back, or train anew with --config '{path}' and another folder with --out. In "
+            f"a run that has begun only {', '.join(CHANGEABLE)} may change"
+        )
+
+
+def _written(value):
+    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def write_result(folder, result):
     """Write how training ended, as JSON."""
     with replacing(folder / RESULT, "the result") as file:
-        file.write(json.dumps(result, indent=2).encode())
+        file.write(json.dumps(asdict(result), indent=2).encode())
 
 
 def write_environment(folder):
     """Write what this process runs in, as JSON."""
     with replacing(folder / ENVIRONMENT, "the environment") as file:
-        file.write(json.dumps(environment(), indent=2).encode())
+        file.write(json.dumps(environment() | commit(), indent=2).encode())
 
 
 def read_result(folder):
-    """How training ended : dict; None if it has not."""
+    """How training ended : Result; None if it has not.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged or not complete; names the file.
+    """
+    path = folder / RESULT
     try:
-        return json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        return Result(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"'{path}' is damaged ({error}); put it back, or remove it: the run then counts as "
+            "unfinished"
+        ) from None
 
 
 class HistoryFile:
-    """A history that grows line by line; one process at a time may write it.
+    """A history that grows line by line; one process at a time may write it, and the run.
+
+    What processes that were killed have left unfinished in the run's folder is removed.
 
     Parameters
     ----------
@@ -117,6 +201,8 @@ class HistoryFile:
             raise BlockingIOError(
                 f"the run in '{folder}' is being trained by another process; wait for it, or end it"
             ) from None
+        for place in (folder, folder / RECORDINGS, folder / FIGURES):
+            remove_abandoned(place)
         with replacing(folder / HISTORY, "the history") as file:
             file.write("".join(_line(entry) for entry in entries).encode())
         # Without a buffer: what cannot be written must not come up again when the file is closed.

@@ -1,6 +1,7 @@
 """How a run ended."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -39,6 +40,13 @@ class Result:
     validation: float | None
     test: float | None
     seconds: float
+
+    def __post_init__(self):
+        if self.ended not in get_args(Ending):
+            raise ValueError(f"ended = {self.ended!r} is not one of {', '.join(get_args(Ending))}")
+        for name in ("iterations", "seconds"):
+            if not isinstance(getattr(self, name), int | float):
+                raise ValueError(f"{name} = {getattr(self, name)!r} is no number")
 
 
 def ending(configuration, history):

@@ -1,6 +1,6 @@
 """Training runs: from a configuration to a run folder, to its end or, later, on to its end."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,15 @@ from ..recording import Recording
 from ..types import FigureFormat, FilePath
 from . import folder as files
 from .configuration import Configuration
-from .folder import HistoryFile, read_history, read_result, write_environment, write_result
+from .folder import (
+    HistoryFile,
+    check_unchanged,
+    read_history,
+    read_result,
+    write_begun,
+    write_environment,
+    write_result,
+)
 from .result import Result, ending, result_of
 from .surroundings import brian2_device, interrupts
 
@@ -80,6 +88,7 @@ def resume(
     folder: FilePath,
     *,
     iterations: int | None = None,
+    trust: bool = False,
     workers: int = 1,
     progress: bool = True,
     figures: FigureFormat = "png",
@@ -88,12 +97,16 @@ def resume(
     """Go on with a run that was killed or interrupted, as if nothing had happened.
 
     It starts from the last checkpoint; iterations after it are repeated, with the same trials.
+    What of ``config.toml`` was edited meanwhile is taken over if it says when training ends, or
+    what is written in it; anything else is refused.
 
     Parameters
     ----------
     folder : Path
     iterations : int, optional
         Another number of iterations, to train for longer.
+    trust : bool
+        Whether a Python file that ``config.toml`` names as the task may be executed.
     workers, progress, figures, animation
         As for :func:`train`.
 
@@ -104,24 +117,34 @@ def resume(
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no run in the folder, or a file in it is damaged; names the file.
+        If there is no run in the folder, or a file in it is damaged; names the file. If the
+        configuration was edited where it may not be; names the keys. If the task is a Python file
+        that is not trusted; it is not executed then.
     BlockingIOError
         If another process trains it.
     """
     folder = Path(folder)
     _check_pictures(figures, animation)
     if not (folder / files.CONFIGURATION).exists():
+        early = folder.is_dir() and files.is_empty(folder)
         raise FileNotFoundError(
             f"there is no run to go on with in '{folder}': it has no '{files.CONFIGURATION}'"
+            + ("; it was ended before training began, so train it with --out again" * early)
         )
-    configuration = Configuration.read(folder / files.CONFIGURATION)
+    configuration = Configuration.read(folder / files.CONFIGURATION, execute=trust)
+    if configuration.own_task and not trust:
+        raise ValueError(
+            f"'{folder / files.CONFIGURATION}' names the Python file '{configuration.task}' as its "
+            "task, which would be executed; if you know what is in it, add --trust (trust=True)"
+        )
+    finished = read_result(folder)
+    if finished is not None or (folder / files.CHECKPOINT).exists():
+        check_unchanged(folder, configuration)
     if iterations is not None and iterations != configuration.setup.iterations:
         configuration = configuration.changed(iterations=iterations)
         configuration.write(folder / files.CONFIGURATION)
-    finished = read_result(folder)
-    if finished is not None and finished["ended"] != "interrupted":
-        if finished["ended"] != "iterations" or finished["iterations"] >= _total(configuration):
-            return Result(**finished)
+    if finished is not None and _stays_finished(finished, configuration, folder):
+        return finished
     network, history = configuration.make_network(), []
     if (folder / files.CHECKPOINT).exists():
         network = RecurrentNetwork.load(folder / files.CHECKPOINT)
@@ -140,6 +163,8 @@ def resume(
 def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
     """Draw the figures of a run folder.
 
+    Nothing in it is executed: of a task that is a Python file, decisions are not drawn.
+
     Parameters
     ----------
     folder : Path
@@ -155,6 +180,12 @@ def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
         If the folder is not one of a run, or a file in it is damaged; names the file.
     """
     folder = Path(folder)
+    configuration = Configuration.read(folder / files.CONFIGURATION, execute=False)
+    task = None if configuration.own_task else configuration.make_task()
+    return _draw(folder, task, format)
+
+
+def _draw(folder, task, format):
     history = read_history(folder)
     if not history:
         raise ValueError(
@@ -162,7 +193,6 @@ def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
         )
     network = RecurrentNetwork.load(folder / files.WEIGHTS)
     recordings = {path.stem: Recording.load(path) for path in files.recordings(folder)}
-    task = Configuration.read(folder / files.CONFIGURATION).make_task()
     figures = folder / files.FIGURES
     figures.mkdir(exist_ok=True)
     return save_run_figures(figures, history, network.weights, recordings, task, format)
@@ -170,6 +200,16 @@ def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
 
 def _total(configuration):
     return configuration.setup.iterations
+
+
+def _stays_finished(result, configuration, folder):
+    """Whether a run that has a result has it with the present configuration too."""
+    if result.ended in ("interrupted", "diverged"):
+        return result.ended == "diverged"
+    return (
+        result.iterations >= _total(configuration)
+        or ending(configuration, read_history(folder)) != "iterations"
+    )
 
 
 def _check_pictures(figures, animation):
@@ -186,6 +226,7 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
         interrupts() as interrupted,
         brian2_device(configuration.device),
     ):
+        write_begun(folder, configuration)
         if not network.updates:
             recordings.mkdir(exist_ok=True)
             _record(network, configuration, recordings / "before.nc")
@@ -200,7 +241,7 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
             except OSError as error:
                 raise OSError(
                     f"{error}; '{folder}' keeps what was saved: when there is room, go on with "
-                    f"'brian-eprop train --resume {folder}'"
+                    f"'brian-eprop train --resume {folder}{_trust(configuration)}'"
                 ) from error
         test = None
         if history and hasattr(task, "metric"):
@@ -211,11 +252,16 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
     result = result_of(configuration, history, bool(interrupted), diagnosis, test)
     if history:
         _record(network, configuration, recordings / "after.nc")
-        plot_run(folder, figures)
+        _draw(folder, task, figures)
     for film in films:
         film.save()
-    write_result(folder, asdict(result))
+    write_result(folder, result)
     return result
+
+
+def _trust(configuration):
+    """What the command that goes on needs besides the folder."""
+    return " --trust" if configuration.own_task else ""
 
 
 @dataclass(frozen=True)

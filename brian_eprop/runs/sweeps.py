@@ -18,7 +18,7 @@ Runs that are finished are not repeated; those that were killed go on from their
 import itertools
 import json
 import re
-import tomllib
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ import xarray as xr
 from brian2 import prefs
 from joblib import Parallel, delayed
 
+from ..atomic_write import remove_abandoned
 from ..netcdf import write_netcdf
 from ..plotting.saving import check_format
 from ..plotting.sweep import save_sweep_figures
@@ -36,6 +37,7 @@ from ..types import FigureFormat, FilePath
 from .configuration import Configuration
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
+from .toml_values import read_toml, subtable
 
 __all__ = ["Sweep", "run_sweep", "sweep_table"]
 
@@ -55,6 +57,8 @@ CURVES = {
     "rate": "mean firing rate in an iteration",
 }
 UNITS = {"rate": "Hz", "seconds": "s"}
+#: What a sweep writes beside the folders of its runs.
+OWN_FILES = re.compile(r"table\.nc|(learning_curves|results)\.(png|svg|pdf)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -84,17 +88,14 @@ class Sweep:
         ValueError
             Naming the file, the key and its value.
         """
-        try:
-            base = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ValueError(f"'{path}' is not TOML: {error}") from None
+        base = read_toml(path)
         grid = base.pop("sweep", None)
         if not isinstance(grid, dict) or not grid:
             raise ValueError(
                 f"{path}: there is no table [sweep] that says what is varied, such as "
                 "seed = [1, 2, 3]; for one run use 'brian-eprop train --config'"
             )
-        variants = grid.pop("variants", {})
+        variants = subtable("sweep.variants", grid.pop("variants", {}), "[sweep.variants.slow]")
         for key, values in grid.items():
             if not isinstance(values, list) or not values:
                 raise ValueError(f"{path}: sweep.{key} = {values!r} must be a list of values")
@@ -104,6 +105,10 @@ class Sweep:
                     f"{path}: sweep.variants.{name} = {changes!r} must be a part of a configuration"
                 )
         sweep = cls(base, grid, variants)
+        try:
+            _check_folders(sweep.points())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         for point in sweep.points():
             try:
                 sweep.configuration(point)
@@ -145,6 +150,28 @@ def label(point):
     return re.sub(r"[^\w.=,+ -]", "_", ", ".join(parts))
 
 
+def _check_folders(points):
+    """Raise ValueError unless every point has a folder of its own.
+
+    Also where a file system takes capitals, or ways to write an accent, for the same.
+    """
+    found = {}
+    for point in points:
+        name = label(point)
+        if name in ("", ".", "..") or OWN_FILES.fullmatch(name):
+            raise ValueError(f"{_named(point)} would be the folder '{name}'; give it another name")
+        same = found.setdefault(unicodedata.normalize("NFC", name).casefold(), point)
+        if same is not point:
+            raise ValueError(
+                f"{_named(same)} and {_named(point)} would be one folder, '{name}'; give them "
+                "names that differ in letters, digits or . = , + -"
+            )
+
+
+def _named(point):
+    return ", ".join(f"{key} {value!r}" for key, value in point.items())
+
+
 def run_sweep(
     sweep: Sweep,
     folder: FilePath,
@@ -183,6 +210,7 @@ def run_sweep(
     check_format(figures)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
     jobs = {label(point): sweep.configuration(point) for point in sweep.points()}
     for name, configuration in jobs.items():
         _check_same(folder / name, configuration)
@@ -220,17 +248,17 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     """
     axes, points = sweep.axes, sweep.points()
     shape = tuple(len(values) for values in axes.values())
-    results = [read_result(Path(folder) / label(point)) or {} for point in points]
+    results = [read_result(Path(folder) / label(point)) for point in points]
     histories = [
         read_history(Path(folder) / label(point)) if result else []
         for point, result in zip(points, results, strict=True)
     ]
     dims, variables = tuple(axes), {}
     for name, meaning in RESULTS.items():
-        values = [result.get(name) for result in results]
+        values = [getattr(result, name, None) for result in results]
         numbers = np.array([np.nan if value is None else value for value in values], dtype=float)
         variables[name] = (dims, numbers.reshape(shape), _attributes(name, meaning))
-    ended = np.array([result.get("ended", "missing") for result in results], dtype=object)
+    ended = np.array([getattr(result, "ended", "missing") for result in results], dtype=object)
     variables["ended"] = (dims, ended.reshape(shape), {"long_name": "how training ended"})
     longest = max(len(history) for history in histories)
     for name, meaning in CURVES.items():
@@ -249,7 +277,8 @@ def _one(configuration, folder, name, figures, target):
     prefs.codegen.target = target
     try:
         if (folder / CONFIGURATION).exists():
-            result = resume(folder, progress=False, figures=figures)
+            # the sweep names the same task, see _check_same
+            result = resume(folder, trust=True, progress=False, figures=figures)
         else:
             result = train(configuration, folder, progress=False, figures=figures)
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
@@ -261,7 +290,7 @@ def _one(configuration, folder, name, figures, target):
 
 def _finished(folder):
     result = read_result(folder)
-    return result is not None and result["ended"] != "interrupted"
+    return result is not None and result.ended != "interrupted"
 
 
 def _check_same(folder, configuration):

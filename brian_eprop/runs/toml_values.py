@@ -1,12 +1,52 @@
 """Values of a configuration as TOML has them: quantities as text, objects as tables."""
 
+import tomllib
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 from brian2 import Quantity
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
 from ..quantities import quantity, suggest
+
+
+def read_toml(path):
+    """The content of a TOML file : dict; ValueError, naming the file, if it is none."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"'{path}' is not TOML: {error}") from None
+
+
+def subtable(key, value, example):
+    """A table within a table as a new dict; ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} = {value!r} is not a table, such as {example}")
+    return dict(value)
+
+
+def sequence(key, value, example):
+    """A list in a table; ValueError for anything else."""
+    if not isinstance(value, list):
+        raise ValueError(f"{key} = {value!r} is not a list, such as {example}")
+    return value
+
+
+def differences(old, new):
+    """Where two tables differ : dict of dotted key to (old, new), None for what is not there."""
+    old, new = _flat(old), _flat(new)
+    pairs = {key: (old.get(key), new.get(key)) for key in old | new}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _flat(table, prefix=""):
+    """The entries of a table and of those within it, by dotted key."""
+    flat = {}
+    for key, value in table.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
 
 
 def check_keys(table, known, prefix):

@@ -205,8 +205,13 @@ def load_task(name: FilePath, **options: Any) -> Task:
     return task(**options)
 
 
+def is_own(name):
+    """Whether a task is a Python file of the user's own, which is executed to make it."""
+    return str(name).endswith(".py")
+
+
 def _task_class(name):
-    if str(name).endswith(".py"):
+    if is_own(name):
         return _from_file(Path(name))
     known = available_tasks()
     module = str(name).replace("-", "_")
