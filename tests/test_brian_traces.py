@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from brian_networks import BLOCKS, KINDS, build, difference, examples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from random_networks import random_network, random_task
 
 from brian_eprop.engines.traces import population
@@ -58,9 +58,6 @@ def assert_equal(found):
     assert not wrong
 
 
-@settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
 @given(examples())
 def test_traces_signals_and_gradients_equal_the_reference(example):
     network, inputs, targets, options = example

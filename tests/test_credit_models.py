@@ -71,8 +71,7 @@ def test_both_engines_agree_with_every_surrogate(surrogate):
 
 @pytest.mark.standalone
 @pytest.mark.parametrize("pair", [("lif", "alif"), ("adex", "hodgkin_huxley")])
-def test_compiled_credit_is_the_same(pair, monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
+def test_compiled_credit_is_the_same(pair):
     network, inputs, targets = firing_network(*pair, batch=2, density=0.5)
     networks = [network, with_rule(network, order=math.inf)]
     expected = [one.gradients(inputs, targets) for one in networks]

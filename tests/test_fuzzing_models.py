@@ -1,13 +1,12 @@
 """Networks of random neuron models: the gradient is right, or the model is refused by name."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from brian2 import ms
 from fuzzed_models import networks
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 
 from brian_eprop import NeuronModel, PiecewiseLinear, RecurrentNetwork
 from brian_eprop.network.description import MATRICES
@@ -19,15 +18,6 @@ except pytest.skip.Exception:
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
-#: More examples, to be run once in a while: BRIAN_EPROP_FUZZING=500
-EXAMPLES = int(os.environ.get("BRIAN_EPROP_FUZZING", "10"))
-FUZZING = settings(
-    max_examples=EXAMPLES,
-    deadline=60_000,
-    derandomize="BRIAN_EPROP_FUZZING" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
-)
 #: The same Jacobians, some dozens of them, multiplied and summed in another order.
 ROUND_OFF = 1e-9
 
@@ -76,7 +66,6 @@ def right(network, inputs, targets, window):
 def test_gradients_of_random_models():
     compared = []
 
-    @FUZZING
     @given(networks())
     def try_one(example):
         try:
@@ -88,7 +77,7 @@ def test_gradients_of_random_models():
             assume(fired)
 
     try_one()
-    assert sum(compared) >= EXAMPLES / 4  # others are silent, or refused
+    assert sum(compared) >= settings.default.max_examples / 4  # others are silent, or refused
 
 
 def coupled(**parameters):

@@ -256,8 +256,7 @@ def test_spikes_do_not_cross_trials(learning):
 
 # ------------------------------------------------------------------- devices
 @pytest.mark.standalone
-def test_a_compiled_program_has_the_same_delays(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path / "cache"))
+def test_a_compiled_program_has_the_same_delays(tmp_path):
     delays = random_delays("w_in", "w_rec", "w_out") | {"w_in": 2 * ms}
     net, (inputs, targets) = network(delays, rule=BPTT()), task()
     expected, simulated = net.gradients(inputs, targets), net.simulate(inputs)

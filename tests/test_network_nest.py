@@ -22,8 +22,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 @pytest.fixture
-def standalone(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path / "cache"))
+def standalone():
     set_device("cpp_standalone", build_on_run=False)
     yield get_device()
     reset_device()

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from cell_networks import ALL, SPIKING, cell_network, cell_task, gradient, relative
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, gradients
@@ -299,7 +299,6 @@ def test_variance_of_a_mixture_is_that_of_theory():
     np.testing.assert_allclose(errors[:, 0], 0, atol=1e-15)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from([0.0, 1e-9, 0.1, 0.5, 0.5, 1.0, 30.0]), min_size=2, max_size=7))
 def test_mixtures_are_unbiased_and_better_than_mixing_two(values):
     """Among them many zeros, and equal values."""
