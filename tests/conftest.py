@@ -38,6 +38,14 @@ def pytest_configure(config):
     prefs.codegen.runtime.cython.cache_dir = os.environ["CYTHON_CACHE_DIR"]
 
 
+def pytest_itemcollected(item):
+    """Cases that are alike but for a value are fast for some values only."""
+    for marker in item.iter_markers("slow_unless"):
+        values = item.callspec.params
+        if any(values[name] not in fast for name, fast in marker.kwargs.items()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def garbage():
     """What earlier tests left is no garbage: each run of Brian2 would look through all of it."""

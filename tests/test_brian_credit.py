@@ -48,6 +48,7 @@ def test_gradients_of_every_order_equal_the_reference(example, order):
     assert_equal(brian, reference(network, inputs, targets, order, window))
 
 
+@pytest.mark.slow
 @given(examples(), st.sampled_from([1, 3, 7, 100]), st.booleans())
 def test_windows_within_a_trial(example, segment, reset):
     """Windows of any length, and no trials at all, give the gradient of the traces."""
@@ -68,6 +69,7 @@ def test_windows_within_a_trial(example, segment, reset):
         assert difference(credit.gradients[name], traces.gradients[name]) < TOLERANCE
 
 
+@pytest.mark.slow
 @given(examples(), st.sampled_from([2, 3, 4, 6, 8, 12]), st.sampled_from(["descent", "adam"]))
 def test_updates_within_a_trial(example, every, optimizer):
     network, inputs, targets, options = example

@@ -100,6 +100,7 @@ def cython():
     prefs.codegen.target = before
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_all_features_in_standalone(numpy_target, standalone):
     expected = results(everything("traces"))
@@ -112,6 +113,7 @@ def test_all_features_in_standalone(numpy_target, standalone):
     assert_same(found, {name: expected[name] for name in found})
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_presynaptic_traces_in_standalone(numpy_target, standalone):
     task = presynaptic()
@@ -124,6 +126,7 @@ def test_presynaptic_traces_in_standalone(numpy_target, standalone):
         assert difference(found[f"gradient {name}"] / 3, getattr(reference, name)) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.cython
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_features_with_cython(engine, numpy_target, cython):

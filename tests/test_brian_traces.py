@@ -65,6 +65,7 @@ def test_traces_signals_and_gradients_equal_the_reference(example):
     assert_equal(found)
 
 
+@pytest.mark.slow_unless(delay=[5])
 @pytest.mark.parametrize("surrogate", KINDS)
 @pytest.mark.parametrize("delay", [0, 1, 5, "synaptic"])
 def test_every_surrogate_with_every_kind_of_delay(surrogate, delay):

@@ -23,6 +23,7 @@ def failed(report):
     return {row.quantity for row in report.rows if not row.passed}
 
 
+@pytest.mark.slow_unless(name=["lif", "alif", "adex", "izhikevich"])
 @pytest.mark.parametrize("name", available_models())
 def test_every_model_passes(name):
     report = check_model(name, steps=STEPS)

@@ -166,6 +166,7 @@ def test_a_comparison_writes_its_numbers_and_figures(tmp_path):
         study.run(tmp_path / "new", progress=False)
 
 
+@pytest.mark.slow_unless(cell=["elman", "alif"])
 @pytest.mark.parametrize("cell", sorted(reference.CELLS))
 def test_all_rules_are_compared_on_every_cell(cell, tmp_path):
     settings = SMALL | {"orders": 0, "draws": 2}

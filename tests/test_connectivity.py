@@ -141,6 +141,7 @@ def excitatory_and_inhibitory(rule):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [layered, excitatory_and_inhibitory])
 @pytest.mark.parametrize("rule", [EProp(), BPTT()], ids=["eprop", "bptt"])
 def test_layered_and_balanced_networks_learn(make, rule, numpy_target):

@@ -63,6 +63,8 @@ def right(network, inputs, targets, window):
     return True
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 def test_gradients_of_random_models():
     compared = []
 

@@ -255,6 +255,7 @@ def test_spikes_do_not_cross_trials(learning):
 
 
 # ------------------------------------------------------------------- devices
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_compiled_program_has_the_same_delays(tmp_path):
     delays = random_delays("w_in", "w_rec", "w_out") | {"w_in": 2 * ms}

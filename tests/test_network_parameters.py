@@ -424,6 +424,7 @@ def standalone(monkeypatch, tmp_path, numpy_target):
     reset_device()
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_one_program_serves_all_values(standalone, tmp_path):
     rule = EProp(order=math.inf)

@@ -264,6 +264,7 @@ class TestReference:
         np.testing.assert_allclose(found, [1 + 0.25 * 2, 0.5 * 2, 2, 7], rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_compiled_program_has_the_same_gradient(tmp_path):
     network, episodes = agent_network(11), random_episodes(11, [30, 20], ends=["terminal"] * 2)

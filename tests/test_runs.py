@@ -97,6 +97,7 @@ def in_a_child(function, *arguments, **keywords):
     return child
 
 
+@pytest.mark.slow
 def test_the_run_to_compare_with_learns_and_validates(unbroken):
     history = read_history(unbroken)
     assert len(history) == 14 and all(entry["rate"] > 0 for entry in history)
@@ -106,6 +107,7 @@ def test_the_run_to_compare_with_learns_and_validates(unbroken):
     assert (unbroken / "best.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     tmp_path, unbroken, monkeypatch
 ):
@@ -165,6 +167,7 @@ def updates(run):
     return RecurrentNetwork.load(path).updates if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
     short = tmp_path / "short"
     train(configuration(tmp_path, iterations=9), short, progress=False)
@@ -173,6 +176,7 @@ def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
     assert_same_runs(short, unbroken)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
     run, right = tmp_path / "run", RecurrentNetwork.apply
 
@@ -189,12 +193,14 @@ def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_run(tmp_path, unbroken):
     run = tmp_path / "run"
     train(configuration(tmp_path), run, workers=2, progress=False)
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_was_saved(tmp_path, unbroken):
     """The limit on the size of files makes writes fail, as a full disk does, after some time."""
     run = tmp_path / "run"
@@ -231,6 +237,7 @@ def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
     assert read_result(run)["ended"] == "diverged"
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_one_run(tmp_path):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=3), run, progress=False)
@@ -244,6 +251,7 @@ def brian_eprop(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+@pytest.mark.slow
 def test_resume_from_the_command_line(tmp_path, unbroken):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=9), run, progress=False)

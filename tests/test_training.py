@@ -237,6 +237,7 @@ def test_divergence_is_an_error_and_the_last_good_weights_are_kept():
     assert_weights(trained, good)
 
 
+@pytest.mark.slow
 def test_a_network_that_falls_silent_is_diagnosed():
     trained = network(optimizer=GradientDescent(0.0))
     trained.weights["w_in"] *= 0.01
