@@ -80,6 +80,7 @@ def relative(a, b):
     return np.max(np.abs(a - b)) / np.max(np.abs(b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", TASKS)
 def test_five_published_losses_are_reproduced(name, engine):
