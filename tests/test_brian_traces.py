@@ -74,6 +74,7 @@ def test_every_surrogate_with_every_kind_of_delay(surrogate, delay):
     assert_equal(run_recorded(network, *random_task(11, "mse"))[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_ref", range(6))
 def test_every_refractory_period(n_ref):
     network = random_network(5, n_ref=n_ref, max_delay=0)

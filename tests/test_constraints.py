@@ -271,6 +271,7 @@ def test_signs_that_are_decided_are_not_drawn():
 ALL = [DALE, Bounds(-2.0, np.inf), WeightDecay(0.01, ["w_in"]), DeepR(0.4, 1e-3, 1e-3, seed=5)]
 
 
+@pytest.mark.slow
 def test_continued_training_is_training_without_a_break(tmp_path, numpy_target):
     whole, first = network(ALL), network(ALL)
     whole.fit(Noise(), 4, seed=3)

@@ -49,7 +49,7 @@ def assert_same(found, expected):
         assert np.abs(getattr(found, name) - exact).max() < TOLERANCE * np.abs(exact).max()
 
 
-@pytest.mark.slow_unless(segment=[None], density=[None])
+@pytest.mark.slow_unless(model=["lif", "alif", "adex"], segment=[None], density=[None])
 @pytest.mark.parametrize("density", [None, 0.1])
 @pytest.mark.parametrize("segment", [None, 30])
 @pytest.mark.parametrize("model", available_models())

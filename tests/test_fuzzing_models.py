@@ -106,6 +106,7 @@ def coupled(**parameters):
     return network, rng.random((1, 30, 3)) < 0.5, np.ones((1, 30, 1)), None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [{}, {"v_th": [1.0, 1.1]}, {"tau_m": [9, 11] * ms}])
 def test_coefficients_that_are_shared_and_repeated(parameters):
     """Brian2 refused their code."""

@@ -91,7 +91,7 @@ def checked(build, on_pre="v_post += w", kicks=KICK_V, rule=RULE, **options):
 # ------------------------------------------------------------------------ models
 
 
-@pytest.mark.slow_unless(method=["euler", "exponential_euler", "rk2"])
+@pytest.mark.slow_unless(method=["euler", "exponential_euler"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", available_models())
 def test_coefficients_are_those_of_brian2s_own_step(name, method):

@@ -110,6 +110,7 @@ def spread(network, task, rule, runs=40, copies=20, **options):
     return np.sqrt(copies * np.mean(np.sum(errors**2, axis=1)) / np.sum(exact**2))
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("name", ALL)
 def test_mean_is_the_exact_gradient(name, rule, options):

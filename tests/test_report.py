@@ -174,6 +174,7 @@ def test_damaged_files_are_named_and_an_older_report_stays(run, name, content):
     assert (run / "report.html").read_text() == "an older one"
 
 
+@pytest.mark.slow
 def test_the_command_is_a_module_as_well_and_its_help_is_shown_in_full():
     command = [sys.executable, "-m", "brian_eprop", "sweep", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -199,6 +200,7 @@ def test_networks_of_lif_and_alif_are_checked_with_the_reference(order):
     assert [row.quantity for row in check.rows] == ["spikes", "w_in", "w_rec", "w_out"]
 
 
+@pytest.mark.slow
 def test_other_neurons_are_checked_with_eligibility_traces():
     network, task = network_and_task("cuba_alif", rule=EProp(order=2))
     network.weights["w_in"] = 1000 * abs(network.weights["w_in"])

@@ -280,6 +280,7 @@ def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypat
     assert message in done.output
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_told_by_its_file(tmp_path):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=6), run, progress=False)
@@ -321,6 +322,7 @@ TASK = Echo
 """
 
 
+@pytest.mark.slow
 def test_a_task_is_one_file_anywhere(tmp_path):
     path = tmp_path / "echo.py"
     path.write_text(OWN_TASK)
