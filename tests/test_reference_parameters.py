@@ -56,6 +56,7 @@ every_reset = pytest.mark.parametrize(("v", "a"), list(product(RESET_PATHS, repe
 
 
 # each example runs the network twice per weight and parameter
+@pytest.mark.slow
 @given(examples())
 def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
     task = (example.inputs, example.targets, example.learning_window)

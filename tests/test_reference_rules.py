@@ -72,6 +72,7 @@ def test_eprop_forwards_and_backwards_agree(example, order):
 
 
 # Each example runs the network twice per weight.
+@pytest.mark.slow
 @given(examples())
 def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
     differences = differences_of(
