@@ -1,7 +1,49 @@
+"""What all tests share: compiled programs, numbers of random examples, a clean Brian2."""
+
 import gc
+import os
+import tempfile
 
 import pytest
 from brian2 import defaultclock, prefs
+from hypothesis import HealthCheck, settings
+
+#: Random examples of each test. The first two are the same ones every time; new ones, once in a
+#: while: pytest -m hypothesis --hypothesis-profile search
+EXAMPLES = {"fast": 5, "ci": 25, "search": 500}
+for profile, number in EXAMPLES.items():
+    settings.register_profile(
+        profile,
+        max_examples=number,
+        derandomize=profile != "search",
+        print_blob=True,
+        # networks of Brian2 take their time, and most random ones are silent
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
+
+
+def pytest_configure(config):
+    """Few examples for the fast tests, and one folder of compiled programs for all processes."""
+    fast = "not slow" in config.option.markexpr
+    # an option --hypothesis-profile is obeyed after this
+    settings.load_profile("fast" if fast else "ci")
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        folder = tempfile.TemporaryDirectory(prefix="brian_eprop_tests_")
+        config.add_cleanup(folder.cleanup)
+        # for the processes that tests start, too
+        os.environ["BRIAN_EPROP_CACHE"] = os.path.join(folder.name, "programs")
+        os.environ["CYTHON_CACHE_DIR"] = os.path.join(folder.name, "cython")
+    # Cython has read its variable while Brian2 was imported
+    prefs.codegen.runtime.cython.cache_dir = os.environ["CYTHON_CACHE_DIR"]
+
+
+def pytest_itemcollected(item):
+    """Cases that are alike but for a value are fast for some values only."""
+    for marker in item.iter_markers("slow_unless"):
+        values = item.callspec.params
+        if any(values[name] not in fast for name, fast in marker.kwargs.items()):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cell_networks import ALL, SPIKING, cell_network, cell_task
-from hypothesis import settings
 
 from brian_eprop.reference import RULES
 from brian_eprop.reference.problem import Problem
@@ -20,7 +19,6 @@ NETWORKS = (
 
 DELAYED = {"delay_rec": np.arange(25).reshape(5, 5) % 3}
 
-battery = settings(max_examples=25, deadline=None, derandomize=True)
 every_network = pytest.mark.parametrize("options", NETWORKS)
 every_cell = pytest.mark.parametrize("name", ALL)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from brian2 import Synapses
 from brian_networks import BLOCKS, DT, build, difference, examples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
@@ -20,7 +20,6 @@ from brian_eprop.schedule import Moment
 
 # Both sides compute in float64; sums of some hundred terms are taken in different orders.
 TOLERANCE = 1e-10
-SLOW = dict(deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -41,7 +40,6 @@ def assert_equal(brian, expected):
         assert difference(brian.gradients[name], getattr(expected, name)) < TOLERANCE
 
 
-@settings(max_examples=25, **SLOW)
 @given(examples(), st.sampled_from([1, 1, 2, 3, math.inf]))
 def test_gradients_of_every_order_equal_the_reference(example, order):
     network, inputs, targets, options = example
@@ -50,7 +48,7 @@ def test_gradients_of_every_order_equal_the_reference(example, order):
     assert_equal(brian, reference(network, inputs, targets, order, window))
 
 
-@settings(max_examples=15, **SLOW)
+@pytest.mark.slow
 @given(examples(), st.sampled_from([1, 3, 7, 100]), st.booleans())
 def test_windows_within_a_trial(example, segment, reset):
     """Windows of any length, and no trials at all, give the gradient of the traces."""
@@ -71,7 +69,7 @@ def test_windows_within_a_trial(example, segment, reset):
         assert difference(credit.gradients[name], traces.gradients[name]) < TOLERANCE
 
 
-@settings(max_examples=10, **SLOW)
+@pytest.mark.slow
 @given(examples(), st.sampled_from([2, 3, 4, 6, 8, 12]), st.sampled_from(["descent", "adam"]))
 def test_updates_within_a_trial(example, every, optimizer):
     network, inputs, targets, options = example

@@ -1,14 +1,17 @@
 """Compiled targets give the numbers of the numpy target."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from brian2 import device, prefs, set_device
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian_networks import BLOCKS, DT, build, difference
 from random_networks import random_network, random_task
 
 from brian_eprop import Adam
+from brian_eprop.devices.compilation import compile_project
 from brian_eprop.reference import gradients
 from brian_eprop.rule import ENGINES
 
@@ -83,9 +86,14 @@ def assert_same(found, expected):
 
 
 @pytest.fixture
-def standalone(tmp_path):
+def standalone(tmp_path, monkeypatch):
+    def compile_source(device, directory, compiler, debug, clean):
+        # Brian2's makefile reads the same headers for each of two hundred files
+        compile_project(Path(directory))
+
+    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_source)
+
     def start(name):
-        # -O2 alone: nothing here is timed
         set_device("cpp_standalone", directory=tmp_path / name, build_on_run=True)
 
     yield start
@@ -100,6 +108,7 @@ def cython():
     prefs.codegen.target = before
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_all_features_in_standalone(numpy_target, standalone):
     expected = results(everything("traces"))
@@ -112,6 +121,7 @@ def test_all_features_in_standalone(numpy_target, standalone):
     assert_same(found, {name: expected[name] for name in found})
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_presynaptic_traces_in_standalone(numpy_target, standalone):
     task = presynaptic()
@@ -124,6 +134,7 @@ def test_presynaptic_traces_in_standalone(numpy_target, standalone):
         assert difference(found[f"gradient {name}"] / 3, getattr(reference, name)) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.cython
 @pytest.mark.parametrize("engine", ENGINES)
 def test_all_features_with_cython(engine, numpy_target, cython):

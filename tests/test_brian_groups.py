@@ -133,6 +133,7 @@ def drawn_feedback(projections):
     return feedback
 
 
+@pytest.mark.slow_unless(feedback=["adaptive"], divide=[two_groups])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("divide", [two_groups, two_subgroups])
 @pytest.mark.parametrize("feedback", ["symmetric", "given", "adaptive"])

@@ -49,6 +49,7 @@ def reference(network, inputs, targets, order):
     return expected
 
 
+@pytest.mark.slow_unless(max_delay=[3])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("max_delay", [0, 3])
 @pytest.mark.parametrize("path_v", ["explicit", "implicit", "detached"])

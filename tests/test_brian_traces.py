@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from brian_networks import BLOCKS, KINDS, build, difference, examples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from random_networks import random_network, random_task
 
 from brian_eprop.engines.traces import population
@@ -58,9 +58,6 @@ def assert_equal(found):
     assert not wrong
 
 
-@settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
 @given(examples())
 def test_traces_signals_and_gradients_equal_the_reference(example):
     network, inputs, targets, options = example
@@ -68,6 +65,7 @@ def test_traces_signals_and_gradients_equal_the_reference(example):
     assert_equal(found)
 
 
+@pytest.mark.slow_unless(delay=[5])
 @pytest.mark.parametrize("surrogate", KINDS)
 @pytest.mark.parametrize("delay", [0, 1, 5, "synaptic"])
 def test_every_surrogate_with_every_kind_of_delay(surrogate, delay):
@@ -76,6 +74,7 @@ def test_every_surrogate_with_every_kind_of_delay(surrogate, delay):
     assert_equal(run_recorded(network, *random_task(11, "mse"))[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_ref", range(6))
 def test_every_refractory_period(n_ref):
     network = random_network(5, n_ref=n_ref, max_delay=0)

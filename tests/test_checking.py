@@ -23,6 +23,7 @@ def failed(report):
     return {row.quantity for row in report.rows if not row.passed}
 
 
+@pytest.mark.slow_unless(name=["lif", "adex"])
 @pytest.mark.parametrize("name", available_models())
 def test_every_model_passes(name):
     report = check_model(name, steps=STEPS)
@@ -46,6 +47,7 @@ def test_the_table_names_every_quantity():
     assert f"{report.spikes} spikes in {STEPS} steps" in table
 
 
+@pytest.mark.slow
 def test_another_method_and_time_step():
     report = check_model("alif", method="rk4", steps=STEPS, dt=0.5 * ms)
     assert report.passed, str(report)
@@ -53,6 +55,7 @@ def test_another_method_and_time_step():
     assert (report.method, report.dt) == ("rk4", 0.5 * ms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SURROGATES)
 def test_every_surrogate(kind):
     model = replace(
@@ -93,6 +96,7 @@ width = 0.5
 '''
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(OWN)
@@ -147,6 +151,7 @@ def test_a_missing_reset_is_noticed(monkeypatch):
     assert "eps_v" in failed(check_model("cuba_lif", method="euler", steps=STEPS))
 
 
+@pytest.mark.slow
 def test_arrivals_at_neurons_that_are_deaf_are_noticed(monkeypatch, tmp_path):
     path = tmp_path / "deaf.toml"
     changed = {'"g_post += w"': '"v_post += w"', 't_ref = "1*ms"': 't_ref = "2*ms"'}

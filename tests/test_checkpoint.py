@@ -151,6 +151,7 @@ def test_a_users_own_model_is_in_the_file(tmp_path):
     assert population.model == model
 
 
+@pytest.mark.slow
 def test_continued_training_is_training_without_a_break(tmp_path):
     network, whole, task = rich_network(), rich_network(), Noise(5, 2)
     expected = whole.fit(task, 4, batch_size=2, seed=3)

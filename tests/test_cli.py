@@ -1,7 +1,6 @@
 """The command line: run folders, figures, interrupts, and errors in words."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -93,6 +92,7 @@ def test_train_writes_a_run_folder(config, tmp_path):
     assert all(p.stat().st_size > 5000 for p in (run / "figures").iterdir())
 
 
+@pytest.mark.slow
 def test_the_written_configuration_repeats_the_run(config, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     assert brian_eprop("train", "--config", config, "--out", first).exit_code == 0
@@ -105,6 +105,7 @@ def test_the_written_configuration_repeats_the_run(config, tmp_path):
         assert tomllib.load(file)["setup"]["neurons"][0]["parameters"]["tau_m"] == "30*ms"
 
 
+@pytest.mark.slow
 def test_options_change_the_configuration(config, tmp_path):
     run = tmp_path / "run"
     options = ["--iterations", 1, "--seed", 9, "--neurons", 7, "--model", "alif"]
@@ -118,6 +119,7 @@ def test_options_change_the_configuration(config, tmp_path):
     assert len(without_times(run / "history.jsonl")) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_writes_what_there_is(config, tmp_path):
     run = tmp_path / "run"
     code = (
@@ -144,6 +146,7 @@ def test_an_interrupt_writes_what_there_is(config, tmp_path):
     assert (run / "figures" / "learning_curve.png").exists()
 
 
+@pytest.mark.slow
 def test_a_film_of_training_is_written_or_refused_before_it(config, tmp_path):
     film = tmp_path / "film.gif"
     done = brian_eprop("train", "--config", config, "--out", tmp_path / "a", "--animation", film)
@@ -156,6 +159,7 @@ def test_a_film_of_training_is_written_or_refused_before_it(config, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_plot_draws_the_figures_again(config, tmp_path):
     run = tmp_path / "run"
     assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0
@@ -222,6 +226,7 @@ def test_errors_of_train(config, tmp_path):
     assert done.exit_code == 2 and "adex" in done.output
 
 
+@pytest.mark.slow
 def test_errors_of_plot(config, tmp_path):
     done = brian_eprop("plot", tmp_path)
     assert done.exit_code == 2 and "is not a run folder" in done.output
@@ -260,15 +265,13 @@ def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
     assert done.exit_code == 1, done.output
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_the_main_job_learns(tmp_path):
     """Defaults: the loss falls at least 10×, at 5 to 40 spikes/s throughout."""
     run = tmp_path / "run"
     command = [sys.executable, "-m", "brian_eprop.cli", "train", "pattern-generation"]
-    environment = os.environ | {"BRIAN_EPROP_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [*command, "--out", str(run)], capture_output=True, text=True, env=environment
-    )
+    done = subprocess.run([*command, "--out", str(run)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     history = without_times(Path(run) / "history.jsonl")
     assert len(history) == 200

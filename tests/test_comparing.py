@@ -64,6 +64,7 @@ def test_every_registered_rule_is_among_the_examples():
     assert {parse_rule(label)[0] for label in example_rules()} == set(RULES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["alif", "gru"])
 def test_numbers_of_the_table(cell):
     network = cell_network(cell, 1)
@@ -166,6 +167,7 @@ def test_a_comparison_writes_its_numbers_and_figures(tmp_path):
         study.run(tmp_path / "new", progress=False)
 
 
+@pytest.mark.slow_unless(cell=["elman", "alif"])
 @pytest.mark.parametrize("cell", sorted(reference.CELLS))
 def test_all_rules_are_compared_on_every_cell(cell, tmp_path):
     settings = SMALL | {"orders": 0, "draws": 2}
@@ -179,6 +181,7 @@ def test_all_rules_are_compared_on_every_cell(cell, tmp_path):
             assert row.error < 1e-12, row.label
 
 
+@pytest.mark.slow
 def test_forward_pass_by_brian2(tmp_path):
     """The spikes, and so everything else, are those of the simulator."""
     network = RecurrentNetwork("alif", n_in=10, n_rec=8, n_out=2, seed=1)

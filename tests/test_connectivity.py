@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from brian_eprop import BPTT, Adam, DaleLaw, EProp, RecurrentNetwork, reference
@@ -15,7 +15,6 @@ ROUND_OFF = 1e-10
 BLOCKS = ("w_in", "w_rec", "w_out")
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     n_pre=st.integers(2, 30),
     n_post=st.integers(1, 30),
@@ -142,6 +141,7 @@ def excitatory_and_inhibitory(rule):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [layered, excitatory_and_inhibitory])
 @pytest.mark.parametrize("rule", [EProp(), BPTT()], ids=["eprop", "bptt"])
 def test_layered_and_balanced_networks_learn(make, rule, numpy_target):

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from brian2 import mV
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from brian_eprop import Adam, GradientDescent, RecurrentNetwork, StepDecay
@@ -61,7 +61,6 @@ def assert_rewired(net, name):
 
 
 # ------------------------------------------------------------------- they always hold
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     scales=st.lists(st.sampled_from([0.0, 0.1, 3.0, 100.0]), min_size=1, max_size=6),
@@ -272,6 +271,7 @@ def test_signs_that_are_decided_are_not_drawn():
 ALL = [DALE, Bounds(-2.0, np.inf), WeightDecay(0.01, ["w_in"]), DeepR(0.4, 1e-3, 1e-3, seed=5)]
 
 
+@pytest.mark.slow
 def test_continued_training_is_training_without_a_break(tmp_path, numpy_target):
     whole, first = network(ALL), network(ALL)
     whole.fit(Noise(), 4, seed=3)

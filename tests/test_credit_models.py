@@ -49,6 +49,7 @@ def assert_same(found, expected):
         assert np.abs(getattr(found, name) - exact).max() < TOLERANCE * np.abs(exact).max()
 
 
+@pytest.mark.slow_unless(model=["lif", "alif", "adex"], segment=[None], density=[None])
 @pytest.mark.parametrize("density", [None, 0.1])
 @pytest.mark.parametrize("segment", [None, 30])
 @pytest.mark.parametrize("model", available_models())
@@ -61,6 +62,7 @@ def test_both_engines_agree(monkeypatch, model, segment, density):
     assert_same(found, with_rule(network, engine="traces").gradients(inputs, targets))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("surrogate", SURROGATES)
 def test_both_engines_agree_with_every_surrogate(surrogate):
     rule = EProp(surrogate=SURROGATES[surrogate])
@@ -69,10 +71,10 @@ def test_both_engines_agree_with_every_surrogate(surrogate):
     assert_same(found, with_rule(network, engine="traces").gradients(inputs, targets))
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.parametrize("pair", [("lif", "alif"), ("adex", "hodgkin_huxley")])
-def test_compiled_credit_is_the_same(pair, monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
+def test_compiled_credit_is_the_same(pair):
     network, inputs, targets = firing_network(*pair, batch=2, density=0.5)
     networks = [network, with_rule(network, order=math.inf)]
     expected = [one.gradients(inputs, targets) for one in networks]

@@ -110,6 +110,7 @@ def standalone(tmp_path, numpy_target):
     set_device("runtime")
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_direct_delivery_gives_the_numbers_of_brian2(standalone, capfd):
     expected = simulate()()

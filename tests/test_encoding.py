@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -14,7 +14,6 @@ from brian_eprop.tasks.parts.encoding import (
     population_code,
 )
 
-battery = settings(max_examples=60, deadline=None, derandomize=True)
 numbers = st.floats(-5, 5, allow_subnormal=False)
 shapes = st.tuples(st.integers(1, 3), st.integers(2, 12), st.integers(1, 3))
 # few different values, so that signals touch levels exactly
@@ -22,7 +21,6 @@ signals = shapes.flatmap(lambda shape: arrays(float, shape, elements=st.integers
 level_lists = st.lists(st.integers(-3, 3), min_size=1, max_size=4, unique=True).map(sorted)
 
 
-@battery
 @given(signals, level_lists)
 def test_a_crossing_is_a_step_from_one_side_to_the_other(values, levels):
     spikes = level_crossing(values, levels)
@@ -36,7 +34,6 @@ def test_a_crossing_is_a_step_from_one_side_to_the_other(values, levels):
             assert spikes[b, t, down] == (now < level <= before)
 
 
-@battery
 @given(signals, level_lists)
 def test_crossings_add_up_to_the_level_that_is_reached(values, levels):
     spikes = level_crossing(values, levels)
@@ -55,7 +52,6 @@ def test_every_signal_may_have_levels_of_its_own():
     np.testing.assert_array_equal(spikes, expected)
 
 
-@battery
 @given(arrays(float, st.integers(1, 20), elements=st.floats(0, 1)), st.integers(1, 30))
 def test_brighter_is_not_later(values, steps):
     spikes = latency(values, steps, threshold=0.2)
@@ -74,7 +70,6 @@ def test_latency_uses_the_whole_time():
     assert not latency([0.5], 5, threshold=0.5).any()
 
 
-@battery
 @given(arrays(float, (3, 2), elements=numbers), st.integers(1, 7), st.floats(0.2, 3))
 def test_tuning_curves_are_gaussian_around_evenly_spaced_centres(values, n, width):
     low, high = np.array([-2.0, 0.0]), np.array([2.0, 1.0])

@@ -216,6 +216,7 @@ def small(tmp_path, **setup):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("numpy_target")
 def test_the_set_up_reaches_the_network(tmp_path):
     """What a file says of gain and average is what is run, and repeats from what is written."""
@@ -235,6 +236,7 @@ def test_the_set_up_reaches_the_network(tmp_path):
     assert abs(losses[False, True] / losses[True, True] - 1) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("numpy_target")
 def test_the_command_trains_and_draws_decisions(tmp_path):
     run = tmp_path / "run"

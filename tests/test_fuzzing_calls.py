@@ -35,6 +35,7 @@ def test_arguments_that_are_right(name):
     function(**arguments())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_junk_is_refused_by_name(name):
     defaultclock.dt = 1 * ms

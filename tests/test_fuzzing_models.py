@@ -1,13 +1,12 @@
 """Networks of random neuron models: the gradient is right, or the model is refused by name."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from brian2 import ms
 from fuzzed_models import networks
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 
 from brian_eprop import NeuronModel, PiecewiseLinear, RecurrentNetwork
 from brian_eprop.network.description import MATRICES
@@ -19,15 +18,6 @@ except pytest.skip.Exception:
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
-#: More examples, to be run once in a while: BRIAN_EPROP_FUZZING=500
-EXAMPLES = int(os.environ.get("BRIAN_EPROP_FUZZING", "10"))
-FUZZING = settings(
-    max_examples=EXAMPLES,
-    deadline=60_000,
-    derandomize="BRIAN_EPROP_FUZZING" not in os.environ,
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
-)
 #: The same Jacobians, some dozens of them, multiplied and summed in another order.
 ROUND_OFF = 1e-9
 
@@ -73,10 +63,11 @@ def right(network, inputs, targets, window):
     return True
 
 
+@pytest.mark.slow
+@pytest.mark.hypothesis
 def test_gradients_of_random_models():
     compared = []
 
-    @FUZZING
     @given(networks())
     def try_one(example):
         try:
@@ -88,7 +79,7 @@ def test_gradients_of_random_models():
             assume(fired)
 
     try_one()
-    assert sum(compared) >= EXAMPLES / 4  # others are silent, or refused
+    assert sum(compared) >= settings.default.max_examples / 4  # others are silent, or refused
 
 
 def coupled(**parameters):
@@ -115,6 +106,7 @@ def coupled(**parameters):
     return network, rng.random((1, 30, 3)) < 0.5, np.ones((1, 30, 1)), None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [{}, {"v_th": [1.0, 1.1]}, {"tau_m": [9, 11] * ms}])
 def test_coefficients_that_are_shared_and_repeated(parameters):
     """Brian2 refused their code."""

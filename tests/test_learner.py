@@ -74,6 +74,7 @@ def several_updates(network, inputs, targets, trials, update, bounds=None):
     return network
 
 
+@pytest.mark.slow_unless(trials=[2], feedback=["given"])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("trials", [1, 2])

@@ -91,6 +91,7 @@ def checked(build, on_pre="v_post += w", kicks=KICK_V, rule=RULE, **options):
 # ------------------------------------------------------------------------ models
 
 
+@pytest.mark.slow_unless(method=["euler", "exponential_euler"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", available_models())
 def test_coefficients_are_those_of_brian2s_own_step(name, method):
@@ -327,6 +328,7 @@ def test_trace_of_lif_depends_on_nothing_of_the_postsynaptic_neuron():
 # ------------------------------------------------------------------ what is written
 
 
+@pytest.mark.slow
 def test_text_is_the_same_in_every_process():
     """A compiled network is found again by its text."""
     program = (

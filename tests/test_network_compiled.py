@@ -115,6 +115,7 @@ def test_one_program_serves_all_weights_inputs_and_targets(standalone):
     assert len(standalone) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_another_network_of_the_same_description_builds_nothing(standalone):
     inputs, targets = trials()
@@ -127,6 +128,7 @@ def test_another_network_of_the_same_description_builds_nothing(standalone):
     assert standalone == []
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_another_process_builds_nothing(standalone, tmp_path):
     inputs, targets = trials()
@@ -158,6 +160,7 @@ np.savez(sys.argv[1] + "/found.npz", w_rec=found.w_rec, loss=found.loss)
         assert file["loss"] == expected.loss
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_what_the_user_has_prepared_on_the_device_is_not_disturbed(standalone):
     user = get_device()
@@ -177,6 +180,7 @@ def test_what_the_user_has_prepared_on_the_device_is_not_disturbed(standalone):
     assert own_runtime.spikes.any()
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_damaged_interface_or_a_missing_program_is_built_again(standalone, cache, monkeypatch):
     inputs, targets = trials()
@@ -209,6 +213,7 @@ def test_a_damaged_interface_or_a_missing_program_is_built_again(standalone, cac
     assert sorted(p.name for p in cache.iterdir() if p.name.startswith("building_")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_path, monkeypatch):
     inputs, targets = trials()
@@ -235,6 +240,7 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
         network.gradients(inputs, targets, learning_window=40)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_results_go_to_memory_if_there_is_room_and_are_never_half_read(standalone, monkeypatch):
     inputs, targets = trials()
@@ -266,6 +272,7 @@ def test_results_go_to_memory_if_there_is_room_and_are_never_half_read(standalon
         network.gradients(inputs, targets, learning_window=40)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_program_writes_what_is_asked_for_and_nothing_else(standalone, monkeypatch):
     inputs, targets = trials()
@@ -286,6 +293,7 @@ def test_a_program_writes_what_is_asked_for_and_nothing_else(standalone, monkeyp
     assert found.w_rec.any()
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_two_processes_that_build_the_same_network_both_succeed(tmp_path):
     code = """

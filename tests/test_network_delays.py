@@ -89,6 +89,7 @@ def order_of_reference(order):
 UNIFORM = {"w_in": 2 * ms, "w_rec": 3 * ms}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("delays", "rule"),
     [
@@ -158,6 +159,7 @@ def with_delayed_readout(net, without, inputs, targets, order, window=None):
     return replace(part, **total, loss=loss, readout=readout)
 
 
+@pytest.mark.slow_unless(uniform=[True], window=[15])
 @pytest.mark.parametrize("window", [None, 15])
 @pytest.mark.parametrize("order", [1, 2, math.inf])
 @pytest.mark.parametrize("uniform", [True, False])
@@ -185,6 +187,7 @@ def windows_of_7_steps(monkeypatch):
     monkeypatch.setattr(credit_engine, "SEGMENT", 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "feedback"), [(("w_in", "w_rec"), "symmetric"), (MATRICES, "random")]
 )
@@ -255,9 +258,9 @@ def test_spikes_do_not_cross_trials(learning):
 
 
 # ------------------------------------------------------------------- devices
+@pytest.mark.slow
 @pytest.mark.standalone
-def test_a_compiled_program_has_the_same_delays(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path / "cache"))
+def test_a_compiled_program_has_the_same_delays(tmp_path):
     delays = random_delays("w_in", "w_rec", "w_out") | {"w_in": 2 * ms}
     net, (inputs, targets) = network(delays, rule=BPTT()), task()
     expected, simulated = net.gradients(inputs, targets), net.simulate(inputs)

@@ -22,8 +22,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 @pytest.fixture
-def standalone(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path / "cache"))
+def standalone():
     set_device("cpp_standalone", build_on_run=False)
     yield get_device()
     reset_device()
@@ -81,6 +80,7 @@ def relative(a, b):
     return np.max(np.abs(a - b)) / np.max(np.abs(b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", TASKS)
 def test_five_published_losses_are_reproduced(name, engine):
@@ -90,6 +90,7 @@ def test_five_published_losses_are_reproduced(name, engine):
     np.testing.assert_allclose(losses, case.loss_tf, rtol=TENSORFLOW)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.parametrize("name", TASKS)
 def test_five_published_losses_are_reproduced_by_a_compiled_program(name, standalone):

@@ -107,6 +107,7 @@ def test_gradients_are_those_of_the_reference(order):
         assert all(relative(found.parameters[name], other[name]) > 0.01 for name in NAMES)
 
 
+@pytest.mark.slow
 def test_the_gradients_of_the_weights_are_those_without_trained_parameters():
     task = task_arrays()
     found, expected = (mixed_network(names).gradients(*task) for names in (NAMES, ()))
@@ -127,6 +128,7 @@ def test_the_start_and_where_there_is_no_such_parameter():
     assert mixed_network(()).parameters == {}
 
 
+@pytest.mark.slow
 def test_present_values_are_used_everywhere():
     network, (inputs, targets) = mixed_network(), task_arrays()
     before = network.gradients(inputs, targets)
@@ -175,6 +177,7 @@ def test_an_update_is_relative_to_the_scale_of_each_population(optimizer):
     assert np.isnan(network.parameters["beta"][LIF]).all()
 
 
+@pytest.mark.slow
 def test_training_stays_within_the_bounds():
     bounds = {"tau_a": (15 * ms, 18 * ms), "v_th": (0.41, 0.42)}
     network = mixed_network(bounds, optimizer=Adam(0.1))
@@ -200,6 +203,7 @@ def assert_same_state(a, b):
             np.testing.assert_array_equal(values, b.state.moments[name][moment])
 
 
+@pytest.mark.slow
 def test_continued_training_is_training_without_a_break(tmp_path):
     trainable = {
         "tau_a": (5 * ms, 100 * ms),
@@ -424,6 +428,7 @@ def standalone(monkeypatch, tmp_path, numpy_target):
     reset_device()
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_one_program_serves_all_values(standalone, tmp_path):
     rule = EProp(order=math.inf)

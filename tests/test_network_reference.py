@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from brian2 import Hz, ms
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from brian_eprop import (
@@ -124,7 +124,6 @@ def task_for(network, seed, batch):
 
 
 # Each example generates its Brian2 objects anew: about two seconds.
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=networks(),
     seed=st.integers(0, 99),

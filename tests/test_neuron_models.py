@@ -172,6 +172,7 @@ FIRING = {
 }
 
 
+@pytest.mark.slow_unless(name=["adex", "izhikevich"])
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"lif", "alif"}))
 def test_constant_current_makes_it_fire_plausibly_and_no_current_does_not(name):
     model = load_model(name)

@@ -31,6 +31,7 @@ def wheel(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_wheel_holds_every_model_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -43,6 +44,7 @@ def test_wheel_holds_every_model_file(wheel):
     assert not any(name.startswith(("models/", "tests/", "build/")) for name in names)
 
 
+@pytest.mark.slow
 def test_wheel_holds_every_module_and_template(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if name.startswith("brian_eprop/")}
@@ -57,6 +59,7 @@ def test_wheel_holds_every_module_and_template(wheel):
     assert {name for name in inside if not name.startswith("brian_eprop/models/")} == wanted
 
 
+@pytest.mark.slow
 def test_a_model_is_read_out_of_the_wheel(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)

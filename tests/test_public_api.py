@@ -156,10 +156,12 @@ def mypy(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 def test_a_program_with_types_passes(mypy):
     assert "Success: no issues found" in (found := mypy(DATA / "typed_program.py")), found
 
 
+@pytest.mark.slow
 def test_mistakes_are_found_where_they_are(mypy):
     """Every line that ends in '# wrong', and no other."""
     path = DATA / "mistyped_program.py"

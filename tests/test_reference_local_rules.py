@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cell_networks import ALL, SPIKING, cell_network, cell_task, gradient, relative
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
@@ -36,8 +36,6 @@ CELLS_OF = {
     "decolle": SPIKING,
     "es_d_rtrl": ALL,
 }
-
-battery = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def network_of(name, seed=1, **changes):
@@ -157,7 +155,6 @@ def test_superspike_has_a_potential_of_each_synapse_where_membranes_differ():
     assert relative(got, expected("superspike", network, task), network) < ROUND_OFF
 
 
-@battery
 @given(
     st.integers(0, 10**6),
     st.sampled_from(["detached", "explicit"]),

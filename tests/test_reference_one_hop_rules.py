@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from rule_problems import (
     DELAYED,
     NETWORKS,
-    battery,
     credits_of,
     distance,
     every_network,
@@ -117,7 +116,6 @@ def mdgl_in_loops(problem, weights):
     return vector(problem, gradient)
 
 
-@battery
 @given(
     st.integers(0, 1000),
     st.sampled_from(SPIKING),

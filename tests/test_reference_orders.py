@@ -11,7 +11,6 @@ from hypothesis import given
 from random_networks import examples, random_network
 from rule_problems import (
     assert_active,
-    battery,
     distance,
     every_cell,
     every_network,
@@ -103,7 +102,6 @@ def test_random_feedback_reaches_the_units_and_all_paths_go_on_from_there(name):
             assert distance(last, through_feedback) < ROUND_OFF
 
 
-@battery
 @given(examples())
 def test_orders_end_where_they_must_with_delays_reset_paths_and_refractoriness(example):
     problem = Problem(example.network, example.inputs, example.targets, example.learning_window)
@@ -199,7 +197,6 @@ def test_hops_are_counted(name, options):
         assert distance(by_edges[:3].sum(axis=0), by_edges[:2].sum(axis=0)) > 1e-3
 
 
-@battery
 @given(examples())
 def test_hops_are_counted_with_delays_reset_paths_and_refractoriness(example):
     problem = Problem(example.network, example.inputs, example.targets, example.learning_window)

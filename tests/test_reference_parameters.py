@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 from cell_networks import cell_network, cell_task, network_for
-from hypothesis import given, settings
+from hypothesis import given
 from random_networks import N_REC, examples, random_network, random_task
 from rule_problems import assert_active
 
@@ -23,8 +23,6 @@ ROUND_OFF = 1e-12
 # step 1e-6: round-off 1e-9, truncation 1e-12, more where a kink of ψ is straddled
 DIFFERENCES = 1e-6
 WITH_PARAMETERS = {"parameters": PARAMETERS}
-
-battery = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def of_example(example, rule, **options):
@@ -58,7 +56,7 @@ every_reset = pytest.mark.parametrize(("v", "a"), list(product(RESET_PATHS, repe
 
 
 # each example runs the network twice per weight and parameter
-@settings(battery, max_examples=8)
+@pytest.mark.slow
 @given(examples())
 def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
     task = (example.inputs, example.targets, example.learning_window)
@@ -217,7 +215,6 @@ def test_orders_count_explicit_edges_behind_the_direct_effect(v, a, kind):
 # ------------------------------------------------------------------------------ rule against rule
 
 
-@battery
 @given(examples())
 def test_exact_rules_and_last_orders_agree(example):
     example = replace(example, network=replace(example.network, feedback=None))
@@ -232,7 +229,6 @@ def test_exact_rules_and_last_orders_agree(example):
         assert relative(vector(of_example(example, rule, **options)), bptt) < ROUND_OFF, rule
 
 
-@battery
 @given(examples())
 def test_eprop_forwards_and_backwards_agree(example):
     forward, reverse = (vector(of_example(example, rule)) for rule in ("eprop", "eprop_reverse"))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cell_networks import cell_network, cell_task, network_for
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import examples, random_network, random_task
 
@@ -26,8 +26,6 @@ HIDDEN = ("w_in", "w_rec")
 BLOCKS = (*HIDDEN, "w_out")
 # two orders of summation of the same float64 numbers
 ROUND_OFF = 1e-12
-
-battery = settings(max_examples=40, deadline=None, derandomize=True)
 
 
 def gradient_of(example, rule, **options):
@@ -55,7 +53,6 @@ def test_every_file_of_rules_is_registered():
     assert set(RULES) == files
 
 
-@battery
 @given(examples())
 def test_exact_rules_agree(example):
     bptt = gradient_of(example, "bptt")
@@ -65,7 +62,6 @@ def test_exact_rules_agree(example):
         assert relative(gradient_of(example, rule), bptt) < ROUND_OFF, rule
 
 
-@battery
 @given(examples(), st.integers(1, 4))
 def test_eprop_forwards_and_backwards_agree(example, order):
     forward, reverse = (
@@ -76,7 +72,7 @@ def test_eprop_forwards_and_backwards_agree(example, order):
 
 
 # Each example runs the network twice per weight.
-@settings(battery, max_examples=25)
+@pytest.mark.slow
 @given(examples())
 def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
     differences = differences_of(

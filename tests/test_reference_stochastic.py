@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 from cell_networks import ALL, SPIKING, cell_network, cell_task, gradient, relative
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, gradients
@@ -110,6 +110,7 @@ def spread(network, task, rule, runs=40, copies=20, **options):
     return np.sqrt(copies * np.mean(np.sum(errors**2, axis=1)) / np.sum(exact**2))
 
 
+@pytest.mark.slow_unless(name=["lif"])
 @every_case
 @pytest.mark.parametrize("name", ALL)
 def test_mean_is_the_exact_gradient(name, rule, options):
@@ -117,6 +118,7 @@ def test_mean_is_the_exact_gradient(name, rule, options):
     assert is_unbiased(network, task, rule, **options)
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("name", ["lif", "elman", "lstm"])
 def test_mean_is_the_exact_gradient_without_a_filter_in_the_readout(name, rule, options):
@@ -155,6 +157,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "options", "part", "wrong"), WRONG, ids=[f"{r} {w.__name__}" for r, _, _, w in WRONG]
 )
@@ -299,7 +302,6 @@ def test_variance_of_a_mixture_is_that_of_theory():
     np.testing.assert_allclose(errors[:, 0], 0, atol=1e-15)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(st.sampled_from([0.0, 1e-9, 0.1, 0.5, 0.5, 1.0, 30.0]), min_size=2, max_size=7))
 def test_mixtures_are_unbiased_and_better_than_mixing_two(values):
     """Among them many zeros, and equal values."""
@@ -315,6 +317,7 @@ def test_mixtures_are_unbiased_and_better_than_mixing_two(values):
     assert np.all(variance <= 2 * d[-1] * d[-2] + 1e-14 * largest**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["elman", "alif"])
 def test_noise_is_ordered_as_in_theory(name):
     network = cell_network(name, 1, n_rec=8, kappa=0.8)
@@ -330,6 +333,7 @@ def test_noise_is_ordered_as_in_theory(name):
     assert r_kf < 1.2 * uoro
 
 
+@pytest.mark.slow
 def test_noise_where_no_weight_acts_makes_uoro_worse():
     network = cell_network("alif", 1, n_rec=8)
     task = cell_task(network, 1, batch=1, n_steps=30)
@@ -339,6 +343,7 @@ def test_noise_where_no_weight_acts_makes_uoro_worse():
     assert driven < 0.75 * everywhere
 
 
+@pytest.mark.slow
 def test_the_mean_of_copies_has_a_fraction_of_the_variance():
     network, task = problem("elman", kappa=0.8)
     one, four = (

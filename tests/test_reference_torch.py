@@ -8,7 +8,7 @@ there one of its higher orders.
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from random_networks import Example, examples, random_network, random_task
 
 from brian_eprop.reference import gradients
@@ -16,7 +16,6 @@ from brian_eprop.reference.parameters import PARAMETERS
 
 torch = pytest.importorskip("torch")
 
-battery = settings(max_examples=20, deadline=None, derandomize=True)
 # the same float64 numbers in another order of summation; found are 4e-15
 ROUND_OFF = 1e-12
 
@@ -112,7 +111,6 @@ def every_gradient(result):
     return {name: getattr(result, name) for name in ("w_in", "w_rec", "w_out")} | result.parameters
 
 
-@battery
 @given(examples(kinds=("piecewise_linear",)))
 @pytest.mark.parametrize(
     ("rule", "options"), [("bptt", {}), ("eprop", {"through_feedback": True, "edges": 0.0})]

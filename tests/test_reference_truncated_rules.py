@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from cell_networks import ALL, cell_network, cell_task, gradient, relative
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from random_networks import examples
 
@@ -20,8 +20,6 @@ ROUND_OFF = 1e-12
 # what a wrong formula has to miss by
 WRONG = 1e-2
 KAPPA = {"kappa": 0.8, "readout_gain": 0.2}
-
-battery = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 # --------------------------------------------------------------------------------------- ostl
@@ -78,7 +76,6 @@ def test_ostl_is_the_gradient_of_a_readout_without_filter_that_makes_the_same_er
     assert relative(ostl, bptt, filtered) < ROUND_OFF
 
 
-@battery
 @given(examples())
 def test_ostl_is_exact_with_delays_and_every_reset(example):
     network = replace(example.network, kappa=0.0)
@@ -137,7 +134,6 @@ def test_tbptt_is_forward_accumulation_inside_the_windows(name, horizon, every):
         assert relative(got, in_windows(Problem(network, *task), *wrong), network) > WRONG
 
 
-@settings(battery, max_examples=15)
 @given(examples(), st.integers(1, 12), st.integers(1, 12))
 def test_tbptt_cuts_delays_at_the_edge_of_the_window(example, horizon, every):
     every = min(horizon, every)
@@ -148,7 +144,6 @@ def test_tbptt_cuts_delays_at_the_edge_of_the_window(example, horizon, every):
     assert relative(got, in_windows(problem, horizon, every), example.network) < ROUND_OFF
 
 
-@battery
 @given(examples(), st.integers(0, 3), st.integers(1, 24))
 def test_tbptt_over_the_whole_sequence_is_exact(example, longer, every):
     task = (example.inputs, example.targets)

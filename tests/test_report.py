@@ -107,6 +107,7 @@ def test_the_report_of_a_finished_run(run):
     assert not list(run.glob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_from_outside(run):
     path, _ = write_report(run)
     links = Page(path).links
@@ -114,6 +115,7 @@ def test_it_needs_nothing_from_outside(run):
     assert not re.search(r"<script|<link|@import|url\(", path.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_configuration_in_it_repeats_the_run(run, tmp_path):
     path, _ = write_report(run)
     parser = Page(path)
@@ -124,6 +126,7 @@ def test_the_configuration_in_it_repeats_the_run(run, tmp_path):
     assert again.text() == Configuration.read(run / "config.toml").text()
 
 
+@pytest.mark.slow
 def test_unfinished_runs_are_reported_as_far_as_they_have_come(run):
     for name in ("result.json", "weights.npz", "environment.json", "recordings/after.nc"):
         (run / name).unlink()
@@ -149,6 +152,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -170,6 +174,7 @@ def test_damaged_files_are_named_and_an_older_report_stays(run, name, content):
     assert (run / "report.html").read_text() == "an older one"
 
 
+@pytest.mark.slow
 def test_the_command_is_a_module_as_well_and_its_help_is_shown_in_full():
     command = [sys.executable, "-m", "brian_eprop", "sweep", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -195,6 +200,7 @@ def test_networks_of_lif_and_alif_are_checked_with_the_reference(order):
     assert [row.quantity for row in check.rows] == ["spikes", "w_in", "w_rec", "w_out"]
 
 
+@pytest.mark.slow
 def test_other_neurons_are_checked_with_eligibility_traces():
     network, task = network_and_task("cuba_alif", rule=EProp(order=2))
     network.weights["w_in"] = 1000 * abs(network.weights["w_in"])
@@ -217,6 +223,7 @@ def test_what_nothing_can_check_is_said():
     assert not check.passed and not check.rows and "w_out" in check.reason
 
 
+@pytest.mark.slow
 def test_wrong_gradients_do_not_pass(run, monkeypatch):
     """The command says so in its exit code, the page in words."""
     true = RecurrentNetwork.gradients

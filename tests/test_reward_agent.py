@@ -156,6 +156,7 @@ def test_rewards_come_after_their_actions():
     assert experience.over.sum() == 1 and experience.over[-1]
 
 
+@pytest.mark.slow
 def test_it_learns_which_button_to_press():
     world = Signs()
     regular = [FiringRateRegularizer(60 * Hz, 1.0)]

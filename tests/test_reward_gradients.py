@@ -7,7 +7,7 @@ import pytest
 from brian2 import device, set_device
 from brian2.devices.device import reset_device
 from brian_networks import BLOCKS, DT, difference
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from random_networks import random_network
 from reward_networks import BrianAgent, random_experience
@@ -82,7 +82,6 @@ def agents(draw):
 
 
 @given(agents())
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_episodes_of_any_length(agent):
     network, episodes, options, kind = agent
     expected = expected_gradients(network, episodes, **options)
@@ -265,6 +264,7 @@ class TestReference:
         np.testing.assert_allclose(found, [1 + 0.25 * 2, 0.5 * 2, 2, 7], rtol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_compiled_program_has_the_same_gradient(tmp_path):
     network, episodes = agent_network(11), random_episodes(11, [30, 20], ends=["terminal"] * 2)

@@ -98,6 +98,7 @@ def in_a_child(function, *arguments, **keywords):
     return child
 
 
+@pytest.mark.slow
 def test_the_run_to_compare_with_learns_and_validates(unbroken):
     history = read_history(unbroken)
     assert len(history) == 14 and all(entry["rate"] > 0 for entry in history)
@@ -107,6 +108,7 @@ def test_the_run_to_compare_with_learns_and_validates(unbroken):
     assert (unbroken / "best.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     tmp_path, unbroken, monkeypatch
 ):
@@ -158,6 +160,7 @@ def updates(run):
     return RecurrentNetwork.load(path).updates if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
     short = tmp_path / "short"
     train(configuration(tmp_path, iterations=9), short, progress=False)
@@ -166,6 +169,7 @@ def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
     assert_same_runs(short, unbroken)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
     run, right = tmp_path / "run", RecurrentNetwork.apply
 
@@ -182,12 +186,14 @@ def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_run(tmp_path, unbroken):
     run = tmp_path / "run"
     train(configuration(tmp_path), run, workers=2, progress=False)
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.slow
 def test_a_full_disk_loses_nothing_that_was_saved(tmp_path, unbroken):
     """The limit on the size of files makes writes fail, as a full disk does, after some time."""
     run = tmp_path / "run"
@@ -224,6 +230,7 @@ def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
     assert read_result(run).ended == "diverged"
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_one_run(tmp_path):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=3), run, progress=False)
@@ -237,6 +244,7 @@ def brian_eprop(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+@pytest.mark.slow
 def test_resume_from_the_command_line(tmp_path, unbroken):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=9), run, progress=False)
@@ -265,6 +273,7 @@ def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypat
     assert message in done.output
 
 
+@pytest.mark.slow
 def test_a_damaged_run_is_told_by_its_file(tmp_path):
     run = tmp_path / "run"
     train(configuration(tmp_path, iterations=6), run, progress=False)
@@ -306,6 +315,7 @@ TASK = Echo
 """
 
 
+@pytest.mark.slow
 def test_a_task_is_one_file_anywhere(tmp_path):
     path = tmp_path / "echo.py"
     path.write_text(OWN_TASK)

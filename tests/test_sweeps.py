@@ -51,6 +51,7 @@ def config(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_every_combination_and_ends_with_a_table(config, tmp_path):
     folder, said = tmp_path / "out", []
     table, failed = run_sweep(Sweep.read(config), folder, report=said.append)
@@ -74,6 +75,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_a_table(config, tmp_path):
         assert (folder / name).stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_repeated_and_what_was_killed_goes_on(config, tmp_path):
     folder, plan = tmp_path / "out", Sweep.read(config)
     first, _ = run_sweep(plan, folder, report=[].append)
@@ -87,6 +89,7 @@ def test_what_is_finished_is_not_repeated_and_what_was_killed_goes_on(config, tm
     xr.testing.assert_identical(again.drop_vars("seconds"), first.drop_vars("seconds"))
 
 
+@pytest.mark.slow
 def test_processes_and_clusters_change_nothing(config, tmp_path):
     distributed = pytest.importorskip("distributed")
     plan = Sweep.read(config)
@@ -107,6 +110,7 @@ def test_processes_and_clusters_change_nothing(config, tmp_path):
     assert [about["codegen.target"] for about in environments] == ["numpy"] * 12
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch):
     right = sweeps.train
 
@@ -128,6 +132,7 @@ def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch
         assert (table["ended"].sel(variant="three, BPTT") == "iterations").all()
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_sweep_is_refused(config, tmp_path):
     run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
     config.write_text(config.read_text().replace("1e-4", "1e-3"))

@@ -86,6 +86,7 @@ def test_a_batch_of_none_is_refused_by_every_task(name):
         load_task(name).sample(np.random.default_rng(0), 0)
 
 
+@pytest.mark.slow_unless(name=["pattern_generation"])
 @pytest.mark.usefixtures("numpy_target")
 @pytest.mark.parametrize("name", available_tasks())
 def test_the_recommended_network_fires_before_it_has_learned(name):

@@ -119,6 +119,7 @@ def test_an_utterance_can_be_followed_from_its_spikes():
         assert not trial[: 600 - 20 * len(utterance)].any()
 
 
+@pytest.mark.slow
 def test_what_is_drawn_is_shifted_as_a_whole_and_what_is_held_out_is_not():
     task, exact = load_task("vowels", jitter=0.3), load_task("vowels", jitter=0.0)
     seen = []

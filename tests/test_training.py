@@ -111,6 +111,7 @@ def test_callbacks_see_every_entry_after_its_update_and_can_stop():
     assert trained.updates == 2
 
 
+@pytest.mark.slow
 def test_trials_depend_on_seed_and_iteration_only():
     once, again, other, unseeded = (Drawn() for _ in range(4))
     trained = network()
@@ -176,6 +177,7 @@ class Judged(Drawn):
         return next(self.validations if of_validation else self.metrics)
 
 
+@pytest.mark.slow
 def test_training_ends_when_the_mean_of_ten_metrics_is_below_the_goal():
     metrics = [0.0] * 5 + [0.5] * 3 + [0.1] * 30
     history = network().fit(Judged(metrics), 30, goal=0.15)
@@ -184,6 +186,7 @@ def test_training_ends_when_the_mean_of_ten_metrics_is_below_the_goal():
     assert [entry["metric"] for entry in history] == metrics[:expected]
 
 
+@pytest.mark.slow
 def test_training_ends_when_validations_get_no_better():
     task = Judged([0.5] * 100, [0.4, 0.3, 0.35, 0.2, 0.2, 0.25, 0.1])
     history = network().fit(task, 50, evaluate_every=2, evaluation_trials=5, patience=2)
@@ -210,6 +213,7 @@ def test_held_out_trials_of_a_task_are_what_validates():
     assert [entry.get("validation") for entry in history] == [None, None, 7.0, None]
 
 
+@pytest.mark.slow
 def test_a_validation_is_that_of_the_weights_after_the_update():
     class Task(FrozenNoise):
         def metric(self, outputs, targets):
@@ -237,6 +241,7 @@ def test_divergence_is_an_error_and_the_last_good_weights_are_kept():
     assert_weights(trained, good)
 
 
+@pytest.mark.slow
 def test_a_network_that_falls_silent_is_diagnosed():
     trained = network(optimizer=GradientDescent(0.0))
     trained.weights["w_in"] *= 0.01
@@ -257,6 +262,7 @@ def test_a_network_that_falls_silent_is_diagnosed():
     assert [entry["rate"] > 0 for entry in seen].count(False) > 30
 
 
+@pytest.mark.slow
 def test_runaway_activity_is_diagnosed_and_the_weights_before_it_are_kept():
     trained, states = network(optimizer=GradientDescent(0.0)), []
 

@@ -94,6 +94,7 @@ def test_calls_do_not_change_the_gradients():
     np.testing.assert_array_equal(simulated.readout, whole.readout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 def test_processes_change_no_bit(alone, count):
     made, history = trained(count)
@@ -103,6 +104,7 @@ def test_processes_change_no_bit(alone, count):
     assert made.weights["w_rec"].any() and made.updates == 4
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_processes_share_a_compiled_program(tmp_path, monkeypatch):
     monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
@@ -117,6 +119,7 @@ def test_processes_share_a_compiled_program(tmp_path, monkeypatch):
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
+@pytest.mark.slow
 def test_a_cluster_changes_no_bit(alone):
     distributed = pytest.importorskip("distributed")
     with (
@@ -157,6 +160,7 @@ def marked_batch():
     return inputs, targets
 
 
+@pytest.mark.slow
 def test_the_trials_of_a_process_that_was_killed_are_run_again(tmp_path, monkeypatch):
     made, batch = network(), marked_batch()
     monkeypatch.setattr(module, "_call", Killer(1, tmp_path))
@@ -171,6 +175,7 @@ def test_the_trials_of_a_process_that_was_killed_are_run_again(tmp_path, monkeyp
         np.testing.assert_array_equal(getattr(again, name), getattr(expected, name))
 
 
+@pytest.mark.slow
 def test_trials_that_kill_their_process_twice_are_named(tmp_path, monkeypatch):
     made, batch = network(), marked_batch()
     before = {name: values.copy() for name, values in made.weights.items()}
@@ -182,6 +187,7 @@ def test_trials_that_kill_their_process_twice_are_named(tmp_path, monkeypatch):
         np.testing.assert_array_equal(made.weights[name], values)
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_is_the_users_to_see():
     inputs, targets = Noise().sample(np.random.default_rng(0), 24)
     targets[20, 3, 1] = np.nan
