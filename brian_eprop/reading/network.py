@@ -126,8 +126,8 @@ class NetworkReading:
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
-                    f"{action} of group '{group.name}' changes its state at the end of a step, when "
-                    "the learner has looked at it already: choose an earlier slot, such as "
+                    f"{action} of group '{group.name}' changes its state at the end of a step, "
+                    "when the learner has looked at it already: choose an earlier slot, such as "
                     "when='resets'"
                 )
             for other in self.actions:
@@ -250,8 +250,8 @@ class NetworkReading:
             elif crosses:
                 raise UnreadableNetworkError(
                     f"{rule}: credit flows backwards along {path}, through {names}, which the "
-                    "learner does not know: make these synapses TrainableSynapses(..., fixed=True), "
-                    "whose weights stay as they are; or choose order=1"
+                    "learner does not know: make these synapses TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are; or choose order=1"
                 )
             elif not path.crosses_spikes and not self._between_neurons(path):
                 raise UnreadableNetworkError(
@@ -263,7 +263,7 @@ class NetworkReading:
             self._check_parameters(action)
 
     def _between_neurons(self, path):
-        """Whether a path is one (summed) coupling of different neurons, which order 1 leaves out."""
+        """Whether a path is a (summed) coupling of different neurons: order 1 leaves it out."""
         return len(path.actions) == 1 and path.actions[0].kind == "summed"
 
     def _check_parameters(self, action):

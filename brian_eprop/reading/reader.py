@@ -123,7 +123,7 @@ class NetworkReader(BrianObject):
                 if piece.flag:
                     cleared.append(f"{piece.flag} = 0")
                     added.append(self._flag(group, piece.flag, action))
-            for action, state, holder, text in stages.scaled:
+            for action, _, holder, text in stages.scaled:
                 _declare_once(group, holder)
                 cleared.append(f"{holder} = 1")
                 self._scale(action, group, holder, text)

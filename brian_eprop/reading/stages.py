@@ -269,8 +269,8 @@ def _factors(found, action, code, names, variables, trained):
             if drawn:
                 raise UnreadableNetworkError(
                     f"{action} scales '{state}' of group '{group.name}' by a random number, "
-                    f"'{drawn[0]}()': its derivative would draw another; draw it into a variable of "
-                    "the synapses first"
+                    f"'{drawn[0]}()': its derivative would draw another; draw it into a variable "
+                    "of the synapses first"
                 )
             factors[state] = printed(1 + entry)
     return factors, adds

@@ -169,7 +169,7 @@ def read_result(folder):
         return Result(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"'{path}' is damaged ({error}); put it back, or remove it: the run then counts as "
             "unfinished"

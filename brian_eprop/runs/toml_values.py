@@ -15,7 +15,7 @@ def read_toml(path):
     """The content of a TOML file : dict; ValueError, naming the file, if it is none."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not TOML: {error}") from None
 
 

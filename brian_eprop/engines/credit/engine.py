@@ -242,8 +242,8 @@ class Credit:
                         raise ValueError(
                             f"other code lets arrivals of '{pathway.synapses.name}' reach "
                             f"'{(set(reached) - set(pathway.states)).pop()}' of group "
-                            f"'{group.name}', which windows within a trial do not carry along: give "
-                            f"the learner reset_every, of at most {WHOLE} steps, and no more "
+                            f"'{group.name}', which windows within a trial do not carry along: "
+                            f"give the learner reset_every, of at most {WHOLE} steps, and no more "
                             "frequent updates"
                         )
         reading.check_paths(crosses=self.crosses_synapses)
