@@ -174,7 +174,7 @@ class TrainableSynapses(DirectSynapses):
             explain_missing_traces(self)
         if timing.crosses_trials:
             learner.share(self.pre, "trial_step")
-        plan.install(self, arrival)
+        plan.install(self)
         if feedback is not None:
             self._send_back(plan, feedback)
         if learner.interval is not None and not fixed:
@@ -188,12 +188,13 @@ class TrainableSynapses(DirectSynapses):
         if "B" in self.variables:
             self.B = "random_feedback(i*second, j)"
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name, value, level=0):
         if name in FIXED and self.__dict__.get(name) is not None:
             refuse_change("TrainableSynapses", name, FIXED[name])
         if name == self.__dict__.get("weight") and not isinstance(value, str):
             validation.check_finite(self, value)
-        super().__setattr__(name, value)
+        # One frame further from the names of the user, which text may use
+        super().__setattr__(name, value, level=level + 1)
 
     def _create_variables(self, equations, user_dtype=None):
         """The variables; a neuron's may have the name of a synapse's, as `w` in AdEx models.

@@ -77,8 +77,10 @@ def _jumps(on_pre, weight, group, synaptic):
     changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
     names = [name for base in changeable for name in (f"{base}_post", base)]
     names = [name for name in names if name not in {*synaptic, weight}]
-    after = run_statements(on_pre, [*names, weight], as_synapses_see_them(group, synaptic))
-    if after[weight] != symbol(weight):
+    after = run_statements(
+        on_pre, [*names, *([weight] if weight else [])], as_synapses_see_them(group, synaptic)
+    )
+    if weight and after[weight] != symbol(weight):
         raise NoDerivativeError(
             f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
         )

@@ -285,8 +285,9 @@ def _check_flags(group, reset_code, subexpressions, continuous):
         if any(symbol(name) in e.free_symbols for e in (*read, *continuous) if e is not None):
             raise NoDerivativeError(
                 f"the reset of group '{group.name}' sets '{name}', a boolean on which its "
-                "equations, reset or threshold depend: the path of a spike through it has no derivative; make "
-                "it a number, or use it as a gate only, as in 'v > v_th and allowed'"
+                "equations, reset or threshold depend: the path of a spike through it has no "
+                "derivative; make it a number, or use it as a gate only, as in "
+                "'v > v_th and allowed'"
             )
 
 

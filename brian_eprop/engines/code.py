@@ -23,6 +23,10 @@ class LearningCode(CodeRunner):
     add_to_magic_network = False
     invalidates_magic_network = False
 
+    def __init__(self, *args, **kwds):
+        # Brian2 warns of names that mean two things in what the user has written, not here
+        super().__init__(*args, user_code="", **kwds)
+
 
 def check_free(group, name):
     """Raise an error if a group has a variable of this name already."""
@@ -51,6 +55,7 @@ def declare(group, name, *, shared=False, dtype=None):
         group.register_variable(group.variables[name])
     else:
         group.variables.add_array(name, size=len(group), dtype=dtype)
+    group.variables[name].of_learning = True
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from brian2.synapses.synapses import SummedVariableUpdater
 from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
-from .actions import action_of, running_objects, variables_read
+from ..engines.trials import Timing
+from .actions import action_of, running_objects
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -47,8 +47,14 @@ class NetworkReading:
         self.actions = [a for a in map(action_of, self.objects) if a is not None]
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
         self.projections = {s.pre.name: s for s in learner.projections}
+        self.namespace = namespace
         self._check_membership()
         self._check_readout()
+        self.read_paths()
+
+    def read_paths(self):
+        """Read the step of each learning group, and the paths between them."""
+        learner, namespace = self.learner, self.namespace
         learning = [group for group, p in learner.populations.items() if p.learns]
         self.stages: dict[object, Stages] = {
             group: stages_of(group, self.actions, learner.rule, self.projections, namespace)
@@ -59,7 +65,6 @@ class NetworkReading:
         for synapses in learner.projections:
             if synapses.active:
                 self._check_arrivals(synapses)
-        self._check_autapses()
         self.paths = self._paths()
 
     def _check_membership(self):
@@ -146,6 +151,20 @@ class NetworkReading:
                         "the order of their names: give one of them another order"
                     )
 
+    def timing_of(self, synapses, learner):
+        """When the spikes of plain synapses act, in this network."""
+        place = self.position[synapses.pre.name]
+        source, target = parent_group(synapses.source), parent_group(synapses.target)
+        thresholder = getattr(source, "thresholder", {}).get("spike", source)
+        lag = int(place < self.position[thresholder.name])
+        early = (
+            target is not learner.readout
+            and place < self.position[target.thresholder["spike"].name]
+        )
+        delay = synapses.pre.variables["delay"]
+        without_delay = bool(delay.scalar) and float(delay.get_value()[0]) == 0
+        return Timing(early, lag, without_delay, False)
+
     def _check_arrivals(self, synapses):
         """Spikes must arrive at the moment for which their credit was derived."""
         target, source = parent_group(synapses.target), parent_group(synapses.source)
@@ -171,28 +190,6 @@ class NetworkReading:
                     "Brian2's default schedule, or another arrival"
                 )
 
-    def _check_autapses(self):
-        """A (summed) variable must not couple a neuron to itself, past its spikes."""
-        for action in self.actions:
-            if action.kind != "summed":
-                continue
-            target = parent_group(action.runner.target)
-            if target not in self.stages:
-                continue
-            states = self._states(target)
-            if not action.effects[0].reads & states.keys():
-                continue
-            updater: SummedVariableUpdater = action.runner
-            synapses = updater.group
-            names = [n for n in states.values() if f"{n}_pre" not in str(updater.expression)]
-            onto = variables_read(synapses, _without_pre(str(updater.expression)))
-            if onto & states.keys() or _same_neurons(synapses):
-                raise UnreadableNetworkError(
-                    f"{action} couples neurons of '{target.name}' to their own state "
-                    f"({', '.join(names) or 'through autapses'}), past the state update: write the "
-                    "term of the neuron itself into its equations"
-                )
-
     def _states(self, group):
         """The variables of a learning group's state, and their names."""
         population = self.learner.populations[group]
@@ -207,6 +204,7 @@ class NetworkReading:
             starts |= dict.fromkeys(states, group) | {spikes_of(group): group}
             ends |= dict.fromkeys(states, group)
         known = {spikes_of(group) for group in self.stages}
+        along = {*learner.projections, *learner.engine.followed_synapses}
         of_group = {group: self._states(group).keys() for group in self.stages}
 
         def followed(action, effect, start):
@@ -216,7 +214,7 @@ class NetworkReading:
                 # Within a learning group: a stage of its step, or its own event
                 inside = start in of_group[action.owner] or isinstance(start, tuple)
                 return inside and (effect is None or effect.variable in of_group[action.owner])
-            if action.kind == "synapses" and action.name in self.projections:
+            if action.kind == "synapses" and action.owner in along:
                 return start in known and isinstance(start, tuple)
             return action.runner is readout.state_updater
 
@@ -253,18 +251,50 @@ class NetworkReading:
                     "learner does not know: make these synapses TrainableSynapses(..., "
                     "fixed=True), whose weights stay as they are; or choose order=1"
                 )
-            elif not path.crosses_spikes and not self._between_neurons(path):
+            elif not path.crosses_spikes:
                 raise UnreadableNetworkError(
                     f"{first} lets the state of group '{path.start.name}' act on that of "
-                    f"'{path.end.name}' past its spikes, along {path} ({names}): the learner does "
-                    "not follow it; write what it does into the equations of one group"
+                    f"'{path.end.name}' past its spikes, along {path} ({names}), which the learner "
+                    "does not follow: let spikes change a variable of the target, as in "
+                    "on_pre='s_post += w', or write the term into the equations of one group"
                 )
         for action in self.actions:
             self._check_parameters(action)
 
-    def _between_neurons(self, path):
-        """Whether a path is a (summed) coupling of different neurons: order 1 leaves it out."""
-        return len(path.actions) == 1 and path.actions[0].kind == "summed"
+    def check_names(self, namespace):
+        """Raise an error for a constant of the user that learning has a variable for.
+
+        Parameters
+        ----------
+        namespace : dict
+            Of the run.
+        """
+        readout = self.learner.readout
+        for action in self.actions:
+            owner = action.owner
+            if action.kind == "learning" or owner in (None, readout):
+                continue
+            own = set(getattr(owner, "equations", None) or ()) | getattr(
+                owner, "model_names", frozenset()
+            )
+            known = {**namespace, **(getattr(owner, "namespace", None) or {})}
+            trained = self.projections.get(action.name)
+            code = trained.user_on_pre if trained is not None else action.code
+            if action.kind == "state update":
+                code = " ".join(owner.equations.identifiers)
+                if isinstance(getattr(owner, "_refractory", None), str):
+                    code += f" {owner._refractory}"
+            for name in sorted(get_identifiers(code) & known.keys() - own):
+                variable = owner.variables.get(name)
+                if variable is None:
+                    continue
+                of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
+                if of_readout or getattr(variable, "of_learning", False):
+                    raise UnreadableNetworkError(
+                        f"{action} uses the constant '{name}', but '{owner.name}' has a variable of "
+                        "this name, which learning has added, and which would be used instead: "
+                        "rename the constant"
+                    )
 
     def _check_parameters(self, action):
         """What spikes of plain synapses do must not depend on a trained parameter."""
@@ -301,24 +331,3 @@ class NetworkReading:
                 if action.name not in self.projections:
                     lines.append(f"{action}: runs, and is not differentiated")
         return "\n".join(lines)
-
-
-def _without_pre(expression):
-    """An expression without the names of presynaptic variables."""
-    return " ".join(
-        name
-        for name in expression.replace("(", " ").replace(")", " ").replace("*", " ").split()
-        if not name.endswith("_pre")
-    )
-
-
-def _same_neurons(synapses):
-    """Whether synapses connect a neuron to itself, or might."""
-    if parent_group(synapses.source) is not parent_group(synapses.target):
-        return False
-    try:
-        pre = synapses.variables["_synaptic_pre"].get_value()
-        post = synapses.variables["_synaptic_post"].get_value()
-    except NotImplementedError:
-        return True
-    return bool((pre == post).any())

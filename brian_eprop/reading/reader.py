@@ -40,7 +40,7 @@ class NetworkReader(BrianObject):
         )
         self.learner, self.reading, self.error = learner, None, None
         self._reads, self._seen, self._user_code = False, None, {}
-        self._contained_objects = []
+        self._contained_objects, self._kept = [], []
 
     @property
     def contained_objects(self):
@@ -90,8 +90,9 @@ class NetworkReader(BrianObject):
             self._restore_code()
             try:
                 self.reading = NetworkReading(network, self.learner, self.learner.namespace)
-                self._contained_objects[:] = self._additions()
+                self._contained_objects[:] = self._kept
                 self.learner.engine.follow(self.reading, self)
+                self._contained_objects += self._additions()
             except (ValueError, TypeError) as error:
                 self.error = error
             self._seen = [
@@ -109,9 +110,13 @@ class NetworkReader(BrianObject):
         self._user_code = {}
 
     def add(self, runner):
-        """Let an object run with the network."""
+        """Let an object run with the network, as it is now."""
         self._contained_objects.append(runner)
-        return runner
+
+    def keep(self, runner):
+        """Let an object run with the network from now on."""
+        self._kept.append(runner)
+        self._contained_objects.append(runner)
 
     def _additions(self):
         """What tells when other code runs, and by how much synapses scale a state."""
@@ -165,6 +170,8 @@ class NetworkReader(BrianObject):
         self._networks()
         if self.error is not None:
             raise self.error
+        if self.reading is not None:
+            self.reading.check_names(run_namespace)
 
 
 def _declare_once(group, name):

@@ -113,10 +113,10 @@ class Credit:
             return {"credit": "credit"}
         return dict(zip(self.credit_rows[1:], self.credit_rows, strict=False))
 
-    def rows_of(self, states):
+    def rows_of(self, states, group):
         """The adjoints of a group: see sweep.py."""
         inflow, found = self.rows_with_inflow, []
-        regularized = bool(self.learner.regularizers)
+        regularized = "rate_pressure" in group.variables
         for name in self.credit_rows:
             terms = [f"_inflow_{name}"] if name in inflow else []
             if name == "credit":
@@ -131,18 +131,19 @@ class Credit:
                 found.append(Row("carrysum", "1"))
         return found
 
-    def population(self, group):
+    def population(self, group, attach=None):
         """The group as one that credit flows through."""
         self.learner.share(group, "replayed_step", "window_start")
         if self.carries:
             self.learner.share(group, "credit_filter", "kappa")
-        return CreditPopulation(group, self)
+        return CreditPopulation(group, self, attach or group.contained_objects.append)
 
-    def record_spikes(self, source):
+    def record_spikes(self, source, attach=None):
         """Keep the spikes of a group; the name of the variable that holds them."""
         group = parent_group(source)
         if group not in self.sources:
             self.sources[group] = SpikeRecorder(self, group)
+            (attach or group.contained_objects.append)(self.sources[group])
         return self.sources[group].kept
 
     def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
@@ -232,6 +233,8 @@ class Credit:
         UnreadableNetworkError
             For a path that credit would have to go and cannot.
         """
+        while self._go_along(reading, reader):
+            reading.read_paths()
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
@@ -247,6 +250,61 @@ class Credit:
                             "frequent updates"
                         )
         reading.check_paths(crosses=self.crosses_synapses)
+
+    def _go_along(self, reading, reader):
+        """Let credit flow along paths of plain synapses and of groups that do not learn.
+
+        Returns
+        -------
+        bool
+            Whether something is followed that was not before.
+        """
+        learner, new = self.learner, False
+        for path in reading.paths:
+            onto_readout = path.end is learner.readout and len(path.actions) == 1
+            if not (self.crosses_synapses or (onto_readout and learner.feedback_is("symmetric"))):
+                continue
+            for action in path.actions:
+                if action.kind == "threshold" and action.owner not in learner.populations:
+                    population = self.population(action.owner, reader.keep)
+                    learner.populations[action.owner] = population
+                    population.derive(())
+                    new = True
+            for action in path.actions:
+                if self._can_follow(action):
+                    self._follow_synapses(action, reading, reader)
+                    new = True
+        return new
+
+    @property
+    def followed_synapses(self):
+        """The synapses along which credit flows."""
+        return [pathway.synapses for pathway in self.pathways]
+
+    def _can_follow(self, action):
+        """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
+        if action.kind != "synapses" or action.runner.prepost != "pre":
+            return False
+        synapses = action.owner
+        known = any(pathway.synapses is synapses for pathway in self.pathways)
+        target = parent_group(synapses.target)
+        receives = target is self.learner.readout or target in self.learner.populations
+        return not known and receives and action.runner.objname == "pre"
+
+    def _follow_synapses(self, action, reading, reader):
+        """Let credit flow along plain synapses, as if they were trained and fixed."""
+        synapses, learner = action.owner, self.learner
+        target = parent_group(synapses.target)
+        owner = self.readout if target is learner.readout else learner.populations[target]
+        step = one_step(target, learner.namespace)
+        own = synapses.equations.names if synapses.equations is not None else set()
+        jump = jumps(action.code, None, target, step, own)
+        timing = reading.timing_of(synapses, learner)
+        pathway = Pathway(self, owner, {}, jump, (), timing)
+        pathway.install(synapses, reader.keep)
+        if target is learner.readout:
+            source = learner.populations[parent_group(synapses.source)]
+            self.send_back(pathway, source, None)
 
     def _reach(self, pathway):
         """Steps over which a pathway's spikes may be under way."""
@@ -287,7 +345,7 @@ class Credit:
             sweeps.append(sweep)
         collectors = [c for pathway in active for c in pathway.collectors()]
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
-        credits = [pathway.player() for pathway in active]
+        credits = [pathway.player() for pathway in active if pathway.effects]
         return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
 
     def _join(self):
@@ -306,7 +364,8 @@ class Credit:
             for row, origin in self.rows_with_inflow.items():
                 variable = source.add_inflow(row)
                 name = f"{pathway.synapses.name}_{row}_inflow"
-                pathway.send_back(source, variable, name, pathway.synapses.weight, (origin,))
+                weight = pathway.synapses.weight if pathway.effects else None
+                pathway.send_back(source, variable, name, weight, (origin,))
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))

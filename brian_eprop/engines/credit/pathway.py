@@ -55,32 +55,43 @@ class Pathway:
         carried |= dict.fromkeys(self.traces)
         return {"grad": None} | carried | {f"next_{n}": s for n, s in carried.items()}
 
-    def install(self, synapses, arrival):
-        """Add to a Synapses object, which has the variables, what it needs on the way back."""
+    def install(self, synapses, attach=None):
+        """Add to a Synapses object, which has the variables, what it needs on the way back.
+
+        Parameters
+        ----------
+        synapses : Synapses
+        attach : callable, optional
+            What lets a recorder of the spikes run with the network, where it exists already.
+        """
         self.synapses = synapses
         self.read = {}
         learner = self.engine.learner
         learner.share(synapses, "replayed_step", "window_start", "window_ends")
         learner.share(synapses, "trial_begins", "episode_ends", "kappa")
-        variables = synapses.variables
-        source, kept = parent_group(synapses.source), self.engine.record_spikes(synapses.source)
+        variables, source = synapses.variables, parent_group(synapses.source)
+        kept = self.engine.record_spikes(source, attach)
         variables.add_reference("_kept_spikes", source, kept, index="0")
         for name in ("_row_first", "_row_order", "_arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
         check_constant(synapses, self.receiver.group, self.effects)
-        self.common = common_effects(synapses, self.effects)
+        self.common = common_effects(synapses, self.effects) if self.effects else None
+        self.engine.pathways.append(self)
+        if not self.effects:
+            return
         code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
         if self.engine.carries:
             rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
             code += [f"next_{n} += {self._credit(f'arriving_{n}', (r,))}" for n, r in rows.items()]
             carry_on(self)
         self.code = "\n".join([*code, *self._of_parameters()])
-        self.engine.pathways.append(self)
 
     def _proportional(self):
         """Whether a spike does nothing but what is proportional to the weight."""
+        if self.common is None:
+            return False
         weight = symbol(self.synapses.weight)
-        return self.common is not None and all(
+        return all(
             (self.jumps.get(s, 0) - weight * self.effects.get(s, 0)).expand() == 0
             for s in {*self.jumps, *self.effects}
         )
@@ -133,15 +144,16 @@ class Pathway:
             Their variable that receives it.
         name : str
             Of the code.
-        weight : str
-            What takes the place of the weight (feedback weights); the weight's own name else.
+        weight : str or None
+            What takes the place of the weight (feedback weights); the weight's own name else, None
+            for synapses that have none.
         row : tuple of str
             The rows that it comes from.
         """
         local = f"passed_{len(self.backwards)}"
         if self._proportional():
             code = f"{weight}*{self._credit(local, row)}"
-        elif weight != self.synapses.weight:
+        elif weight is not None and weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"
         else:
             check_constant(self.synapses, self.receiver.group, self.jumps)

@@ -34,6 +34,7 @@ class Player:
             self.code,
             self.template,
             run_namespace,
+            user_code="",
             name=f"{self.name}_codeobject*",
             check_units=False,
             needed_variables=self.needed,

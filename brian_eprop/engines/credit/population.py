@@ -20,13 +20,15 @@ class CreditPopulation:
     group : NeuronGroup
         The whole group, not a sub-group of it.
     engine : Credit
+    attach : callable
+        What lets a recorder run with the network.
     """
 
     #: Arrivals after the threshold change nothing before the next step.
     acts_at_once = False
 
-    def __init__(self, group, engine):
-        self.group, self.engine = group, engine
+    def __init__(self, group, engine, attach):
+        self.group, self.engine, self.attach = group, engine, attach
         explain_missing_traces(group)
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
@@ -61,14 +63,13 @@ class CreditPopulation:
         projection = linearize(
             self.group, rule.surrogate, self._paths, on_pre, weight, namespace, synaptic
         )
-        self.derive()
+        if not self.learns:
+            self.derive(self.engine.learner.train_parameters(self.group))
         return projection
 
-    def derive(self):
-        """Derive the group on its own, if that has not been done."""
-        if not self.learns:
-            trained = self.engine.learner.train_parameters(self.group)
-            self._take(self._linearized(), trained)
+    def derive(self, trained):
+        """Derive the group on its own, with the parameters that it trains."""
+        self._take(self._linearized(), trained)
 
     @property
     def _paths(self):
@@ -85,7 +86,7 @@ class CreditPopulation:
     def _take(self, linearization, trained):
         """Record, from now on, what the backward pass of this linearization needs."""
         self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
-        self.rows = self.engine.rows_of(self.adjoint.states)
+        self.rows = self.engine.rows_of(self.adjoint.states, self.group)
         if self.receiver is None:
             self.receiver = Receiver(self.group, self.engine, self.adjoint.place)
         self.receiver.keep(self.adjoint.recorded)
@@ -98,8 +99,8 @@ class CreditPopulation:
             "reset": group.resetter.get("spike", thresholder),
         }
         for stage, runner in runners.items():
-            self._record(stage, schedule.just_before(runner), group.contained_objects.append)
-        self._record(END, schedule.COEFFICIENTS, group.contained_objects.append)
+            self._record(stage, schedule.just_before(runner), self.attach)
+        self._record(END, schedule.COEFFICIENTS, self.attach)
 
     def follow(self, stages, position, reader):
         """Take the stages of the network that runs for those of the step.

@@ -71,7 +71,6 @@ class SpikeRecorder(LearningCode):
             needed_variables=["_spikespace", self.kept],
         )
         self.engine = engine
-        group.contained_objects.append(self)
 
     def prepare(self, rows):
         """Make room for so many steps of the past."""

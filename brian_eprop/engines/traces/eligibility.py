@@ -80,7 +80,7 @@ class Eligibility:
         of_states = {f"{kind}_{s}": s for kind, _, s in split if kind in ("eps", "arrived")}
         return {name: of_states.get(name) for name in self.names}
 
-    def install(self, synapses, arrival):
+    def install(self, synapses):
         """Add the code to a Synapses object that has the variables."""
         self.synapses = synapses
         name, learner = synapses.name, self.learner
@@ -88,7 +88,7 @@ class Eligibility:
         if learner.readout.rewarded:
             learner.share(synapses, "td_error", "credit_decay")
         if self.presynaptic is not None:
-            _install_presynaptic(synapses, self.presynaptic, learner, arrival)
+            _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
         synapses.contained_objects.append(every)
         cleared = [v for v in self.names if v not in ("grad", "e_trace")]

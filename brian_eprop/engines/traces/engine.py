@@ -58,6 +58,11 @@ class Traces:
         signal = population.add_signal(f"L_{self.learner.readout.name}")
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
 
+    @property
+    def followed_synapses(self):
+        """Plain synapses along which errors flow back: none."""
+        return ()
+
     def follow(self, reading, reader):
         """Raise an error unless traces follow all that happens in the network that runs.
 
