@@ -114,8 +114,12 @@ class ClampedNetwork:
     @property
     def projections(self):
         """The trainable synapses of the learner that are in the network."""
-        return [obj for obj in self.objects if getattr(obj, "learner", None) is self.learner
-                and "grad" in getattr(obj, "variables", ())]
+        return [
+            obj
+            for obj in self.objects
+            if getattr(obj, "learner", None) is self.learner
+            and "grad" in getattr(obj, "variables", ())
+        ]
 
     @property
     def parameters(self):
@@ -205,11 +209,17 @@ class ClampedNetwork:
         events = group.variables[f"_{obj.event}space"].get_value()
         recorded = self.events.setdefault(obj, [])
         step = iter(range(self.steps * 10**6))
-        flags = [
-            group.variables[name].get_value()
-            for name in ("lastspike", "not_refractory")
-            if name in group.variables and obj.event == "spike" and group._refractory is not False
-        ] if isinstance(group, NeuronGroup) else []
+        flags = (
+            [
+                group.variables[name].get_value()
+                for name in ("lastspike", "not_refractory")
+                if name in group.variables
+                and obj.event == "spike"
+                and group._refractory is not False
+            ]
+            if isinstance(group, NeuronGroup)
+            else []
+        )
         if self.recording:
             recorded.clear()
 
@@ -323,7 +333,7 @@ class ClampedNetwork:
             delivery.start()
         plan = self._plan()
         slots = network.schedule
-        last = {w for slot in slots[slots.index("end"):] for w in (slot, f"after_{slot}")}
+        last = {w for slot in slots[slots.index("end") :] for w in (slot, f"after_{slot}")}
         first_of_end = next((k for k, (obj, _) in enumerate(plan) if obj.when in last), len(plan))
         variables = {
             c: (

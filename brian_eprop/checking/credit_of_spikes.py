@@ -37,7 +37,9 @@ class CreditOfSpikes:
         self.scale = 1.0
         if run.readout.average:
             self.scale = 1 / self.learner.scored
-        self.kappa = float(np.exp(-run.readout.clock.dt_ / run.readout.variables["tau_out"].get_value().item()))
+        self.kappa = float(
+            np.exp(-run.readout.clock.dt_ / run.readout.variables["tau_out"].get_value().item())
+        )
         self.spikes = {group: self._spikes_of(group) for group in run.populations}
         self.response = self._response()
         self.readout = {g: np.zeros(s.shape) for g, s in self.spikes.items()}

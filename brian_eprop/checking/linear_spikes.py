@@ -101,17 +101,39 @@ def _is_inequality(tree):
     return isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], kinds)
 
 
-def _not_in_place(statement):
-    """x = x + … for x += …, which in NumPy would change what x was copied from."""
-    name, operator, expression, _ = parse_statement(statement)
-    if operator == "=":
-        return statement
-    return f"{name} = {name} {operator.removesuffix('=')} ({expression})"
+def single_assignments(code):
+    """Statements in which each name is assigned once, and the last name of each variable.
+
+    In NumPy, ``y = x; y += 1`` would change x as well.
+    """
+    latest, lines = {}, []
+    for statement in statements(code):
+        name, operator, expression, _ = parse_statement(statement)
+        if operator != "=":
+            expression = f"{name} {operator.removesuffix('=')} ({expression})"
+        expression = re.sub(r"\b[A-Za-z_]\w*\b", lambda m: latest.get(m[0], m[0]), expression)
+        latest[name] = f"_new_{len(lines)}"
+        lines.append(f"{latest[name]} = {expression}")
+    return lines, latest
 
 
 def _changed(code):
     """Names that statements assign to."""
     return {parse_statement(one)[0] for one in statements(code)}
+
+
+def _code_object(group, code, namespace, **kwds):
+    """Statements for all elements of a group, as Brian2 runs them."""
+    return create_runner_codeobj(
+        group,
+        code,
+        "stateupdate",
+        run_namespace=namespace,
+        # No warning about names in what the user has not written
+        user_code="",
+        check_units=False,
+        **kwds,
+    )
 
 
 class Given:
@@ -168,9 +190,7 @@ class Population:
         code = f"{DISTANCE} = {distance}"
         psi = self.surrogate.expression(f"({distance})")
         code += f"\n{PSI} = ({psi})" + ("" if gate == "True" else f"*int({gate})")
-        self.code = create_runner_codeobj(
-            group, code, "stateupdate", run_namespace=namespace, check_units=False
-        )
+        self.code = _code_object(group, code, namespace)
 
     def remove(self):
         """Take the two variables away again."""
@@ -265,29 +285,20 @@ class Delivery:
                 f"'{synapses.name}' draws random numbers where a spike arrives, and none is drawn "
                 "for spikes that did not happen; draw them into a variable first"
             )
-        lines, targets = [], []
-        renamed = self.text
-        for name in sorted(_changed(self.text)):
-            variable = synapses.variables.get(name)
-            if variable is None or not np.issubdtype(variable.dtype, np.floating):
-                continue
-            k = len(targets)
-            targets.append(name)
-            lines.append(f"_new_{k} = {name}")
-            renamed = re.sub(rf"\b{name}\b", f"_new_{k}", renamed)
-        self.targets, self.jumps = targets, [f"_check_jump_{k}" for k in range(len(targets))]
-        code = [*lines, *map(_not_in_place, statements(renamed))]
-        for k, (name, jump) in enumerate(zip(targets, self.jumps, strict=True)):
-            synapses.variables.add_dynamic_array(jump, size=len(synapses))
-            synapses.variables[jump].resize(len(synapses))
-            code.append(f"{jump} = _new_{k} - {name}")
-        self.code = create_runner_codeobj(
-            synapses,
-            "\n".join(code),
-            "stateupdate",
-            run_namespace=namespace,
-            check_units=False,
-            additional_variables=self.pathway.variables,
+        code, latest = single_assignments(self.text)
+        known = synapses.variables
+        self.targets = [
+            name
+            for name in sorted(latest)
+            if name in known and np.issubdtype(known[name].dtype, np.floating)
+        ]
+        self.jumps = [f"_check_jump_{k}" for k in range(len(self.targets))]
+        for name, jump in zip(self.targets, self.jumps, strict=True):
+            known.add_dynamic_array(jump, size=len(synapses))
+            known[jump].resize(len(synapses))
+            code.append(f"{jump} = {latest[name]} - {name}")
+        self.code = _code_object(
+            synapses, "\n".join(code), namespace, additional_variables=self.pathway.variables
         )
         dt = self.pathway.source.clock.dt_
         delays = np.atleast_1d(self.pathway.variables["delay"].get_value())

@@ -91,7 +91,9 @@ def _network_of(learner, network, level):
         raise ValueError(
             f"Learner.check: no network contains readout '{readout.name}'; give network=Network(...)"
         )
-    network = Network(*objects)
+    network = Network()
+    # Network.add refuses objects that have run, though it is their network that is repeated.
+    network.objects |= objects
     if readout._network == magic_network.id:
         network.t_ = magic_network.t_
     return network
@@ -337,9 +339,13 @@ class Comparison:
         run = self.run
         live = math.isinf(self.order)
         distances = run.repeat(changes, live=live, onto_readout=live and self.symmetric)
-        loss, states = run.loss, {
-            p.group: {n: np.array(v) for n, v in p.states.items()} for p in run.populations.values()
-        }
+        loss, states = (
+            run.loss,
+            {
+                p.group: {n: np.array(v) for n, v in p.states.items()}
+                for p in run.populations.values()
+            },
+        )
         spikes, moved = self._deviations(distances)
         hop, total = spikes, dict(spikes)
         for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
@@ -402,9 +408,7 @@ class Comparison:
             value, uncertainty = found[k]
             differs = np.abs(value - recorded[:, k])
             t = int(np.nan_to_num(differs, nan=np.inf).argmax())
-            yield self._row(
-                target, k, name, recorded[t, k], value[t], np.max(uncertainty), largest
-            )
+            yield self._row(target, k, name, recorded[t, k], value[t], np.max(uncertainty), largest)
 
     @staticmethod
     def _row(target, k, quantity, value, difference, uncertainty, largest):
@@ -421,8 +425,15 @@ class Comparison:
             i = int(target.synapses.i[k])
         j = int(target.synapses.j[k]) if target.synapses is not None else k
         return CheckedDerivative(
-            target.name, quantity, i, j, float(value), float(difference), float(error),
-            float(uncertainty), remark,
+            target.name,
+            quantity,
+            i,
+            j,
+            float(value),
+            float(difference),
+            float(error),
+            float(uncertainty),
+            remark,
         )
 
 
