@@ -186,7 +186,8 @@ class ClampedNetwork:
         plan = []
         observes = any(isinstance(obj, NetworkOperation) for obj in self.active)
         for obj in self.active:
-            if not self.recording and (_learns(obj) or isinstance(obj, MONITORS) and not observes):
+            idle = _learns(obj) or (isinstance(obj, MONITORS) and not observes)
+            if idle and not self.recording:
                 continue
             run = obj.run
             if isinstance(obj, Thresholder):

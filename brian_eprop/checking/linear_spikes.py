@@ -154,6 +154,8 @@ class Population:
     implicit, explicit : tuple of str
         Variables whose reset follows the varying spike of the neuron itself: that of the
         same run, or that of the run before.
+    random_reset : bool
+        The reset draws random numbers.
     distance, psi : (T, n) array
         Of the recorded run.
     own : (n,) array
@@ -218,6 +220,9 @@ class Population:
     def reset(self, run, own, given):
         """Run a reset for spikes that vary: h + z̃ (R(h) − h).
 
+        Where it draws random numbers, it has none for neurons that do not fire: they are as they
+        are.
+
         Parameters
         ----------
         run : callable
@@ -230,27 +235,25 @@ class Population:
         if not paths:
             run()
             return
-        if self.random_reset:
-            raise NotCheckable(
-                f"the reset of group '{self.group.name}' draws random numbers, and none is drawn "
-                "for neurons that do not fire; draw them into a variable first"
-            )
         variables = self.group.variables
         names = sorted(_changed(self.group.event_codes["spike"]) & set(variables))
         arrays = {name: variables[name].get_value() for name in names}
         before = {name: array.copy() for name, array in arrays.items()}
         run()
         after = {name: array.copy() for name, array in arrays.items()}
-        spikes = variables["_spikespace"].get_value()
-        recorded = spikes.copy()
-        for name in names:
-            arrays[name][:] = before[name]
-        spikes[:-1], spikes[-1] = np.arange(len(self.group)), len(self.group)
-        run()
-        jump = {name: arrays[name].copy() for name in names}
-        spikes[:] = recorded
-        for name in names:
-            arrays[name][:] = after[name]
+        jump = after
+        if not self.random_reset:
+            # What the reset would do to those that did not fire
+            spikes = variables["_spikespace"].get_value()
+            recorded = spikes.copy()
+            for name in names:
+                arrays[name][:] = before[name]
+            spikes[:-1], spikes[-1] = np.arange(len(self.group)), len(self.group)
+            run()
+            jump = {name: arrays[name].copy() for name in names}
+            spikes[:] = recorded
+            for name in names:
+                arrays[name][:] = after[name]
         for deviation, along in paths:
             for name in along:
                 arrays[name] += deviation * (jump[name] - before[name])
@@ -322,7 +325,15 @@ class Delivery:
     def effects(self):
         """What one spike would add now : list of (synapses,) arrays, one per target variable."""
         self.code()
-        return [self.synapses.variables[name].get_value().copy() for name in self.jumps]
+        variables, found = self.synapses.variables, []
+        for name, jump in zip(self.targets, self.jumps, strict=True):
+            effect = variables[jump].get_value().copy()
+            listens = getattr(variables[name], "conditional_write", None)
+            if listens is not None:
+                # "unless refractory": deaf to arrivals as well
+                effect *= listens.get_value()[variables[variables.indices[name]].get_value()]
+            found.append(effect)
+        return found
 
     def arrivals(self):
         """Send the present deviations off; those that arrive now : (synapses,) or None."""

@@ -89,7 +89,8 @@ def _network_of(learner, network, level):
     objects = collect(level + 1)
     if not any(obj is readout for obj in objects):
         raise ValueError(
-            f"Learner.check: no network contains readout '{readout.name}'; give network=Network(...)"
+            f"Learner.check: no network contains readout '{readout.name}'; give the argument "
+            "network"
         )
     network = Network()
     # Network.add refuses objects that have run, though it is their network that is repeated.
