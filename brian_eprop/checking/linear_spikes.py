@@ -169,10 +169,10 @@ class Population:
     implicit: tuple = ()
     explicit: tuple = ()
     random_reset: bool = False
-    distance: np.ndarray = None
-    psi: np.ndarray = None
-    own: np.ndarray = None
-    outgoing: np.ndarray = None
+    distance: np.ndarray | None = None
+    psi: np.ndarray | None = None
+    own: np.ndarray | None = None
+    outgoing: np.ndarray | None = None
     found: list = field(default_factory=list)
     states: dict = field(default_factory=dict)
 
