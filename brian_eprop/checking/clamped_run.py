@@ -46,7 +46,7 @@ class ClampedNetwork:
         self.network, self.learner, self.readout = network, learner, learner.readout
         self.duration, self.namespace = duration, namespace
         self.steps = round(float(duration) / self.readout.clock.dt_)
-        self.populations, self.events = {}, {}
+        self.populations, self.unreadable, self.events = {}, {}, {}
         self.onto_readout, self.onto_others = [], []
         self.recording, self.idles, self.delivers = False, True, set()
         self.given, self.live, self.changes = {}, False, ()
@@ -152,8 +152,15 @@ class ClampedNetwork:
             population.implicit = tuple(n for n, p in paths.items() if p == "implicit")
             population.explicit = tuple(n for n, p in paths.items() if p == "explicit")
             population.random_reset = draws_numbers(obj, obj.event_codes.get("spike", ""))
+            try:
+                population.prepare(self.namespace)
+            except (NotCheckable, KeyError) as why:
+                population.remove()
+                if obj in learning:
+                    raise
+                self.unreadable[obj] = NotCheckable(str(why))
+                continue
             self.populations[obj] = population
-            population.prepare(self.namespace)
 
     def _find_deliveries(self):
         """The pathways along which spikes that vary count."""
@@ -163,6 +170,8 @@ class ClampedNetwork:
             source = self.populations.get(whole_group(obj.source))
             if source is None:
                 continue
+            if whole_group(obj.target) in self.unreadable:
+                raise self.unreadable[whole_group(obj.target)]
             onto_readout = whole_group(obj.target) is self.readout
             if onto_readout:
                 code = self._along_feedback(obj)

@@ -9,6 +9,8 @@ from brian2.core.base import BrianObjectException
 from brian2.core.namespace import get_local_namespace
 
 from ..readout import LeakyReadout
+from ..types import FilePath
+from .network_report import NetworkCheck
 from .own_network import check_network
 
 
@@ -19,7 +21,7 @@ class _Checked(BaseException):
         self.found = found
 
 
-def check_script(path, synapses=20, seed=0):
+def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCheck:
     """Run a script, and check the learner of its first run that has one.
 
     Parameters
