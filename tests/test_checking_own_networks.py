@@ -12,6 +12,7 @@ from brian2 import (
     NeuronGroup,
     SpikeGeneratorGroup,
     StateMonitor,
+    Synapses,
     TimedArray,
     defaultclock,
     ms,
@@ -19,6 +20,7 @@ from brian2 import (
     set_device,
     volt,
 )
+from brian2.core.base import BrianObjectException
 from brian2.devices.device import reset_device
 from typer.testing import CliRunner
 
@@ -321,6 +323,41 @@ def test_a_loop_through_other_groups_is_in_the_finite_difference_of_order_inf():
     net, learner, _ = network(others=loop, rule=rule)
     object.__setattr__(learner.rule, "order", 2)
     assert not learner.check(network=net, synapses=6).passed
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_a_threshold_without_a_distance_matters_only_where_credit_meets_it(reached):
+    def others(G, R, L):
+        model, threshold = "dx/dt = -x/(10*ms) + 0.2/ms : 1", "x > 1 or t < 0*ms"
+        odd = NeuronGroup(3, model, threshold=threshold, reset="x = 0", method="euler")
+        onto = Synapses(odd, G, on_pre="v_post += 1*mV")
+        onto.connect()
+        if not reached:
+            return [odd, onto]
+        back = Synapses(G, odd, on_pre="x_post += 0.1")
+        back.connect()
+        return [odd, onto, back]
+
+    rule = EProp(order=math.inf, surrogate=WIDE)
+    net, learner, _ = network(others=others, rule=rule, recurrent="v_post += w*mV")
+    if not reached:
+        assert_passes(learner.check(network=net, synapses=2))
+        return
+    try:
+        found = learner.check(network=net, synapses=2)
+    except (ValueError, BrianObjectException) as refused:
+        # What credit cannot follow may be refused by the engine before
+        assert "neurongroup" in str(refused.__cause__ or refused)
+    else:
+        assert not found.passed
+        assert "x > 1 or t < 0 * ms" in str(found).replace("0*ms", "0 * ms")
+
+
+def test_several_trials_are_checked_at_once():
+    net, learner, _ = network(regularizers=[FiringRateRegularizer(100 * Hz, 50.0)])
+    found = learner.check(2 * T * ms, net, synapses=2)
+    assert_passes(found)
+    assert found.steps == 2 * T
 
 
 def test_the_network_is_left_as_it_was_found():

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 from brian2 import NetworkOperation, NeuronGroup, SpikeMonitor, StateMonitor
-from brian2.devices.device import RuntimeDevice, get_device
+from brian2.devices.device import get_device
 from brian2.groups.neurongroup import Resetter, Thresholder
 from brian2.monitors.ratemonitor import PopulationRateMonitor
 from brian2.synapses.synapses import SynapticPathway
@@ -33,7 +33,9 @@ class ClampedNetwork:
     Attributes
     ----------
     populations : dict of NeuronGroup to Population
-        All groups that have a threshold.
+        All groups that have a threshold; at order 1, those that learn.
+    unreadable : dict of NeuronGroup to NotCheckable
+        Groups without a distance to a threshold, whose spikes count as given.
     onto_readout, onto_others : list of Delivery
         Where spikes that vary arrive.
     loss : float
@@ -52,8 +54,6 @@ class ClampedNetwork:
         self.given, self.live, self.changes = {}, False, ()
 
     def __enter__(self):
-        if not isinstance(get_device(), RuntimeDevice):
-            raise NotImplementedError
         network = self.network
         self.objects = network.sorted_objects
         for clock in {obj.clock for obj in self.objects}:
