@@ -2,9 +2,9 @@
 
 Paper: Chacron, Pakdaman & Longtin 2003, Neural Comput. 15:253
 
-v and a threshold θ that relaxes to θ₀ and jumps with each spike (Eqs 2.1–2.4); a spike leaves its
-threshold's value behind, from which the next interval starts. Drawn by an event of its own, the
-jump's size is noted in a variable. Inputs learn.
+A leaky membrane v and a threshold θ that relaxes to θ₀ and jumps with each spike (Eqs 2.1–2.4), so
+that intervals depend on the ones before. An event of its own notes the highest thresholds, which
+nothing else reads. Inputs learn.
 """
 
 from brian2 import *

@@ -14,7 +14,7 @@ DT, DURATION = 0.1 * ms, 200 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
 
 C, g_L, E_L, E_e, E_i, V_th = 0.35 * nF, 15 * nS, -80 * mV, 0 * mV, -75 * mV, -55 * mV
-g_e0, g_i0, sigma_e, sigma_i = 15 * nS, 40 * nS, 5 * nS, 8 * nS
+g_e0, g_i0, sigma_e, sigma_i = 12 * nS, 57 * nS, 3 * nS, 6.6 * nS
 tau_e, tau_i = 2.7 * ms, 10.5 * ms
 
 equations = """

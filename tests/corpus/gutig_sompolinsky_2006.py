@@ -17,9 +17,9 @@ SURROGATE = PiecewiseLinear(height=0.3, width=1)
 n, tau, tau_s, V_0 = 40, 15 * ms, 3.75 * ms, 2.12
 
 equations = """
-V = V_0*(M - S) : 1
-dM/dt = -M/tau : 1
-dS/dt = -S/tau_s : 1
+V = V_0*(slow - fast) : 1
+dslow/dt = -slow/tau : 1
+dfast/dt = -fast/tau_s : 1
 """
 
 
@@ -28,7 +28,7 @@ def network(Trained=Synapses):
         6,
         equations,
         threshold="V > 1",
-        reset="M = 0; S = 0",
+        reset="slow = 0; fast = 0",
         refractory=200 * ms,
         method="exact",
     )
@@ -38,7 +38,7 @@ def network(Trained=Synapses):
         pattern,
         tempotrons,
         "w : 1",
-        on_pre="M_post += w*int(not_refractory_post); S_post += w*int(not_refractory_post)",
+        on_pre="slow_post += w*int(not_refractory_post); fast_post += w*int(not_refractory_post)",
     )
     inputs.connect()
     inputs.w = "0.1 + 0.3*randn()"

@@ -23,7 +23,7 @@ I_background : amp (constant)
 x : 1 (constant)
 y : 1 (constant)
 z : 1 (constant)
-sign : 1 (constant)
+polarity : 1 (constant)
 """
 
 
@@ -32,7 +32,7 @@ def network(Trained=Synapses):
         45, equations, threshold="v > V_th", reset="v = V_r", refractory=3 * ms, method="exact"
     )
     liquid.x, liquid.y, liquid.z = "i % 3", "(i // 3) % 3", "i // 9"
-    liquid.sign = "1 - 2*int(rand() < 0.2)"
+    liquid.polarity = "1 - 2*int(rand() < 0.2)"
     liquid.v = "13.5*mV + 1.5*mV*rand()"
     liquid.I_background = "13.5*nA + 1*nA*rand()"
     source = PoissonGroup(4, 60 * Hz)
@@ -42,5 +42,5 @@ def network(Trained=Synapses):
     circuit = Trained(liquid, liquid, "w : amp", on_pre="I_post += w", delay=1 * ms)
     distance = "((x_pre - x_post)**2 + (y_pre - y_post)**2 + (z_pre - z_post)**2)"
     circuit.connect("i != j", p=f"0.3*exp(-{distance}/lam**2)")
-    circuit.w = "sign_pre*30*nA*rand()"
+    circuit.w = "polarity_pre*30*nA*rand()"
     return Network(collect())
