@@ -26,9 +26,7 @@ dg/dt = -g/tau_e : siemens
 
 
 def network(Trained=Synapses):
-    neurons = NeuronGroup(
-        10, equations, threshold="v > V_th", reset="v = -65*mV", method="euler"
-    )
+    neurons = NeuronGroup(10, equations, threshold="v > V_th", reset="v = -65*mV", method="euler")
     neurons.v, neurons.g_e, neurons.g_i = -65 * mV, g_e0, g_i0
     source = PoissonGroup(20, 50 * Hz)
     inputs = Trained(source, neurons, "w : siemens", on_pre="g_post += w")

@@ -12,6 +12,7 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.5 * ms, 200 * ms
+ENGINE = "traces"
 SURROGATE = PiecewiseLinear(height=0.3, width=1)
 
 n, tau, tau_s, V_0 = 40, 15 * ms, 3.75 * ms, 2.12

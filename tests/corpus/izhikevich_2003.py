@@ -25,9 +25,7 @@ d : 1
 
 
 def network(Trained=Synapses):
-    neurons = NeuronGroup(
-        50, equations, threshold="v >= 30", reset="v = c; u += d", method="euler"
-    )
+    neurons = NeuronGroup(50, equations, threshold="v >= 30", reset="v = c; u += d", method="euler")
     excitatory, inhibitory = neurons[:40], neurons[40:]
     excitatory.a, excitatory.b = 0.02, 0.2
     excitatory.c = "-65 + 15*rand()**2"

@@ -12,6 +12,7 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 100 * ms
+ENGINE = "traces"
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
 
 tau_m, V_th, V_r = 15 * ms, 20 * mV, 16 * mV

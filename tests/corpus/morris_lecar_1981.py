@@ -30,9 +30,7 @@ dg_e/dt = -g_e/tau_e : siemens/meter**2
 
 
 def network(Trained=Synapses):
-    fibers = NeuronGroup(
-        6, equations, threshold="V > 0*mV", refractory="V > 0*mV", method="rk2"
-    )
+    fibers = NeuronGroup(6, equations, threshold="V > 0*mV", refractory="V > 0*mV", method="rk2")
     fibers.V, fibers.N_open = "-60*mV + 10*mV*rand()", 0.01
     source = PoissonGroup(10, 30 * Hz)
     inputs = Trained(source, fibers, "w : siemens/meter**2", on_pre="g_e += w")

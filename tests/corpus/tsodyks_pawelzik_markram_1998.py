@@ -12,6 +12,7 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 200 * ms
+ENGINE = "traces"
 SURROGATE = PiecewiseLinear(height=0.3 / (15 * mV), width=15 * mV)
 
 tau_mem, tau_in, V_th, V_r, R = 40 * ms, 3 * ms, 15 * mV, 13.5 * mV, 100 * Mohm

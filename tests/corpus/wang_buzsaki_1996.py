@@ -39,9 +39,7 @@ beta_n = 0.125*exp(-(u + 44)/80)/ms : Hz
 
 
 def network(Trained=Synapses):
-    cells = NeuronGroup(
-        10, equations, threshold="v > 0*mV", refractory="v > 0*mV", method="rk2"
-    )
+    cells = NeuronGroup(10, equations, threshold="v > 0*mV", refractory="v > 0*mV", method="rk2")
     cells.v = "-70*mV + 15*mV*rand()"
     cells.h, cells.n = 0.8, 0.1
     source = PoissonGroup(10, 100 * Hz)
