@@ -31,7 +31,7 @@ def row(name):
     found = constants(name)
     outcome = "learns"
     if "ENGINE" in found:
-        outcome += f" with `engine=\"{found['ENGINE']}\"`"
+        outcome += f' with `engine="{found["ENGINE"]}"`'
     if "REFUSED" in found:
         outcome = f"refused: “{found['REFUSED']}”"
     return f"| [{title}](../tests/corpus/{name}.py) | {paper} | {outcome} |\n"

@@ -31,7 +31,7 @@ def network(Trained=Synapses):
         reset="v = 0; theta += theta_r",
         refractory=1 * ms,
         events={"high": "theta > 1.5"},
-        method="exact",
+        method="euler",
     )
     neurons.theta = "theta_0 + 0.2*rand()"
     neurons.run_on_event("high", "largest = theta")

@@ -26,7 +26,7 @@ deta/dt = -eta/tau_r : volt
 
 def network(Trained=Synapses):
     neurons = NeuronGroup(
-        10, equations, threshold="u > theta", reset="eta = -eta_0", method="exact"
+        10, equations, threshold="u > theta", reset="eta = -eta_0", method="euler"
     )
     source = PoissonGroup(40, 50 * Hz)
     excitatory = Trained(source[:30], neurons, "w : volt", on_pre="i_syn += w")

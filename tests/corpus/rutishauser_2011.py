@@ -23,7 +23,7 @@ pool : integer (constant)
 
 
 def network(Trained=Synapses):
-    options = dict(threshold="v > 1", reset="v = 0", refractory=2 * ms, method="exact")
+    options = dict(threshold="v > 1", reset="v = 0", refractory=2 * ms, method="euler")
     excitatory = NeuronGroup(20, equations, **options)
     excitatory.pool = "i // 10"
     inhibitory = NeuronGroup(4, equations, **options)

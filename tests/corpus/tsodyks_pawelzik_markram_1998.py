@@ -37,10 +37,10 @@ x -= u*x
 def network(Trained=Synapses):
     source = PoissonGroup(20, 40 * Hz)
     neurons = NeuronGroup(
-        5, neuron, threshold="v > V_th", reset="v = V_r", refractory=3 * ms, method="exact"
+        5, neuron, threshold="v > V_th", reset="v = V_r", refractory=3 * ms, method="euler"
     )
     inputs = Trained(source, neurons, synapse, on_pre=on_pre)
     inputs.connect()
-    inputs.w = "0.5*nA*rand()"
+    inputs.w = "1*nA*rand()"
     inputs.x = 1
     return Network(collect())
