@@ -11,7 +11,7 @@ from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
-from .checking import check_model
+from .checking import check_model, check_script
 from .comparing import RuleComparison, format_rules, format_table
 from .neuron_model import available_models, load_model
 from .report import write_report
@@ -186,11 +186,23 @@ def derive(
 
 @app.command()
 def check(
-    model: Model,
+    model: Annotated[
+        str, typer.Argument(help="A neuron model or its file; or your own Brian2 script, a .py.")
+    ],
     method: Annotated[str | None, typer.Option(help="Another integration method.")] = None,
-    seed: Annotated[int, typer.Option(help="Of weights and input.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of weights and input, or of the choice.")] = 0,
+    synapses: Annotated[int, typer.Option(help="Of a script: how many per projection.")] = 20,
 ):
-    """Compare a model's traces in Brian2 with finite differences, and with the reference."""
+    """Compare what learning computes in Brian2 with finite differences.
+
+    Of a model, in a small network of its own; of a script, in the network that its first run
+    with a Learner would run.
+    """
+    if model.endswith(".py"):
+        with _errors_in_words():
+            found = check_script(model, synapses=synapses, seed=seed)
+        typer.echo(str(found))
+        raise typer.Exit(0 if found.passed else 2 if not found.rows else 1)
     with _errors_in_words():
         report = check_model(load_model(model), method=method, seed=seed)
     typer.echo(str(report))

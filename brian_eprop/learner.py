@@ -1,10 +1,13 @@
 """The learner: which signals reach which neurons, and what is done with the gradient."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from brian2 import Group, NeuronGroup, Quantity
+from brian2 import Group, Network, NeuronGroup, Quantity
+from brian2.core.namespace import get_local_namespace
 from numpy.typing import ArrayLike
 
 from . import schedule
@@ -25,6 +28,9 @@ from .readout import LeakyReadout
 from .regularizers import FiringRateRegularizer
 from .rule import EProp
 from .types import Feedback
+
+if TYPE_CHECKING:
+    from .checking.network_report import NetworkCheck
 
 
 class Learner:
@@ -237,6 +243,67 @@ class Learner:
     def next_seed(self) -> np.random.SeedSequence:
         """A seed for the next random weights."""
         return self._seeds.spawn(1)[0]
+
+    def check(
+        self,
+        duration: Quantity | None = None,
+        network: Network | None = None,
+        *,
+        synapses: int = 20,
+        seed: int = 0,
+    ) -> NetworkCheck:
+        r"""Compare the gradients in this very network with finite differences of it.
+
+        The network runs once and is recorded. Then it runs again and again from the same state
+        with the same random numbers, with all spikes clamped to the recorded ones and one
+        weight, or trained parameter, moved by ±ε and ±ε/2. With d the distance of a neuron to
+        its threshold, read when the threshold is evaluated, and ψ that of the recorded run, the
+        gradient of order 1 must be
+
+        ::
+
+            Σ_t ℓ_j^t ψ_j^t ∂d_j^t/∂w        ℓ: what one spike more would change in the loss
+
+        and with ``EProp(engine="traces")`` also e_trace = ψ ∂d/∂w and eps_<state> = ∂state/∂w.
+        For order m the deviations ψ δd are delivered along all synapses in the next of m runs,
+        for order ∞ in the same run, which makes it the difference of the loss of a network
+        whose spikes vary linearly around the recorded ones. No derivative and no statement of
+        learning is used: Brian2 evaluates everything from the text of the user.
+
+        Afterwards the network, its weights, its time and its random numbers are as before, and
+        no update has been made. What Python code keeps outside Brian2 is not restored.
+
+        Parameters
+        ----------
+        duration : Quantity, optional
+            Default: one trial (``reset_every``).
+        network : Network, optional
+            Default: the one that contains the readout; else all objects that the caller sees,
+            as for :func:`brian2.run`.
+        synapses : int
+            How many of each projection, and neurons of each trained parameter, are moved: the
+            one with the largest gradient, and others at random.
+        seed : int
+            Of this choice.
+
+        Returns
+        -------
+        NetworkCheck
+            ``passed`` if all agree to 1e-6 of the largest gradient of a projection; ``worst``;
+            ``rows``; ``reason`` if the network cannot be checked, or shows nothing. ``print``
+            makes a table, the worst synapse first.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a compiled program, rewards, a time in the middle of a trial, a duration that
+            does not fit; and whatever a run of the network raises.
+        """
+        # The check is built upon the learner.
+        from .checking.own_network import check_network
+
+        namespace = get_local_namespace(level=1)
+        return check_network(self, duration, network, synapses, seed, namespace, level=1)
 
     def check_complete(self) -> None:
         """Raise an error if a group learns without a learning signal, or a name is unknown."""

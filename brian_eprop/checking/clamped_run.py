@@ -1,0 +1,401 @@
+"""A user's own network, run again and again from one state with all spikes clamped."""
+
+import math
+import re
+
+import numpy as np
+from brian2 import NetworkOperation, NeuronGroup, SpikeMonitor, StateMonitor
+from brian2.devices.device import RuntimeDevice, get_device
+from brian2.groups.neurongroup import Resetter, Thresholder
+from brian2.monitors.ratemonitor import PopulationRateMonitor
+from brian2.synapses.synapses import SynapticPathway
+
+from .. import schedule
+from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
+
+MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
+
+
+class ClampedNetwork:
+    """A network that learns, made to repeat a recorded run.
+
+    It is a context: afterwards the network, its random numbers and its objects are as they
+    were found.
+
+    Parameters
+    ----------
+    network : Network
+    learner : Learner
+    duration : Quantity
+    namespace : dict
+        Of the frame in which the user would run the network.
+
+    Attributes
+    ----------
+    populations : dict of NeuronGroup to Population
+        All groups that have a threshold.
+    onto_readout, onto_others : list of Delivery
+        Where spikes that vary arrive.
+    loss : float
+        Of the run that ended last.
+    """
+
+    def __init__(self, network, learner, duration, namespace):
+        self.network, self.learner, self.readout = network, learner, learner.readout
+        self.duration, self.namespace = duration, namespace
+        self.steps = round(float(duration) / self.readout.clock.dt_)
+        self.populations, self.events = {}, {}
+        self.onto_readout, self.onto_others = [], []
+        self.recording, self.delivers = False, set()
+        self.given, self.live, self.changes = {}, False, ()
+
+    def __enter__(self):
+        if not isinstance(get_device(), RuntimeDevice):
+            raise NotImplementedError
+        network = self.network
+        self.objects = network.sorted_objects
+        for clock in {obj.clock for obj in self.objects}:
+            clock._set_t_update_dt(target_t=network.t)
+        self.found = network._full_state(), get_device().get_random_state(), network.t_
+        self.networks = [(obj, obj._network) for obj in self.objects]
+        try:
+            self._prepare()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error):
+        for population in self.populations.values():
+            population.remove()
+        for delivery in (*self.onto_readout, *self.onto_others):
+            delivery.remove()
+        for obj in self.objects:
+            if obj.active and obj.code_objects:
+                obj.after_run()
+        self._restore(*self.found)
+        for obj, network in self.networks:
+            obj._network = network
+
+    def _restore(self, state, random_numbers, t):
+        """Put everything into a state; as Network.restore, for a state that is in no list."""
+        network = self.network
+        network.t_ = t
+        get_device().set_random_state(random_numbers)
+        for obj in self.restorable:
+            obj._restore_from_full_state(state[obj.name])
+        for clock in {obj.clock for obj in self.objects}:
+            clock._restore_from_full_state(state[clock.name])
+
+    @property
+    def restorable(self):
+        """Objects that have a state."""
+        return [obj for obj in self.objects if hasattr(obj, "_restore_from_full_state")]
+
+    def _prepare(self):
+        network = self.network
+        network._clocks = {obj.clock for obj in self.objects}
+        for clock in network._clocks:
+            clock.set_interval(network.t, network.t + self.duration)
+        for obj, _ in self.networks:
+            obj._network = None
+        network.before_run(self.namespace)
+        self.active = [obj for obj in self.objects if obj.active and not _is_optimizer(obj)]
+        self._find_populations()
+        self._find_deliveries()
+        for projection in self.projections:
+            projection.variables["grad"].set_value(0)
+        for group, names in self.parameters.items():
+            for name in names:
+                group.variables[f"grad_{name}"].set_value(0)
+        self.readout.variables["loss"].set_value(0)
+        self.start = network._full_state(), get_device().get_random_state(), network.t_
+
+    @property
+    def projections(self):
+        """The trainable synapses of the learner that are in the network."""
+        return [
+            obj
+            for obj in self.objects
+            if getattr(obj, "learner", None) is self.learner
+            and "grad" in getattr(obj, "variables", ())
+        ]
+
+    @property
+    def parameters(self):
+        """{group: names of its trained parameters}."""
+        names = self.learner.trainable
+        groups = [obj for obj in self.objects if isinstance(obj, NeuronGroup)]
+        found = {g: [n for n in names if f"grad_{n}" in g.variables] for g in groups}
+        return {group: own for group, own in found.items() if own}
+
+    def _find_populations(self):
+        learning = {whole_group(s.target) for s in self.projections} | set(self.parameters)
+        rule = self.learner.rule
+        for obj in self.objects:
+            if not isinstance(obj, NeuronGroup) or "spike" not in obj.events:
+                continue
+            model = getattr(obj, "neuron_model", None)
+            surrogate = rule.surrogate
+            if isinstance(surrogate, dict):
+                surrogate = surrogate.get(obj)
+            surrogate = surrogate or getattr(model, "surrogate", None)
+            if obj not in learning:
+                if rule.order == 1 or draws_numbers(obj, obj.events["spike"]):
+                    continue
+                surrogate = surrogate or Given()
+            population = Population(obj, surrogate)
+            chosen = {**getattr(model, "reset_path", {}), **rule.reset_path}
+            paths = {n: chosen.get(n, "implicit") for n in population.reset_variables()}
+            population.implicit = tuple(n for n, p in paths.items() if p == "implicit")
+            population.explicit = tuple(n for n, p in paths.items() if p == "explicit")
+            population.random_reset = draws_numbers(obj, obj.event_codes.get("spike", ""))
+            self.populations[obj] = population
+            population.prepare(self.namespace)
+
+    def _find_deliveries(self):
+        """The pathways along which spikes that vary count."""
+        for obj in self.active:
+            if not isinstance(obj, SynapticPathway) or obj.event != "spike":
+                continue
+            source = self.populations.get(whole_group(obj.source))
+            if source is None:
+                continue
+            onto_readout = whole_group(obj.target) is self.readout
+            if onto_readout:
+                code = self._along_feedback(obj)
+                if code is not None:
+                    self.onto_readout.append(Delivery(obj, source, code))
+            elif self.learner.rule.order > 1:
+                self.onto_others.append(Delivery(obj, source))
+        for delivery in (*self.onto_readout, *self.onto_others):
+            delivery.prepare(self.namespace)
+
+    def _along_feedback(self, pathway):
+        """What a spike adds to the readout, as the feedback has it; None if nothing."""
+        if not self.learner.feedback_is("adaptive"):
+            return pathway.code
+        synapses = pathway.synapses
+        if "B" not in synapses.variables:
+            return None
+        return re.sub(rf"\b{synapses.weight}\b", "B", pathway.code)
+
+    def _plan(self):
+        """What runs in each step: list of (clock, callable)."""
+        by_pathway = {id(d.pathway): d for d in (*self.onto_readout, *self.onto_others)}
+        plan = []
+        observes = any(isinstance(obj, NetworkOperation) for obj in self.active)
+        for obj in self.active:
+            if not self.recording and (_learns(obj) or isinstance(obj, MONITORS) and not observes):
+                continue
+            run = obj.run
+            if isinstance(obj, Thresholder):
+                run = self._thresholder(obj)
+            elif isinstance(obj, Resetter) and obj.event == "spike" and not self.recording:
+                run = self._resetter(obj)
+            elif id(obj) in by_pathway:
+                delivery = by_pathway[id(obj)]
+                if self.recording:
+                    run = self._recorder(delivery)
+                elif delivery in self.delivers:
+                    run = delivery.run
+            plan.append((obj, run))
+        return plan
+
+    def _thresholder(self, obj):
+        """Spikes: recorded in the first run, then those that were recorded."""
+        group = whole_group(obj.group)
+        population = self.populations.get(group) if obj.event == "spike" else None
+        events = group.variables[f"_{obj.event}space"].get_value()
+        recorded = self.events.setdefault(obj, [])
+        step = iter(range(self.steps * 10**6))
+        flags = (
+            [
+                group.variables[name].get_value()
+                for name in ("lastspike", "not_refractory")
+                if name in group.variables
+                and obj.event == "spike"
+                and group._refractory is not False
+            ]
+            if isinstance(group, NeuronGroup)
+            else []
+        )
+        if self.recording:
+            recorded.clear()
+
+        def run():
+            k = next(step)
+            if population is not None:
+                self._observe(population, k)
+            if self.recording:
+                obj.run()
+                recorded.append(events.copy())
+                return
+            before = [flag.copy() for flag in flags]
+            obj.run()
+            for flag, values in zip(flags, before, strict=True):
+                flag[:] = values
+            events[:] = recorded[k]
+            fired = events[: events[-1]]
+            if flags:
+                flags[0][fired] = group.clock.t_
+                flags[1][fired] = False
+
+        return run
+
+    def _observe(self, population, k):
+        distance, psi = population.observe()
+        for name, values in population.states.items():
+            values.append(population.group.variables[name].get_value().copy())
+        population.found.append(distance)
+        if self.recording:
+            population.psi.append(psi)
+            return
+        # Where ψ is 0 the distance may well be no number
+        moved = np.where(population.psi[k] == 0, 0, distance - population.distance[k])
+        population.own = population.psi[k] * moved
+        if self.live:
+            population.outgoing = population.own
+        elif population.group in self.given:
+            population.outgoing = self.given[population.group][k]
+
+    def _resetter(self, obj):
+        population = self.populations.get(whole_group(obj.group))
+        if population is None:
+            return obj.run
+        given = self.live or self.passes_on
+
+        def run():
+            population.reset(obj.run, population.own, population.outgoing if given else None)
+
+        return run
+
+    def _recorder(self, delivery):
+        def run():
+            self.effects[delivery].append(delivery.effects())
+            delivery.pathway.run()
+
+        return run
+
+    def record(self, hook_before_end, hook_after):
+        """The recorded run: spikes, distances, ψ, errors, and what spikes do to the readout."""
+        self.recording = True
+        self.effects = {d: [] for d in (*self.onto_readout, *self.onto_others)}
+        for population in self.populations.values():
+            population.psi = []
+        self.errors, self.outputs = [], []
+        self._run(hook_before_end, hook_after)
+        self.recording = False
+        for population in self.populations.values():
+            population.distance = np.array(population.found)
+            population.psi = np.array(population.psi)
+        self.errors = np.array(self.errors)
+
+    def repeat(self, changes=(), *, given=None, live=False, onto_readout=False):
+        """Run again with all spikes clamped.
+
+        Parameters
+        ----------
+        changes : iterable of (variable, index, change)
+            What is moved before the run.
+        given : dict of NeuronGroup to (T, n) array, optional
+            Deviations of spikes that are delivered: to the readout, or to everything else.
+        live : bool
+            Deviations are those of the run itself.
+        onto_readout : bool
+            They are delivered to the readout: only, if they are given; too, if they are live.
+
+        Returns
+        -------
+        dict of NeuronGroup to (T, n) array
+            Distances to the threshold.
+        """
+        self.given, self.live = given or {}, live
+        self.passes_on = bool(given) and not onto_readout
+        self.delivers = set()
+        if live or (given and not onto_readout):
+            self.delivers |= set(self.onto_others)
+        if onto_readout:
+            self.delivers |= set(self.onto_readout)
+        self._restore(*self.start)
+        for variable, index, change in changes:
+            variable.get_value()[index] += change
+        self._run()
+        return {group: np.array(p.found) for group, p in self.populations.items()}
+
+    def _run(self, hook_before_end=None, hook_after=None):
+        network = self.network
+        for population in self.populations.values():
+            population.found = []
+            population.own = population.outgoing = None
+            population.states = {name: [] for name in population.states}
+        for delivery in (*self.onto_readout, *self.onto_others):
+            delivery.start()
+        plan = self._plan()
+        slots = network.schedule
+        last = {w for slot in slots[slots.index("end") :] for w in (slot, f"after_{slot}")}
+        first_of_end = next((k for k, (obj, _) in enumerate(plan) if obj.when in last), len(plan))
+        variables = {
+            c: (
+                c.variables["timestep"].get_value(),
+                c.variables["t"].get_value(),
+                c.variables["dt"].get_value(),
+            )
+            for c in network._clocks
+        }
+        network._clock_variables = variables
+        error = self.readout.variables["error"]
+        clock, due = network._nextclocks()
+        while variables[clock][0][0] < clock._i_end:
+            network.t_ = variables[clock][1][0]
+            for k, (obj, run) in enumerate(plan):
+                if k == first_of_end and hook_before_end is not None:
+                    hook_before_end()
+                if obj._clock in due:
+                    run()
+            if self.recording and self.readout.clock in due:
+                self.errors.append(error.get_value().copy())
+                hook_after()
+            for c in due:
+                timestep, t, dt = variables[c]
+                timestep[0] += 1
+                t[0] = timestep[0] * dt[0]
+            clock, due = network._nextclocks()
+        self.loss = math.fsum(self.readout.variables["loss"].get_value())
+
+    def check_repeats(self):
+        """Raise NotCheckable unless the run without a change repeats the recorded one."""
+        loss = self.loss
+        found = self.repeat()
+        for group, distance in found.items():
+            if not _same(distance, self.populations[group].distance):
+                raise NotCheckable(
+                    f"the run does not repeat itself: group '{group.name}' takes another course "
+                    "from the same state, with the same random numbers and spikes. Something "
+                    "keeps a state outside Brian2, such as a NetworkOperation with variables of "
+                    "its own"
+                )
+        if not _same(np.array(self.loss), np.array(loss)):
+            raise NotCheckable(
+                f"the run does not repeat itself: the loss is {loss!r}, then {self.loss!r}"
+            )
+
+
+def _same(found, expected):
+    """Whether arrays agree to the last bits."""
+    if found.shape != expected.shape:
+        return False
+    with np.errstate(all="ignore"):
+        largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
+    return np.allclose(found, expected, rtol=1e-12, atol=1e-12 * largest, equal_nan=True)
+
+
+def _learns(obj):
+    """Whether an object only computes what is learned, at the end of a step."""
+    ours = type(obj).__module__.startswith("brian_eprop.engines")
+    return ours and not isinstance(obj, SynapticPathway) and obj.when != schedule.TRIAL_START.when
+
+
+def _is_optimizer(obj):
+    ours = type(obj).__module__.startswith("brian_eprop")
+    return ours and (obj.when, obj.order) == tuple(schedule.OPTIMIZER)

@@ -1,0 +1,355 @@
+"""Spikes that vary: z + ψ (d − d₀) around a recorded spike train, in a user's own Brian2 network.
+
+Nothing here knows a derivative. The distance to the threshold, what a reset does and what an
+arrival does are all evaluated by Brian2, from the text that the user wrote.
+"""
+
+import ast
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2.codegen.codeobject import create_runner_codeobj
+from brian2.core.functions import Function
+from brian2.equations.equations import SUBEXPRESSION
+from brian2.parsing.statements import parse_statement
+from brian2.utils.stringtools import get_identifiers
+
+from ..calculus.one_step import parent_group
+
+RANDOM = {"rand", "randn", "poisson", "xi"}
+DISTANCE, PSI = "_check_distance", "_check_psi"
+
+
+class NotCheckable(Exception):
+    """Why a network cannot be checked."""
+
+
+def whole_group(group):
+    """The group behind a sub-group or a weak reference."""
+    # A bound method has the object itself, a weak proxy is not hashable.
+    return parent_group(group.before_run.__self__)
+
+
+def statements(code):
+    """The statements of abstract code, one by one, without comments."""
+    lines = [line.split("#")[0] for line in code.replace(";", "\n").split("\n")]
+    return [line.strip() for line in lines if line.strip()]
+
+
+def draws_numbers(group, code):
+    """Whether code draws random numbers, itself or through a subexpression or function."""
+    names = _all_names(group, code)
+    known = (group.namespace.get(name) for name in names)
+    stateful = any(isinstance(k, Function) and not k.stateless for k in known)
+    return stateful or bool(names & RANDOM)
+
+
+def _all_names(group, code):
+    """The names in a piece of code, and those in the subexpressions among them."""
+    equations = getattr(group, "equations", {})
+    names, todo = set(), set(get_identifiers(code))
+    while todo:
+        name = todo.pop()
+        names.add(name)
+        if name in equations and equations[name].type == SUBEXPRESSION:
+            todo |= set(get_identifiers(equations[name].expr.code)) - names
+    return names
+
+
+def distance_and_gate(group):
+    """Brian2 expressions of the distance to the threshold and of what else must hold for a spike.
+
+    Returns
+    -------
+    distance : str
+        Positive when the neuron may fire.
+    gate : str
+        "True" where the threshold is a single inequality.
+
+    Raises
+    ------
+    NotCheckable
+        There is not exactly one inequality that depends on the state of the neuron.
+    """
+    condition = group.events["spike"]
+    parts = _conjunction(ast.parse(" ".join(condition.split()), mode="eval").body)
+    found = [p for p in parts if _is_inequality(p)]
+    if len(found) > 1:
+        states = group.equations.diff_eq_names | _changed(group.event_codes.get("spike", ""))
+        found = [p for p in found if _all_names(group, ast.unparse(p)) & states]
+    if len(found) != 1:
+        raise NotCheckable(
+            f"the threshold '{condition}' of group '{group.name}' has {len(found)} inequalities "
+            "in states of the neuron, so that there is not one distance to it"
+        )
+    left, right = ast.unparse(found[0].left), ast.unparse(found[0].comparators[0])
+    if isinstance(found[0].ops[0], ast.Lt | ast.LtE):
+        left, right = right, left
+    others = [f"({ast.unparse(p)})" for p in parts if p is not found[0]]
+    return f"({left}) - ({right})", " and ".join(others) or "True"
+
+
+def _conjunction(tree):
+    if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And):
+        return [part for value in tree.values for part in _conjunction(value)]
+    return [tree]
+
+
+def _is_inequality(tree):
+    kinds = ast.Gt | ast.GtE | ast.Lt | ast.LtE
+    return isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], kinds)
+
+
+def single_assignments(code):
+    """Statements in which each name is assigned once, and the last name of each variable.
+
+    In NumPy, ``y = x; y += 1`` would change x as well.
+    """
+    latest, lines = {}, []
+    for statement in statements(code):
+        name, operator, expression, _ = parse_statement(statement)
+        if operator != "=":
+            expression = f"{name} {operator.removesuffix('=')} ({expression})"
+        expression = re.sub(r"\b[A-Za-z_]\w*\b", lambda m: latest.get(m[0], m[0]), expression)
+        latest[name] = f"_new_{len(lines)}"
+        lines.append(f"{latest[name]} = {expression}")
+    return lines, latest
+
+
+def _changed(code):
+    """Names that statements assign to."""
+    return {parse_statement(one)[0] for one in statements(code)}
+
+
+def _code_object(group, code, namespace, **kwds):
+    """Statements for all elements of a group, as Brian2 runs them."""
+    return create_runner_codeobj(
+        group,
+        code,
+        "stateupdate",
+        run_namespace=namespace,
+        # No warning about names in what the user has not written
+        user_code="",
+        check_units=False,
+        **kwds,
+    )
+
+
+class Given:
+    """The surrogate of a group whose spikes count as given: ψ = 0."""
+
+    def expression(self, x):
+        return f"0*({x})"
+
+
+@dataclass
+class Population:
+    """A group of neurons with a threshold, whose spikes are clamped.
+
+    Attributes
+    ----------
+    group : NeuronGroup
+    surrogate : surrogate
+    implicit, explicit : tuple of str
+        Variables whose reset follows the varying spike of the neuron itself: that of the
+        same run, or that of the run before.
+    distance, psi : (T, n) array
+        Of the recorded run.
+    own : (n,) array
+        ψ (d − d₀) in the present step.
+    outgoing : (n,) array
+        What is delivered to others in the present step.
+    """
+
+    group: object
+    surrogate: object
+    implicit: tuple = ()
+    explicit: tuple = ()
+    random_reset: bool = False
+    distance: np.ndarray = None
+    psi: np.ndarray = None
+    own: np.ndarray = None
+    outgoing: np.ndarray = None
+    found: list = field(default_factory=list)
+    states: dict = field(default_factory=dict)
+
+    def prepare(self, namespace):
+        """Let Brian2 evaluate d and ψ; the group gets two variables until `remove`."""
+        group = self.group
+        distance, gate = distance_and_gate(group)
+        if draws_numbers(group, distance):
+            raise NotCheckable(
+                f"the threshold '{group.events['spike']}' of group '{group.name}' draws random "
+                "numbers; draw them into a variable first"
+            )
+        if group._refractory is not False:
+            gate = f"({gate}) and not_refractory"
+        for name in (DISTANCE, PSI):
+            group.variables.add_array(name, size=len(group))
+        code = f"{DISTANCE} = {distance}"
+        psi = self.surrogate.expression(f"({distance})")
+        code += f"\n{PSI} = ({psi})" + ("" if gate == "True" else f"*int({gate})")
+        self.code = _code_object(group, code, namespace)
+
+    def remove(self):
+        """Take the two variables away again."""
+        for name in (DISTANCE, PSI):
+            self.group.variables._variables.pop(name, None)
+            self.group.variables.indices.pop(name, None)
+
+    def observe(self):
+        """d and ψ now : (n,), (n,)."""
+        self.code()
+        values = self.group.variables
+        return values[DISTANCE].get_value().copy(), values[PSI].get_value().copy()
+
+    def reset_variables(self):
+        """Floating-point variables that the reset changes."""
+        known, changed = self.group.variables, _changed(self.group.event_codes.get("spike", ""))
+        return tuple(
+            sorted(
+                name
+                for name in changed
+                if name in known and np.issubdtype(known[name].dtype, np.floating)
+            )
+        )
+
+    def reset(self, run, own, given):
+        """Run a reset for spikes that vary: h + z̃ (R(h) − h).
+
+        Parameters
+        ----------
+        run : callable
+            The reset of the recorded spikes.
+        own, given : (n,) array or None
+            Deviations of the spikes along implicit and along explicit paths.
+        """
+        paths = [(own, self.implicit), (given, self.explicit)]
+        paths = [(d, names) for d, names in paths if names and d is not None and np.any(d)]
+        if not paths:
+            run()
+            return
+        if self.random_reset:
+            raise NotCheckable(
+                f"the reset of group '{self.group.name}' draws random numbers, and none is drawn "
+                "for neurons that do not fire; draw them into a variable first"
+            )
+        variables = self.group.variables
+        names = sorted(_changed(self.group.event_codes["spike"]) & set(variables))
+        arrays = {name: variables[name].get_value() for name in names}
+        before = {name: array.copy() for name, array in arrays.items()}
+        run()
+        after = {name: array.copy() for name, array in arrays.items()}
+        spikes = variables["_spikespace"].get_value()
+        recorded = spikes.copy()
+        for name in names:
+            arrays[name][:] = before[name]
+        spikes[:-1], spikes[-1] = np.arange(len(self.group)), len(self.group)
+        run()
+        jump = {name: arrays[name].copy() for name in names}
+        spikes[:] = recorded
+        for name in names:
+            arrays[name][:] = after[name]
+        for deviation, along in paths:
+            for name in along:
+                arrays[name] += deviation * (jump[name] - before[name])
+
+
+class Delivery:
+    """What varying spikes do beyond the recorded ones, where they arrive along a pathway.
+
+    Parameters
+    ----------
+    pathway : SynapticPathway
+    source : Population
+    code : str, optional
+        What a spike does. Default: the pathway's own statements.
+    """
+
+    def __init__(self, pathway, source, code=None):
+        self.pathway, self.source = pathway, source
+        self.synapses = pathway.synapses.before_run.__self__
+        self.text, self.jumps = pathway.code if code is None else code, []
+
+    def prepare(self, namespace):
+        """Let Brian2 evaluate what one spike adds to each variable, for every synapse."""
+        synapses = self.synapses
+        if getattr(synapses, "event_driven", None) is not None:
+            raise NotCheckable(
+                f"'{synapses.name}' has event-driven equations, and spikes that would count pass "
+                "through it; make them clock-driven"
+            )
+        if draws_numbers(synapses, self.text):
+            raise NotCheckable(
+                f"'{synapses.name}' draws random numbers where a spike arrives, and none is drawn "
+                "for spikes that did not happen; draw them into a variable first"
+            )
+        code, latest = single_assignments(self.text)
+        known = synapses.variables
+        self.targets = [
+            name
+            for name in sorted(latest)
+            if name in known and np.issubdtype(known[name].dtype, np.floating)
+        ]
+        self.jumps = [f"_check_jump_{k}" for k in range(len(self.targets))]
+        for name, jump in zip(self.targets, self.jumps, strict=True):
+            known.add_dynamic_array(jump, size=len(synapses))
+            known[jump].resize(len(synapses))
+            code.append(f"{jump} = {latest[name]} - {name}")
+        self.code = _code_object(
+            synapses, "\n".join(code), namespace, additional_variables=self.pathway.variables
+        )
+        dt = self.pathway.source.clock.dt_
+        delays = np.atleast_1d(self.pathway.variables["delay"].get_value())
+        steps = np.floor(delays / dt + 0.5).astype(int)
+        self.delays = np.broadcast_to(steps, len(synapses))
+        self.pre = np.array(self.pathway.synapse_sources.get_value())
+        self.start()
+
+    def remove(self):
+        """Take the added variables away again."""
+        for name in self.jumps:
+            self.synapses.variables._variables.pop(name, None)
+            self.synapses.variables.indices.pop(name, None)
+
+    def start(self):
+        """Nothing is under way."""
+        longest = int(self.delays.max(initial=0)) + 1
+        self.ring = np.zeros((longest, len(self.source.group)))
+        self.step, self.under_way = 0, 0
+
+    def effects(self):
+        """What one spike would add now : list of (synapses,) arrays, one per target variable."""
+        self.code()
+        return [self.synapses.variables[name].get_value().copy() for name in self.jumps]
+
+    def arrivals(self):
+        """Send the present deviations off; those that arrive now : (synapses,) or None."""
+        longest, outgoing = len(self.ring), self.source.outgoing
+        row = self.step % longest
+        self.ring[row] = 0 if outgoing is None else outgoing
+        self.step += 1
+        if outgoing is not None and outgoing.any():
+            self.under_way = longest
+        elif self.under_way:
+            self.under_way -= 1
+        if not self.under_way:
+            return None
+        return self.ring[(row - self.delays) % longest, self.pre]
+
+    def run(self):
+        """Deliver the recorded spikes, then what varies in them."""
+        arriving = self.arrivals()
+        if arriving is None or not arriving.any():
+            self.pathway.run()
+            return
+        effects = self.effects()
+        self.pathway.run()
+        variables = self.synapses.variables
+        for name, effect in zip(self.targets, effects, strict=True):
+            values, index = variables[name].get_value(), variables.indices[name]
+            if index == "_idx":
+                values += arriving * effect
+            else:
+                np.add.at(values, variables[index].get_value(), arriving * effect)
