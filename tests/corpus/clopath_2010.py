@@ -13,7 +13,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 100 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
-REFUSED = "w"
+REFUSED = "'w' is not a parameter of the model"
 
 C, g_L, E_L, D_T = 281 * pF, 30 * nS, -70.6 * mV, 2 * mV
 V_T_rest, V_T_max = -50.4 * mV, -30.4 * mV

@@ -12,7 +12,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.5 * ms, 200 * ms
 SURROGATE = PiecewiseLinear(height=0.3, width=1)
-REFUSED = "rand()"
+REFUSED = "draws a random number"
 
 tau_m, tau_theta, theta_0, Delta_u, rho_0 = 15 * ms, 40 * ms, 15 * mV, 2 * mV, 100 * Hz
 

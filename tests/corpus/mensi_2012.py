@@ -11,8 +11,8 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 200 * ms
-SURROGATE = PiecewiseLinear(height=0.3 / (10 * mV), width=10 * mV)
-REFUSED = "rand()"
+SURROGATE = PiecewiseLinear(height=0.3, width=1)
+REFUSED = "draws a random number"
 
 C, g_L, E_L, V_r = 100 * pF, 5 * nS, -65 * mV, -55 * mV
 V_T0, DV, lambda_0 = -48 * mV, 1.5 * mV, 1 * kHz

@@ -12,7 +12,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 200 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
-REFUSED = "w"
+REFUSED = "assigns to the weight 'w', which the learner changes"
 
 tau_m, E_L, E_ex, E_in, V_th, V_r = 20 * ms, -74 * mV, 0 * mV, -70 * mV, -54 * mV, -60 * mV
 tau_ex, tau_in, tau_plus, tau_minus = 5 * ms, 5 * ms, 20 * ms, 20 * ms
