@@ -10,7 +10,7 @@ from brian2 import *
 
 from brian_eprop import PiecewiseLinear
 
-DT, DURATION = 0.5 * ms, 300 * ms
+DT, DURATION = 0.2 * ms, 200 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / 60, width=60)
 
 equations = """

@@ -29,7 +29,7 @@ reset = """
 I_1 = R_1*I_1 + A_1
 I_2 = R_2*I_2 + A_2
 V = V_r
-Theta = clip(Theta, Theta_r, inf*volt)
+Theta = clip(Theta, Theta_r, 1*volt)
 """
 
 
