@@ -3,7 +3,8 @@
 Paper: Izhikevich 2003, IEEE Trans. Neural Netw. 14:1569
 
 Dimensionless v and u (Eqs 1–3) with parameters that differ between neurons, a thalamic current
-that is drawn anew each millisecond, and pulses as synapses. All synapses learn.
+that is drawn anew each millisecond, and pulses as synapses. All synapses learn. Steps of 0.2 ms
+instead of 0.5 ms, in which v would leave the paper's range.
 """
 
 from brian2 import *

@@ -3,8 +3,8 @@
 Paper: Mihalaş & Niebur 2009, Neural Comput. 21:704
 
 Voltage, threshold and two spike-induced currents obey linear equations (Eq. 2.1); a spike
-multiplies and adds to the currents, sets the voltage and bounds the threshold (Eq. 2.2). Synaptic
-currents of the inputs learn.
+multiplies and adds to the currents, sets the voltage and bounds the threshold (Eq. 2.2). Both
+currents hyperpolarize here. Synaptic currents of the inputs learn.
 """
 
 from brian2 import *
@@ -16,7 +16,7 @@ SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
 
 E_L, V_r, Theta_r, Theta_inf = -70 * mV, -70 * mV, -60 * mV, -50 * mV
 G, k_1, k_2, a, b = 50 * Hz, 200 * Hz, 20 * Hz, 5 * Hz, 10 * Hz
-R_1, R_2, A_1, A_2, tau_s = 0, 1, 10 * volt / second, -0.6 * volt / second, 5 * ms
+R_1, R_2, A_1, A_2, tau_s = 0, 1, -1 * volt / second, -0.6 * volt / second, 5 * ms
 
 equations = """
 dV/dt = I_e + I_1 + I_2 - G*(V - E_L) : volt
@@ -39,5 +39,5 @@ def network(Trained=Synapses):
     source = PoissonGroup(20, 100 * Hz)
     inputs = Trained(source, neurons, "w : volt/second", on_pre="I_e_post += w")
     inputs.connect()
-    inputs.w = "0.4*volt/second*rand()"
+    inputs.w = "1.5*volt/second*rand()"
     return Network(collect())

@@ -36,6 +36,6 @@ def network(Trained=Synapses):
     )
     neurons.v = "v_reset + 30*rand()"
     recurrent = Trained(neurons, neurons, "w : 1", on_pre="h_post += w/(tau_rise*tau_decay)*ms")
-    recurrent.connect(p=p)
+    recurrent.connect("i != j", p=p)
     recurrent.w = "G*randn()/sqrt(p*n)*3"
     return Network(collect())
