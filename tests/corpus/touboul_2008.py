@@ -11,7 +11,7 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 200 * ms
-SURROGATE = PiecewiseLinear(height=0.05, width=6)
+SURROGATE = PiecewiseLinear(height=0.1, width=3)
 
 tau, a, b, c, d, I_0, tau_s = 10 * ms, 1, 1.5, -0.8, 1, 1.4, 5 * ms
 
@@ -23,7 +23,7 @@ dI_syn/dt = -I_syn/tau_s : 1
 
 
 def network(Trained=Synapses):
-    neurons = NeuronGroup(8, equations, threshold="v > 5", reset="v = c; u += d", method="euler")
+    neurons = NeuronGroup(8, equations, threshold="v > 2.5", reset="v = c; u += d", method="euler")
     neurons.v = "c + 0.2*rand()"
     neurons.u = "b*v"
     source = PoissonGroup(20, 40 * Hz)

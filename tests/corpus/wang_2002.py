@@ -4,7 +4,8 @@ Paper: Wang 2002, Neuron 36:955
 
 Pyramidal cells with AMPA, GABA and saturating NMDA gating (Eqs in Experimental Procedures, after
 Brunel & Wang 2001), an inhibitory pool, and two Poisson stimuli. NMDA gating is a variable of
-the sending cell that the receiving cell sums up. The synapses of the stimulus learn.
+the sending cell that the receiving cell sums up. The synapses of the stimulus learn, with credit
+of order 1, which does not follow that sum.
 """
 
 from brian2 import *

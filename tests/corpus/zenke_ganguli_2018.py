@@ -3,7 +3,7 @@
 Paper: Zenke & Ganguli 2018, Neural Comput. 30:1514
 
 Leaky membranes with exponential currents (Eqs 6–8), so that a spike makes a double exponential;
-frozen Poisson input. Both layers of synapses learn; the surrogate's width is the paper's scale.
+frozen Poisson input. Both layers of synapses learn.
 """
 
 from brian2 import *
@@ -11,7 +11,7 @@ from brian2 import *
 from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 150 * ms
-SURROGATE = PiecewiseLinear(height=0.5 / mV, width=10 * mV)
+SURROGATE = PiecewiseLinear(height=0.3 / (10 * mV), width=10 * mV)
 
 tau_mem, tau_syn, tau_ref = 10 * ms, 5 * ms, 5 * ms
 U_rest, theta = -60 * mV, -50 * mV
