@@ -11,7 +11,8 @@ from brian2.monitors.ratemonitor import PopulationRateMonitor
 from brian2.synapses.synapses import SynapticPathway
 
 from .. import schedule
-from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
+from .deliveries import Delivery
+from .linear_spikes import Given, NotCheckable, Population, draws_numbers, whole_group
 
 MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
 

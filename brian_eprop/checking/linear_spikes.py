@@ -5,7 +5,6 @@ arrival does are all evaluated by Brian2, from the text that the user wrote.
 """
 
 import ast
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,28 +100,12 @@ def _is_inequality(tree):
     return isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], kinds)
 
 
-def single_assignments(code):
-    """Statements in which each name is assigned once, and the last name of each variable.
-
-    In NumPy, ``y = x; y += 1`` would change x as well.
-    """
-    latest, lines = {}, []
-    for statement in statements(code):
-        name, operator, expression, _ = parse_statement(statement)
-        if operator != "=":
-            expression = f"{name} {operator.removesuffix('=')} ({expression})"
-        expression = re.sub(r"\b[A-Za-z_]\w*\b", lambda m: latest.get(m[0], m[0]), expression)
-        latest[name] = f"_new_{len(lines)}"
-        lines.append(f"{latest[name]} = {expression}")
-    return lines, latest
-
-
 def _changed(code):
     """Names that statements assign to."""
     return {parse_statement(one)[0] for one in statements(code)}
 
 
-def _code_object(group, code, namespace, **kwds):
+def code_object(group, code, namespace, **kwds):
     """Statements for all elements of a group, as Brian2 runs them."""
     return create_runner_codeobj(
         group,
@@ -192,7 +175,7 @@ class Population:
         code = f"{DISTANCE} = {distance}"
         psi = self.surrogate.expression(f"({distance})")
         code += f"\n{PSI} = ({psi})" + ("" if gate == "True" else f"*int({gate})")
-        self.code = _code_object(group, code, namespace)
+        self.code = code_object(group, code, namespace)
 
     def remove(self):
         """Take the two variables away again."""
@@ -257,110 +240,3 @@ class Population:
         for deviation, along in paths:
             for name in along:
                 arrays[name] += deviation * (jump[name] - before[name])
-
-
-class Delivery:
-    """What varying spikes do beyond the recorded ones, where they arrive along a pathway.
-
-    Parameters
-    ----------
-    pathway : SynapticPathway
-    source : Population
-    code : str, optional
-        What a spike does. Default: the pathway's own statements.
-    """
-
-    def __init__(self, pathway, source, code=None):
-        self.pathway, self.source = pathway, source
-        self.synapses = pathway.synapses.before_run.__self__
-        self.text, self.jumps = pathway.code if code is None else code, []
-
-    def prepare(self, namespace):
-        """Let Brian2 evaluate what one spike adds to each variable, for every synapse."""
-        synapses = self.synapses
-        if getattr(synapses, "event_driven", None) is not None:
-            raise NotCheckable(
-                f"'{synapses.name}' has event-driven equations, and spikes that would count pass "
-                "through it; make them clock-driven"
-            )
-        if draws_numbers(synapses, self.text):
-            raise NotCheckable(
-                f"'{synapses.name}' draws random numbers where a spike arrives, and none is drawn "
-                "for spikes that did not happen; draw them into a variable first"
-            )
-        code, latest = single_assignments(self.text)
-        known = synapses.variables
-        self.targets = [
-            name
-            for name in sorted(latest)
-            if name in known and np.issubdtype(known[name].dtype, np.floating)
-        ]
-        self.jumps = [f"_check_jump_{k}" for k in range(len(self.targets))]
-        for name, jump in zip(self.targets, self.jumps, strict=True):
-            known.add_dynamic_array(jump, size=len(synapses))
-            known[jump].resize(len(synapses))
-            code.append(f"{jump} = {latest[name]} - {name}")
-        self.code = _code_object(
-            synapses, "\n".join(code), namespace, additional_variables=self.pathway.variables
-        )
-        dt = self.pathway.source.clock.dt_
-        delays = np.atleast_1d(self.pathway.variables["delay"].get_value())
-        steps = np.floor(delays / dt + 0.5).astype(int)
-        self.delays = np.broadcast_to(steps, len(synapses))
-        self.pre = np.array(self.pathway.synapse_sources.get_value())
-        self.start()
-
-    def remove(self):
-        """Take the added variables away again."""
-        for name in self.jumps:
-            self.synapses.variables._variables.pop(name, None)
-            self.synapses.variables.indices.pop(name, None)
-
-    def start(self):
-        """Nothing is under way."""
-        longest = int(self.delays.max(initial=0)) + 1
-        self.ring = np.zeros((longest, len(self.source.group)))
-        self.step, self.under_way = 0, 0
-
-    def effects(self):
-        """What one spike would add now : list of (synapses,) arrays, one per target variable."""
-        self.code()
-        variables, found = self.synapses.variables, []
-        for name, jump in zip(self.targets, self.jumps, strict=True):
-            effect = variables[jump].get_value().copy()
-            listens = getattr(variables[name], "conditional_write", None)
-            if listens is not None:
-                # "unless refractory": deaf to arrivals as well
-                effect *= listens.get_value()[variables[variables.indices[name]].get_value()]
-            found.append(effect)
-        return found
-
-    def arrivals(self):
-        """Send the present deviations off; those that arrive now : (synapses,) or None."""
-        longest, outgoing = len(self.ring), self.source.outgoing
-        row = self.step % longest
-        self.ring[row] = 0 if outgoing is None else outgoing
-        self.step += 1
-        if outgoing is not None and outgoing.any():
-            self.under_way = longest
-        elif self.under_way:
-            self.under_way -= 1
-        if not self.under_way:
-            return None
-        return self.ring[(row - self.delays) % longest, self.pre]
-
-    def run(self):
-        """Deliver the recorded spikes, then what varies in them."""
-        arriving = self.arrivals()
-        if arriving is None or not arriving.any():
-            self.pathway.run()
-            return
-        effects = self.effects()
-        self.pathway.run()
-        variables = self.synapses.variables
-        for name, effect in zip(self.targets, effects, strict=True):
-            values, index = variables[name].get_value(), variables.indices[name]
-            if index == "_idx":
-                values += arriving * effect
-            else:
-                np.add.at(values, variables[index].get_value(), arriving * effect)

@@ -1,0 +1,375 @@
+r"""Is the gradient right in a user's own Brian2 network? An answer that derives nothing.
+
+All spikes are clamped to those of a recorded run. One weight is moved by ε, Brian2 runs again,
+and the distance d of each neuron to its threshold is read when the threshold is evaluated. With
+ψ of the recorded run, the deviation of a spike is ψ δd, and
+
+    dE/dw = Σ_t ℓ_j^t ψ_j^t ∂d_j^t/∂w + ∂E/∂w (directly)
+
+where ℓ is what a spike more would change in the loss. For order m, deviations of the spikes are
+delivered in a run of their own, whose deviations are delivered in the next, m − 1 times; for
+order ∞ in the same run.
+"""
+
+import math
+from collections import defaultdict
+
+import numpy as np
+
+from .credit_of_spikes import CreditOfSpikes
+from .linear_spikes import Given, NotCheckable, whole_group
+from .network_report import TOLERANCE, CheckedDerivative, NetworkCheck
+
+#: Changes of a weight, relative to the weights of the projection. Two of them, this one and its
+#: half, cancel the leading error (Richardson); smaller ones are tried where they disagree.
+CHANGES = (2.0**-13, 2.0**-17, 2.0**-21)
+
+
+class Comparison:
+    """Gradients of a recorded run, and finite differences of it.
+
+    Parameters
+    ----------
+    run : ClampedNetwork
+    synapses : int
+        Of each projection.
+    seed : int
+    """
+
+    def __init__(self, run, synapses, seed):
+        self.run, self.learner, self.order = run, run.learner, run.learner.rule.order
+        self.synapses, self.rng = synapses, np.random.default_rng(seed)
+        self.begin = round(float(run.network.t) / run.readout.clock.dt_)
+        trial = self.learner.trial
+        if trial and self.begin % trial:
+            raise ValueError(
+                f"Learner.check begins in the middle of a trial, {self.begin % trial} of {trial} "
+                "steps after its start; run the network to the end of the trial first"
+            )
+        if not trial and self.begin:
+            raise ValueError(
+                "Learner.check: the network has run already, and without reset_every its traces "
+                "hold what came before; check before the first run, or give reset_every"
+            )
+        self.symmetric = self.learner.feedback_is("symmetric")
+
+    def report(self, title):
+        """Record, move each weight, and compare."""
+        run = self.run
+        self._choose_states()
+        self.traces = defaultdict(list)
+        run.record(self._before_end, self._after)
+        self.targets = self._targets()
+        run.check_repeats()
+        self.credit = CreditOfSpikes(run, self.begin, self.rng)
+        if self.credit.fails and not self.symmetric:
+            raise NotCheckable(
+                f"readout '{run.readout.name}' is not the leaky integrator that it should be: "
+                "something else acts on it"
+            )
+        spikes = sum(self.credit.spikes[group].sum() for group in run.populations)
+        rows = [row for target in self.targets for row in self._rows(target)]
+        rows.sort(key=lambda row: (row.passed, -np.nan_to_num(row.error, nan=np.inf)))
+        title = f"{title}, {int(spikes)} spikes"
+        return NetworkCheck(title, run.steps, int(spikes), tuple(rows), self._vacuous(rows))
+
+    def _vacuous(self, rows):
+        if not rows:
+            return "nothing was compared: the network has no trainable synapses of this learner"
+        learning = [p for p in self.run.populations.values() if not isinstance(p.surrogate, Given)]
+        if learning and not any(self.credit.spikes[p.group].any() for p in learning):
+            return "nothing was shown: no neuron that learns fires; give stronger weights or input"
+        if learning and not any(p.psi.any() for p in learning):
+            return "nothing was shown: ψ is 0 throughout; give a wider surrogate or stronger input"
+        return ""
+
+    def _choose_states(self):
+        """The states whose eligibility vector is kept."""
+        self.vectors = {}
+        if self.learner.rule.engine != "traces":
+            return
+        for s in self.run.projections:
+            population = self.run.populations.get(whole_group(s.target))
+            if population is None:
+                continue
+            known = population.group.variables
+            names = [n.removeprefix("eps_") for n in s.variables if n.startswith("eps_")]
+            self.vectors[s] = [name for name in names if name in known]
+            population.states |= {name: [] for name in self.vectors[s]}
+
+    def _before_end(self):
+        for s, states in self.vectors.items():
+            for name in states:
+                self.traces[s, f"eps_{name}"].append(_of_synapses(s, f"eps_{name}"))
+
+    def _after(self):
+        for s in self.vectors:
+            self.traces[s, "e_trace"].append(_of_synapses(s, "e_trace"))
+
+    def _targets(self):
+        """What is moved: projections and parameters, with their recorded gradients."""
+        found = []
+        self.recorded_states = {
+            p.group: {name: np.array(values) for name, values in p.states.items()}
+            for p in self.run.populations.values()
+        }
+        for s in self.run.projections:
+            grad = _of_synapses(s, "grad")
+            found.append(
+                Moved(
+                    s.name,
+                    s,
+                    s.variables[s.weight],
+                    grad,
+                    whole_group(s.target),
+                    np.array(s.variables["_synaptic_post"].get_value()),
+                )
+            )
+        for group, names in self.run.parameters.items():
+            for name in names:
+                grad = group.variables[f"grad_{name}"].get_value().copy()
+                found.append(
+                    Moved(
+                        f"{group.name}.{name}",
+                        None,
+                        group.variables[name],
+                        grad,
+                        group,
+                        np.arange(len(group)),
+                    )
+                )
+        return found
+
+    def _rows(self, target):
+        chosen = self._chosen(target)
+        if not len(chosen):
+            return
+        measured = {}
+        if self.order == 1 and target.group in self.run.populations:
+            measured = self._together(target, chosen)
+        for k in chosen:
+            if k not in measured or not self._agrees(target, k, measured[k]):
+                measured[k] = self._alone(target, k)
+        largest = max(
+            np.abs(target.gradient).max(initial=0), *(abs(m["grad"][0]) for m in measured.values())
+        )
+        for k in chosen:
+            yield self._row(target, k, "grad", target.gradient[k], *measured[k]["grad"], largest)
+        for name in measured[chosen[0]]:
+            if name != "grad":
+                yield from self._trace_rows(target, chosen, measured, name)
+
+    def _chosen(self, target):
+        """Which synapses are moved: that of the largest gradient, and random ones."""
+        n = len(target.gradient)
+        order = self.rng.permutation(n)
+        if n and np.isfinite(target.gradient).all():
+            best = int(np.abs(target.gradient).argmax())
+            order = np.concatenate([[best], order[order != best]])
+        return [int(k) for k in order[: self.synapses]]
+
+    def _agrees(self, target, k, measured):
+        value, uncertainty = measured["grad"]
+        scale = max(np.abs(target.gradient).max(), abs(value)) * TOLERANCE
+        return uncertainty <= scale and abs(value - target.gradient[k]) <= scale
+
+    def _together(self, target, chosen):
+        """Measure synapses onto different neurons in the same runs.
+
+        Returns nothing for what turns out to depend on more than its own neuron.
+        """
+        rounds, found = [], {}
+        for k in chosen:
+            place = next((r for r in rounds if target.post[k] not in target.post[r]), None)
+            if place is None or len(place) >= max(1, len(target.group) // 2):
+                place = []
+                rounds.append(place)
+            place.append(k)
+        for together in rounds:
+            unit = target.unit
+            far, near = (
+                self._differences([(target.variable, k, unit) for k in together], change)
+                for change in (CHANGES[0], CHANGES[0] / 2)
+            )
+            others = np.ones(len(target.group), dtype=bool)
+            others[target.post[together]] = False
+            crossed = any(
+                np.any(moved[:, others] if group is target.group else moved)
+                for group, moved in near["moved"].items()
+            )
+            if crossed or near["loss"] != 0 or self.credit.fails:
+                return {}
+            for k in together:
+                found[k] = self._richardson(target, k, far, near, own=True)
+        return found
+
+    def _alone(self, target, k):
+        """Measure one synapse; with smaller changes where the difference has not converged."""
+        best = None
+        for change in CHANGES:
+            far, near = (
+                self._differences([(target.variable, k, target.unit)], c)
+                for c in (change, change / 2)
+            )
+            found = self._richardson(target, k, far, near, own=False)
+            if best is None or found["grad"][1] < best["grad"][1]:
+                best = found
+            scale = max(np.abs(target.gradient).max(), abs(best["grad"][0]))
+            if not best["grad"][1] > 0.1 * TOLERANCE * scale:
+                break
+        return best
+
+    def _differences(self, changes, size):
+        """Central differences of deviations, loss and states, per ``size``.
+
+        Returns
+        -------
+        dict
+            "spikes", "moved": {group: (T, n) array} of ψ δd, summed over all hops, and of δd where
+            ψ counts; "states": {group: {name: (T, n) array}}; "loss", "credited": float.
+        """
+        plus, minus = (
+            self._side([(v, k, sign * size * unit) for v, k, unit in changes]) for sign in (1, -1)
+        )
+        found = {
+            key: {g: (plus[key][g] - minus[key][g]) / (2 * size) for g in plus[key]}
+            for key in ("spikes", "moved")
+        }
+        found["states"] = {
+            g: {n: (v - minus["states"][g][n]) / (2 * size) for n, v in states.items()}
+            for g, states in plus["states"].items()
+        }
+        found["loss"] = (plus["loss"] - minus["loss"]) / (2 * size)
+        return found
+
+    def _side(self, changes):
+        run = self.run
+        live = math.isinf(self.order)
+        distances = run.repeat(changes, live=live, onto_readout=live and self.symmetric)
+        loss, states = (
+            run.loss,
+            {
+                p.group: {n: np.array(v) for n, v in p.states.items()}
+                for p in run.populations.values()
+            },
+        )
+        spikes, moved = self._deviations(distances)
+        hop, total = spikes, dict(spikes)
+        for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
+            if not any(d.any() for d in hop.values()):
+                break
+            hop, _ = self._deviations(run.repeat(given=hop))
+            total = {group: total[group] + hop[group] for group in total}
+        if self.symmetric and not live and self.credit.fails:
+            run.repeat(given=total, onto_readout=True)
+            loss += run.loss - self.credit.loss
+        return {"spikes": total, "moved": moved, "states": states, "loss": loss}
+
+    def _deviations(self, distances):
+        spikes, moved = {}, {}
+        for group, distance in distances.items():
+            population = self.run.populations[group]
+            # Where ψ is 0 the distance may well be no number
+            change = np.subtract(distance, population.distance)
+            if isinstance(population.surrogate, Given) and np.any(change):
+                raise NotCheckable(
+                    f"spikes of group '{group.name}' would count, and it has no surrogate "
+                    "derivative; give EProp(surrogate=...)"
+                )
+            moved[group] = np.where(population.psi == 0, 0, change)
+            spikes[group] = population.psi * moved[group]
+        return spikes, moved
+
+    def _gradient(self, target, k, differences, own):
+        """dE/dw from differences, in the unit of the change."""
+        spikes, total = differences["spikes"], differences["loss"]
+        if own:
+            j = target.post[k]
+            spikes = {target.group: np.zeros_like(spikes[target.group])}
+            spikes[target.group][:, j] = differences["spikes"][target.group][:, j]
+        counted = not (self.symmetric and (math.isinf(self.order) or self.credit.fails))
+        return total + self.credit.of(spikes, readout=counted)
+
+    def _richardson(self, target, k, far, near, own):
+        """Value and uncertainty of each quantity of a synapse."""
+
+        def extrapolated(of):
+            coarse, fine = np.asarray(of(far)) / target.unit, np.asarray(of(near)) / target.unit
+            best = (4 * fine - coarse) / 3
+            return best, np.abs(best - fine)
+
+        value, uncertainty = extrapolated(lambda d: self._gradient(target, k, d, own))
+        found = {"grad": (float(value), float(uncertainty))}
+        if target.synapses in self.vectors:
+            group, j = target.group, target.post[k]
+            found["e_trace"] = extrapolated(lambda d: d["spikes"][group][:, j])
+            for name in self.vectors[target.synapses]:
+                found[f"eps_{name}"] = extrapolated(lambda d, n=name: d["states"][group][n][:, j])
+        return found
+
+    def _trace_rows(self, target, chosen, measured, name):
+        recorded = np.array(self.traces[target.synapses, name])
+        found = {k: measured[k][name] for k in chosen}
+        largest = max(np.abs(recorded).max(), *(np.abs(v).max() for v, _ in found.values()))
+        for k in chosen:
+            value, uncertainty = found[k]
+            differs = np.abs(value - recorded[:, k])
+            t = int(np.nan_to_num(differs, nan=np.inf).argmax())
+            yield self._row(target, k, name, recorded[t, k], value[t], np.max(uncertainty), largest)
+
+    @staticmethod
+    def _row(target, k, quantity, value, difference, uncertainty, largest):
+        remark, error = "", np.nan
+        if largest > 0:
+            error = abs(value - difference) / largest
+            uncertainty = uncertainty / largest
+        elif largest == 0:
+            remark, uncertainty = "0 throughout, which shows nothing", np.nan
+        else:
+            remark = "not a number"
+        i = -1
+        if target.synapses is not None:
+            i = int(target.synapses.i[k])
+        j = int(target.synapses.j[k]) if target.synapses is not None else k
+        return CheckedDerivative(
+            target.name,
+            quantity,
+            i,
+            j,
+            float(value),
+            float(difference),
+            float(error),
+            float(uncertainty),
+            remark,
+        )
+
+
+class Moved:
+    """A projection's weights, or a group's parameter, which are moved one by one.
+
+    Parameters
+    ----------
+    name : str
+    synapses : TrainableSynapses or None
+    variable : Variable
+    gradient : (n,) array
+        That of the recorded run.
+    group : Group
+        Where it acts.
+    post : (n,) int array
+        On which neurons of it.
+    """
+
+    def __init__(self, name, synapses, variable, gradient, group, post):
+        self.name, self.synapses, self.variable, self.gradient = name, synapses, variable, gradient
+        self.group, self.post = group, post
+        values = np.asarray(variable.get_value(), dtype=float)
+        size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+        #: What a change is relative to.
+        self.unit = size if size > 0 and math.isfinite(size) else 1.0
+
+
+def _of_synapses(synapses, name):
+    """A variable as synapses see it : (synapses,) array."""
+    values, index = synapses.variables[name].get_value(), synapses.variables.indices[name]
+    return values.copy() if index == "_idx" else values[synapses.variables[index].get_value()]
