@@ -17,7 +17,6 @@ from .arguments import check_own_clock, number, shown, text
 from .calculus.derivatives import NoDerivativeError
 from .calculus.one_step import parent_group
 from .calculus.programs import check_statements
-from .engines.trials import fires_early
 from .model_validation import check_method
 from .quantities import check_unit, unit_name
 from .readout import LeakyReadout
@@ -148,14 +147,14 @@ def check_names(equations, added):
         )
 
 
-def with_constants(on_pre, namespace, known, target):
+def with_constants(on_pre, namespace, names, known, target):
     """``on_pre`` with the numbers of the synapses' own namespace in the place of their names.
 
     Parameters
     ----------
     on_pre : str
-    namespace : dict
-        The argument ``namespace``.
+    namespace, names : dict
+        The argument ``namespace``, and all names that are known to the caller.
     known : set of str
         Names of variables, which go before those of a namespace.
     target : Group
@@ -169,6 +168,12 @@ def with_constants(on_pre, namespace, known, target):
     for name in sorted(get_identifiers(on_pre)):
         if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
             continue
+        drawn = names.get(name)
+        if isinstance(drawn, Function) and not drawn.stateless:
+            raise NoDerivativeError(
+                f"on_pre = {on_pre!r} draws random numbers from '{name}': draw them into a "
+                "variable of the synapses first, in a run_regularly"
+            )
         if name in namespace:
             value = namespace[name]
             if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
@@ -261,16 +266,6 @@ def check_before_run(synapses, timing):
     """
     name, source = synapses.name, synapses.source
     check_namespace(synapses)
-    if synapses.pre.when != synapses.arrival:
-        raise ValueError(
-            f"the spikes of '{name}' were moved to the slot '{synapses.pre.when}', but its traces "
-            f"are made for '{synapses.arrival}'; create it with arrival='{synapses.pre.when}'"
-        )
-    if timing.early and timing.lag != int(not fires_early(source)):
-        raise ValueError(
-            f"the slot in which '{source.name}' fires was changed after '{name}' had been "
-            "created; change it before"
-        )
     check_time_step(synapses.learner, source, synapses.target, synapses)
     delays = _known_values(synapses.pre, "delay")
     if timing.without_delay and np.any(delays != 0):

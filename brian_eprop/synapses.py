@@ -135,7 +135,7 @@ class TrainableSynapses(DirectSynapses):
         on_pre = on_pre.replace(";", "\n")
         # What is derived is computed in the groups, whose names may mean something else.
         known = set(equations.names) | parent_group(target).variables.keys()
-        derived = validation.with_constants(on_pre, namespace, known, target)
+        derived = validation.with_constants(on_pre, namespace, names, known, target)
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms

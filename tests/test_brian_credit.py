@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
-from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
+from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork, schedule
 from brian_eprop.devices.assembly import assemble
 from brian_eprop.devices.blocks import Trials
 from brian_eprop.engines.credit import engine as credit_engine
-from brian_eprop.engines.credit.population import CreditPopulation
 from brian_eprop.reference import gradients
 from brian_eprop.schedule import Moment
 
@@ -105,12 +104,12 @@ class TestWhatIsWrongIsSeen:
 
     @pytest.mark.parametrize("order", [1, math.inf])
     def test_a_pseudo_derivative_after_the_reset(self, monkeypatch, order):
-        moment = CreditPopulation._moment
+        right = schedule.just_before
 
-        def late(population, stage):
-            return Moment("after_resets", 0) if stage == "threshold" else moment(population, stage)
+        def late(obj):
+            return Moment("after_resets", 0) if "thresholder" in obj.name else right(obj)
 
-        monkeypatch.setattr(CreditPopulation, "_moment", late)
+        monkeypatch.setattr(schedule, "just_before", late)
         assert relative_error(self.network, *self.task, order) > 1e-2
 
     def test_unscaled_jumps(self):
@@ -232,13 +231,14 @@ class TestRefusals:
         self.refused("updates must not be more frequent", order=math.inf, **options)
 
     @pytest.mark.parametrize("order", [2, math.inf])
-    def test_plain_synapses_that_credit_would_have_to_cross(self, order):
+    def test_plain_synapses_that_credit_cannot_cross(self, order):
         def change(brian):
-            plain = Synapses(brian.neurons, brian.neurons, on_pre="v_post += 0.1", name="plain")
+            text = "v_post += 0.1*rand()"
+            plain = Synapses(brian.neurons, brian.neurons, on_pre=text, name="plain")
             plain.connect()
             brian.network.add(plain)
 
-        self.refused("those of 'plain' are plain Synapses", change=change, order=order)
+        self.refused("draws a random number, 'rand()'", change=change, order=order)
 
     @pytest.mark.parametrize("owner, variable", [("w_rec", "e_trace"), (None, "L")])
     def test_a_monitor_of_traces(self, owner, variable):

@@ -406,6 +406,7 @@ class TestOtherNetworks:
     def test_fixed_synapses_beside_trainable_ones(self):
         brian = build(self.network, *self.task)
         brian.network.remove(brian.synapses["w_rec"])
+        brian.synapses["w_rec"].active = False
         fixed = Synapses(brian.neurons, on_pre=brian.neurons.neuron_model.on_pre, model="w : 1")
         connect(fixed, self.network.w_rec, self.network.mask_rec)
         brian.network.add(fixed)

@@ -395,7 +395,7 @@ class TestWhenTheRunBegins:
 
     def test_spikes_moved_to_another_slot(self, parts):
         parts[2].pre.when = "after_groups"
-        self.refused(parts, "'recurrent' were moved", "arrival='after_groups'")
+        self.refused(parts, "reach 'recurrent' in the next step", "set the slots before")
 
     def test_a_group_without_feedback(self, parts):
         owner = learner()
@@ -411,7 +411,11 @@ class TestWhenTheRunBegins:
         synapses = TrainableSynapses(source, group, arrival="after_groups", learner=owner)
         synapses.connect()
         source.thresholder["spike"].when = "start"
-        self.refused((source, owner.readout, group, synapses), "'noise' fires was changed")
+        self.refused(
+            (source, owner.readout, group, synapses),
+            "spikes of 'noise' reach",
+            "set the slots before",
+        )
 
 
 class TestOptimizersAndRegularizers:

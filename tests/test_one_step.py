@@ -73,7 +73,7 @@ def test_arrivals_that_bend_with_the_weight_differ_between_synapses():
 # -------------------------------------------------- threshold, surrogate, reset path
 
 
-@pytest.mark.parametrize("threshold", ["v > 1 and t > 5*ms", "v == 1"])
+@pytest.mark.parametrize("threshold", ["v > 1 or t > 5*ms", "v == 1"])
 def test_thresholds_without_a_distance(threshold):
     refused(group(threshold=threshold), "is not a single inequality")
 

@@ -2,8 +2,9 @@
 
 from brian2.equations.equations import SUBEXPRESSION
 from brian2.parsing.sympytools import str_to_sympy
+from sympy.core.function import AppliedUndef
 
-from .derivatives import NoDerivativeError, derivative
+from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import parent_group
 from .programs import run_statements, symbol
 
@@ -30,6 +31,7 @@ def arrivals(on_pre, weight, group, step, synaptic=()):
     for name, jump in _jumps(on_pre, weight, group, synaptic).items():
         if (effect := derivative(jump, symbol(weight))) == 0:
             continue
+        _check_not_drawn(effect, on_pre)
         _check_independent(jump, name, on_pre, step, {*synaptic, weight})
         found[name.removesuffix("_post")] = effect
     if not found:
@@ -63,6 +65,7 @@ def jumps(on_pre, weight, group, step, synaptic=()):
     for name, jump in _jumps(on_pre, weight, group, synaptic).items():
         state = name.removesuffix("_post")
         if state in step.states and jump != 0:
+            _check_not_drawn(jump, on_pre)
             _check_independent(jump, name, on_pre, step, {*synaptic, weight})
             found[state] = jump.expand()
     return found
@@ -85,6 +88,17 @@ def _jumps(on_pre, weight, group, synaptic):
             f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
         )
     return {name: after[name] - symbol(name) for name in names}
+
+
+def _check_not_drawn(effect, on_pre):
+    """Raise an error if the effect of an arrival draws a random number."""
+    drawn = {f.func.__name__ for f in effect.atoms(AppliedUndef)} & RANDOM
+    if drawn:
+        raise NoDerivativeError(
+            f"on_pre = '{on_pre}' draws a random number, '{min(drawn)}()', on which the effect of "
+            "a spike depends: its derivative would draw another; draw it into a variable of the "
+            "synapses first, in a run_regularly"
+        )
 
 
 def _check_independent(jump, name, on_pre, step, own):

@@ -24,7 +24,7 @@ DISCONTINUOUS = {
     "Heaviside": "a step function",
     "timestep": "a step function",
 }
-RANDOM = {"rand", "randn", "poisson"}
+RANDOM = {"rand", "randn", "poisson", "binomial"}
 
 
 class NoDerivativeError(ValueError):

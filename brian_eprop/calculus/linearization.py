@@ -36,7 +36,7 @@ from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
 from .one_step import STANDARD, OneStep, drawing, one_step, parent_group, resolved, symbol
-from .programs import check_statements
+from .programs import Program, check_statements
 from .statements import Coefficients, printed, tidy
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Linearization:
     def _integrator(self):
         return self.jacobian_of(self.step.update)
 
-    def jacobian_of(self, program):
+    def jacobian_of(self, program: Program) -> tuple[sympy.Matrix, dict]:
         """The Jacobian of a stage of the step, (states, states), and its definitions."""
         matrix, definitions = program.jacobian(self.states)
         random = _random((*program.values.values(), *program.definitions.values()))
@@ -178,7 +178,7 @@ class Linearization:
         read = _reached({i for i in n if self.slope[i] != 0}, edges)
         return tuple(self.states[i] for i in sorted(driven & read))
 
-    def check_drawn_numbers(self, group, namespace):
+    def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
         """Raise NoDerivativeError for random numbers that a derivative would draw anew."""
         step = self.step
         after = {n: step.reset[n] for n in self.states if step.reset[n] != symbol(n)}

@@ -139,7 +139,13 @@ def fit(
 
     with Workers(network, workers) as pool:
         for _ in range(iterations):
-            entry, gradients = _iteration(pool, task, batch_size, entropy)
+            try:
+                entry, gradients = _iteration(pool, task, batch_size, entropy)
+            except FloatingPointError as error:
+                network.state = good
+                raise TrainingDiverged(
+                    f"{error}: training has diverged; use a smaller learning rate"
+                ) from error
             history.append(entry)
             wrong = diagnosis(history, max_rate)
             if wrong is not None:

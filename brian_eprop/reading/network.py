@@ -59,8 +59,9 @@ class NetworkReading:
         self.stages: dict[object, Stages] = {
             group: stages_of(group, self.actions, learner.rule, self.projections, namespace)
             for group in learning
+            if group.active
         }
-        for group in learning:
+        for group in self.stages:
             self._check_order(group)
         for synapses in learner.projections:
             if synapses.active:
@@ -85,10 +86,9 @@ class NetworkReading:
                     f"synapses themselves are: set '{synapses.name}'.active = False"
                 )
         for group, population in learner.populations.items():
-            if population.learns and id(group) not in running:
+            if population.learns and group.active and id(group) not in running:
                 raise UnreadableNetworkError(
-                    f"group '{group.name}' learns, but is not in the Network that runs, or not "
-                    "active: add it to the Network"
+                    f"group '{group.name}' learns, but is not in the Network that runs: add it"
                 )
 
     def _check_readout(self):
@@ -207,9 +207,15 @@ class NetworkReading:
         along = {*learner.projections, *learner.engine.followed_synapses}
         of_group = {group: self._states(group).keys() for group in self.stages}
 
+        stages = {group: list(found.actions.values()) for group, found in self.stages.items()}
+
         def followed(action, effect, start):
             if action.kind == "learning":
                 return True
+            for group, known_actions in stages.items():
+                # Synapses that scale a state
+                if action in known_actions and start in of_group[group]:
+                    return effect is None or effect.variable in of_group[group]
             if action.owner in of_group:
                 # Within a learning group: a stage of its step, or its own event
                 inside = start in of_group[action.owner] or isinstance(start, tuple)

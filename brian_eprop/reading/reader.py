@@ -80,6 +80,8 @@ class NetworkReader(BrianObject):
         return networks
 
     def _read(self, network):
+        if not self.learner.readout.active:
+            return
         self._reads = True
         try:
             objects = running_objects(network)

@@ -14,7 +14,7 @@ from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
-from ..calculus.one_step import Piece, drawing, state_names
+from ..calculus.one_step import Piece, drawing, parent_group, state_names
 from ..calculus.programs import run_statements, symbol
 from ..calculus.statements import printed
 from .actions import variables_read
@@ -224,6 +224,10 @@ def _add_synapses(found, action, variables, projections):
         found.given.append(action)
 
 
+def _other(side):
+    return "pre" if side == "post" else "post"
+
+
 def _factors(found, action, code, names, variables, trained):
     """By how much synapses scale states: {state: text}; and whether they add to any."""
     group, synapses = found.group, action.owner
@@ -246,6 +250,16 @@ def _factors(found, action, code, names, variables, trained):
         value = after[name].xreplace(one_name)
         change = sympy.expand(value - symbol(f"{state}_{side}"))
         adds |= change != 0
+        other_end = synapses.source if side == "post" else synapses.target
+        seen = [
+            n for n in variables.values() if symbol(f"{n}_{_other(side)}") in change.free_symbols
+        ]
+        if seen and parent_group(other_end) is group:
+            raise UnreadableNetworkError(
+                f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
+                f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot follow; "
+                "let spikes change a variable by a fixed amount"
+            )
         for other in variables.values():
             try:
                 entry = derivative(change, symbol(f"{other}_{side}"))

@@ -8,6 +8,8 @@ the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 
 from typing import ClassVar
 
+from sympy import sympify
+
 from ... import schedule
 from ...calculus.adjoint import END
 from ...calculus.statements import printed
@@ -81,5 +83,6 @@ class CreditReadout:
         lines = []
         for output in outputs:
             credit = " + ".join(f"{row}_y" for row in output.rows)
-            lines.append(f"{output.name} = ({printed(output.effects['y'])})*({credit})")
+            effect = printed(sympify(output.effects["y"]))
+            lines.append(f"{output.name} = ({effect})*({credit})")
         return lines
