@@ -238,7 +238,7 @@ class TestRefusals:
             plain.connect()
             brian.network.add(plain)
 
-        self.refused("draws a random number, 'rand()'", change=change, order=order)
+        self.refused("draws a random number", change=change, order=order)
 
     @pytest.mark.parametrize("owner, variable", [("w_rec", "e_trace"), (None, "L")])
     def test_a_monitor_of_traces(self, owner, variable):
