@@ -297,8 +297,8 @@ class NetworkReading:
                 of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
                 if of_readout or getattr(variable, "of_learning", False):
                     raise UnreadableNetworkError(
-                        f"{action} uses the constant '{name}', but '{owner.name}' has a variable of "
-                        "this name, which learning has added, and which would be used instead: "
+                        f"{action} uses the constant '{name}', but '{owner.name}' has a variable "
+                        "of this name, which learning has added, and which would be used instead: "
                         "rename the constant"
                     )
 

@@ -257,8 +257,8 @@ def _factors(found, action, code, names, variables, trained):
         if seen and parent_group(other_end) is group:
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
-                f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot follow; "
-                "let spikes change a variable by a fixed amount"
+                f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot "
+                "follow; let spikes change a variable by a fixed amount"
             )
         for other in variables.values():
             try:
