@@ -250,6 +250,8 @@ class Credit:
                             "frequent updates"
                         )
         reading.check_paths(crosses=self.crosses_synapses)
+        # All variables are there when the network is stored, or restored before its first run
+        self._join()
 
     def _go_along(self, reading, reader):
         """Let credit flow along paths of plain synapses and of groups that do not learn.
