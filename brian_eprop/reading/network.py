@@ -110,6 +110,14 @@ class NetworkReading:
                     "would be another than the one that is differentiated: only spikes act on a "
                     "readout"
                 )
+            for effect in action.effects:
+                adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
+                trained = action.name in self.projections
+                if effect.variable in own and not (adds or trained):
+                    raise UnreadableNetworkError(
+                        f"{action} does not merely add to 'y' of readout '{readout.name}', which "
+                        "changes what earlier spikes have left there: write y_post += …"
+                    )
             if not leak < self.position[action.name] < self._end:
                 raise UnreadableNetworkError(
                     f"{action} acts on readout '{readout.name}' before its leak, or after its "
