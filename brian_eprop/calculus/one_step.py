@@ -186,7 +186,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
     expressions = [*update.values.values(), *update.definitions.values()]
     needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
     written = {name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)}
-    held = {name for piece in pieces for name in piece.factors.values()}
+    # Flags and factors are declared only when the network has been read
+    held = {name for piece in pieces for name in (*piece.factors.values(), piece.flag) if name}
     return OneStep(
         states=tuple(states),
         update=update,
@@ -198,7 +199,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
         next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
         clamped=frozenset(clamped),
         per_neuron=frozenset(
-            [n for n in group.variables if not group.variables[n].scalar] + [NEXT_NOT_REFRACTORY]
+            [n for n in group.variables if not group.variables[n].scalar]
+            + [NEXT_NOT_REFRACTORY, *held]
         ),
         varying=frozenset(
             [n for n, v in group.variables.items() if not v.constant or n in written]
