@@ -17,14 +17,14 @@ __all__ = ["plot_network"]
 
 GREY = "0.45"
 #: Kinds of groups: colour of the frame and of the area.
-BOXES = {
+BOXES: dict[str, tuple[str, str]] = {
     "learns": (BLUE, "#eaf3f9"),
     "followed": (VERMILLION, "#fdf1ea"),
     "readout": (BLACK, "0.95"),
     "given": (GREY, "white"),
 }
 #: What synapses and code are for the gradient: colour and dashes, told apart in grey too.
-ROLES = {
+ROLES: dict[str, tuple[Any, Any]] = {
     "trained": (BLUE, "-"),
     "fixed": (BLUE, (0, (5, 2))),
     "followed": (VERMILLION, (0, (5, 2, 1, 2))),
