@@ -303,18 +303,18 @@ class NetworkReading:
                         f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
                         "fixed=True), whose weights stay as they are"
                     )
-            elif crosses:
-                raise UnreadableNetworkError(
-                    f"{rule}: credit flows backwards along {path}, through {names}, which the "
-                    "learner does not know: make these synapses TrainableSynapses(..., "
-                    "fixed=True), whose weights stay as they are; or choose order=1"
-                )
             elif not path.crosses_spikes:
                 raise UnreadableNetworkError(
                     f"{first} lets the state of group '{path.start.name}' act on that of "
                     f"'{path.end.name}' past its spikes, along {path} ({names}), which the learner "
                     "does not follow: let spikes change a variable of the target, as in "
                     "on_pre='s_post += w', or write the term into the equations of one group"
+                )
+            elif crosses:
+                raise UnreadableNetworkError(
+                    f"{rule}: credit flows backwards along {path}, through {names}, which the "
+                    "learner does not know: make these synapses TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are; or choose order=1"
                 )
         for action in self.actions:
             self._check_parameters(action)
