@@ -128,7 +128,7 @@ def parent_group(group):
     return group.source.before_run.__self__
 
 
-def one_step(group, namespace, pieces=(), order=STANDARD):
+def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     """Read the one-step map of a group.
 
     Parameters
@@ -140,6 +140,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
         What else changes the state of the group in the network that runs.
     order : sequence of str
         Names of all stages as they run.
+    changing : set of str
+        Names of variables that are changed in a run, whatever their flags say.
 
     Returns
     -------
@@ -185,7 +187,9 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
 
     expressions = [*update.values.values(), *update.definitions.values()]
     needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
-    written = {name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)}
+    written = set(changing) | {
+        name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)
+    }
     held = {name for piece in pieces for name in piece.factors.values()}
     # The group has its flags only when it is known which pieces there are.
     flags = {piece.flag for piece in pieces} - {""}

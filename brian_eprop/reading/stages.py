@@ -82,7 +82,13 @@ def stages_of(group, actions, rule, projections, namespace):
         of_spikes = action.trigger is None or action.trigger[1] == "spike"
         if action.owner is group and action.kind in own and of_spikes:
             found.actions[own[action.kind]] = action
-    others = [a for a in actions if a not in found.actions.values() and a.kind != "learning"]
+    # What Brian2 stores once a step is a part of the update, see network.py
+    stored = getattr(group, "subexpression_updater", None)
+    others = [
+        a
+        for a in actions
+        if a not in found.actions.values() and a.kind != "learning" and a.runner is not stored
+    ]
     waiting, changed = others, True
     while changed:
         states = state_names(group, found.pieces)
@@ -257,8 +263,8 @@ def _factors(found, action, code, names, variables, trained):
         if seen and parent_group(other_end) is group:
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
-                f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot follow; "
-                "let spikes change a variable by a fixed amount"
+                f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot "
+                "follow; let spikes change a variable by a fixed amount"
             )
         for other in variables.values():
             try:
