@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-STEPS = 50
+STEPS = 40
 #: Names that users give to a parameter, an adaptation variable, or a constant of theirs.
 NAMES = ("kappa", "gain", "started", "psi", "L", "grad", "w", "counts", "window_start", "loss")
 NAMES += ("learning", "e_trace", "spiked", "y", "error", "B", "A", "c", "N0", "lag", "rate_")
@@ -44,21 +44,21 @@ class WholeNetwork:
     Attributes
     ----------
     text : str
-        Makes ``network`` and ``L``, its learner; ``{engine}`` is to be filled in.
-    order : float
-        Of the rule.
-    parameters : bool
-        Whether parameters of the neurons are trained too.
+        Makes ``network`` and ``L``, its learner, of an engine that is to be filled in.
+    engine : {"credit", "traces"}
+        That it is drawn with.
+    other : {"credit", "traces", ""}
+        The one to compare with; "" if there is none.
     """
 
     text: str
-    order: float
-    parameters: bool
+    engine: str
+    other: str
 
-    def script(self, engine="credit"):
-        return self.text.replace("ENGINE", engine)
+    def script(self, engine=""):
+        return self.text.replace("ENGINE", engine or self.engine)
 
-    def build(self, engine="credit"):
+    def build(self, engine=""):
         """Run the script: its names."""
         names = {"__name__": "whole_network"}
         exec(compile(self.script(engine), "<whole network>", "exec"), names)
@@ -90,6 +90,7 @@ class Script:
         self.draw = draw
         self.lines, self.objects = [], []
         self.made = 0
+        self.has_events = self.rarely(15)
 
     def pick(self, *values):
         return self.draw(st.sampled_from(values))
@@ -180,7 +181,7 @@ class Script:
             options += f', refractory="{refractory}"'
         if constant:
             options += f', namespace={{"{constant}": {self.number(0.8, 1.2)}}}'
-        if self.rarely(12):
+        if self.has_events:
             cells.event = "high"
             options += f', events={{"high": "v > 6{u}"}}'
         if cells.gain:
@@ -203,7 +204,8 @@ class Script:
             lines.append(f"{gain} = 0.8 + 0.4*STIM(t) : 1")
             cells.gain = ""
             return []
-        lines.append(f"{gain} : 1" + (" (linked)" if kind == "linked" else ""))
+        flag = {"linked": " (linked)", "parameter": self.pick("", " (constant)")}.get(kind, "")
+        lines.append(f"{gain} : 1{flag}")
         first = f"{name}.{gain} = 1"
         if kind == "parameter":
             return [first]
@@ -307,7 +309,7 @@ class Script:
             arrivals += [f"I_post += 0.5*w{u}"] * 3
         if "g" in target.states:
             arrivals += ["g_post += 0.03*w"] * 3
-        if target.gain:
+        if target.gain and self.rarely(30):
             arrivals.append(f"v_post += w*{target.gain}_post{u}")
         if target.states[1:]:
             arrivals.append(f"v_post += w{u}; {target.states[-1]}_post += 0.1*w"
@@ -383,8 +385,7 @@ def whole_networks(draw):
     populations = range(s.pick(1, 1, 1, 2, 2, 3))
     unit = s.pick("1", "volt")
     cells = [s.population(k, unit) for k in populations]
-    events = [c for c in cells if c.event]
-    reset_path = ", reset_path={'high': 'detached'}" if events and s.rarely(75) else ""
+    reset_path = ", reset_path={'high': 'detached'}" if s.has_events and s.rarely(85) else ""
     parameters = [c.gain for c in cells if c.gain]
     trains = bool(parameters) and s.rarely(12)
     if trains:
@@ -446,4 +447,6 @@ def whole_networks(draw):
         learner=learner,
     )
     text = "import math\n" + text.lstrip() + "\n".join(lines) + "\n"
-    return WholeNetwork(text, float(order), trains)
+    engine = s.pick("credit", "credit", "traces") if order == "1" and not trains else "credit"
+    other = {"credit": "traces", "traces": "credit"}[engine]
+    return WholeNetwork(text, engine, other if order == "1" and not trains else "")

@@ -270,6 +270,8 @@ class Credit:
         """
         learner, new = self.learner, False
         for path in reading.paths:
+            if path.end is learner.readout and learner.feedback_is("adaptive"):
+                continue  # plain synapses have no feedback weights that adapt
             onto_readout = path.end is learner.readout and len(path.actions) == 1
             if not (self.crosses_synapses or (onto_readout and learner.feedback_is("symmetric"))):
                 continue
