@@ -35,7 +35,7 @@ from ..types import ResetPath, Surrogate
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
-from .one_step import STANDARD, OneStep, drawing, one_step, parent_group, resolved, symbol
+from .one_step import OneStep, drawing, one_step, parent_group, resolved, symbol
 from .programs import Program, check_statements
 from .statements import Coefficients, printed, tidy
 
@@ -310,19 +310,19 @@ def linearize(
     return whole.restricted_to(states)
 
 
-def linearize_neuron(group, surrogate, reset_path, namespace, pieces=(), order=STANDARD):
+def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
     """The linearization of all states of a group, whatever arrives there.
 
-    Parameters and errors are those of :func:`linearize` and of `one_step`.
+    Parameters and errors are those of :func:`linearize`, followed by those of `one_step`.
     """
-    return _whole(group, surrogate, reset_path, namespace, pieces, order)
+    return _whole(group, surrogate, reset_path, namespace, *in_network)
 
 
-def _whole(group, surrogate, reset_path, namespace, pieces=(), order=STANDARD):
+def _whole(group, surrogate, reset_path, namespace, *in_network):
     """The linearization of all states of a step, without arrivals."""
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
-    step = one_step(group, namespace, pieces, order)
+    step = one_step(group, namespace, *in_network)
     name = parent_group(group).name
     if step.distance is None:
         raise ValueError(

@@ -128,7 +128,7 @@ def parent_group(group):
     return group.source.before_run.__self__
 
 
-def one_step(group, namespace, pieces=(), order=STANDARD):
+def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     """Read the one-step map of a group.
 
     Parameters
@@ -140,6 +140,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
         What else changes the state of the group in the network that runs.
     order : sequence of str
         Names of all stages as they run.
+    changing : set of str
+        Names of variables that are changed in a run, whatever their flags say.
 
     Returns
     -------
@@ -185,8 +187,12 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
 
     expressions = [*update.values.values(), *update.definitions.values()]
     needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
-    written = {name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)}
+    written = set(changing) | {
+        name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)
+    }
     held = {name for piece in pieces for name in piece.factors.values()}
+    # The group has its flags only when it is known which pieces there are.
+    flags = {piece.flag for piece in pieces} - {""}
     return OneStep(
         states=tuple(states),
         update=update,
@@ -198,11 +204,12 @@ def one_step(group, namespace, pieces=(), order=STANDARD):
         next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
         clamped=frozenset(clamped),
         per_neuron=frozenset(
-            [n for n in group.variables if not group.variables[n].scalar] + [NEXT_NOT_REFRACTORY]
+            [n for n in group.variables if not group.variables[n].scalar]
+            + [NEXT_NOT_REFRACTORY, *flags]
         ),
         varying=frozenset(
             [n for n, v in group.variables.items() if not v.constant or n in written]
-            + [NEXT_NOT_REFRACTORY, *held]
+            + [NEXT_NOT_REFRACTORY, *held, *flags]
         ),
         pieces=tuple(
             (

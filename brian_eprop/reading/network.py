@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
@@ -48,6 +49,9 @@ class NetworkReading:
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
         self.projections = {s.pre.name: s for s in learner.projections}
         self.namespace = namespace
+        user = [action for action in self.actions if action.kind != "learning"]
+        self.written = {effect.variable: action for action in user for effect in action.effects}
+        self.python = [action for action in user if action.kind == "Python"]
         self._check_membership()
         self._check_readout()
         self.read_paths()
@@ -106,6 +110,14 @@ class NetworkReading:
                     "would be another than the one that is differentiated: only spikes act on a "
                     "readout"
                 )
+            for effect in action.effects:
+                adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
+                trained = action.name in self.projections
+                if effect.variable in own and not (adds or trained):
+                    raise UnreadableNetworkError(
+                        f"{action} does not merely add to 'y' of readout '{readout.name}', which "
+                        "changes what earlier spikes have left there: write y_post += …"
+                    )
             if not leak < self.position[action.name] < self._end:
                 raise UnreadableNetworkError(
                     f"{action} acts on readout '{readout.name}' before its leak, or after its "
@@ -128,6 +140,7 @@ class NetworkReading:
                 f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
                 "spikes of a step would act in the next; move it behind the threshold"
             )
+        self._check_stored(group, stages)
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
@@ -151,6 +164,22 @@ class NetworkReading:
                         "the order of their names: give one of them another order"
                     )
 
+    def _check_stored(self, group, stages):
+        """A '(constant over dt)' expression must see the state that the update sees."""
+        stored = self.position.get(getattr(group.subexpression_updater, "name", None))
+        if stored is None:
+            return
+        states = self._states(group).keys()
+        for action in self.actions:
+            between = stored < self.position[action.name] < self.position[group.state_updater.name]
+            if between and action.kind != "learning":
+                if any(effect.variable in states for effect in action.effects):
+                    raise UnreadableNetworkError(
+                        f"{action} changes the state of group '{group.name}' after its "
+                        "'(constant over dt)' expressions of the step have been stored: remove "
+                        "the flag, or choose another slot"
+                    )
+
     def timing_of(self, synapses, learner):
         """When the spikes of plain synapses act, in this network."""
         place = self.position[synapses.pre.name]
@@ -164,6 +193,37 @@ class NetworkReading:
         delay = synapses.pre.variables["delay"]
         without_delay = bool(delay.scalar) and float(delay.get_value()[0]) == 0
         return Timing(early, lag, without_delay, False)
+
+    def changing(self, group):
+        """Names of a group's variables that something in the network may change in a run."""
+        return frozenset(
+            name
+            for name, variable in group.variables.items()
+            if variable in self.written or (self.python and isinstance(variable, ArrayVariable))
+        )
+
+    def check_effects(self, synapses, expressions, besides=frozenset()):
+        """Raise an error if what a spike does depends on a variable that is changed elsewhere.
+
+        Parameters
+        ----------
+        synapses : Synapses
+        expressions : iterable of sympy.Expr
+            In names of the synapses.
+        besides : set of sympy.Symbol
+            What may change: a weight that nothing is sent back along.
+        """
+        symbols = set().union(*(expression.free_symbols for expression in expressions))
+        names = {s.name for s in symbols - besides}
+        for name in sorted(names):
+            variable = synapses.variables.get(name)
+            action = self.written.get(variable)
+            if action is not None:
+                raise UnreadableNetworkError(
+                    f"{action} changes '{name}', on which the effect of the spikes of "
+                    f"'{synapses.name}' depends: the learner reads it at another moment. Use "
+                    "EProp(engine='traces') for a variable of the synapses, or keep it constant"
+                )
 
     def _check_arrivals(self, synapses):
         """Spikes must arrive at the moment for which their credit was derived."""
@@ -244,13 +304,14 @@ class NetworkReading:
         for path in self.paths:
             first = path.actions[0]
             names = ", ".join(f"'{action.name}'" for action in path.actions)
-            if path.end is readout and len(path.actions) == 1:
-                if learner.feedback_is("symmetric", "adaptive") or crosses:
-                    raise UnreadableNetworkError(
-                        f"{first} brings spikes of group '{path.start.name}' to readout "
-                        f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
-                        "fixed=True), whose weights stay as they are"
-                    )
+            if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
+                continue
+            if path.end is readout and len(path.actions) == 1 and path.crosses_spikes:
+                raise UnreadableNetworkError(
+                    f"{first} brings spikes of group '{path.start.name}' to readout "
+                    f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are"
+                )
             elif crosses:
                 raise UnreadableNetworkError(
                     f"{rule}: credit flows backwards along {path}, through {names}, which the "

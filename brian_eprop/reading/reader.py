@@ -140,9 +140,8 @@ class NetworkReader(BrianObject):
                 added.append(group_code(group, "\n".join(cleared), moment, name))
         operations = [obj for obj in self.reading.objects if isinstance(obj, NetworkOperation)]
         for operation in operations:
-            if operation not in self.learner.given:
-                before = Before(operation, self.learner)
-                added += [before, After(before)]
+            before = Before(operation, self.learner)
+            added += [before, After(before)]
         return added
 
     def _flag(self, group, flag, action):

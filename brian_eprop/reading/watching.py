@@ -31,10 +31,13 @@ class Before(BrianObject):
 
     def watched(self):
         """The variables that only code with a derivative may change: (group, name)."""
-        yield self.learner.readout, "y"
+        if self.operation not in self.learner.given:
+            yield self.learner.readout, "y"
         for group, population in self.learner.populations.items():
             if population.learns:
-                yield from ((group, name) for name in population.watched)
+                given = self.operation in self.learner.given
+                names = () if given else population.watched
+                yield from ((group, name) for name in {*names, *population.between_steps})
 
     def run(self):
         """Copy the states."""
@@ -70,8 +73,12 @@ class After(BrianObject):
         for (group, name), value in self.before.kept.items():
             if not np.array_equal(group.variables[name].get_value(), value, equal_nan=True):
                 operation = self.before.operation
+                remedy = "say that it counts as given: Learner(given=[operation])"
+                population = self.before.learner.populations.get(group)
+                if population is not None and name in population.between_steps:
+                    remedy = "use EProp(engine='credit')"
                 raise UnreadableNetworkError(
                     f"network operation '{operation.name}' changes '{name}' of group "
                     f"'{group.name}': a function of Python has no derivative. Write it as "
-                    f"run_regularly, or say that it counts as given: Learner(given=[operation])"
+                    f"run_regularly, or {remedy}"
                 )

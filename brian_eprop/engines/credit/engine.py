@@ -8,6 +8,7 @@ from brian2.devices.device import get_device
 
 from ...calculus.arrivals import arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
+from ...calculus.programs import symbol
 from ...periods import EPISODE
 from ..code import declare, see_new_variables
 from .memory import available_memory
@@ -82,7 +83,7 @@ class Credit:
                 "EProp(engine='traces')"
             )
         self.rows, self.tail, self.standalone = self.window, 0, False
-        self.sources, self.pathways, self.dense = {}, [], []
+        self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
         self._describe_window()
         self.readout = CreditReadout(learner.readout, self)
         learner.readout.contained_objects.append(Replay(self))
@@ -235,6 +236,12 @@ class Credit:
         """
         while self._go_along(reading, reader):
             reading.read_paths()
+        self.running = {id(obj) for obj in reading.objects}
+        for pathway in self._active:
+            weight = getattr(pathway.synapses, "weight", "")
+            effects = [*pathway.effects.values(), *pathway.jumps.values()]
+            own = {symbol(weight)} if weight and not pathway.backwards else set()
+            reading.check_effects(pathway.synapses, effects, own)
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
@@ -263,8 +270,10 @@ class Credit:
         """
         learner, new = self.learner, False
         for path in reading.paths:
-            onto_readout = path.end is learner.readout and len(path.actions) == 1
-            if not (self.crosses_synapses or (onto_readout and learner.feedback_is("symmetric"))):
+            onto_readout = path.end is learner.readout
+            if onto_readout and not learner.feedback_is("symmetric"):
+                continue  # errors come back along feedback weights of their own
+            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
                 continue
             for action in path.actions:
                 if action.kind == "threshold" and action.owner not in learner.populations:
@@ -277,6 +286,11 @@ class Credit:
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    @property
+    def _active(self):
+        """The projections whose spikes arrive."""
+        return [p for p in self.pathways if p.synapses.active and id(p.synapses) in self.running]
 
     @property
     def followed_synapses(self):
@@ -333,7 +347,7 @@ class Credit:
         """Code of the way back: before it, and in each of its steps, in order."""
         populations = [p for p in self.learner.populations.values() if p.learns]
         self._join()
-        active = [pathway for pathway in self.pathways if pathway.synapses.active]
+        active = self._active
         for pathway in active:
             pathway.prepare(self._reach(pathway))
         for receiver in self.receivers():

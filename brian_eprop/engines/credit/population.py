@@ -34,7 +34,7 @@ class CreditPopulation:
         self.credit_rows = engine.credit_rows
         self.signals, self.inflow = [], {}
         self.declared, self.recorders = set(), {}
-        self.followed = (STANDARD, [])
+        self.followed = (STANDARD, [], frozenset())
 
     @property
     def traces(self):
@@ -69,7 +69,7 @@ class CreditPopulation:
 
     def derive(self, trained):
         """Derive the group on its own, with the parameters that it trains."""
-        self._take(self._linearized(), trained)
+        self._take(self._linearized(), trained, self.attach)
 
     @property
     def _paths(self):
@@ -78,12 +78,12 @@ class CreditPopulation:
         paths = self.engine.learner.rule.reset_path
         return {name: path for name, path in paths.items() if name not in events}
 
-    def _linearized(self, pieces=(), order=STANDARD):
+    def _linearized(self, *in_network):
         learner = self.engine.learner
         rule, names = learner.rule, learner.namespace
-        return linearize_neuron(self.group, rule.surrogate, self._paths, names, pieces, order)
+        return linearize_neuron(self.group, rule.surrogate, self._paths, names, *in_network)
 
-    def _take(self, linearization, trained):
+    def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
         self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
         self.rows = self.engine.rows_of(self.adjoint.states, self.group)
@@ -99,8 +99,8 @@ class CreditPopulation:
             "reset": group.resetter.get("spike", thresholder),
         }
         for stage, runner in runners.items():
-            self._record(stage, schedule.just_before(runner), self.attach)
-        self._record(END, schedule.COEFFICIENTS, self.attach)
+            self._record(stage, schedule.just_before(runner), attach)
+        self._record(END, schedule.COEFFICIENTS, attach)
 
     def follow(self, stages, position, reader):
         """Take the stages of the network that runs for those of the step.
@@ -114,9 +114,13 @@ class CreditPopulation:
             What runs the recorders of further stages.
         """
         order = stages.order(position)
-        if (order, stages.pieces) != self.followed:
-            self._take(self._linearized(stages.pieces, order), self.adjoint.parameters)
-            self.followed = (order, list(stages.pieces))
+        changing = reader.reading.changing(self.group) - self.step.varying
+        if (order, stages.pieces, changing) != self.followed:
+            changing = reader.reading.changing(self.group)
+            linearization = self._linearized(stages.pieces, order, changing)
+            # Brian2 has asked the group already for what it contains
+            self._take(linearization, self.adjoint.parameters, reader.keep)
+            self.followed = (order, list(stages.pieces), frozenset())
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, schedule.just_before(runner), reader.add)
@@ -132,6 +136,11 @@ class CreditPopulation:
     def watched(self):
         """The states that only code which can be differentiated may change."""
         return [name for name in self.adjoint.states if name in self.group.variables]
+
+    @property
+    def between_steps(self):
+        """Variables that must not change between two steps: none."""
+        return ()
 
     def _declare(self):
         group, adjoint = self.group, self.adjoint
@@ -159,7 +168,7 @@ class CreditPopulation:
             self.recorders[stage] = Recorder(self.engine, self.group, code, moment, name, kept)
             attach(self.recorders[stage])
         else:
-            self.recorders[stage].change(code, kept)
+            self.recorders[stage].change(code, kept, moment)
             if stage not in (*STANDARD, END):
                 attach(self.recorders[stage])
 

@@ -38,9 +38,10 @@ class Recorder(LearningCode):
         )
         self.engine, self.recorded = engine, recorded
 
-    def change(self, code, recorded):
-        """Run other code, and keep other variables."""
+    def change(self, code, recorded, moment):
+        """Run other code at another moment, and keep other variables."""
         self.abstract_code, self.recorded = code, recorded
+        self.when, self.order = moment
         self.needed_variables = [*recorded, *recorded.values()]
 
     def before_run(self, run_namespace):

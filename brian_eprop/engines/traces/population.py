@@ -102,11 +102,18 @@ class Population:
                 f"default schedule; {names}"
             )
         self._check_between_steps(reader.reading, position)
+        for effect in self.effects:
+            for name in sorted(s.name for s in effect.free_symbols):
+                action = reader.reading.written.get(group.variables.get(name))
+                if action is not None:
+                    raise ValueError(
+                        f"{action} changes '{name}' of group '{group.name}', on which the effect "
+                        "of spikes depends: let it be a variable of the synapses"
+                    )
 
     def _check_between_steps(self, reading, position):
         """What the update multiplies must not change after traces have been moved on with it."""
-        used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
-        variables = {self.group.variables.get(name.name): name.name for name in used}
+        variables = {self.group.variables[name]: name for name in self.between_steps}
         update = position[self.group.state_updater.name]
         moved_on = position[self.runners["end"].name] if "end" in self.runners else update
         for action in reading.actions:
@@ -123,6 +130,13 @@ class Population:
                         "been moved on with the old value: use EProp(engine='credit'), or write "
                         f"'{variables[effect.variable]}' as a subexpression of the equations"
                     )
+
+    @property
+    def between_steps(self):
+        """Variables of the group that the next update multiplies the traces by."""
+        used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
+        names = {symbol.name for symbol in used} & self.group.variables.keys()
+        return sorted(n for n in names if not self.group.variables[n].read_only)
 
     def _effect(self, state, arrival):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
