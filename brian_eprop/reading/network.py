@@ -7,7 +7,7 @@ from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
 from ..engines.trials import Timing
-from .actions import action_of, running_objects
+from .actions import action_of, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -141,6 +141,8 @@ class NetworkReading:
                 "spikes of a step would act in the next; move it behind the threshold"
             )
         self._check_stored(group, stages)
+        # Linked variables are those of another group
+        seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
@@ -153,12 +155,8 @@ class NetworkReading:
                     action.runner.order - 0.5 < other.runner.order
                     and self.position[other.name] < place[name]
                 )
-                writes = any(
-                    e.variable.owner is not None and e.variable.owner.name == group.name
-                    for e in other.effects
-                    if hasattr(e.variable, "owner")
-                )
-                if between and writes and other.kind != "learning":
+                writes = any(effect.variable in seen for effect in other.effects)
+                if between and (writes or other.kind == "Python") and other.kind != "learning":
                     raise UnreadableNetworkError(
                         f"{other} and {action} of group '{group.name}' run at the same moment, in "
                         "the order of their names: give one of them another order"
