@@ -13,7 +13,14 @@ from .readout import LeakyReadout
 from .reference import Gradients
 from .regularizers import FiringRateRegularizer
 from .rule import BPTT, EProp
-from .surrogates import Arctan, Exponential, FastSigmoid, MultiGaussian, PiecewiseLinear
+from .surrogates import (
+    Arctan,
+    Exponential,
+    FastSigmoid,
+    Formula,
+    MultiGaussian,
+    PiecewiseLinear,
+)
 from .synapses import TrainableSynapses
 
 __version__ = "0.1.0"
@@ -30,6 +37,7 @@ __all__ = [
     "Exponential",
     "FastSigmoid",
     "FiringRateRegularizer",
+    "Formula",
     "GradientDescent",
     "Gradients",
     "LeakyReadout",

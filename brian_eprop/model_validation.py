@@ -260,7 +260,7 @@ class _Checker:
         psi = self.expression("surrogate", model.surrogate.expression(distance))
         if psi is not x**-1:
             problem = f"ψ has the unit {unit_name(psi)} but must have {unit_name(x**-1)}"
-            self.fail("surrogate", model.surrogate, f"{problem}; correct 'height'")
+            self.fail("surrogate", model.surrogate, f"{problem}; correct it")
         changed = self.statements("reset", model.reset, self.scope)
         for name, path in model.reset_path.items():
             if name not in changed:

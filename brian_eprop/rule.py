@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from brian2 import NeuronGroup
+from brian2.groups.subgroup import Subgroup
 
 from .arguments import table
 from .calculus.linearization import RESET_PATHS
@@ -33,8 +35,9 @@ class EProp:
         the end of each window: the same gradient at about the price of the simulation.
         ``"traces"`` advances the eligibility traces of every synapse in every step, so that
         they can be recorded; order 1 only.
-    surrogate : surrogate of `brian_eprop.surrogates`, optional
-        ψ. Default: what the neuron model suggests.
+    surrogate : surrogate of `brian_eprop.surrogates` or dict of NeuronGroup to surrogate, optional
+        ψ, of all groups or of each: ``{excitatory: …, inhibitory: …}``. Default, also for a group
+        that the dict does not name: what the neuron model suggests.
     reset_path : dict of str to {"implicit", "explicit", "detached"}
         How the path spike → variable through the reset is differentiated, for the variables
         named. ``"explicit"`` and ``"detached"`` both leave it out at order 1.
@@ -47,8 +50,8 @@ class EProp:
 
     order: float = 1
     engine: Engine = "credit"
-    surrogate: Surrogate | None = None
-    reset_path: Mapping[str, ResetPath] = field(default_factory=dict)
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(default=None, hash=False)
+    reset_path: Mapping[str, ResetPath] = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
         if not isinstance(self.engine, str) or self.engine not in ENGINES:
@@ -67,13 +70,15 @@ class EProp:
                 f"EProp.order = {self.order!r}: eligibility traces are local, which is order 1; "
                 "leave out engine='traces' for higher orders"
             )
-        if self.surrogate is not None and not hasattr(self.surrogate, "expression"):
-            raise ValueError(
-                f"EProp.surrogate = {self.surrogate!r} is not a surrogate; give one of "
-                "brian_eprop.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
-            )
+        if isinstance(self.surrogate, Mapping):
+            object.__setattr__(self, "surrogate", dict(self.surrogate))  # the dataclass is frozen
+            for group, surrogate in self.surrogate.items():
+                _check_group(group)
+                _check_surrogate(f"EProp.surrogate of group '{group.name}'", surrogate)
+        elif self.surrogate is not None:
+            _check_surrogate("EProp.surrogate", self.surrogate)
         paths = table("EProp.reset_path", self.reset_path, "{'v': 'explicit'}")
-        object.__setattr__(self, "reset_path", paths)  # the dataclass is frozen
+        object.__setattr__(self, "reset_path", paths)
         for name, path in paths.items():
             if not isinstance(path, str) or path not in RESET_PATHS:
                 raise ValueError(
@@ -81,9 +86,42 @@ class EProp:
                     f"{', '.join(repr(known) for known in RESET_PATHS)}"
                 )
 
+    def surrogate_of(self, group: NeuronGroup) -> Surrogate | None:
+        """ψ of a group, as it is given here; None for what its neuron model suggests."""
+        if isinstance(self.surrogate, Mapping):
+            return self.surrogate.get(group)
+        return self.surrogate
+
+
+def _check_group(group):
+    if isinstance(group, Subgroup):
+        raise ValueError(
+            f"EProp.surrogate names '{group.name}', which is a part of group "
+            f"'{group.source.name}': all neurons of a group have one ψ; name the whole group"
+        )
+    if not isinstance(group, NeuronGroup):
+        raise TypeError(
+            f"EProp.surrogate has the key {group!r}, which is no NeuronGroup; write "
+            "{excitatory: PiecewiseLinear(height=0.3, width=1.0)} with the group itself"
+        )
+    if "spike" not in group.events:
+        raise ValueError(
+            f"EProp.surrogate names group '{group.name}', which has no threshold and so no ψ; "
+            "leave it out"
+        )
+
+
+def _check_surrogate(name, surrogate):
+    if not hasattr(surrogate, "expression") or isinstance(surrogate, type):
+        raise ValueError(
+            f"{name} = {surrogate!r} is not a surrogate; give one of "
+            "brian_eprop.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
+        )
+
 
 def BPTT(
-    surrogate: Surrogate | None = None, reset_path: Mapping[str, ResetPath] | None = None
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = None,
+    reset_path: Mapping[str, ResetPath] | None = None,
 ) -> EProp:
     """Back-propagation through time: :class:`EProp` of order ∞.
 

@@ -4,7 +4,7 @@ A spike z = H(x), x = membrane − threshold, has no useful derivative. Each cla
 is a formula ψ(x) used in its place, with x > 0 above the threshold. ψ has the inverse
 unit of x. 'height' and 'width' are numbers, Brian2 quantities, or Brian2 expressions
 in the names of the neuron group ('0.3/v_th'), so that a model's surrogate follows an
-overridden or heterogeneous parameter.
+overridden or heterogeneous parameter. `Formula` is a ψ of one's own.
 """
 
 import ast
@@ -12,7 +12,9 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
+from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
 from brian2.core.namespace import DEFAULT_UNITS
+from brian2.parsing.rendering import NodeRenderer
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
@@ -20,12 +22,14 @@ from brian2.units.fundamentalunits import (
     get_dimensions,
     get_unit,
 )
+from brian2.utils.stringtools import get_identifiers, word_substitute
 
 __all__ = [
     "SURROGATES",
     "Arctan",
     "Exponential",
     "FastSigmoid",
+    "Formula",
     "MultiGaussian",
     "PiecewiseLinear",
 ]
@@ -273,9 +277,102 @@ class MultiGaussian:
         return f"({height}/({width}*sqrt(2*pi))*((1 + {h})*exp(-0.5*({u})**2) - {h}/{s}*({sides})))"
 
 
+@dataclass(frozen=True)
+class Formula:
+    """ψ(x) as a Brian2 expression of x, the distance to the threshold.
+
+    ::
+
+        Formula("exp(-abs(x)/(2*mV))/(5*mV)")
+
+    Besides x, which is positive above the threshold and has its unit, there may be numbers,
+    units, pi, e, and the functions that Brian2 has by itself, but for random numbers.
+    ψ must have one over the unit of x, which is known when the neurons are.
+
+    Parameters
+    ----------
+    psi : str
+
+    Raises
+    ------
+    TypeError
+        ψ is not text.
+    ValueError
+        ψ is not an expression, has other names, or is not finite at the threshold, x = 0.
+    """
+
+    psi: str
+
+    def __post_init__(self):
+        if not isinstance(self.psi, str):
+            raise TypeError(
+                f"Formula: 'psi' = {self.psi!r} is not text; write ψ as an expression of the "
+                "distance x, such as 'exp(-abs(x)/(2*mV))/(5*mV)'"
+            )
+        known = {"x": 0, **_NUMBERS}
+        try:
+            code = _Evaluated().render_expr(self.psi.strip())
+        except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            problem = str(error).splitlines()[0]
+            raise ValueError(
+                f"Formula: 'psi' = {self.psi!r} is not an expression of Brian2 ({problem}); write "
+                "for example 'exp(-abs(x)/(2*mV))/(5*mV)'"
+            ) from None
+        for name in sorted(get_identifiers(self.expression("x"))):
+            if name not in known:
+                raise ValueError(
+                    f"Formula: 'psi' = {self.psi!r} uses '{name}', which is neither x, the "
+                    "distance to the threshold, nor a number, unit or function of Brian2; write "
+                    "its value"
+                )
+        # A little to each side as well, where a root or a logarithm has no value
+        for x in (-1e-12, 0.0, 1e-12):
+            if not _is_finite(code, known | {"x": np.float64(x)}):
+                raise ValueError(
+                    f"Formula: 'psi' = {self.psi!r} is not one finite number at the threshold, "
+                    "x = 0, and to both sides of it"
+                )
+
+    def expression(self, x: str) -> str:
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        text = ast.unparse(ast.parse(self.psi.strip(), mode="eval"))
+        return f"({word_substitute(text, {'x': f'({x})'})})"
+
+
+#: Values of the names that a formula may have.
+_NUMBERS = {
+    **{name: np.float64(value.value) for name, value in DEFAULT_CONSTANTS.items()},
+    **{name: np.float64(unit) for name, unit in DEFAULT_UNITS.items()},
+    **{name: f.pyfunc for name, f in DEFAULT_FUNCTIONS.items() if f.stateless},
+}
+
+
+class _Evaluated(NodeRenderer):
+    """An expression with floating-point numbers only: powers of integers may never end."""
+
+    def render_Constant(self, node):
+        if isinstance(node.value, bool):
+            return repr(node.value)
+        return f"float({float(node.value)!r})"
+
+
+def _is_finite(code, values):
+    """Whether an expression, which consists of known names only, is a finite number."""
+    try:
+        with np.errstate(all="ignore"):
+            value = eval(code, {"__builtins__": {"float": float}}, values)
+        number = np.ndim(value) == 0 and not isinstance(value, bool | np.bool_)
+        return number and bool(np.isfinite(float(value)))
+    except (ArithmeticError, TypeError, ValueError):
+        return False
+
+
 #: Those that a neuron model, which is written to files, may have.
-KnownSurrogate: TypeAlias = PiecewiseLinear | Exponential | FastSigmoid | Arctan | MultiGaussian
+KnownSurrogate: TypeAlias = (
+    PiecewiseLinear | Exponential | FastSigmoid | Arctan | MultiGaussian | Formula
+)
 #: name -> class of every surrogate; a model file's [surrogate] 'kind' is one of these names
 SURROGATES = {
-    cls.__name__: cls for cls in (PiecewiseLinear, Exponential, FastSigmoid, Arctan, MultiGaussian)
+    cls.__name__: cls
+    for cls in (PiecewiseLinear, Exponential, FastSigmoid, Arctan, MultiGaussian, Formula)
 }

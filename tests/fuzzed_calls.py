@@ -117,6 +117,7 @@ def calls():
         "Exponential": (eprop.Exponential, shape),
         "FastSigmoid": (eprop.FastSigmoid, shape),
         "Arctan": (eprop.Arctan, shape),
+        "Formula": (eprop.Formula, lambda: dict(psi="exp(-abs(x))")),
         "MultiGaussian": (eprop.MultiGaussian, lambda: shape() | dict(h=0.15, s=6.0)),
         "EProp": (
             eprop.EProp,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from brian_eprop import EProp, FiringRateRegularizer, NeuronModel, RecurrentNetwork
 from brian_eprop.calculus.linearization import RESET_PATHS
-from brian_eprop.surrogates import SURROGATES, MultiGaussian
+from brian_eprop.surrogates import SURROGATES, Formula, MultiGaussian
 
 N_IN, STEPS = 3, 24
 #: Kinds of terms beside the leak; "{X}" is the unit of the membrane.
@@ -87,7 +87,10 @@ def models(draw, name="mine"):
     weight_unit, in_code = chosen(draw, (X, ""), ("1", "" if X == "1" else "*volt"))
     kind = chosen(draw, *SURROGATES.values())
     shape = chosen(draw, ("0.3/v_th", "v_th"), (0.3 / unit, 1.1 * unit))
-    surrogate = kind(0.4, shape[1]) if kind is MultiGaussian else kind(*shape)
+    if kind is Formula:
+        surrogate = Formula(f"0.3*exp(-abs(x)/(2*{X}))/{X}")
+    else:
+        surrogate = kind(0.4, shape[1]) if kind is MultiGaussian else kind(*shape)
     model = NeuronModel(
         name=name,
         equations="\n".join(lines).format(X=X),

@@ -58,12 +58,12 @@ def test_another_method_and_time_step():
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SURROGATES)
 def test_every_surrogate(kind):
-    model = replace(
-        load_model("lif"),
-        surrogate=SURROGATES[kind](height="0.4/v_th", width="0.7*v_th")
-        if kind != "MultiGaussian"
-        else SURROGATES[kind](height=0.5, width=0.3),
-    )
+    shape = {"height": "0.4/v_th", "width": "0.7*v_th"}
+    if kind == "MultiGaussian":
+        shape = {"height": 0.5, "width": 0.3}
+    elif kind == "Formula":
+        shape = {"psi": "exp(-abs(x)/0.7)*(0.4 + 0.1*sin(x))"}
+    model = replace(load_model("lif"), surrogate=SURROGATES[kind](**shape))
     report = check_model(model, steps=STEPS)
     assert report.passed, str(report)
 

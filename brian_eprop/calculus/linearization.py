@@ -333,7 +333,8 @@ def _whole(group, surrogate, reset_path, namespace, *in_network):
     if surrogate is None:
         raise ValueError(
             f"group '{name}' has no surrogate derivative; pass one, for example "
-            "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0))"
+            "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0)), or one for each group, "
+            "EProp(surrogate={excitatory: …, inhibitory: …})"
         )
     check_psi(group, surrogate, step, namespace)
     surrogate_code = surrogate.expression(f"({printed(step.distance)})")

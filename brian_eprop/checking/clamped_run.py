@@ -139,10 +139,7 @@ class ClampedNetwork:
             if not isinstance(obj, NeuronGroup) or "spike" not in obj.events:
                 continue
             model = getattr(obj, "neuron_model", None)
-            surrogate = rule.surrogate
-            if isinstance(surrogate, dict):
-                surrogate = surrogate.get(obj)
-            surrogate = surrogate or getattr(model, "surrogate", None)
+            surrogate = rule.surrogate_of(obj) or getattr(model, "surrogate", None)
             if obj not in learning:
                 if rule.order == 1 or draws_numbers(obj, obj.events["spike"]):
                     continue

@@ -20,6 +20,7 @@ from ..devices.runtime import numpy_runtime
 from ..neuron_model import NeuronModel, load_model
 from ..quantities import quantity
 from ..reference.surrogates import SURROGATES
+from ..surrogates import Formula
 from ..types import FilePath
 from .checked_network import TAU_STEPS, CheckedNetwork
 from .probing import NAMESPACE, copies, evaluate, state_names, step_derivatives
@@ -237,6 +238,9 @@ def _expected(model, build, run):
 def _psi(model, group, distance):
     """ψ by the reference's formula in NumPy."""
     surrogate = model.surrogate
+    if isinstance(surrogate, Formula):
+        code = surrogate.expression("x")
+        return np.vectorize(lambda x: float(eval(code, NAMESPACE | {"x": x})))(distance)
 
     def number(value):
         return evaluate(value, group, {}) if isinstance(value, str) else float(np.asarray(value))

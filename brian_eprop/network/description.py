@@ -211,6 +211,12 @@ class NetworkDescription:
     def _check_rule(self):
         if not isinstance(self.rule, EProp):
             raise TypeError(f"RecurrentNetwork.rule = {self.rule!r} is not a rule; give EProp()")
+        if isinstance(self.rule.surrogate, Mapping):
+            raise ValueError(
+                "RecurrentNetwork.rule: EProp.surrogate names groups, but this network makes its "
+                "own; give each population its surrogate, as in "
+                "neurons=[('lif', 80, {'surrogate': PiecewiseLinear(height=0.3, width=1.0)}), …]"
+            )
         models = [population.learning_with(self.rule) for population in self.populations]
         known = sorted({name for model in models for name in model.reset_path})
         for name in self.rule.reset_path:

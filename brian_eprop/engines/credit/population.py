@@ -59,9 +59,9 @@ class CreditPopulation:
         Linearization
             Of the states between weight and threshold.
         """
-        rule = self.engine.learner.rule
+        surrogate = self.engine.learner.rule.surrogate_of(self.group)
         projection = linearize(
-            self.group, rule.surrogate, self._paths, on_pre, weight, namespace, synaptic
+            self.group, surrogate, self._paths, on_pre, weight, namespace, synaptic
         )
         if not self.learns:
             self.derive(self.engine.learner.train_parameters(self.group))
@@ -80,8 +80,8 @@ class CreditPopulation:
 
     def _linearized(self, *in_network):
         learner = self.engine.learner
-        rule, names = learner.rule, learner.namespace
-        return linearize_neuron(self.group, rule.surrogate, self._paths, names, *in_network)
+        surrogate, names = learner.rule.surrogate_of(self.group), learner.namespace
+        return linearize_neuron(self.group, surrogate, self._paths, names, *in_network)
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""

@@ -53,7 +53,7 @@ class Population:
         """
         linearization = linearize(
             self.group,
-            surrogate=self.rule.surrogate,
+            surrogate=self.rule.surrogate_of(self.group),
             reset_path=self.rule.reset_path,
             on_pre=on_pre,
             weight=weight,
