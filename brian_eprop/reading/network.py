@@ -7,7 +7,7 @@ from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
 from ..engines.trials import Timing
-from .actions import action_of, running_objects
+from .actions import action_of, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -110,6 +110,14 @@ class NetworkReading:
                     "would be another than the one that is differentiated: only spikes act on a "
                     "readout"
                 )
+            for effect in action.effects:
+                adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
+                trained = action.name in self.projections
+                if effect.variable in own and not (adds or trained):
+                    raise UnreadableNetworkError(
+                        f"{action} does not merely add to 'y' of readout '{readout.name}', which "
+                        "changes what earlier spikes have left there: write y_post += …"
+                    )
             if not leak < self.position[action.name] < self._end:
                 raise UnreadableNetworkError(
                     f"{action} acts on readout '{readout.name}' before its leak, or after its "
@@ -133,6 +141,8 @@ class NetworkReading:
                 "spikes of a step would act in the next; move it behind the threshold"
             )
         self._check_stored(group, stages)
+        # Linked variables are those of another group
+        seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
@@ -145,12 +155,8 @@ class NetworkReading:
                     action.runner.order - 0.5 < other.runner.order
                     and self.position[other.name] < place[name]
                 )
-                writes = any(
-                    e.variable.owner is not None and e.variable.owner.name == group.name
-                    for e in other.effects
-                    if hasattr(e.variable, "owner")
-                )
-                if between and writes and other.kind != "learning":
+                writes = any(effect.variable in seen for effect in other.effects)
+                if between and (writes or other.kind == "Python") and other.kind != "learning":
                     raise UnreadableNetworkError(
                         f"{other} and {action} of group '{group.name}' run at the same moment, in "
                         "the order of their names: give one of them another order"
@@ -296,13 +302,14 @@ class NetworkReading:
         for path in self.paths:
             first = path.actions[0]
             names = ", ".join(f"'{action.name}'" for action in path.actions)
-            if path.end is readout and len(path.actions) == 1:
-                if learner.feedback_is("symmetric", "adaptive") or crosses:
-                    raise UnreadableNetworkError(
-                        f"{first} brings spikes of group '{path.start.name}' to readout "
-                        f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
-                        "fixed=True), whose weights stay as they are"
-                    )
+            if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
+                continue
+            if path.end is readout and len(path.actions) == 1 and path.crosses_spikes:
+                raise UnreadableNetworkError(
+                    f"{first} brings spikes of group '{path.start.name}' to readout "
+                    f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are"
+                )
             elif not path.crosses_spikes:
                 raise UnreadableNetworkError(
                     f"{first} lets the state of group '{path.start.name}' act on that of "
