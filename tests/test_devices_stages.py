@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import side_by_side
 from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms, prefs, set_device
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from side_by_side import DT, STEPS, TRIAL, Side, run, source
