@@ -77,6 +77,16 @@ def test_credit_is_that_of_the_traces(name, expected):
     assert_same(found[other], found[name], OTHER_ORDER, leave_out=OF_ONE_ENGINE)
 
 
+def test_updates_in_every_step_are_those_of_the_traces(monkeypatch):
+    """The shortest window: one step."""
+    monkeypatch.setitem(side_by_side.WINDOWS, "carried", {"update_every": side_by_side.DT})
+    case = CASES[0] | {"windows": "carried", "order": 1, "optimizer": "adam", "loss": "mse"}
+    cases = {engine: (case, engine) for engine in ("credit", "traces")}
+    found = run_cases(cases, one_by_one=True)
+    assert_learns(found["traces"], case)
+    assert_same(found["credit"], found["traces"], OTHER_ORDER, leave_out=OF_ONE_ENGINE)
+
+
 @pytest.mark.slow
 @pytest.mark.cython
 @pytest.mark.parametrize("name", BOTH)
