@@ -164,9 +164,9 @@ def test_learning_without_an_optimizer_leaves_a_published_model_as_it_is(name):
     script = prepared(name)
     net, _, groups = trained(script)
     learning = spikes_of(script, net, groups)
-    assert len(plain) == len(learning)
-    for one, other in zip(plain.values(), learning.values(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert plain.keys() == learning.keys()
+    for group, spikes in plain.items():
+        np.testing.assert_array_equal(spikes, learning[group])
 
 
 def test_there_are_forty_published_models_and_a_table_of_them_that_is_current():

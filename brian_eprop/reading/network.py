@@ -110,6 +110,14 @@ class NetworkReading:
                     "would be another than the one that is differentiated: only spikes act on a "
                     "readout"
                 )
+            for effect in action.effects:
+                adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
+                trained = action.name in self.projections
+                if effect.variable in own and not (adds or trained):
+                    raise UnreadableNetworkError(
+                        f"{action} does not merely add to 'y' of readout '{readout.name}', which "
+                        "changes what earlier spikes have left there: write y_post += …"
+                    )
             if not leak < self.position[action.name] < self._end:
                 raise UnreadableNetworkError(
                     f"{action} acts on readout '{readout.name}' before its leak, or after its "
@@ -296,13 +304,14 @@ class NetworkReading:
         for path in self.paths:
             first = path.actions[0]
             names = ", ".join(f"'{action.name}'" for action in path.actions)
-            if path.end is readout and len(path.actions) == 1:
-                if learner.feedback_is("symmetric", "adaptive") or crosses:
-                    raise UnreadableNetworkError(
-                        f"{first} brings spikes of group '{path.start.name}' to readout "
-                        f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
-                        "fixed=True), whose weights stay as they are"
-                    )
+            if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
+                continue
+            if path.end is readout and len(path.actions) == 1 and path.crosses_spikes:
+                raise UnreadableNetworkError(
+                    f"{first} brings spikes of group '{path.start.name}' to readout "
+                    f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are"
+                )
             elif crosses:
                 raise UnreadableNetworkError(
                     f"{rule}: credit flows backwards along {path}, through {names}, which the "

@@ -90,12 +90,13 @@ def stages_of(group, actions, rule, projections, namespace):
         if a not in found.actions.values() and a.kind != "learning" and a.runner is not stored
     ]
     waiting, changed = others, True
+    matters = _what_matters(group, actions)
     while changed:
         states = state_names(group, found.pieces)
         variables = {group.variables[name]: name for name in states}
         changed, still = False, []
         for action in waiting:
-            if _concerns(action, group, variables):
+            if _concerns(action, group, variables, matters):
                 _add(found, action, variables, rule, projections, namespace)
                 changed = True
             else:
@@ -104,14 +105,28 @@ def stages_of(group, actions, rule, projections, namespace):
     return found
 
 
-def _concerns(action, group, variables):
+def _what_matters(group, actions):
+    """The variables on which the threshold of a group depends, at once or in later steps."""
+    found = set(variables_read(group, group.events["spike"]))
+    effects = [effect for action in actions for effect in action.effects]
+    while True:
+        new = set().union(*(e.reads for e in effects if e.variable in found)) - found
+        if not new:
+            return found
+        found |= new
+
+
+def _concerns(action, group, variables, matters):
     """Whether an action changes a state, or makes another variable of the group depend on one."""
-    if any(effect.variable in variables for effect in action.effects):
-        return True
-    return action.owner is group and any(
-        effect.reads & variables.keys() and _owned(effect.variable, group)
-        for effect in action.effects
-    )
+    for effect in action.effects:
+        if effect.variable not in matters:
+            continue
+        if effect.variable in variables:
+            return True
+        depends = effect.reads & variables.keys() and _owned(effect.variable, group)
+        if action.owner is group and depends:
+            return True
+    return False
 
 
 def _owned(variable, group):

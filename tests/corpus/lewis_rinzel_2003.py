@@ -12,7 +12,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 150 * ms
 SURROGATE = PiecewiseLinear(height=0.3, width=1)
-REFUSED = "past the state update"
+REFUSED = "past its spikes"
 
 tau, I_0, g_c = 10 * ms, 1.1, 0.02
 

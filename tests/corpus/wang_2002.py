@@ -4,8 +4,7 @@ Paper: Wang 2002, Neuron 36:955
 
 Pyramidal cells with AMPA, GABA and saturating NMDA gating (Eqs in Experimental Procedures, after
 Brunel & Wang 2001), an inhibitory pool, and two Poisson stimuli. NMDA gating is a variable of
-the sending cell that the receiving cell sums up. The synapses of the stimulus learn, with credit
-of order 1, which does not follow that sum.
+the sending cell that the receiving cell sums up: states act on each other past spikes.
 """
 
 from brian2 import *
@@ -14,6 +13,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 100 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
+REFUSED = "past its spikes"
 
 E_L, V_th, V_r, E_I = -70 * mV, -50 * mV, -55 * mV, -70 * mV
 C, g_L = 0.5 * nF, 25 * nS

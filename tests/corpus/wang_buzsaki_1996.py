@@ -4,7 +4,7 @@ Paper: Wang & Buzsáki 1996, J. Neurosci. 16:6402
 
 Fast spiking cells (Eqs 1–4) with instantaneous sodium activation. The synaptic gate s follows
 the presynaptic voltage and is summed over all senders, so that membranes act on each other
-without spikes, which credit of order 1 does not follow. Poisson inputs learn.
+without spikes.
 """
 
 from brian2 import *
@@ -13,6 +13,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.05 * ms, 50 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (40 * mV), width=40 * mV)
+REFUSED = "past its spikes"
 
 C, phi = 1 * uF / cm**2, 5
 g_L, g_Na, g_K, g_syn = 0.1 * mS / cm**2, 35 * mS / cm**2, 9 * mS / cm**2, 0.1 * mS / cm**2

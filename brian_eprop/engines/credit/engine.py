@@ -270,10 +270,10 @@ class Credit:
         """
         learner, new = self.learner, False
         for path in reading.paths:
-            if path.end is learner.readout and learner.feedback_is("adaptive"):
-                continue  # plain synapses have no feedback weights that adapt
-            onto_readout = path.end is learner.readout and len(path.actions) == 1
-            if not (self.crosses_synapses or (onto_readout and learner.feedback_is("symmetric"))):
+            onto_readout = path.end is learner.readout
+            if onto_readout and not learner.feedback_is("symmetric"):
+                continue  # errors come back along feedback weights of their own
+            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
                 continue
             for action in path.actions:
                 if action.kind == "threshold" and action.owner not in learner.populations:
