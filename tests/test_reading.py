@@ -64,11 +64,13 @@ def decay(small):
 
 def test_it_is_printed_in_the_order_of_a_step():
     small = Small(decay)
-    text = str(small.learner.network).splitlines()
-    stages = ["'decay'", "'neurons_stateupdater'", "'neurons_spike_thresholder'", "resetter"]
-    places = [next(k for k, line in enumerate(text) if stage in line) for stage in stages]
-    assert places == sorted(places)
-    assert "projection 'recurrent': 'neurons' → 'neurons', followed" in "\n".join(text)
+    lines = str(small.learner.network).split("Group 'neurons'")[1].split("\n\n")[0].splitlines()[1:]
+    slots = [line.split("  ")[1].split(",")[0] for line in lines]
+    assert slots == ["start", "groups", "thresholds", "synapses", "synapses", "resets"]
+    roles = [line.split("  ")[-1] for line in lines]
+    assert roles.count("trained") == 2
+    assert "code 'decay'" in lines[0]
+    assert roles[0] == "differentiated"
 
 
 def test_a_stored_network_goes_on_in_objects_that_have_never_run(tmp_path):

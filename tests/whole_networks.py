@@ -225,7 +225,7 @@ class Script:
             return [
                 first,
                 f"def {operation}(t):",
-                f'    {name}.{gain} = 0.8 + 0.4*float(STIM(t))',
+                f"    {name}.{gain} = 0.8 + 0.4*float(STIM(t))",
                 f"{operation} = NetworkOperation({operation}, dt=1*ms, when='{when}')",
             ]
         helper = f"helper_{name}"
@@ -312,8 +312,10 @@ class Script:
         if target.gain and self.rarely(30):
             arrivals.append(f"v_post += w*{target.gain}_post{u}")
         if target.states[1:]:
-            arrivals.append(f"v_post += w{u}; {target.states[-1]}_post += 0.1*w"
-                            + (u if target.states[-1] not in "gb" else ""))
+            arrivals.append(
+                f"v_post += w{u}; {target.states[-1]}_post += 0.1*w"
+                + (u if target.states[-1] not in "gb" else "")
+            )
         if self.rarely(4):
             arrivals = [f"v_post += w*(20{u} - v_post)/20"]
         options = ""
@@ -400,7 +402,7 @@ def whole_networks(draw):
             scale = s.number(3, 6)
             s.trained("inputs", n_in, c, f"{scale}*(1 + rng.standard_normal(len({{name}})))")
         if k and s.rarely(85):
-            s.trained("P0", cells[0].n, c, f"3*(1 + rng.standard_normal(len({{name}})))")
+            s.trained("P0", cells[0].n, c, "3*(1 + rng.standard_normal(len({name})))")
         if s.rarely(55):
             other = s.pick(*cells)
             s.trained(other.name, other.n, c, "rng.standard_normal(len({name}))")

@@ -1,4 +1,4 @@
-"""Figures: spikes, membranes, traces, readouts, learning curves, weights, and learning rules.
+"""Figures: spikes, membranes, traces, readouts, learning curves, weights, rules, and networks.
 
 A film of learning is a callback of training, :class:`LearningAnimation`. Every function takes
 plain arrays, draws into ``ax`` (the current axes if None) and returns
@@ -9,6 +9,7 @@ by the colour-blind.
 from .animation import LearningAnimation
 from .decision import plot_decision
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
+from .network import plot_network
 from .rules import (
     plot_cost,
     plot_order,
@@ -29,6 +30,7 @@ __all__ = [
     "plot_eligibility",
     "plot_gradient_match",
     "plot_learning_curve",
+    "plot_network",
     "plot_order",
     "plot_raster",
     "plot_readout",

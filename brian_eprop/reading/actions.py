@@ -94,9 +94,7 @@ class Action:
         return self.owner
 
     def __str__(self):
-        written = ", ".join(dict.fromkeys(effect.name for effect in self.effects))
-        when = f"{self.runner.when}, order {self.runner.order:g}"
-        return f"{self.kind} '{self.name}' ({when}){f' writes {written}' if written else ''}"
+        return f"{self.kind} '{self.name}' ({self.runner.when}, order {self.runner.order:g})"
 
 
 def running_objects(network):

@@ -7,7 +7,7 @@ from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
 from ..engines.trials import Timing
-from .actions import action_of, running_objects
+from .actions import action_of, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -141,6 +141,8 @@ class NetworkReading:
                 "spikes of a step would act in the next; move it behind the threshold"
             )
         self._check_stored(group, stages)
+        # Linked variables are those of another group
+        seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
@@ -153,12 +155,8 @@ class NetworkReading:
                     action.runner.order - 0.5 < other.runner.order
                     and self.position[other.name] < place[name]
                 )
-                writes = any(
-                    e.variable.owner is not None and e.variable.owner.name == group.name
-                    for e in other.effects
-                    if hasattr(e.variable, "owner")
-                )
-                if between and writes and other.kind != "learning":
+                writes = any(effect.variable in seen for effect in other.effects)
+                if between and (writes or other.kind == "Python") and other.kind != "learning":
                     raise UnreadableNetworkError(
                         f"{other} and {action} of group '{group.name}' run at the same moment, in "
                         "the order of their names: give one of them another order"
@@ -312,18 +310,18 @@ class NetworkReading:
                     f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
                     "fixed=True), whose weights stay as they are"
                 )
-            elif crosses:
-                raise UnreadableNetworkError(
-                    f"{rule}: credit flows backwards along {path}, through {names}, which the "
-                    "learner does not know: make these synapses TrainableSynapses(..., "
-                    "fixed=True), whose weights stay as they are; or choose order=1"
-                )
             elif not path.crosses_spikes:
                 raise UnreadableNetworkError(
                     f"{first} lets the state of group '{path.start.name}' act on that of "
                     f"'{path.end.name}' past its spikes, along {path} ({names}), which the learner "
                     "does not follow: let spikes change a variable of the target, as in "
                     "on_pre='s_post += w', or write the term into the equations of one group"
+                )
+            elif crosses:
+                raise UnreadableNetworkError(
+                    f"{rule}: credit flows backwards along {path}, through {names}, which the "
+                    "learner does not know: make these synapses TrainableSynapses(..., "
+                    "fixed=True), whose weights stay as they are; or choose order=1"
                 )
         for action in self.actions:
             self._check_parameters(action)
@@ -376,25 +374,107 @@ class NetworkReading:
                     "depends on it; make it TrainableSynapses(..., fixed=True)"
                 )
 
-    def __str__(self):
-        lines = [f"the network of readout '{self.learner.readout.name}', in the order of a step"]
-        for group, stages in self.stages.items():
-            lines.append(f"group '{group.name}' learns: its step is")
-            for name in stages.order(self.position):
-                if name in stages.actions:
-                    lines.append(f"  {stages.actions[name]}: differentiated")
-            lines += [f"  {action}: given" for action in stages.given]
-        for synapses in self.learner.projections:
-            kind = "switched off" if not synapses.active else "followed"
-            fixed = " (fixed)" if synapses.fixed else ""
-            lines.append(
-                f"projection '{synapses.name}'{fixed}: '{synapses.source.name}' → "
-                f"'{synapses.target.name}', {kind}"
-            )
-        lines += [f"path {path}: not followed, counts as given" for path in self.paths]
-        shown = {a.name for s in self.stages.values() for a in (*s.actions.values(), *s.given)}
+    def role(self, action):
+        """What an action is for the gradient, in a few words.
+
+        Returns
+        -------
+        {"differentiated", "factor", "trained", "fixed", "followed", "given", "learning"}
+            A threshold of a learning group is differentiated with ψ; a factor is recorded per
+            neuron and step; what is given happens, as if it were an input.
+        """
+        synapses = self.projections.get(action.name)
+        if synapses is not None:
+            return "fixed" if synapses.fixed else "trained"
+        if action.kind == "learning":
+            return "learning"
+        if any(action is scaling for s in self.stages.values() for scaling, *_ in s.scaled):
+            return "factor"
+        if action.kind == "synapses" and action.owner in self.learner.engine.followed_synapses:
+            return "followed"
+        differentiated = [a for s in self.stages.values() for a in s.actions.values()]
+        own = action.runner is self.learner.readout.state_updater
+        return "differentiated" if own or action in differentiated else "given"
+
+    def step_of(self, group):
+        """What changes the state of a learning group, as it runs in a step.
+
+        Parameters
+        ----------
+        group : NeuronGroup
+
+        Returns
+        -------
+        list of Action
+            Synapses included: trained, followed and given.
+        """
+        stages, states = self.stages[group], self._states(group)
+        found = [*stages.actions.values(), *stages.given]
         for action in self.actions:
-            if action.name not in shown and action.kind != "learning":
-                if action.name not in self.projections:
-                    lines.append(f"{action}: runs, and is not differentiated")
+            if action.kind == "synapses" and any(e.variable in states for e in action.effects):
+                found.append(action)
+        return sorted(
+            {a.name: a for a in found}.values(), key=lambda action: self.position[action.name]
+        )
+
+    def __str__(self):
+        learner, shown = self.learner, set()
+        rule = f"e-prop of order {learner.rule.order}".replace("order inf", "order ∞")
+        lines = [f"What the learner of readout '{learner.readout.name}' sees ({rule})"]
+        for group in self.stages:
+            lines += ["", f"Group '{group.name}' ({len(group)} neurons). Its step, in order:"]
+            lines += _table([self._row(action) for action in self.step_of(group)])
+            shown |= {action.name for action in self.step_of(group)}
+        switched_off = [s for s in learner.projections if not s.active]
+        onto_readout = [
+            a for a in self.actions if a.kind == "synapses" and a.target is learner.readout
+        ]
+        lines += ["", f"Readout '{learner.readout.name}':"]
+        leak = [a for a in self.actions if a.runner is learner.readout.state_updater]
+        lines += _table([self._row(action) for action in (*leak, *onto_readout)])
+        shown |= {action.name for action in (*leak, *onto_readout)}
+        if switched_off:
+            names = ", ".join(f"'{synapses.name}'" for synapses in switched_off)
+            lines += ["", f"Switched off, and without credit: {names}"]
+        if self.paths:
+            lines += ["", "Paths that this order leaves out:"]
+            lines += [f"  {path}" for path in self.paths]
+        rest = [a for a in self.actions if a.kind != "learning" and a.name not in shown]
+        if rest:
+            lines += ["", "Runs besides, and counts as given:"]
+            lines += _table([self._row(action)[:-1] for action in rest])
         return "\n".join(lines)
+
+    def _row(self, action):
+        """Slot, what runs, what it changes, what it is for the gradient."""
+        runner = action.runner
+        name = f" '{runner.name}'"
+        role = self.role(action)
+        if action.kind in ("state update", "reset") or (
+            action.kind == "threshold" and action.trigger[1] == "spike"
+        ):
+            name = (
+                ""
+                if action.owner in (*self.stages, self.learner.readout)
+                else (f" of '{action.owner.name}'")
+            )
+        if action.kind == "synapses":
+            name = f" '{action.owner.name}' from '{action.trigger[0].name}'"
+        if action.kind == "threshold" and role == "differentiated":
+            role = "differentiated, with ψ"
+        if role == "factor":
+            role = "factor, recorded per neuron and step"
+        if action.kind == "Python":
+            role = "given" if runner in self.learner.given else "watched: must change no state"
+        written = dict.fromkeys(e.name.removesuffix("_post") for e in action.effects)
+        slot = runner.when if runner.order == 0 else f"{runner.when}, order {runner.order:g}"
+        return slot, f"{action.kind}{name}", ", ".join(written), role
+
+
+def _table(rows):
+    """Rows of text in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
