@@ -215,7 +215,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
             (
                 piece,
                 Program.of(
-                    _without_flags(group, piece.code),
+                    _held_while_refractory(_without_flags(group, piece.code), clamped),
                     states,
                     subexpressions=subexpressions,
                     label="_piece",
@@ -321,6 +321,17 @@ def _update(code, states, clamped, subexpressions):
     flag = indicator(renamed)
     held = {n: flag * free.values[n] + (1 - flag) * symbol(n) for n in clamped}
     return Program(update.values | held, update.definitions | free.definitions)
+
+
+def _held_while_refractory(code, clamped):
+    """Code as Brian2 runs it: but for the reset, nothing writes what is 'unless refractory'."""
+    lines = []
+    for target, operation, written in statements_of(code):
+        if target in clamped:
+            change = f"({written})" if operation == "=" else f"({target} {operation[0]} ({written}))"
+            operation, written = "=", f"{target} + int(not_refractory)*({change} - {target})"
+        lines.append(f"{target} {operation} {written}")
+    return "\n".join(lines)
 
 
 def _integrator_code(group, namespace):
