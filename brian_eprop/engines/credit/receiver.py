@@ -53,6 +53,8 @@ class Receiver:
     def __init__(self, group, engine, place):
         self.group, self.engine, self.place = group, engine, place
         self.outputs, self.reach, self.recorded = {}, {}, {}
+        #: By whether they are early: where arrivals are in the network that runs.
+        self.places = {}
 
     def keep(self, recorded):
         """Keep the past of these variables, and of no others."""
@@ -88,6 +90,7 @@ class Receiver:
                     f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
                     "and other code changes its state between them: give their .pre the same order"
                 )
+        self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
             if output.early in places:
                 self.outputs[key] = replace(output, place=places[output.early][0])
@@ -98,7 +101,8 @@ class Receiver:
         if key not in self.outputs:
             name = f"arriving_{len(self.outputs)}"
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self.place(early=early))
+            place = self.places.get(early, self.place(early=early))
+            self.outputs[key] = Output(name, rows, effects, early, place)
         return self.outputs[key].name
 
     def delayed(self, output):
