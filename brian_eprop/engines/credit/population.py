@@ -121,9 +121,10 @@ class CreditPopulation:
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset())
-        for piece in stages.pieces:
-            runner = stages.actions[piece.name].runner
-            self._record(piece.name, schedule.just_before(runner), reader.add)
+        # Those of the own step, too: its objects may have moved since it was derived
+        for name, action in stages.actions.items():
+            attach = reader.keep if name in STANDARD else reader.add
+            self._record(name, schedule.just_before(action.runner), attach)
         places = {name: position[action.name] for name, action in stages.actions.items()}
         places.setdefault("reset", places["threshold"])
         self.receiver.arrange([places[name] for name in order], position, self._projections())
