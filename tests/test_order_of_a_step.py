@@ -1,4 +1,4 @@
-"""Objects that run in other slots than Brian2's own: the order that really runs is the one learned."""
+"""Objects in other slots than Brian2's own: the order that really runs is the one learned."""
 
 import pytest
 from brian2 import NeuronGroup, linked_var, ms

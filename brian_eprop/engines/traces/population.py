@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import schedule
 from ...calculus.linearization import linearize
-from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, symbol
+from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, parent_group, symbol
 from ...calculus.statements import Phase, printed
 from ..code import declare, run_code
 
