@@ -4,6 +4,8 @@ import pytest
 from brian2 import NeuronGroup, linked_var, ms
 from own_networks import STIM, N, Small, T, assert_same_or_refused
 
+from brian_eprop import schedule
+
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
 MOVED = [("before_synapses", 0), ("synapses", -3), ("thresholds", 1)]
@@ -33,6 +35,15 @@ def test_traces_of_another_order_are_refused(others):
     assert_same_or_refused(
         None, lambda: Small(others=others, engine="traces"), "does not run in the slot 'resets'"
     )
+
+
+def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
+    """Negative control: what is recorded before the reset stays in the slot 'resets'."""
+    small = Small(others=resetting("before_synapses", 0))
+    monkeypatch.setattr(schedule, "just_before", lambda _: schedule.Moment("resets", -0.5))
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert not found.passed
+    assert found.worst.error > 1e-3
 
 
 @pytest.mark.parametrize("when", ["start", "before_groups", "after_resets", "end"])
