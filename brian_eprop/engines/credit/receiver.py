@@ -41,8 +41,9 @@ class Receiver:
     ----------
     group : NeuronGroup
     engine : Credit
-    place : callable
-        The number of stages before an arrival that is early (True) or late (False).
+    alone : callable
+        The number of stages before an arrival that is early (True) or late (False), for the group
+        on its own.
 
     Attributes
     ----------
@@ -50,11 +51,9 @@ class Receiver:
         The stage before which each variable is recorded, by its name.
     """
 
-    def __init__(self, group, engine, place):
-        self.group, self.engine, self.place = group, engine, place
+    def __init__(self, group, engine, alone):
+        self.group, self.engine, self.alone, self.places = group, engine, alone, {}
         self.outputs, self.reach, self.recorded = {}, {}, {}
-        #: By whether they are early: where arrivals are in the network that runs.
-        self.places = {}
 
     def keep(self, recorded):
         """Keep the past of these variables, and of no others."""
@@ -92,8 +91,10 @@ class Receiver:
                 )
         self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
-            if output.early in places:
-                self.outputs[key] = replace(output, place=places[output.early][0])
+            self.outputs[key] = replace(output, place=self._place(output.early))
+
+    def _place(self, early):
+        return self.places[early] if early in self.places else self.alone(early)
 
     def output(self, effects, early, rows):
         """The name of an output, made when it is first asked for; see `Output`."""
@@ -101,8 +102,7 @@ class Receiver:
         if key not in self.outputs:
             name = f"arriving_{len(self.outputs)}"
             declare(self.group, name)
-            place = self.places.get(early, self.place(early=early))
-            self.outputs[key] = Output(name, rows, effects, early, place)
+            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
         return self.outputs[key].name
 
     def delayed(self, output):
