@@ -15,6 +15,8 @@ NAMES = ("kappa", "gain", "started", "psi", "L", "grad", "w", "counts", "window_
 NAMES += ("learning", "e_trace", "spiked", "y", "error", "B", "A", "c", "N0", "lag", "rate_")
 #: Ones of theirs that meet none of ours: most networks are to be accepted.
 OWN_NAMES = ("gain_", "k_rel", "excitability", "strength", "x_0")
+#: Of synapses, in the names that scripts give them.
+KINDS = ("trained_", "plain_", "output_")
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
 HEADER = """
@@ -430,7 +432,8 @@ def whole_networks(draw):
             lines[k] = line.replace("{name}", line.split(".w = ")[0])
     objects = ["inputs", "R", *s.objects]
     if s.rarely(4):
-        objects.remove(s.pick(*s.objects))
+        # Brian2 itself wants to have the groups of synapses that it runs.
+        objects.remove(s.pick(*[o for o in s.objects if o.startswith(KINDS)]))
     lines += ["", f"network = Network({', '.join(objects)})"]
     if s.rarely(8):
         inner = draw(st.permutations(SLOTS[1:5]))
