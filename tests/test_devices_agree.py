@@ -89,6 +89,7 @@ def test_updates_in_every_step_are_those_of_the_traces(monkeypatch):
     assert_same(found["credit"], found["traces"], OTHER_ORDER, leave_out=OF_ONE_ENGINE)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.cython
 @pytest.mark.parametrize("name", CYTHON)
@@ -128,6 +129,7 @@ def templates_of(case, engine):
     return found | ({"collect_rows"} if back else set())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.parametrize("names", PROGRAMS, ids=["-".join(names) for names in PROGRAMS])

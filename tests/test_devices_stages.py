@@ -189,6 +189,7 @@ def side_by_side_difference(found, other):
     )  # fmt: skip
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.cython
 @pytest.mark.parametrize("kind", ["factor", "gate"])
@@ -210,6 +211,7 @@ def standalone(tmp_path, monkeypatch):
     set_device("runtime")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.parametrize("part", [0, 1])

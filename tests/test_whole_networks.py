@@ -155,6 +155,7 @@ def test_whole_networks_are_right_or_refused():
     assert_enough(try_networks(0, 30), 30)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("shard", range(8))
