@@ -84,13 +84,17 @@ class Small:
         start_scope()
         seed(1)
         defaultclock.dt = 1 * ms
-        self.source = SpikeGeneratorGroup(CHANNELS, INPUTS, STEPS * ms, name="source")
+        self.source = SpikeGeneratorGroup(
+            CHANNELS, INPUTS, STEPS * ms, period=T * ms, name="source"
+        )
         namespace = {"STIM": STIM} | (names or {})
         options = SPIKING | {"namespace": namespace, "name": "neurons"} | neurons
         self.group = NeuronGroup(N, equations, **options)
         if first:
             first(self)
-        self.readout = LeakyReadout(1, tau=20 * ms, target=np.ones(T), name="answers")
+        self.readout = LeakyReadout(
+            1, tau=20 * ms, target=np.ones(T), period=T * ms, name="answers"
+        )
         rule = rule or EProp(order=order, engine=engine, surrogate=WIDE)
         self.learner = Learner(
             self.readout, rule, feedback=feedback, reset_every=T * ms, **(learner or {})

@@ -15,6 +15,8 @@ NAMES = ("kappa", "gain", "started", "psi", "L", "grad", "w", "counts", "window_
 NAMES += ("learning", "e_trace", "spiked", "y", "error", "B", "A", "c", "N0", "lag", "rate_")
 #: Ones of theirs that meet none of ours: most networks are to be accepted.
 OWN_NAMES = ("gain_", "k_rel", "excitability", "strength", "x_0")
+#: Of synapses, in the names that scripts give them.
+KINDS = ("trained_", "plain_", "output_")
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
 HEADER = """
@@ -29,7 +31,7 @@ rng = np.random.default_rng({seed})
 T = {steps}
 STIM = TimedArray(rng.random(T), dt=1*ms)
 SLOW_STIM = TimedArray(rng.random(T), dt=3*ms)
-steps_in, channels = np.nonzero(rng.random((T, {n_in})) < 0.3)
+steps_in, channels = np.nonzero(rng.random((T, {n_in})) < 0.45)
 inputs = SpikeGeneratorGroup({n_in}, channels, steps_in*ms, period=T*ms)
 R = LeakyReadout({n_out}, tau={tau_out}*ms, target={target}, period=T*ms{readout})
 L = Learner(R, EProp(order={order}, engine="{engine}", surrogate={surrogate}{reset_path}),
@@ -204,7 +206,9 @@ class Script:
             lines.append(f"{gain} = 0.8 + 0.4*STIM(t) : 1")
             cells.gain = ""
             return []
-        flag = {"linked": " (linked)", "parameter": self.pick("", " (constant)")}.get(kind, "")
+        flag = {"linked": " (linked)", "parameter": self.pick("", *[" (constant)"] * 3)}.get(
+            kind, ""
+        )
         lines.append(f"{gain} : 1{flag}")
         first = f"{name}.{gain} = 1"
         if kind == "parameter":
@@ -316,7 +320,7 @@ class Script:
                 f"v_post += w{u}; {target.states[-1]}_post += 0.1*w"
                 + (u if target.states[-1] not in "gb" else "")
             )
-        if self.rarely(4):
+        if self.rarely(2):
             arrivals = [f"v_post += w*(20{u} - v_post)/20"]
         options = ""
         if self.rarely(10):
@@ -358,7 +362,7 @@ class Script:
             model = "w : 1\\ndtr/dt = -tr/(20*ms) : 1 (event-driven)"
             on_pre = f"v_post += w{u}; tr += 1"
             on_post = ", on_post='w = clip(w + 0.05*tr, 0, 3)'"
-        if self.rarely(4):
+        if self.rarely(2):
             on_post = f", on_post='v_post += 0.2{u}'"
         event = f", on_event='{event}'" if event else ""
         name = self.new(
@@ -399,7 +403,7 @@ def whole_networks(draw):
     s.add("")
     for k, c in enumerate(cells):
         if k == 0 or s.rarely(40):
-            scale = s.number(3, 6)
+            scale = s.number(4, 8)
             s.trained("inputs", n_in, c, f"{scale}*(1 + rng.standard_normal(len({{name}})))")
         if k and s.rarely(85):
             s.trained("P0", cells[0].n, c, "3*(1 + rng.standard_normal(len({name})))")
@@ -428,7 +432,8 @@ def whole_networks(draw):
             lines[k] = line.replace("{name}", line.split(".w = ")[0])
     objects = ["inputs", "R", *s.objects]
     if s.rarely(4):
-        objects.remove(s.pick(*s.objects))
+        # Brian2 itself wants to have the groups of synapses that it runs.
+        objects.remove(s.pick(*[o for o in s.objects if o.startswith(KINDS)]))
     lines += ["", f"network = Network({', '.join(objects)})"]
     if s.rarely(8):
         inner = draw(st.permutations(SLOTS[1:5]))

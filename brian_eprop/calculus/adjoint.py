@@ -207,7 +207,7 @@ class _Derivation:
                 if state in self.adjoint.states:
                     # It is known when the synapses of the step have run
                     self.adjoint.recorded[factor] = END
-                    transition.matrix[state] = {state: symbol(factor)}
+                    transition.matrix[state] = {state: self._factor(state, factor, stage)}
             return transition
         matrix, definitions = self.lin.jacobian_of(program)
         flag = symbol(piece.flag) if piece is not None and piece.flag else None
@@ -228,6 +228,19 @@ class _Derivation:
                     self._keep(effects, name, entry, f"{letter}_{parameter}_{name}", stage)
             self._complete(stage, definitions)
         return transition
+
+    def _factor(self, state, factor, stage):
+        """What arrivals multiply a state by; it is deaf to them while it is held."""
+        if state not in self.step.clamped:
+            return symbol(factor)
+        place = self.step.order.index
+        if place(stage) < place("update"):
+            raise ValueError(
+                f"synapses multiply '{state}', which is '(unless refractory)', before its state "
+                "update: let them run later in the step, in the slot 'synapses'"
+            )
+        early = place(stage) < place("threshold")
+        return 1 + symbol(OPEN[early]) * (symbol(factor) - 1)
 
     def _columns(self, transition, matrix, letter, stage):
         names, kept = self.lin.states, self.adjoint.states

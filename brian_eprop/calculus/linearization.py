@@ -37,7 +37,7 @@ from .derivatives import RANDOM, NoDerivativeError, derivative
 from .display import as_latex, as_text
 from .one_step import OneStep, drawing, one_step, parent_group, resolved, symbol
 from .programs import Program, check_statements
-from .statements import Coefficients, printed, tidy
+from .statements import Coefficients, as_number, printed, tidy
 
 if TYPE_CHECKING:
     from ..neuron_model import NeuronModel
@@ -340,7 +340,7 @@ def _whole(group, surrogate, reset_path, namespace, *in_network):
     surrogate_code = surrogate.expression(f"({printed(step.distance)})")
     for gate in (step.gate, "not_refractory" if step.refractory else ""):
         if gate:
-            surrogate_code = f"({surrogate_code})*int({gate})"
+            surrogate_code = f"({surrogate_code})*{as_number(gate)}"
     found = Linearization(
         step=step,
         states=step.states,

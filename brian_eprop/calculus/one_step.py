@@ -53,6 +53,8 @@ class Piece:
         Of the stage, fit to be a part of variables' names.
     code : str
         Abstract code, in names of the group.
+    overrides : bool
+        It writes, as a reset does, states that are held during refractoriness.
     flag : str
         A variable of the group that is 1 for the neurons for which the code runs in a step; ""
         if it runs for all in every step.
@@ -63,6 +65,7 @@ class Piece:
     name: str
     code: str = ""
     flag: str = ""
+    overrides: bool = False
     factors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -215,7 +218,9 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
             (
                 piece,
                 Program.of(
-                    _without_flags(group, piece.code),
+                    _held_while_refractory(
+                        _without_flags(group, piece.code), () if piece.overrides else clamped
+                    ),
                     states,
                     subexpressions=subexpressions,
                     label="_piece",
@@ -321,6 +326,19 @@ def _update(code, states, clamped, subexpressions):
     flag = indicator(renamed)
     held = {n: flag * free.values[n] + (1 - flag) * symbol(n) for n in clamped}
     return Program(update.values | held, update.definitions | free.definitions)
+
+
+def _held_while_refractory(code, clamped):
+    """Code as Brian2 runs it: only resets and events write what is 'unless refractory'."""
+    lines = []
+    for target, operation, written in statements_of(code):
+        if target in clamped:
+            change = (
+                f"({written})" if operation == "=" else f"({target} {operation[0]} ({written}))"
+            )
+            operation, written = "=", f"{target} + int(not_refractory)*({change} - {target})"
+        lines.append(f"{target} {operation} {written}")
+    return "\n".join(lines)
 
 
 def _integrator_code(group, namespace):

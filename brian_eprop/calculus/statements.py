@@ -5,6 +5,7 @@ variable already held (ψ itself, most often) borrows it; every other one gets a
 its own, shared by the group if its value is the same for all neurons.
 """
 
+import ast
 from dataclasses import dataclass, field
 
 import sympy
@@ -266,3 +267,22 @@ def printed(expression):
     # would become a quotient that is 0/0 where its argument is 0.
     named = {r: sympy.sign(r) * sympy.Symbol(repr(float(abs(r))), real=True) for r in fractions}
     return sympy_to_str(expression.xreplace(named))
+
+
+def as_number(condition):
+    """Text of a number that is 1 where a condition is true, and 0 elsewhere.
+
+    Without `and`, `or` and `not`: Brian2 lets these stand in numpy code of an expression that
+    also depends on one boolean variable, such as ``not_refractory``.
+    """
+    return _as_number(ast.parse(condition.strip(), mode="eval").body)
+
+
+def _as_number(tree):
+    if isinstance(tree, ast.BoolOp):
+        parts = [_as_number(part) for part in tree.values]
+        both = isinstance(tree.op, ast.And)
+        return "*".join(parts) if both else f"clip({' + '.join(parts)}, 0, 1)"
+    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
+        return f"(1 - {_as_number(tree.operand)})"
+    return f"int({ast.unparse(tree)})"

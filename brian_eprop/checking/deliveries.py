@@ -60,7 +60,8 @@ class Delivery:
             for name in sorted(latest)
             if name in known and np.issubdtype(known[name].dtype, np.floating)
         ]
-        self.jumps = [f"_check_jump_{k}" for k in range(len(self.targets))]
+        path = self.pathway.prepost  # the synapses may have one of either kind
+        self.jumps = [f"_check_jump_{path}_{k}" for k in range(len(self.targets))]
         for name, jump in zip(self.targets, self.jumps, strict=True):
             known.add_dynamic_array(jump, size=len(synapses))
             known[jump].resize(len(synapses))

@@ -279,7 +279,8 @@ class NetworkReading:
                 inside = start in of_group[action.owner] or isinstance(start, tuple)
                 return inside and (effect is None or effect.variable in of_group[action.owner])
             if action.kind == "synapses" and action.owner in along:
-                return start in known and isinstance(start, tuple)
+                reached = effect is not None and effect.variable in ends
+                return start in known and isinstance(start, tuple) and reached
             return action.runner is readout.state_updater
 
         return paths_to(ends, starts, self.actions, followed) if learner.projections else []

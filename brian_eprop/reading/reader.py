@@ -60,6 +60,8 @@ class NetworkReader(BrianObject):
             If it cannot be differentiated, or the readout is in no network.
         """
         networks = self._networks()
+        if not networks and self.reading is not None and self.error is None:
+            return self.reading  # run() has no Network that is left when it returns
         if not networks:
             raise UnreadableNetworkError(
                 f"readout '{self.learner.readout.name}' is in no Network yet: create the Network, "

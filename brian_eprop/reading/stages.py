@@ -160,7 +160,7 @@ def _add(found, action, variables, rule, projections, namespace):
                 f"'{drawn}()': its derivative would draw another; draw it into a variable first, "
                 f"in a run_regularly of its own"
             )
-        found.pieces.append(Piece(name, action.code, flag))
+        found.pieces.append(Piece(name, action.code, flag, overrides=action.kind == "event"))
         found.actions[name] = action
     else:
         written = next(e for e in action.effects if e.variable in variables)

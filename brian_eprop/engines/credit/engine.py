@@ -315,6 +315,13 @@ class Credit:
         step = one_step(target, learner.namespace)
         own = synapses.equations.names if synapses.equations is not None else set()
         jump = jumps(action.code, None, target, step, own)
+        if not jump:
+            raise ValueError(
+                f"{action} lets spikes of '{synapses.source.name}' change no state of group "
+                f"'{target.name}', but a parameter, through which credit of order "
+                f"{learner.rule.order} would have to flow: let them change a variable with an "
+                "equation of its own, or choose order=1"
+            )
         timing = reading.timing_of(synapses, learner)
         pathway = Pathway(self, owner, {}, jump, (), timing)
         pathway.install(synapses, reader.keep)

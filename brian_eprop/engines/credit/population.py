@@ -88,9 +88,15 @@ class CreditPopulation:
         self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
         self.rows = self.engine.rows_of(self.adjoint.states, self.group)
         if self.receiver is None:
-            self.receiver = Receiver(self.group, self.engine, self.adjoint.place)
+            self.receiver = Receiver(
+                self.group, self.engine, lambda early: self.adjoint.place(early=early)
+            )
         self.receiver.keep(self.adjoint.recorded)
         self._declare()
+        self._record_step(attach)
+
+    def _record_step(self, attach):
+        """Have the coefficients of update, threshold and reset recorded where these run now."""
         group = self.group
         thresholder = group.thresholder["spike"]
         runners = {
@@ -121,6 +127,7 @@ class CreditPopulation:
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset())
+        self._record_step(reader.keep)
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, schedule.just_before(runner), reader.add)

@@ -41,8 +41,9 @@ class Receiver:
     ----------
     group : NeuronGroup
     engine : Credit
-    place : callable
-        The number of stages before an arrival that is early (True) or late (False).
+    alone : callable
+        The number of stages before an arrival that is early (True) or late (False), for the group
+        on its own.
 
     Attributes
     ----------
@@ -50,8 +51,8 @@ class Receiver:
         The stage before which each variable is recorded, by its name.
     """
 
-    def __init__(self, group, engine, place):
-        self.group, self.engine, self.place = group, engine, place
+    def __init__(self, group, engine, alone):
+        self.group, self.engine, self.alone, self.places = group, engine, alone, {}
         self.outputs, self.reach, self.recorded = {}, {}, {}
 
     def keep(self, recorded):
@@ -88,9 +89,12 @@ class Receiver:
                     f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
                     "and other code changes its state between them: give their .pre the same order"
                 )
+        self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
-            if output.early in places:
-                self.outputs[key] = replace(output, place=places[output.early][0])
+            self.outputs[key] = replace(output, place=self._place(output.early))
+
+    def _place(self, early):
+        return self.places[early] if early in self.places else self.alone(early)
 
     def output(self, effects, early, rows):
         """The name of an output, made when it is first asked for; see `Output`."""
@@ -98,7 +102,7 @@ class Receiver:
         if key not in self.outputs:
             name = f"arriving_{len(self.outputs)}"
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self.place(early=early))
+            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
         return self.outputs[key].name
 
     def delayed(self, output):

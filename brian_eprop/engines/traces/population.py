@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import schedule
 from ...calculus.linearization import linearize
-from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, symbol
+from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, parent_group, symbol
 from ...calculus.statements import Phase, printed
 from ..code import declare, run_code
 
@@ -101,6 +101,17 @@ class Population:
                 f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
                 f"default schedule; {names}"
             )
+        reset = actions.get("reset")
+        for name, synapses in reader.reading.projections.items():
+            arrives = synapses.active and parent_group(synapses.target) is group
+            if reset is None or not arrives:
+                continue
+            if position[name] > position[reset.name] or reset.runner.when != "resets":
+                raise ValueError(
+                    f"{reset} of group '{group.name}' does not run in the slot 'resets', after "
+                    f"the spikes of '{synapses.name}' have arrived: eligibility traces are those "
+                    f"of Brian2's default schedule; {names}"
+                )
         self._check_between_steps(reader.reading, position)
         for effect in self.effects:
             for name in sorted(s.name for s in effect.free_symbols):

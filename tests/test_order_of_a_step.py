@@ -1,0 +1,96 @@
+"""Objects in other slots than Brian2's own: the order that really runs is the one learned."""
+
+import pytest
+from brian2 import NeuronGroup, linked_var, ms
+from own_networks import STIM, N, Small, T, assert_same_or_refused
+
+from brian_eprop import schedule
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+MOVED = [("before_synapses", 0), ("synapses", -3), ("thresholds", 1)]
+
+
+def resetting(when, order):
+    def others(small):
+        resetter = small.group.resetter["spike"]
+        resetter.when, resetter.order = when, order
+
+    return others
+
+
+def arriving_late(small):
+    small.inputs.pre.when, small.inputs.pre.order = "resets", 1
+
+
+@pytest.mark.parametrize(("when", "order"), MOVED)
+def test_spikes_that_arrive_after_the_reset(when, order):
+    assert_same_or_refused(
+        lambda: Small(others=arriving_late), lambda: Small(others=resetting(when, order))
+    )
+
+
+@pytest.mark.parametrize("others", [arriving_late, resetting("before_synapses", 0)])
+def test_traces_of_another_order_are_refused(others):
+    assert_same_or_refused(
+        None, lambda: Small(others=others, engine="traces"), "does not run in the slot 'resets'"
+    )
+
+
+def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
+    """Negative control: what is recorded before the reset stays in the slot 'resets'."""
+    small = Small(others=resetting("before_synapses", 0))
+    monkeypatch.setattr(schedule, "just_before", lambda _: schedule.Moment("resets", -0.5))
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert not found.passed
+    assert found.worst.error > 1e-3
+
+
+@pytest.mark.parametrize("when", ["start", "before_groups", "after_resets", "end"])
+def test_an_update_in_another_slot_passes_the_check(when):
+    def moved(small):
+        small.group.state_updater.when = when
+
+    small = Small(others=moved)
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
+@pytest.mark.parametrize(("name", "says"), [("aaa", "at the same moment"), ("zzz", None)])
+def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name, says):
+    """Before the learning group by its name: the update sees the value of the step after."""
+    others = []
+
+    def linked():
+        def first(small):
+            group = NeuronGroup(N, "ds/dt = -s/(10*ms) : 1", method="euler", name=name)
+            group.s = 4
+            small.group.g = linked_var(group, "s")
+            others[:] = [group]
+
+        return Small("dv/dt = -v*g/(20*ms) : volt\ng : 1 (linked)", lambda _: others, first)
+
+    def within():
+        def first(small):
+            small.group.g = 4
+
+        text = "dv/dt = -v*g/(20*ms) : volt\ndg/dt = -g/(10*ms) : 1"
+        return Small(text, first=first)
+
+    assert_same_or_refused(within, linked, says)
+
+
+@pytest.mark.parametrize("when", ["start", "groups", "thresholds", "synapses", "resets", "end"])
+def test_a_parameter_is_the_one_that_the_update_used(when):
+    """Set before the update: of this step; after it: of the last one."""
+    at_once = when in ("start", "groups")
+    text = "g = STIM(t) : 1" if at_once else "g = STIM(t - 1*ms)*int(t > 0.5*ms) : 1"
+
+    def set_there(small):
+        small.group.run_regularly("g = STIM(t)", dt=1 * ms, when=when, order=-1)
+
+    equation = "dv/dt = -v*g/(20*ms) : volt\n"
+    names = {"STIM": STIM}
+    assert_same_or_refused(
+        lambda: Small(equation + text, names=names), lambda: Small(equation + "g : 1", set_there)
+    )
