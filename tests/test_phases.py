@@ -780,6 +780,7 @@ def standalone(tmp_path):
     prefs.devices.cpp_standalone.extra_make_args_unix = before
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_learning_is_switched_by_run_args_in_standalone(standalone):
     net = Net(learn="t < 29.5*ms", **WHOLE).run(T)
@@ -798,6 +799,7 @@ def test_learning_is_switched_by_run_args_in_standalone(standalone):
     assert_same(found, Net(learn="t < 29.5*ms", **WHOLE).run(T).gradients, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_a_program_ends_at_numbers_that_are_not_finite(standalone, capfd):
     net = Net(optimizer=GradientDescent(1e308), update_every=T * ms, reset_every=T * ms)

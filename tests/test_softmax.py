@@ -66,12 +66,14 @@ def test_error_and_loss_are_exact_however_far_outputs_are_apart(seed):
     assert_exact(target_rows(seed))
 
 
+@pytest.mark.slow
 @pytest.mark.cython
 def test_error_and_loss_are_exact_with_cython():
     prefs.codegen.target = "cython"
     assert_exact(target_rows())
 
 
+@pytest.mark.slow
 @pytest.mark.standalone
 def test_error_and_loss_are_exact_in_standalone(tmp_path):
     set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
