@@ -151,6 +151,8 @@ def assert_enough(words, number):
     assert words["engines agree"] >= 0.1 * accepted
 
 
+@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_whole_networks_are_right_or_refused():
     assert_enough(try_networks(0, 30), 30)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from brian2 import BrianObject, NetworkOperation
+from brian2.units.fundamentalunits import DimensionMismatchError
 
 from .. import schedule
 from ..engines.code import declare, event_code, group_code
@@ -97,7 +98,7 @@ class NetworkReader(BrianObject):
                 self._contained_objects[:] = self._kept
                 self.learner.engine.follow(self.reading, self)
                 self._contained_objects += self._additions()
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, DimensionMismatchError) as error:
                 self.error = error
             self._seen = [
                 (id(obj), obj.when, obj.order)
