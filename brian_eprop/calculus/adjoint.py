@@ -36,7 +36,7 @@ import sympy
 from .derivatives import derivative
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import symbol
-from .statements import Phase, needed_definitions, printed, tidy
+from .statements import Phase, fires, needed_definitions, printed, tidy
 
 PSI, SPIKED = symbol("psi"), symbol("spiked")
 #: Whether an arrival at a clamped state counts: before the threshold and after it.
@@ -298,8 +298,7 @@ class _Derivation:
             # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
             text["psi"] = self.lin.surrogate_code
         if SPIKED in value.free_symbols:
-            both = " and not_refractory" if self.step.refractory else ""
-            text["spiked"] = f"int(({self.step.condition}){both})"
+            text.update(fires(self.step))
         if recorded:
             names = {"psi", "spiked"} & {s.name for s in value.free_symbols}
             self.adjoint.recorded |= dict.fromkeys(names, "threshold")

@@ -386,11 +386,13 @@ def _random(expressions):
 def _complete_reset_path(step, of_model, override, group_name):
     changed = [n for n in step.states if step.reset[n] != symbol(n)]
     override = override or {}
-    if "lastspike" in changed and "lastspike" not in {*override, *of_model}:
+    # It is set by the threshold, not by the reset, and jumps by 10⁴ s at the first spike
+    if "lastspike" in changed and {**of_model, **override}.get("lastspike") != "detached":
         raise ValueError(
             f"the threshold or an equation of group '{group_name}' depends on 'lastspike', which "
-            "each spike sets: say how this path is differentiated, for example "
-            "EProp(reset_path={'lastspike': 'implicit'}), or 'detached' to leave it out"
+            "each spike sets: say EProp(reset_path={'lastspike': 'detached'}) to leave this path "
+            "out; to differentiate it, use a variable of your own, 'last : second', and write "
+            "'last = t' in the reset"
         )
     for name, path in override.items():
         if name not in changed:

@@ -427,11 +427,11 @@ def _threshold(condition, subexpressions, continuous, group_name):
     both = isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And)
     parts = [ast.unparse(part) for part in (tree.values if both else [tree])]
     moving = {symbol(name) for name in continuous}
-    compared = [
-        part
-        for part in parts
-        if expand(_sides(part, group_name, len(parts)), subexpressions).free_symbols & moving
-    ]
+    compared = []
+    for part in parts:
+        used = [expand(symbol(name), subexpressions) for name in get_identifiers(part)]
+        if any(value.free_symbols & moving for value in used):
+            compared.append(part)
     if len(parts) == 1:
         compared = parts
     if len(compared) != 1:
@@ -442,19 +442,20 @@ def _threshold(condition, subexpressions, continuous, group_name):
             "that are true or false whatever the equations do"
         )
     gates = [f"({part})" for part in parts if part not in compared]
-    distance = _sides(compared[0], group_name, 1)
+    distance = _distance(compared[0], group_name)
     return expand(distance, subexpressions), " and ".join(gates)
 
 
-def _sides(part, group_name, parts):
-    """Left minus right side of an inequality; what a gate depends on, where there are others."""
-    parsed = str_to_sympy(part)
-    if isinstance(parsed, sympy.StrictGreaterThan | sympy.GreaterThan):
-        return parsed.lhs - parsed.rhs
-    if isinstance(parsed, sympy.StrictLessThan | sympy.LessThan):
-        return parsed.rhs - parsed.lhs
-    if parts > 1:
-        return sympy.Add(*parsed.free_symbols)
+def _distance(part, group_name):
+    """The larger minus the smaller side of an inequality."""
+    tree = ast.parse(part, mode="eval").body
+    # Side by side: SymPy compares no numbers that it does not know to be real, such as int(…)
+    if isinstance(tree, ast.Compare) and len(tree.ops) == 1:
+        left, right = (str_to_sympy(ast.unparse(e)) for e in (tree.left, *tree.comparators))
+        if isinstance(tree.ops[0], ast.Gt | ast.GtE):
+            return left - right
+        if isinstance(tree.ops[0], ast.Lt | ast.LtE):
+            return right - left
     raise NoDerivativeError(
         f"the threshold '{part}' of group '{group_name}' is not a single inequality, so "
         "that there is no distance to it; write it as 'v > threshold'"

@@ -18,6 +18,16 @@ from .programs import longer_than, symbol
 SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
 
 
+def fires(step):
+    """Code, name → value, for 1 where a neuron fires, before the threshold.
+
+    It is a local boolean first: for numbers Brian2 asks SymPy, which compares none that it does
+    not know to be real, such as int(…).
+    """
+    both = " and not_refractory" if step.refractory else ""
+    return {"_fires": f"({step.condition}){both}", "spiked": "int(_fires)"}
+
+
 @dataclass(frozen=True)
 class Phase:
     """Assignments to neuron-level variables at one moment of the time step.
@@ -193,8 +203,7 @@ class _Naming:
                         name = f"{letter}_{row}_{column}"
                         entries[letter][row, column] = self._held(entry, name, "end")
         if symbol("spiked") in lin.reset_jacobian.free_symbols:
-            both = " and not_refractory" if self.step.refractory else ""
-            at_threshold.text["spiked"] = f"int(({self.step.condition}){both})"
+            at_threshold.text.update(fires(self.step))
         values = [*at_end.uniform.values(), *at_end.neuron.values()]
         used = needed_definitions(values, self.definitions)
         at_end.definitions.update({n: e for n, e in self.definitions.items() if n in used})

@@ -151,6 +151,7 @@ class ClampedNetwork:
             population.explicit = tuple(n for n, p in paths.items() if p == "explicit")
             population.random_reset = draws_numbers(obj, obj.event_codes.get("spike", ""))
             try:
+                population.check_integers(chosen)
                 population.prepare(self.namespace)
             except (NotCheckable, KeyError) as why:
                 population.remove()

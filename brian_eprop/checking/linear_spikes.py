@@ -75,7 +75,8 @@ def distance_and_gate(group):
     parts = _conjunction(ast.parse(" ".join(condition.split()), mode="eval").body)
     found = [p for p in parts if _is_inequality(p)]
     if len(found) > 1:
-        states = group.equations.diff_eq_names | _changed(group.event_codes.get("spike", ""))
+        # What only spikes change opens and closes the threshold
+        states = group.equations.diff_eq_names
         found = [p for p in found if _all_names(group, ast.unparse(p)) & states]
     if len(found) != 1:
         raise NotCheckable(
@@ -176,6 +177,28 @@ class Population:
         psi = self.surrogate.expression(f"({distance})")
         code += f"\n{PSI} = ({psi})" + ("" if gate == "True" else f"*int({gate})")
         self.code = code_object(group, code, namespace)
+
+    def check_integers(self, paths):
+        """Raise NotCheckable if an integer that the reset changes acts on more than a gate.
+
+        Parameters
+        ----------
+        paths : dict of str to str
+            How the paths of spikes through the reset are differentiated.
+        """
+        group, reset = self.group, statements(self.group.event_codes.get("spike", ""))
+        for name in sorted(_changed("\n".join(reset)) & set(group.variables)):
+            if not group.variables[name].is_integer or paths.get(name) == "detached":
+                continue
+            read = [group.equations[n].expr.code for n in group.equations.diff_eq_names]
+            read += [one for one in reset if parse_statement(one)[0] != name]
+            read.append(distance_and_gate(group)[0])
+            if any(name in _all_names(group, code) for code in read):
+                raise NotCheckable(
+                    f"the reset changes '{name}' of group '{group.name}', an integer, which cannot "
+                    f"be moved by a little; write '{name} : 1' for the check: the gradient is the "
+                    "same"
+                )
 
     def remove(self):
         """Take the two variables away again."""

@@ -179,7 +179,8 @@ class Population:
 
     @staticmethod
     def _names(phase):
-        return {*phase.text, *phase.neuron, *phase.uniform}
+        names = {*phase.text, *phase.neuron, *phase.uniform}
+        return {n for n in names if not n.startswith("_") or n == NEXT_NOT_REFRACTORY}
 
     def add_signal(self, name):
         """A new variable of the group that is one summand of its learning signal."""
