@@ -11,6 +11,7 @@ from brian2 import (
     NeuronGroup,
     SpikeGeneratorGroup,
     SpikeMonitor,
+    StateMonitor,
     TimedArray,
     defaultclock,
     ms,
@@ -153,6 +154,18 @@ def refusal(action):
             return str(root)
         raise
     return None
+
+
+def recorded(build, variable, when, order=-0.5):
+    """What a variable is in every step, at the moment at which something uses it."""
+    kept = []
+
+    def watched(small):
+        kept[:] = [StateMonitor(small.group, variable, record=True, when=when, order=order)]
+        return kept
+
+    build(watched).run()
+    return np.asarray(kept[0].variables[variable].get_value())
 
 
 def assert_one_simulation(first, second):

@@ -58,11 +58,7 @@ class RunContents:
             If a file in it is damaged; names the file.
         """
         folder = Path(folder)
-        if not (folder / files.CONFIGURATION).is_file():
-            raise FileNotFoundError(
-                f"'{folder}' is not a run folder: there is no '{files.CONFIGURATION}' in it; give "
-                "the folder that 'brian-eprop train' has written"
-            )
+        files.check_is_run(folder)
         saved = [folder / name for name in (files.WEIGHTS, files.CHECKPOINT)]
         saved = [path for path in saved if path.exists()]
         return cls(

@@ -111,6 +111,15 @@ def write_begun(folder, configuration):
         file.write(configuration.text().encode())
 
 
+def check_is_run(folder):
+    """Raise FileNotFoundError if a folder has no configuration of a run."""
+    if not (folder / CONFIGURATION).is_file():
+        raise FileNotFoundError(
+            f"'{folder}' is not a run folder: there is no '{CONFIGURATION}' in it; give "
+            "the folder that 'brian-eprop train' has written"
+        )
+
+
 def check_unchanged(folder, configuration):
     """Raise an error for a key that was edited since training began, and may not be.
 

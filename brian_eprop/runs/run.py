@@ -180,6 +180,7 @@ def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
         If the folder is not one of a run, or a file in it is damaged; names the file.
     """
     folder = Path(folder)
+    files.check_is_run(folder)
     configuration = Configuration.read(folder / files.CONFIGURATION, execute=False)
     task = None if configuration.own_task else configuration.make_task()
     return _draw(folder, task, format)
