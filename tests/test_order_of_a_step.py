@@ -2,9 +2,10 @@
 
 import pytest
 from brian2 import NeuronGroup, linked_var, ms
-from own_networks import STIM, N, Small, T, assert_same_or_refused
+from own_networks import LIF, STIM, N, Small, T, assert_same_or_refused, refusal
 
 from brian_eprop import schedule
+from brian_eprop.reading.network import NetworkReading
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -40,7 +41,8 @@ def test_traces_of_another_order_are_refused(others):
 def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
     """Negative control: what is recorded before the reset stays in the slot 'resets'."""
     small = Small(others=resetting("before_synapses", 0))
-    monkeypatch.setattr(schedule, "just_before", lambda _: schedule.Moment("resets", -0.5))
+    recorded = schedule.Moment("resets", -0.5)
+    monkeypatch.setattr(NetworkReading, "just_before", lambda *_: recorded)
     found = small.learner.check(T * ms, small.network, synapses=2)
     assert not found.passed
     assert found.worst.error > 1e-3
@@ -56,28 +58,53 @@ def test_an_update_in_another_slot_passes_the_check(when):
     assert found.passed, str(found)
 
 
-@pytest.mark.parametrize(("name", "says"), [("aaa", "at the same moment"), ("zzz", None)])
-def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name, says):
-    """Before the learning group by its name: the update sees the value of the step after."""
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name):
+    """Before or after the learning group by its name: g is the one that the update used."""
     others = []
 
-    def linked():
-        def first(small):
-            group = NeuronGroup(N, "ds/dt = -s/(10*ms) : 1", method="euler", name=name)
-            group.s = 4
-            small.group.g = linked_var(group, "s")
-            others[:] = [group]
+    def first(small):
+        group = NeuronGroup(N, "ds/dt = -s/(10*ms) : 1", method="euler", name=name)
+        group.s = 4
+        small.group.g = linked_var(group, "s")
+        others[:] = [group]
 
-        return Small("dv/dt = -v*g/(20*ms) : volt\ng : 1 (linked)", lambda _: others, first)
+    small = Small("dv/dt = -v*g/(20*ms) : volt\ng : 1 (linked)", lambda _: others, first)
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
 
-    def within():
-        def first(small):
-            small.group.g = 4
 
-        text = "dv/dt = -v*g/(20*ms) : volt\ndg/dt = -g/(10*ms) : 1"
-        return Small(text, first=first)
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+@pytest.mark.parametrize("when", ["groups", "thresholds", "synapses", "resets"])
+def test_code_at_the_moment_of_a_stage_runs_by_its_name(when, name):
+    """Its order is the one that the user has said again, when the network has changed."""
 
-    assert_same_or_refused(within, linked, says)
+    def others(small):
+        small.code = small.group.run_regularly("v *= 0.9", dt=1 * ms, when=when, name=name)
+
+    small = Small(others=others)
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+    small.code.active = False
+    small.run()
+    assert small.group.state_updater.order == small.group.thresholder["spike"].order == 0
+
+
+@pytest.mark.parametrize(("order", "refused"), [(999, False), (1001, True)])
+def test_traces_refuse_a_threshold_that_changes_after_psi(order, refused):
+    def others(small):
+        text = "vt = (5 + sin(t/(3*ms)))*mV"
+        small.group.run_regularly(text, dt=1 * ms, when="before_thresholds", order=order)
+
+    def small():
+        return Small(LIF + "\nvt : volt", others, threshold="v > vt", engine="traces")
+
+    if refused:
+        assert "'vt'" in refusal(lambda: small().run())
+    else:
+        made = small()
+        found = made.learner.check(T * ms, made.network, synapses=2)
+        assert found.passed, str(found)
 
 
 @pytest.mark.parametrize("when", ["start", "groups", "thresholds", "synapses", "resets", "end"])

@@ -69,6 +69,8 @@ class Action:
         The group and the event whose neurons it runs for.
     reads : frozenset of Variable
         Of a threshold.
+    order : float
+        Of the runner in its slot.
     """
 
     runner: BrianObject
@@ -78,6 +80,11 @@ class Action:
     effects: tuple = ()
     trigger: tuple | None = None
     reads: frozenset = field(default_factory=frozenset)
+    order: float = field(init=False)
+
+    def __post_init__(self):
+        # As the user has said it: see `in_one_order`
+        object.__setattr__(self, "order", self.runner.order)
 
     @property
     def name(self):
@@ -94,7 +101,7 @@ class Action:
         return self.owner
 
     def __str__(self):
-        return f"{self.kind} '{self.name}' ({self.runner.when}, order {self.runner.order:g})"
+        return f"{self.kind} '{self.name}' ({self.runner.when}, order {self.order:g})"
 
 
 def running_objects(network):
@@ -104,6 +111,34 @@ def running_objects(network):
         slots |= {f"before_{slot}": 3 * place, slot: 3 * place + 1, f"after_{slot}": 3 * place + 2}
     objects = [obj for obj in _get_all_objects(network.objects) if obj.active]
     return sorted(objects, key=lambda obj: (slots.get(obj.when, -1), obj.order, obj.name))
+
+
+def in_one_order(objects, moments):
+    """Give objects of one moment, which Brian2 runs in the order of their names, orders.
+
+    They run as before, and there is room between them: something can be recorded just before one.
+
+    Parameters
+    ----------
+    objects : list of BrianObject
+        As they run.
+    moments : set of Moment
+
+    Returns
+    -------
+    dict of BrianObject to (float, float)
+        Its order before and now, for each that has another one now.
+    """
+    changed = {}
+    for when, order in moments:
+        orders = {obj.order for obj in objects if obj.when == when and obj.order > order}
+        room = min(orders, default=order + 1) - order
+        tied = [obj for obj in objects if (obj.when, obj.order) == (when, order)]
+        for place, obj in enumerate(tied):
+            changed[obj] = (order, order + room * place / len(tied))
+    for obj, (_, order) in changed.items():
+        obj.order = order
+    return changed
 
 
 def networks_of(obj):

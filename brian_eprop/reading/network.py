@@ -7,7 +7,8 @@ from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
 from ..engines.trials import Timing
-from .actions import action_of, running_objects, variables_read
+from ..schedule import Moment
+from .actions import action_of, of_learning, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -141,8 +142,6 @@ class NetworkReading:
                 "spikes of a step would act in the next; move it behind the threshold"
             )
         self._check_stored(group, stages)
-        # Linked variables are those of another group
-        seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
         for name, action in stages.actions.items():
             if place[name] > self._end:
                 raise UnreadableNetworkError(
@@ -150,17 +149,66 @@ class NetworkReading:
                     "when the learner has looked at it already: choose an earlier slot, such as "
                     "when='resets'"
                 )
+
+    def just_before(self, runner, part=0.5):
+        """A moment between an object and what runs before it in its slot.
+
+        Parameters
+        ----------
+        runner : BrianObject
+        part : float
+            Of the way back.
+        """
+        users = [obj for obj in self.objects if not of_learning(obj) and obj.when == runner.when]
+        earlier = [obj.order for obj in users if obj.order < runner.order]
+        way = runner.order - max(earlier, default=runner.order - 1)
+        return Moment(runner.when, runner.order - part * way)
+
+    def shared_moments(self):
+        """Moments at which something runs, by its name, before the stage that sees its effect.
+
+        Returns
+        -------
+        set of Moment
+        """
+        found = set()
+        for group, stages in self.stages.items():
+            # Linked variables are those of another group
+            seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
+            places = {self.position[action.name]: action for action in stages.actions.values()}
             for other in self.actions:
-                between = other.runner.when == action.runner.when and (
-                    action.runner.order - 0.5 < other.runner.order
-                    and self.position[other.name] < place[name]
-                )
                 writes = any(effect.variable in seen for effect in other.effects)
-                if between and (writes or other.kind == "Python") and other.kind != "learning":
-                    raise UnreadableNetworkError(
-                        f"{other} and {action} of group '{group.name}' run at the same moment, in "
-                        "the order of their names: give one of them another order"
-                    )
+                if other.kind == "learning" or not (writes or other.kind == "Python"):
+                    continue
+                moment = Moment(other.runner.when, other.runner.order)
+                for place, action in places.items():
+                    at_once = moment == (action.runner.when, action.runner.order)
+                    if at_once and self.position[other.name] < place:
+                        found.add(moment)
+        return found
+
+    def changed_between(self, group, code, first, last):
+        """What changes a variable after code of learning has read it, and before it is used.
+
+        Parameters
+        ----------
+        group : NeuronGroup
+        code : str
+            In names of the group.
+        first, last : str
+            Names of the objects that read it and use it.
+
+        Returns
+        -------
+        (Action, Effect) or None
+        """
+        seen, place = variables_read(group, code), self.position
+        for action in self.actions:
+            if action.kind != "learning" and place[first] < place[action.name] < place[last]:
+                for effect in action.effects:
+                    if effect.variable in seen:
+                        return action, effect
+        return None
 
     def _check_stored(self, group, stages):
         """A '(constant over dt)' expression must see the state that the update sees."""
@@ -468,7 +516,7 @@ class NetworkReading:
         if action.kind == "Python":
             role = "given" if runner in self.learner.given else "watched: must change no state"
         written = dict.fromkeys(e.name.removesuffix("_post") for e in action.effects)
-        slot = runner.when if runner.order == 0 else f"{runner.when}, order {runner.order:g}"
+        slot = runner.when if action.order == 0 else f"{runner.when}, order {action.order:g}"
         return slot, f"{action.kind}{name}", ", ".join(written), role
 
 

@@ -7,7 +7,7 @@ from brian2.units.fundamentalunits import DimensionMismatchError
 
 from .. import schedule
 from ..engines.code import declare, event_code, group_code
-from .actions import networks_of, running_objects
+from .actions import in_one_order, networks_of, running_objects
 from .network import NetworkReading, UnreadableNetworkError
 from .watching import After, Before
 
@@ -41,6 +41,7 @@ class NetworkReader(BrianObject):
         )
         self.learner, self.reading, self.error = learner, None, None
         self._reads, self._seen, self._user_code = False, None, {}
+        self._orders = {}
         self._contained_objects, self._kept = [], []
 
     @property
@@ -88,31 +89,40 @@ class NetworkReader(BrianObject):
         self._reads = True
         try:
             objects = running_objects(network)
-            seen = [(id(obj), obj.when, obj.order) for obj in objects if obj is not self]
-            if seen == self._seen:
+            if self._moments(objects) == self._seen:
                 return
             self.error = None
-            self._restore_code()
+            self._restore()
             try:
                 self.reading = NetworkReading(network, self.learner, self.learner.namespace)
+                shared = self.reading.shared_moments()
+                self._orders = in_one_order(self.reading.objects, shared)
                 self._contained_objects[:] = self._kept
                 self.learner.engine.follow(self.reading, self)
                 self._contained_objects += self._additions()
             except (ValueError, TypeError, DimensionMismatchError) as error:
                 self.error = error
-            self._seen = [
-                (id(obj), obj.when, obj.order)
-                for obj in running_objects(network)
-                if obj is not self
-            ]
+            self._seen = self._moments(running_objects(network))
         finally:
             self._reads = False
 
-    def _restore_code(self):
-        """Give synapses the code back that the user wrote."""
+    def _moments(self, objects):
+        """What runs, and when, as the user has said it."""
+        orders = [self._orders.get(obj, (obj.order, obj.order)) for obj in objects]
+        return [
+            (id(obj), obj.when, before if obj.order == now else obj.order)
+            for obj, (before, now) in zip(objects, orders, strict=True)
+            if obj is not self
+        ]
+
+    def _restore(self):
+        """Give synapses their code, and objects their order, as the user wrote them."""
         for pathway, code in self._user_code.items():
             pathway.code = code
-        self._user_code = {}
+        for obj, (before, now) in self._orders.items():
+            if obj.order == now:
+                obj.order = before
+        self._user_code, self._orders = {}, {}
 
     def add(self, runner):
         """Let an object run with the network, as it is now."""
@@ -150,7 +160,8 @@ class NetworkReader(BrianObject):
     def _flag(self, group, flag, action):
         _declare_once(group, flag)
         runner = action.runner
-        moment = schedule.Moment(runner.when, runner.order - 0.75)
+        # Before the coefficients that depend on the flag
+        moment = self.reading.just_before(runner, part=0.75)
         name = f"{group.name}_{flag}"
         if action.kind == "event":
             return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)

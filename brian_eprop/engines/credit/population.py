@@ -95,7 +95,7 @@ class CreditPopulation:
         self._declare()
         self._record_step(attach)
 
-    def _record_step(self, attach):
+    def _record_step(self, attach, just_before=schedule.just_before):
         """Have the coefficients of update, threshold and reset recorded where these run now."""
         group = self.group
         thresholder = group.thresholder["spike"]
@@ -105,7 +105,7 @@ class CreditPopulation:
             "reset": group.resetter.get("spike", thresholder),
         }
         for stage, runner in runners.items():
-            self._record(stage, schedule.just_before(runner), attach)
+            self._record(stage, just_before(runner), attach)
         self._record(END, schedule.COEFFICIENTS, attach)
 
     def follow(self, stages, position, reader):
@@ -127,10 +127,11 @@ class CreditPopulation:
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset())
-        self._record_step(reader.keep)
+        just_before = reader.reading.just_before
+        self._record_step(reader.keep, just_before)
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
-            self._record(piece.name, schedule.just_before(runner), reader.add)
+            self._record(piece.name, just_before(runner), reader.add)
         places = {name: position[action.name] for name, action in stages.actions.items()}
         places.setdefault("reset", places["threshold"])
         self.receiver.arrange([places[name] for name in order], position, self._projections())

@@ -112,6 +112,7 @@ class Population:
                     f"the spikes of '{synapses.name}' have arrived: eligibility traces are those "
                     f"of Brian2's default schedule; {names}"
                 )
+        self._check_within_step(reader.reading, actions)
         self._check_between_steps(reader.reading, position)
         for effect in self.effects:
             for name in sorted(s.name for s in effect.free_symbols):
@@ -121,6 +122,22 @@ class Population:
                         f"{action} changes '{name}' of group '{group.name}', on which the effect "
                         "of spikes depends: let it be a variable of the synapses"
                     )
+
+    def _check_within_step(self, reading, actions):
+        """What ψ and the reset are computed from must not change before they are used."""
+        for slot, stage in (("before_thresholds", "threshold"), ("before_resets", "reset")):
+            if slot not in self.runners or stage not in actions:
+                continue
+            runner, used = self.runners[slot], actions[stage]
+            changed = reading.changed_between(
+                self.group, runner.abstract_code, runner.name, used.name
+            )
+            if changed is not None:
+                raise ValueError(
+                    f"{changed[0]} changes '{changed[1].name}' of group '{self.group.name}' "
+                    f"between the slot '{slot}', in which eligibility traces read it, and the "
+                    f"{stage}: choose an earlier slot, or EProp(engine='credit')"
+                )
 
     def _check_between_steps(self, reading, position):
         """What the update multiplies must not change after traces have been moved on with it."""
