@@ -358,6 +358,15 @@ class Learner:
                 )
             )
 
+    @property
+    def within_trial(self) -> bool:
+        """Whether steps of a trial that is not over have been learned from."""
+        if not isinstance(get_device(), RuntimeDevice) or not self._entered():
+            return False
+        if self.trial not in (None, EPISODE) and not self._elapsed():
+            return False
+        return bool(self._flag("counted"))
+
     def _flag(self, name):
         return int(self.readout.variables[name].get_value()[0])
 

@@ -23,8 +23,9 @@ from ..calculus.one_step import parent_group
 from ..calculus.programs import statements_of
 from ..engines.code import of_learning
 
+MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: What runs for the present step and changes no variable of another object.
-_HARMLESS = (StateMonitor, EventMonitor, PopulationRateMonitor, SpikeGeneratorGroup, PoissonGroup)
+_HARMLESS = (*MONITORS, SpikeGeneratorGroup, PoissonGroup)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ class Action:
     @property
     def name(self):
         return self.runner.name
+
+    @property
+    def of_part(self):
+        """The sub-group for which code of a group runs; None if it runs for the whole."""
+        group = getattr(self.runner, "group", None)
+        whole = group is None or parent_group(group) is group
+        return None if whole or self.kind not in ("code", "event") else group
 
     @property
     def target(self):

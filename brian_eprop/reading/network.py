@@ -71,6 +71,7 @@ class NetworkReading:
         for synapses in learner.projections:
             if synapses.active:
                 self._check_arrivals(synapses)
+                self._check_weight(synapses)
         self.paths = self._paths()
 
     def _check_membership(self):
@@ -159,32 +160,39 @@ class NetworkReading:
         part : float
             Of the way back.
         """
-        users = [obj for obj in self.objects if not of_learning(obj) and obj.when == runner.when]
-        earlier = [obj.order for obj in users if obj.order < runner.order]
+        earlier = [order for order in self._orders(runner.when) if order < runner.order]
         way = runner.order - max(earlier, default=runner.order - 1)
         return Moment(runner.when, runner.order - part * way)
 
+    def just_after(self, runner):
+        """The moment between an object and what runs after it in its slot."""
+        later = [order for order in self._orders(runner.when) if order > runner.order]
+        return Moment(runner.when, (runner.order + min(later, default=runner.order + 1)) / 2)
+
+    def _orders(self, slot):
+        """Of all that runs in a slot, but for what is of learning."""
+        return [obj.order for obj in self.objects if obj.when == slot and not of_learning(obj)]
+
     def shared_moments(self):
-        """Moments at which something runs, by its name, before the stage that sees its effect.
+        """Moments at which the names of objects say what a stage, or Python, finds there.
 
         Returns
         -------
         set of Moment
         """
-        found = set()
+        user = [action for action in self.actions if action.kind != "learning"]
+        moments = [Moment(action.runner.when, action.runner.order) for action in user]
+        shared = {moment for moment in moments if moments.count(moment) > 1}
+        place = dict(zip(map(id, user), moments, strict=True))
+        found = {place[id(action)] for action in self.python} & shared
         for group, stages in self.stages.items():
             # Linked variables are those of another group
             seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
-            places = {self.position[action.name]: action for action in stages.actions.values()}
-            for other in self.actions:
-                writes = any(effect.variable in seen for effect in other.effects)
-                if other.kind == "learning" or not (writes or other.kind == "Python"):
-                    continue
-                moment = Moment(other.runner.when, other.runner.order)
-                for place, action in places.items():
-                    at_once = moment == (action.runner.when, action.runner.order)
-                    if at_once and self.position[other.name] < place:
-                        found.add(moment)
+            of_stages = {place[id(action)] for action in stages.actions.values()} & shared
+            for action in user:
+                if place[id(action)] in of_stages and action not in stages.actions.values():
+                    if any(effect.variable in seen for effect in action.effects):
+                        found.add(place[id(action)])
         return found
 
     def changed_between(self, group, code, first, last):
@@ -248,28 +256,33 @@ class NetworkReading:
             if variable in self.written or (self.python and isinstance(variable, ArrayVariable))
         )
 
-    def check_effects(self, synapses, expressions, besides=frozenset()):
+    def check_constant(self, synapses, name):
         """Raise an error if what a spike does depends on a variable that is changed elsewhere.
 
         Parameters
         ----------
         synapses : Synapses
-        expressions : iterable of sympy.Expr
-            In names of the synapses.
-        besides : set of sympy.Symbol
-            What may change: a weight that nothing is sent back along.
+        name : str
+            Of the variable, in names of the synapses.
         """
-        symbols = set().union(*(expression.free_symbols for expression in expressions))
-        names = {s.name for s in symbols - besides}
-        for name in sorted(names):
-            variable = synapses.variables.get(name)
-            action = self.written.get(variable)
-            if action is not None:
-                raise UnreadableNetworkError(
-                    f"{action} changes '{name}', on which the effect of the spikes of "
-                    f"'{synapses.name}' depends: the learner reads it at another moment. Use "
-                    "EProp(engine='traces') for a variable of the synapses, or keep it constant"
-                )
+        action = self.written.get(synapses.variables[name])
+        if action is not None:
+            raise UnreadableNetworkError(
+                f"{action} changes '{name}', on which the effect of the spikes of "
+                f"'{synapses.name}' depends: the learner reads it at another moment. Use "
+                "EProp(engine='traces') for a variable of the synapses, or keep it constant"
+            )
+
+    def _check_weight(self, synapses):
+        """A weight is one number for the whole trial: only the optimizer changes it."""
+        action = self.written.get(synapses.variables[synapses.weight])
+        if action is not None:
+            raise UnreadableNetworkError(
+                f"{action} changes the weight '{synapses.weight}' of '{synapses.name}', besides "
+                "the optimizer: the gradient is that of a weight that stays as it is for a trial. "
+                "Change it between two runs, or in a network operation in the slot 'start' of the "
+                "first step of a trial"
+            )
 
     def _check_arrivals(self, synapses):
         """Spikes must arrive at the moment for which their credit was derived."""
@@ -304,11 +317,11 @@ class NetworkReading:
     def _paths(self):
         """Ways out of the learning groups and back that the learner does not follow."""
         learner, readout = self.learner, self.learner.readout
-        starts, ends = {}, {readout.variables["y"]: readout}
+        starts = ends = {readout.variables["y"]: readout}
         for group in self.stages:
             states = self._states(group)
-            starts |= dict.fromkeys(states, group) | {spikes_of(group): group}
-            ends |= dict.fromkeys(states, group)
+            starts = starts | dict.fromkeys(states, group) | {spikes_of(group): group}
+            ends = ends | dict.fromkeys(states, group)
         known = {spikes_of(group) for group in self.stages}
         along = {*learner.projections, *learner.engine.followed_synapses}
         of_group = {group: self._states(group).keys() for group in self.stages}
@@ -351,6 +364,12 @@ class NetworkReading:
         for path in self.paths:
             first = path.actions[0]
             names = ", ".join(f"'{action.name}'" for action in path.actions)
+            if path.start is readout:
+                raise UnreadableNetworkError(
+                    f"{first} brings the output of readout '{readout.name}' back into the network, "
+                    f"along {path} ({names}), past the learner. If what comes back is to count as "
+                    "given, let a network operation carry it: Learner(given=[operation])"
+                )
             if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
                 continue
             if path.end is readout and len(path.actions) == 1 and path.crosses_spikes:

@@ -89,6 +89,7 @@ def stages_of(group, actions, rule, projections, namespace):
         for a in actions
         if a not in found.actions.values() and a.kind != "learning" and a.runner is not stored
     ]
+    _check_switched_on(group, found.actions)
     waiting, changed = others, True
     matters = _what_matters(group, actions)
     while changed:
@@ -103,6 +104,20 @@ def stages_of(group, actions, rule, projections, namespace):
                 still.append(action)
         waiting = still
     return found
+
+
+def _check_switched_on(group, found):
+    """Raise an error for a group whose update, threshold or reset does not run."""
+    expected = {"update": group.state_updater, "threshold": group.thresholder.get("spike")}
+    if "spike" in group.event_codes:
+        expected["reset"] = group.resetter["spike"]
+    for stage, runner in expected.items():
+        if stage not in found:
+            name = getattr(runner, "name", stage)
+            raise UnreadableNetworkError(
+                f"the {stage} of group '{group.name}', '{name}', does not run: its active is "
+                "False. Switch it on, or write the neurons without it"
+            )
 
 
 def _what_matters(group, actions):
@@ -143,9 +158,16 @@ def _add(found, action, variables, rule, projections, namespace):
             _check_event(action, group, variables, rule)
         name = f"{action.kind}_{action.name}"
         slower = action.runner.clock.dt_ != group.clock.dt_
-        flag = f"runs_{action.name}" if slower or action.kind == "event" else ""
+        some = slower or action.kind == "event" or action.of_part is not None
+        flag = f"runs_{action.name}" if some else ""
         if slower:
             _check_clock(action, group)
+        if action.of_part is not None and "i" in get_identifiers(action.code):
+            raise UnreadableNetworkError(
+                f"{action} of the sub-group '{action.of_part.name}' changes the state of group "
+                f"'{group.name}' by an amount that depends on the index 'i', which counts from "
+                "the beginning of the sub-group: use a parameter of the group in its place"
+            )
         if action.kind == "input":
             _check_input(action, group, variables)
             found.given.append(action)

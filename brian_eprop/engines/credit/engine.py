@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
+from brian2.core.variables import ArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
 from ...calculus.arrivals import arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
-from ...calculus.programs import symbol
 from ...periods import EPISODE
 from ..code import declare, see_new_variables
 from .memory import available_memory
@@ -237,11 +237,8 @@ class Credit:
         while self._go_along(reading, reader):
             reading.read_paths()
         self.running = {id(obj) for obj in reading.objects}
-        for pathway in self._active:
-            weight = getattr(pathway.synapses, "weight", "")
-            effects = [*pathway.effects.values(), *pathway.jumps.values()]
-            own = {symbol(weight)} if weight and not pathway.backwards else set()
-            reading.check_effects(pathway.synapses, effects, own)
+        for synapses, name in self.used_later():
+            reading.check_constant(synapses, name)
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
@@ -259,6 +256,16 @@ class Credit:
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended, and the synapses."""
+        for pathway in self._active:
+            used = list(pathway.effects.values())
+            used += pathway.jumps.values() if pathway.backwards else ()
+            names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
 
     def _go_along(self, reading, reader):
         """Let credit flow along paths of plain synapses and of groups that do not learn.

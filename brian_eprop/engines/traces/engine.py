@@ -63,6 +63,10 @@ class Traces:
         """Plain synapses along which errors flow back: none."""
         return ()
 
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended: none."""
+        return ()
+
     def follow(self, reading, reader):
         """Raise an error unless traces follow all that happens in the network that runs.
 
