@@ -360,8 +360,11 @@ class Learner:
 
     @property
     def within_trial(self) -> bool:
-        """Whether steps of a trial that is not over have been learned from."""
-        if not isinstance(get_device(), RuntimeDevice) or not self._entered():
+        """Whether steps of a trial that goes on have been learned from."""
+        if (
+            not isinstance(get_device(), RuntimeDevice)
+            or self._now() != self._flag("last_step") + 1
+        ):
             return False
         if self.trial not in (None, EPISODE) and not self._elapsed():
             return False

@@ -182,17 +182,17 @@ class NetworkReading:
         """
         user = [action for action in self.actions if action.kind != "learning"]
         moments = [Moment(action.runner.when, action.runner.order) for action in user]
-        shared = {moment for moment in moments if moments.count(moment) > 1}
         place = dict(zip(map(id, user), moments, strict=True))
-        found = {place[id(action)] for action in self.python} & shared
+        of_python = {place[id(action)] for action in self.python}
+        found = {moment for moment in of_python if moments.count(moment) > 1}
         for group, stages in self.stages.items():
             # Linked variables are those of another group
             seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
-            of_stages = {place[id(action)] for action in stages.actions.values()} & shared
+            ours = stages.actions.values()
             for action in user:
-                if place[id(action)] in of_stages and action not in stages.actions.values():
-                    if any(effect.variable in seen for effect in action.effects):
-                        found.add(place[id(action)])
+                at_once = any(place[id(o)] == place[id(action)] for o in ours if o is not action)
+                if at_once and any(effect.variable in seen for effect in action.effects):
+                    found.add(place[id(action)])
         return found
 
     def changed_between(self, group, code, first, last):

@@ -127,10 +127,11 @@ class BetweenRuns:
 
     def __init__(self, learner):
         self.learner, self.moments, self.known = learner, None, set()
+        self.step = None
 
     def keep(self, moments):
         """Remember how a run has ended: the code that runs, and the states and weights."""
-        self.moments = moments
+        self.moments, self.step = moments, self._now()
         self.known.add(self._digest())
 
     def check(self, moments):
@@ -138,7 +139,10 @@ class BetweenRuns:
 
         What `Network.restore` brings back has been there at the end of a run.
         """
-        if self.moments is None or not self.learner.within_trial:
+        learning = [g for g, p in self.learner.populations.items() if p.learns]
+        complete = all(group.active for group in learning)  # else it is refused for that
+        ended = self.step == self._now()  # else an error has ended the run before
+        if not (ended and complete and self.learner.within_trial):
             return
         name = self.learner.readout.name
         remedy = (
@@ -157,6 +161,9 @@ class BetweenRuns:
                 f"a state or a weight was assigned between two runs within a trial of the learner "
                 f"of '{name}', of which a part has been learned from: {remedy}"
             )
+
+    def _now(self):
+        return int(self.learner.readout.clock.variables["timestep"].get_value()[0])
 
     def _digest(self):
         found = blake2b(digest_size=16)
