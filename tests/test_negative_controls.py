@@ -13,10 +13,9 @@ from brian2 import (
     Synapses,
     linked_var,
     ms,
-    mV,
 )
 from brian2.groups.neurongroup import StateUpdater
-from own_networks import LIF, SPIKING, STIM, WEIGHTS, N, Small, T, refusal
+from own_networks import LIF, SPIKING, STIM, N, Small, T, refusal
 
 from brian_eprop import TrainableSynapses, schedule
 from brian_eprop.calculus import arrivals, linearization

@@ -9,7 +9,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from brian2 import BrianLogger
 from brian2.core.names import Nameable
 from brian2.units import DimensionMismatchError
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -134,7 +133,7 @@ def kind(message):
     return re.sub(r"'[^']*'|[0-9.]+", "…", message.split("\n")[0])[:100]
 
 
-def try_networks(first_seed, number):
+def try_networks(first_seed, number, synapses):
     """Judge so many different networks: how many of each kind, and the messages.
 
     Hypothesis draws ten from a seed, since it goes on with variations of what it has drawn.
@@ -157,7 +156,8 @@ def try_networks(first_seed, number):
             if network.text in seen or len(seen) == number:
                 return
             seen.add(network.text)
-            found, message = judge(network)
+            gc.freeze()  # each run of Brian2 would look through all of what is there
+            found, message = judge(network, synapses)
             words.update(found)
             if message:
                 messages[kind(message)] += 1
@@ -172,26 +172,24 @@ def try_networks(first_seed, number):
 def assert_enough(words, number):
     accepted = words["accepted"]
     assert accepted + words["refused"] == number
-    assert accepted >= 0.35 * number
+    assert words["refused by Brian2"] <= 0.1 * number
+    assert accepted >= 0.25 * number
     assert words["fired"] >= 0.7 * accepted
     assert words["learned"] >= 0.6 * accepted
     assert words["passed"] >= 0.6 * accepted
     assert words["undecided"] + words["not checked"] <= math.ceil(0.3 * accepted)
-    assert words["engines agree"] >= 0.1 * accepted
+    assert words["engines agree"] >= 1
 
 
-@pytest.mark.exhaustive
-@pytest.mark.slow
 def test_whole_networks_are_right_or_refused():
-    assert_enough(try_networks(0, 30), 30)
+    assert_enough(try_networks(0, 30, synapses=1), 30)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("shard", range(8))
 def test_many_whole_networks_are_right_or_refused(shard):
-    assert_enough(try_networks(100 * (shard + 1), 50), 50)
+    assert_enough(try_networks(100 * (shard + 1), 50, synapses=1), 50)
 
 
 HELD = """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-STEPS = 40
+STEPS = 30
 #: Names that users give to a parameter, an adaptation variable, or a constant of theirs.
 NAMES = ("kappa", "gain", "started", "psi", "L", "grad", "w", "counts", "window_start", "loss")
 NAMES += ("learning", "e_trace", "spiked", "y", "error", "B", "A", "c", "N0", "lag", "rate_")
