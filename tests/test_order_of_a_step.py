@@ -37,6 +37,22 @@ def test_traces_of_another_order_are_refused(others):
     )
 
 
+def test_traces_of_an_earlier_threshold_are_refused():
+    """ψ would be seen when neurons that fire are refractory already."""
+
+    def early(small):
+        small.group.thresholder["spike"].when = "before_thresholds"
+
+    def build(engine):
+        return Small(others=early, engine=engine, refractory=3 * ms)
+
+    says = "does not run in the slot 'thresholds'"
+    assert_same_or_refused(None, lambda: build("traces"), says)
+    small = build("credit")
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
 def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
     """Negative control: what is recorded before the reset stays in the slot 'resets'."""
     small = Small(others=resetting("before_synapses", 0))

@@ -103,6 +103,15 @@ class Population:
                 f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
                 f"default schedule; {names}"
             )
+        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
+        if seen is not None:
+            place = position[seen.name]
+            if not position[actions["update"].name] < place < position[threshold.name]:
+                raise ValueError(
+                    f"{threshold} of group '{group.name}' does not run in the slot 'thresholds', "
+                    "after the state update: eligibility traces are those of Brian2's default "
+                    f"schedule; {names}"
+                )
         reset = actions.get("reset")
         for name, synapses in reader.reading.projections.items():
             arrives = synapses.active and parent_group(synapses.target) is group
