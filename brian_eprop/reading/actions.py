@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from brian2 import BrianObject, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
+from brian2 import BrianObject, Clock, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
 from brian2.core.network import _get_all_objects
 from brian2.core.variables import Subexpression, Variable
 from brian2.equations.equations import DIFFERENTIAL_EQUATION
@@ -235,6 +235,20 @@ def _dynamics(group):
 
 def variables_read(group, expression):
     """The variables that an expression in names of a group depends on, through subexpressions."""
+    found = _read(group, expression)
+    return frozenset(v for v in found if isinstance(v, Variable) and not v.read_only)
+
+
+def reads_time(group, expression):
+    """Whether an expression in names of a group depends on t, through subexpressions."""
+    return any(
+        isinstance(getattr(v, "owner", None), Clock) and v.name != "dt"
+        for v in _read(group, expression)
+    )
+
+
+def _read(group, expression):
+    """What stands behind the names of an expression, read-only variables included."""
     found, waiting = set(), [(group, name) for name in get_identifiers(expression)]
     seen = set()
     while waiting:
@@ -246,9 +260,9 @@ def variables_read(group, expression):
         if isinstance(variable, Subexpression):
             inner = variable.owner.before_run.__self__
             waiting += [(inner, one) for one in get_identifiers(variable.expr)]
-        elif isinstance(variable, Variable) and not variable.read_only:
+        else:
             found.add(variable)
-    return frozenset(found)
+    return found
 
 
 def effects_of(group, code, further=()):

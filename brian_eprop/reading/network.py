@@ -8,7 +8,7 @@ from brian2.utils.stringtools import get_identifiers
 from ..calculus.one_step import parent_group
 from ..engines.trials import Timing
 from ..schedule import Moment
-from .actions import action_of, of_learning, running_objects, variables_read
+from .actions import action_of, of_learning, reads_time, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import Stages, UnreadableNetworkError, stages_of
 
@@ -255,6 +255,14 @@ class NetworkReading:
             for name, variable in group.variables.items()
             if variable in self.written or (self.python and isinstance(variable, ArrayVariable))
         )
+
+    def read_by(self, group, name):
+        """The variables behind one of a group: itself, or those of the expression it stands for."""
+        return variables_read(group, name)
+
+    def changes_with_time(self, group, name):
+        """Whether a variable of a group stands for an expression in t."""
+        return reads_time(group, name)
 
     def check_constant(self, synapses, name):
         """Raise an error if what a spike does depends on a variable that is changed elsewhere.

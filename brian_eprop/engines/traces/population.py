@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from brian2.core.variables import Subexpression
+
 from ... import schedule
 from ...calculus.linearization import linearize
 from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, parent_group, symbol
@@ -101,6 +103,15 @@ class Population:
                 f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
                 f"default schedule; {names}"
             )
+        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
+        if seen is not None:
+            place = position[seen.name]
+            if not position[actions["update"].name] < place < position[threshold.name]:
+                raise ValueError(
+                    f"{threshold} of group '{group.name}' does not run in the slot 'thresholds', "
+                    "after the state update: eligibility traces are those of Brian2's default "
+                    f"schedule; {names}"
+                )
         reset = actions.get("reset")
         for name, synapses in reader.reading.projections.items():
             arrives = synapses.active and parent_group(synapses.target) is group
@@ -142,6 +153,17 @@ class Population:
     def _check_between_steps(self, reading, position):
         """What the update multiplies must not change after traces have been moved on with it."""
         variables = {self.group.variables[name]: name for name in self.between_steps}
+        for name in self._linked_expressions():
+            behind = reading.read_by(self.group, name)
+            variables |= dict.fromkeys(behind, name)
+            by_python = bool(reading.python) and not all(v.constant for v in behind)
+            if by_python or reading.changes_with_time(self.group, name):
+                raise ValueError(
+                    f"'{name}', on which the next step of group '{self.group.name}' depends, is "
+                    "linked to an expression of another group that may change between two steps, "
+                    "and eligibility traces are moved on with its old value: use "
+                    f"EProp(engine='credit'), or write '{name}' as a subexpression of the equations"
+                )
         update = position[self.group.state_updater.name]
         moved_on = position[self.runners["end"].name] if "end" in self.runners else update
         for action in reading.actions:
@@ -162,9 +184,16 @@ class Population:
     @property
     def between_steps(self):
         """Variables of the group that the next update multiplies the traces by."""
+        return sorted(n for n in self._multiplied() if not self.group.variables[n].read_only)
+
+    def _linked_expressions(self):
+        """Variables that stand for expressions of other groups, and are multiplied likewise."""
+        variables = self.group.variables
+        return sorted(n for n in self._multiplied() if isinstance(variables[n], Subexpression))
+
+    def _multiplied(self):
         used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
-        names = {symbol.name for symbol in used} & self.group.variables.keys()
-        return sorted(n for n in names if not self.group.variables[n].read_only)
+        return {symbol.name for symbol in used} & self.group.variables.keys()
 
     def _effect(self, state, arrival):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
