@@ -7,8 +7,11 @@ from brian2.devices.device import RuntimeDevice, get_device
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SummedVariableUpdater
+from brian2.units.fundamentalunits import DIMENSIONLESS
+from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
+from ..names import is_internal
 
 
 def of_learning(obj):
@@ -37,11 +40,12 @@ def check_free(group, name):
         )
 
 
-def declare(group, name, *, shared=False, dtype=None):
+def declare(group, name, *, shared=False, dtype=None, dimensions=DIMENSIONLESS):
     """Add a variable to a group that exists already."""
     check_free(group, name)
+    kind = {"dtype": dtype, "dimensions": dimensions}
     if shared:
-        group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
+        group.variables.add_array(name, size=1, scalar=True, index="0", **kind)
     elif isinstance(group, Synapses):
         size = 0
         if isinstance(get_device(), RuntimeDevice):
@@ -51,10 +55,10 @@ def declare(group, name, *, shared=False, dtype=None):
                 f"'{group.name}' was connected already: in C++ standalone mode its variables must "
                 "be there before; call connect() after it was given to the learner"
             )
-        group.variables.add_dynamic_array(name, size=size, dtype=dtype)
+        group.variables.add_dynamic_array(name, size=size, **kind)
         group.register_variable(group.variables[name])
     else:
-        group.variables.add_array(name, size=len(group), dtype=dtype)
+        group.variables.add_array(name, size=len(group), **kind)
     group.variables[name].of_learning = True
 
 
@@ -91,6 +95,23 @@ def see_new_variables(group):
             group.variables.add_reference(name, parent, name)
             if variable.scalar:
                 group.variables.indices[name] = "0"
+
+
+def see_target(synapses, code):
+    """Let synapses see the internal variables of their target that code asks for.
+
+    Parameters
+    ----------
+    synapses : Synapses
+    code : str
+        In which they are called ``__name_post``: Brian2 has such references for names of users.
+    """
+    target = parent_group(synapses.target)
+    for name in sorted(get_identifiers(code) - synapses.variables.keys()):
+        own = name.removesuffix("_post")
+        if is_internal(name) and own != name:
+            index = "0" if target.variables[own].scalar else "_postsynaptic_idx"
+            synapses.variables.add_reference(name, target, own, index=index)
 
 
 def group_code(group, code, moment, name, template="stateupdate", clock=None, **kwds):
@@ -153,5 +174,5 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
         Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
     )
     updater.when, updater.order = moment
-    updater.of_learning = True
+    updater.of_learning, updater.user_code = True, ""
     synapses.contained_objects.append(updater)

@@ -328,7 +328,7 @@ class NetworkReading:
             self._check_parameters(action)
 
     def check_names(self, namespace):
-        """Raise an error for a constant of the user that learning has a variable for.
+        """Raise an error for a constant of the user with the name of a public variable of learning.
 
         Parameters
         ----------
@@ -351,11 +351,7 @@ class NetworkReading:
                 if isinstance(getattr(owner, "_refractory", None), str):
                     code += f" {owner._refractory}"
             for name in sorted(get_identifiers(code) & known.keys() - own):
-                variable = owner.variables.get(name)
-                if variable is None:
-                    continue
-                of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
-                if of_readout or getattr(variable, "of_learning", False):
+                if getattr(owner.variables.get(name), "of_learning", False):
                     raise UnreadableNetworkError(
                         f"{action} uses the constant '{name}', but '{owner.name}' has a variable "
                         "of this name, which learning has added, and which would be used instead: "

@@ -151,7 +151,7 @@ class NetworkReader(BrianObject):
         _declare_once(group, flag)
         runner = action.runner
         moment = schedule.Moment(runner.when, runner.order - 0.75)
-        name = f"{group.name}_{flag}"
+        name = f"{group.name}{flag}"
         if action.kind == "event":
             return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)
         return group_code(group, f"{flag} = 1", moment, name, clock=runner.clock)
@@ -166,6 +166,7 @@ class NetworkReader(BrianObject):
             if name not in variables:
                 variables.add_reference(name, group, holder, index=index)
         self._user_code.setdefault(pathway, pathway.code)
+        pathway.user_code = self._user_code[pathway]
         pathway.code = f"{name} *= ({text})\n{pathway.code}"
 
     def before_run(self, run_namespace):

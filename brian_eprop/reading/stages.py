@@ -17,6 +17,7 @@ from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, parent_group, state_names
 from ..calculus.programs import run_statements, symbol
 from ..calculus.statements import printed
+from ..names import internal
 from .actions import variables_read
 
 
@@ -143,7 +144,7 @@ def _add(found, action, variables, rule, projections, namespace):
             _check_event(action, group, variables, rule)
         name = f"{action.kind}_{action.name}"
         slower = action.runner.clock.dt_ != group.clock.dt_
-        flag = f"runs_{action.name}" if slower or action.kind == "event" else ""
+        flag = internal("runs", action.name) if slower or action.kind == "event" else ""
         if slower:
             _check_clock(action, group)
         if action.kind == "input":
@@ -236,8 +237,8 @@ def _add_synapses(found, action, variables, projections):
         names[effect.name] = state
     factors, adds = _factors(found, action, code, names, variables, trained)
     for state, text in factors.items():
-        holder = f"scaled_{state}_{len(found.scaled)}"
-        found.scaled.append((action, state, f"{holder}", text))
+        holder = internal("scaled", state, str(len(found.scaled)))
+        found.scaled.append((action, state, holder, text))
         stage = f"synapses_{action.name}_{state}"
         found.pieces.append(Piece(stage, factors={state: holder}))
         found.actions[stage] = action
