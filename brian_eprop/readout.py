@@ -23,7 +23,7 @@ from .arguments import (
     refuse_change,
     whole_number,
 )
-from .engines.code import declare, run_code, sum_over_synapses
+from .engines.code import declare, run_code, sum_over_synapses, unhidden
 from .engines.softmax import SoftmaxNorm
 from .types import Loss
 
@@ -206,16 +206,11 @@ class LeakyReadout(NeuronGroup):
     ) -> dict[str, Variable]:
         """Find what names stand for; see :meth:`brian2.Group.resolve_all`.
 
-        Names of the readout go before those around ``run()``, and Brian2 does not warn of them: the
-        user has not written the equations.
+        Those of the readout go before the same ones around ``run()``, and Brian2 does not warn of
+        them: the user has not written its equations.
         """
-        if user_identifiers is None:
-            user_identifiers = identifiers
-        own = self.variables.keys() | self.namespace.keys()
-        user_identifiers = set(user_identifiers) - own
-        return super().resolve_all(
-            identifiers, run_namespace, user_identifiers, additional_variables
-        )
+        others = unhidden(run_namespace, self)
+        return super().resolve_all(identifiers, others, user_identifiers, additional_variables)
 
     def __setattr__(self, name, value):
         if name in FIXED and self.__dict__.get(name) is not None:

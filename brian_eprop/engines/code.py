@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 from brian2 import Synapses
+from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
 from brian2.devices.device import RuntimeDevice, get_device
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
@@ -29,6 +30,31 @@ class LearningCode(CodeRunner):
     def __init__(self, *args, **kwds):
         # Brian2 warns of names that mean two things in what the user has written, not here
         super().__init__(*args, user_code="", **kwds)
+
+    def before_run(self, run_namespace):
+        """Generate the code."""
+        super().before_run(unhidden(run_namespace, self.group))
+
+
+class LearningSum(SummedVariableUpdater):
+    """A sum over synapses that learning adds."""
+
+    of_learning = True
+
+    def before_run(self, run_namespace):
+        """Generate the code."""
+        super().before_run(unhidden(run_namespace, self.group))
+
+
+def unhidden(run_namespace, group):
+    """The names around ``run()`` that code of a group may mean by what it uses.
+
+    Names of the group and of Brian2 go before all others. Brian2 warns of others of the same name,
+    which is for code that the user has written.
+    """
+    own = group.variables.keys() | (group.namespace or {}).keys()
+    hidden = own | DEFAULT_FUNCTIONS.keys() | DEFAULT_CONSTANTS.keys() | DEFAULT_UNITS.keys()
+    return {name: v for name, v in run_namespace.items() if name not in hidden}
 
 
 def check_free(group, name):
@@ -170,9 +196,8 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
     if name not in synapses.variables:
         index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
         synapses.variables.add_reference(name, group, variable, index=index)
-    updater = SummedVariableUpdater(
+    updater = LearningSum(
         Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
     )
     updater.when, updater.order = moment
-    updater.of_learning, updater.user_code = True, ""
     synapses.contained_objects.append(updater)

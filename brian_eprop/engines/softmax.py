@@ -24,7 +24,7 @@ class SoftmaxNorm(LearningCode):
     """
 
     def __init__(self, group, moment):
-        used = {"y": "y", "largest": "__y_max", "norm": "__softmax_norm"}
+        used = {"of_y": "y", "of_largest": "__y_max", "of_norm": "__softmax_norm"}
         super().__init__(
             group,
             "softmax",

@@ -17,6 +17,7 @@ from ...names import internal
 from ..code import declare
 from .receiver import Receiver
 from .recording import Recorder
+from .sweep import row_variable
 
 
 class CreditReadout:
@@ -84,7 +85,7 @@ class CreditReadout:
         """Credit of the spikes of a step, for each way in which they act."""
         lines = []
         for output in outputs:
-            credit = " + ".join(f"{row}_y" for row in output.rows)
+            credit = " + ".join(row_variable(row, "y") for row in output.rows)
             effect = printed(sympify(output.effects["y"]))
             lines.append(f"{output.name} = ({effect})*({credit})")
         return lines

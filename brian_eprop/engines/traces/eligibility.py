@@ -21,7 +21,6 @@ from ..gated import GatedCode
 from ..trials import at_trial_start
 from .every_synapse import EverySynapse
 
-
 #: Shared variables of the readout that the code of synapses reads, and that of their source.
 SHARED = ("__kappa", "__gain", "__signal_scale", "__trial_begins", "__episode_ends")
 SOURCE_SHARED = ("__kappa", "__trial_begins")
