@@ -170,8 +170,10 @@ class TrainableSynapses(DirectSynapses):
         self.fixed, self.user_on_pre = fixed, on_pre
         self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
-        for name in dimensions.keys() - public.keys():
-            declare(self, name, dimensions=dimensions[name])
+        for name, dim in dimensions.items():
+            if name not in public:
+                declare(self, name, dimensions=dim)
+            self.variables[name].of_learning = True
         # What else is there is not the user's, whom Brian2 would warn of names
         self.pre.when, self.pre.user_code = arrival, on_pre
         if learner.rule.engine == "credit":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from brian2 import BrianLogger, Hz, NeuronGroup, StateMonitor, Synapses, ms, start_scope
 from brian2.utils.logger import catch_logs
-from own_networks import SPIKING, TOLERANCE, WEIGHTS, Small, T
+from own_networks import SPIKING, TOLERANCE, WEIGHTS, Small, T, refusal
 
 from brian_eprop import (
     Adam,
@@ -153,7 +153,11 @@ class Roles:
         return small
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    ["credit", "windows", "traces"]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("parameters", "updates")],
+)
 @pytest.mark.parametrize("role", ["constant", "parameter", "state", "of_synapses"])
 def test_a_user_may_have_any_internal_name(kind, role):
     names = internal_names(kind)
@@ -196,7 +200,8 @@ def test_lists_of_states_of_a_readout_with_rewards():
 def test_nobody_is_warned_of_names_in_what_the_user_has_not_written(kind):
     small = learning(kind)
     # Of Brian2's names users write some, and Brian2 itself for their refractoriness
-    used = {name for owner in objects(small) for name in owner.variables} - OWN
+    used = {name for owner in objects(small) for name in owner.variables}
+    used -= OWN | {"v_post", "y_post"}
     used |= {"target_values", "target_period", "y_pre", "B", "kappa", "i", "j", "delay"}
     namespace = dict.fromkeys(used | {"clip", "exp"}, 3.0)
     BrianLogger._log_messages.clear()  # of which Brian2 tells once
@@ -204,3 +209,29 @@ def test_nobody_is_warned_of_names_in_what_the_user_has_not_written(kind):
         small.network.run(T * ms, namespace=namespace)
         small.network.run(T * ms, namespace=namespace)
     assert [message for _, _, message in logs] == []
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [("credit", name) for name in ("psi", "credit_v", "grad")]
+    + [("traces", name) for name in ("psi", "L", "grad", "e_trace", "e_bar", "eps_v")],
+)
+@pytest.mark.parametrize("role", ["constant", "of_synapses"])
+def test_a_constant_with_a_public_name_is_refused_or_means_itself(kind, name, role):
+    def build(name):
+        if role == "constant":
+            return learning(kind, drive=f"rest + {name}", names={name: 0.7})
+        return learning(kind, on_pre=f"v_post += w*(1 + {name})*mV")
+
+    def run(name, found):
+        found.append(build(name))
+        found[0].network.run(T * ms, namespace={name: 0.7})
+
+    found, expected = [], []
+    error = refusal(lambda: run(name, found))
+    if error is not None:
+        assert f"'{name}'" in error
+        return
+    run("of_mine", expected)
+    np.testing.assert_allclose(found[0].loss, expected[0].loss, rtol=TOLERANCE)
+    np.testing.assert_allclose(found[0].inputs.w[:], expected[0].inputs.w[:], rtol=TOLERANCE)

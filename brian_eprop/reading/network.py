@@ -340,9 +340,9 @@ class NetworkReading:
             owner = action.owner
             if action.kind == "learning" or owner in (None, readout):
                 continue
-            own = set(getattr(owner, "equations", None) or ()) | getattr(
-                owner, "model_names", frozenset()
-            )
+            own = getattr(owner, "model_names", None)
+            if own is None:
+                own = frozenset(getattr(owner, "equations", None) or ())
             known = {**namespace, **(getattr(owner, "namespace", None) or {})}
             trained = self.projections.get(action.name)
             code = trained.user_on_pre if trained is not None else action.code
@@ -351,7 +351,9 @@ class NetworkReading:
                 if isinstance(getattr(owner, "_refractory", None), str):
                     code += f" {owner._refractory}"
             for name in sorted(get_identifiers(code) & known.keys() - own):
-                if getattr(owner.variables.get(name), "of_learning", False):
+                variable = owner.variables.get(name)
+                of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
+                if of_readout or getattr(variable, "of_learning", False):
                     raise UnreadableNetworkError(
                         f"{action} uses the constant '{name}', but '{owner.name}' has a variable "
                         "of this name, which learning has added, and which would be used instead: "
