@@ -330,7 +330,7 @@ class Learner:
             under_way = now > self._flag("__first_step") and self._elapsed() > 0
         if under_way and self._flag("__counted"):
             raise ValueError(
-                f"Learner.start_trial: {self._flag('counted')} steps of the present trial have "
+                f"Learner.start_trial: {self._flag('__counted')} steps of the present trial have "
                 "been learned from. Run to its end first, or switch learning off "
                 "(Learner.learning = False) for trials that are cut short"
             )
