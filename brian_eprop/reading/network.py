@@ -403,7 +403,7 @@ class NetworkReading:
             self._check_parameters(action)
 
     def check_names(self, namespace):
-        """Raise an error for a constant of the user that learning has a variable for.
+        """Raise an error for a constant of the user with the name of a public variable of learning.
 
         Parameters
         ----------
@@ -415,9 +415,9 @@ class NetworkReading:
             owner = action.owner
             if action.kind == "learning" or owner in (None, readout):
                 continue
-            own = set(getattr(owner, "equations", None) or ()) | getattr(
-                owner, "model_names", frozenset()
-            )
+            own = getattr(owner, "model_names", None)
+            if own is None:
+                own = frozenset(getattr(owner, "equations", None) or ())
             known = {**namespace, **(getattr(owner, "namespace", None) or {})}
             trained = self.projections.get(action.name)
             code = trained.user_on_pre if trained is not None else action.code
@@ -427,8 +427,6 @@ class NetworkReading:
                     code += f" {owner._refractory}"
             for name in sorted(get_identifiers(code) & known.keys() - own):
                 variable = owner.variables.get(name)
-                if variable is None:
-                    continue
                 of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
                 if of_readout or getattr(variable, "of_learning", False):
                     raise UnreadableNetworkError(

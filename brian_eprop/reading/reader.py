@@ -163,7 +163,7 @@ class NetworkReader(BrianObject):
         runner = action.runner
         # Before the coefficients that depend on the flag
         moment = self.reading.just_before(runner, part=0.75)
-        name = f"{group.name}_{flag}"
+        name = f"{group.name}{flag}"
         if action.kind == "event":
             return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)
         neurons = action.of_part or group
@@ -180,6 +180,7 @@ class NetworkReader(BrianObject):
             if name not in variables:
                 variables.add_reference(name, group, holder, index=index)
         self._user_code.setdefault(pathway, pathway.code)
+        pathway.user_code = self._user_code[pathway]
         pathway.code = f"{name} *= ({text})\n{pathway.code}"
 
     def before_run(self, run_namespace):

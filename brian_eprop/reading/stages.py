@@ -17,6 +17,7 @@ from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, parent_group, state_names
 from ..calculus.programs import run_statements, symbol
 from ..calculus.statements import printed
+from ..names import internal
 from .actions import variables_read
 
 
@@ -159,7 +160,7 @@ def _add(found, action, variables, rule, projections, namespace):
         name = f"{action.kind}_{action.name}"
         slower = action.runner.clock.dt_ != group.clock.dt_
         some = slower or action.kind == "event" or action.of_part is not None
-        flag = f"runs_{action.name}" if some else ""
+        flag = internal("runs", action.name) if some else ""
         if slower:
             _check_clock(action, group)
         if action.of_part is not None and "i" in get_identifiers(action.code):
@@ -258,8 +259,8 @@ def _add_synapses(found, action, variables, projections):
         names[effect.name] = state
     factors, adds = _factors(found, action, code, names, variables, trained)
     for state, text in factors.items():
-        holder = f"scaled_{state}_{len(found.scaled)}"
-        found.scaled.append((action, state, f"{holder}", text))
+        holder = internal("scaled", state, str(len(found.scaled)))
+        found.scaled.append((action, state, holder, text))
         stage = f"synapses_{action.name}_{state}"
         found.pieces.append(Piece(stage, factors={state: holder}))
         found.actions[stage] = action

@@ -6,8 +6,9 @@ from brian2.core.variables import Subexpression
 
 from ... import schedule
 from ...calculus.linearization import linearize
-from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, parent_group, symbol
+from ...calculus.one_step import STANDARD, parent_group, symbol
 from ...calculus.statements import Phase, printed
+from ...names import internal
 from ..code import declare, run_code
 
 _MOMENTS = {
@@ -203,7 +204,7 @@ class Population:
         if effect.is_number:
             return effect
         if effect not in self.effects:
-            name = f"b_{state}" if not self.effects else f"b_{state}_{len(self.effects)}"
+            name = internal("b", state, str(len(self.effects)))
             declare(self.group, name, shared=True)
             self.effects[effect] = symbol(name)
             code = "\n".join(f"{held} = {printed(value)}" for value, held in self.effects.items())
@@ -211,8 +212,8 @@ class Population:
         return self.effects[effect]
 
     def _merge(self, slot, phase):
-        known = {NEXT_NOT_REFRACTORY}.union(*(self._names(p) for p in self.phases.values()))
-        for name in self._names(phase) - known:
+        known = set().union(*(p.variables for p in self.phases.values()))
+        for name in sorted(phase.variables - known):
             declare(self.group, name, shared=name in phase.uniform)
         self.phases[slot] = self.phases.get(slot, Phase()).merge(phase)
         self._run(slot, self.phases[slot].code)
@@ -223,16 +224,11 @@ class Population:
             self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
         self.runners[slot].abstract_code = code
 
-    @staticmethod
-    def _names(phase):
-        names = {*phase.text, *phase.neuron, *phase.uniform}
-        return {n for n in names if not n.startswith("_") or n == NEXT_NOT_REFRACTORY}
-
     def add_signal(self, name):
         """A new variable of the group that is one summand of its learning signal."""
         declare(self.group, name)
         self.signals.append(name)
-        self.signal_code.abstract_code = f"L = signal_scale*({' + '.join(self.signals)})"
+        self.signal_code.abstract_code = f"L = __signal_scale*({' + '.join(self.signals)})"
         return name
 
     @property
