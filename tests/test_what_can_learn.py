@@ -163,11 +163,44 @@ def named():
     return Net(equations=equations, namespace={"psi": 0.1})
 
 
-def same_moment():
+def weights():
     net = Net()
-    net.plain(net.source, net.group, "g_post *= 0.9", name="scales")
-    net.plain(net.source, net.group, "g_post += 0.1", name="adds")
+    net.w_rec.run_regularly("w = clip(w, 0, 1)", name="clipped")
     return net
+
+
+def weights_by_python():
+    net = Net()
+
+    def scale():
+        net.w_rec.w = 0.9 * np.array(net.w_rec.w)
+
+    net.further.append(NetworkOperation(scale, name="mine"))
+    return net
+
+
+def fed_back():
+    net = Net()
+    back = Synapses(net.readout, net.group, "drive_post = 0.1*y_pre : 1 (summed)", name="back")
+    back.connect()
+    net.further.append(back)
+    return net
+
+
+def switched_off():
+    net = Net()
+    net.group.resetter["spike"].active = False
+    return net
+
+
+class HalfATrial(Net):
+    """Somebody assigns a state in the middle of a trial."""
+
+    def run(self):
+        network = Network(self.source, self.group, self.readout, self.w_in, self.w_rec, self.w_out)
+        network.run(STEPS / 2 * ms)
+        self.shift()
+        network.run(STEPS / 2 * ms)
 
 
 MULTIPLIED = "dv/dt = (g - v)/(20*ms) + 0.1*v*xi/sqrt(ms) : 1\ndg/dt = -g/(5*ms) : 1"
@@ -185,7 +218,6 @@ REFUSED = {
     '`Synapses(..., on_pre="v_post += 0.1*g_post")`': plain("v_post += 0.1*g_post"),
     '`Synapses(..., on_pre="g_post *= rand()")`': plain("g_post *= rand()"),
     '`Synapses(..., on_post="g_post *= 0.9")`': plain("", on_post="g_post *= 0.9"),
-    "two `Synapses` in one slot and order": same_moment,
     "`PoissonInput` whose weight depends on a state": poisson_that_scales,
     "code of another group, by a linked variable": linked,
     "gap junctions, `(summed)`, at order 1": gap_junctions(1),
@@ -193,6 +225,11 @@ REFUSED = {
     "a `NetworkOperation` that changes `v`": operation(),
     "trained synapses that are not in the `Network`": without_projection,
     "code that changes the readout": onto_readout,
+    "an output that feeds back into the neurons": fed_back,
+    "code that changes a trained weight": weights,
+    "a `NetworkOperation` that changes a weight within a trial": weights_by_python,
+    '`group.resetter["spike"].active = False`': switched_off,
+    "`group.v = …` between two runs within a trial": HalfATrial,
     "a constant with a name that learning shows, such as `psi` or `grad`": named,
 }
 #: What runs, as the table of what is accepted calls it; the name of its object; its role.
