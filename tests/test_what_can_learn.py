@@ -74,7 +74,7 @@ class Net:
         objects = [obj for obj in own if obj not in self.left_out]
         self.network = Network(*objects, *self.further)
         self.network.run(STEPS * ms)
-        return self.learner.check(network=self.network, synapses=4)
+        return self.learner.check(network=self.network, synapses=2)
 
 
 def plain(on_pre, source="source", target="group", order=1, **arguments):
