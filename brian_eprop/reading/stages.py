@@ -199,11 +199,17 @@ def _check_event(action, group, variables, rule):
 
 
 def _check_clock(action, group):
+    """Raise an error for code that may run twice in a step, or between two."""
     ratio = action.runner.clock.dt_ / group.clock.dt_
-    if ratio < 1 or abs(ratio - round(ratio)) > 1e-6:
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
+        of, remedy = f"of group '{group.name}'", "choose a multiple"
+        if action.kind == "synapses":
+            source = action.trigger[0].name
+            of = f"scales a state of group '{group.name}' at the spikes of '{source}' and"
+            remedy = f"give '{source}' such a dt, or let its spikes merely add"
         raise UnreadableNetworkError(
-            f"{action} of group '{group.name}' runs every {action.runner.clock.dt!s}, which is no "
-            f"multiple of the group's time step {group.clock.dt!s}; choose a multiple"
+            f"{action} {of} runs every {action.runner.clock.dt!s}, which is no "
+            f"multiple of the group's time step {group.clock.dt!s}; {remedy}"
         )
 
 
@@ -235,6 +241,8 @@ def _add_synapses(found, action, variables, projections):
             )
         names[effect.name] = state
     factors, adds = _factors(found, action, code, names, variables, trained)
+    if factors:
+        _check_clock(action, group)
     for state, text in factors.items():
         holder = f"scaled_{state}_{len(found.scaled)}"
         found.scaled.append((action, state, f"{holder}", text))

@@ -277,15 +277,28 @@ class Credit:
                 continue
             for action in path.actions:
                 if action.kind == "threshold" and action.owner not in learner.populations:
+                    self._check_clock(action.owner)
                     population = self.population(action.owner, reader.keep)
                     learner.populations[action.owner] = population
                     population.derive(())
                     new = True
             for action in path.actions:
                 if self._can_follow(action):
+                    self._check_clock(action.owner.source)
+                    self._check_clock(action.owner.target)
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    def _check_clock(self, group):
+        """Raise an error for a group on the way of credit that has another time step."""
+        readout = self.learner.readout
+        if group.clock.dt_ != readout.clock.dt_:
+            raise ValueError(
+                f"EProp(order={self.learner.rule.order}): credit would have to cross group "
+                f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
+                f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
+            )
 
     @property
     def _active(self):
