@@ -431,6 +431,14 @@ def drawing(group, names, namespace):
     return ""
 
 
+def stored_names(group, states):
+    """Names of what Brian2 stores once per step and computes from the state."""
+    stored = _constant_over_dt(group)
+    known = {symbol(name) for name in states}
+    expressions = _subexpressions(group) | stored
+    return [n for n in stored if expand(symbol(n), expressions).free_symbols & known]
+
+
 def _constant_over_dt(group):
     """Expressions of the subexpressions that Brian2 stores once per step."""
     return {

@@ -5,12 +5,19 @@ from __future__ import annotations
 from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import get_identifiers
 
-from ..calculus.one_step import parent_group
+from ..calculus.one_step import parent_group, state_names, stored_names
+from ..engines.credit.effects import remedy
 from ..engines.trials import Timing
 from ..schedule import Moment
 from .actions import action_of, of_learning, running_objects, variables_read
 from .paths import paths_to, spikes_of
-from .stages import Stages, UnreadableNetworkError, stages_of
+from .stages import (
+    OF_ONES_OWN,
+    OF_REFRACTORINESS,
+    Stages,
+    UnreadableNetworkError,
+    stages_of,
+)
 
 __all__ = ["NetworkReading", "UnreadableNetworkError"]
 
@@ -68,6 +75,7 @@ class NetworkReading:
         }
         for group in self.stages:
             self._check_order(group)
+            self._check_refractoriness(group)
         for synapses in learner.projections:
             if synapses.active:
                 self._check_arrivals(synapses)
@@ -149,6 +157,18 @@ class NetworkReading:
                     "when the learner has looked at it already: choose an earlier slot, such as "
                     "when='resets'"
                 )
+
+    def _check_refractoriness(self, group):
+        """Nothing but Brian2 may set what tells whether a neuron is refractory."""
+        flags = {group.variables[n]: n for n in OF_REFRACTORINESS if n in group.variables}
+        for action in self.actions:
+            for effect in action.effects:
+                if effect.variable in flags:
+                    raise UnreadableNetworkError(
+                        f"{action} changes '{flags[effect.variable]}' of group '{group.name}', "
+                        "which Brian2 sets at each spike and in each step, and which tells when "
+                        f"its neurons are refractory: {OF_ONES_OWN}"
+                    )
 
     def just_before(self, runner, part=0.5):
         """A moment between an object and what runs before it in its slot.
@@ -267,8 +287,8 @@ class NetworkReading:
             if action is not None:
                 raise UnreadableNetworkError(
                     f"{action} changes '{name}', on which the effect of the spikes of "
-                    f"'{synapses.name}' depends: the learner reads it at another moment. Use "
-                    "EProp(engine='traces') for a variable of the synapses, or keep it constant"
+                    f"'{synapses.name}' depends: the learner reads it at another moment; "
+                    f"{remedy(self.learner, synapses)}"
                 )
 
     def _check_arrivals(self, synapses):
@@ -298,8 +318,11 @@ class NetworkReading:
 
     def _states(self, group):
         """The variables of a learning group's state, and their names."""
-        population = self.learner.populations[group]
-        return {group.variables[n]: n for n in population.step.states if n in group.variables}
+        stages, known = self.stages[group], self.learner.populations[group].step.states
+        # What the other stages of this network make depend on it, too
+        names = dict.fromkeys((*known, *state_names(group, stages.pieces)))
+        names |= dict.fromkeys(stored_names(group, names))
+        return {group.variables[n]: n for n in names if n in group.variables}
 
     def _paths(self):
         """Ways out of the learning groups and back that the learner does not follow."""

@@ -15,9 +15,17 @@ from brian2.utils.stringtools import get_identifiers
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, parent_group, state_names
-from ..calculus.programs import run_statements, symbol
+from ..calculus.programs import assigned_names, run_statements, symbol
 from ..calculus.statements import printed
 from .actions import variables_read
+
+#: What Brian2 keeps about the spikes of a group with a refractory period.
+OF_REFRACTORINESS = ("lastspike", "not_refractory")
+#: What to write instead of changing these.
+OF_ONES_OWN = (
+    "use a variable of your own, 'allowed : 1', as a gate of the threshold, 'v > v_th and "
+    "allowed > 0', and as a factor in the equations"
+)
 
 
 class UnreadableNetworkError(ValueError):
@@ -174,11 +182,12 @@ def _add(found, action, variables, rule, projections, namespace):
 def _multiplying(action, group, variables):
     """Names in the derivative of a piece of code with respect to the state."""
     names = list(variables.values())
-    after = run_statements(action.code, names)
+    assigned = [n for n in assigned_names(action.code) if n in group.variables]
+    after = run_statements(action.code, [*names, *assigned])
     found = set()
-    for name in names:
+    for value in after.values():
         for other in names:
-            entry = derivative(after[name], symbol(other))
+            entry = derivative(value, symbol(other))
             if not entry.is_number:
                 found |= get_identifiers(printed(entry))
     return found & (group.variables.keys() | {"rand", "randn", "poisson", "binomial"})

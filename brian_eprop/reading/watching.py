@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from brian2 import BrianObject
 
-from .stages import UnreadableNetworkError
+from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
 class Before(BrianObject):
@@ -37,7 +37,9 @@ class Before(BrianObject):
             if population.learns:
                 given = self.operation in self.learner.given
                 names = () if given else population.watched
-                yield from ((group, name) for name in {*names, *population.between_steps})
+                flags = [name for name in OF_REFRACTORINESS if name in group.variables]
+                names = {*names, *population.between_steps, *flags}
+                yield from ((group, name) for name in names)
 
     def run(self):
         """Copy the states."""
@@ -77,6 +79,8 @@ class After(BrianObject):
                 population = self.before.learner.populations.get(group)
                 if population is not None and name in population.between_steps:
                     remedy = "use EProp(engine='credit')"
+                if name in OF_REFRACTORINESS:
+                    remedy = OF_ONES_OWN
                 raise UnreadableNetworkError(
                     f"network operation '{operation.name}' changes '{name}' of group "
                     f"'{group.name}': a function of Python has no derivative. Write it as "

@@ -6,7 +6,7 @@ import numpy as np
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
-from ...calculus.arrivals import arrivals, jumps
+from ...calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
 from ...calculus.programs import symbol
 from ...periods import EPISODE
@@ -327,7 +327,7 @@ class Credit:
         owner = self.readout if target is learner.readout else learner.populations[target]
         step = one_step(target, learner.namespace)
         own = synapses.equations.names if synapses.equations is not None else set()
-        jump = jumps(action.code, None, target, step, own)
+        jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
         if not jump:
             raise ValueError(
                 f"{action} lets spikes of '{synapses.source.name}' change no state of group "
