@@ -399,8 +399,8 @@ def _integrator_code(group, namespace):
     except UnsupportedEquationsException as error:
         raise UnsuitableMethodError(
             f"group '{group.name}': method = {updater.method_choice!r} is not for its equations: "
-            f"{' '.join(str(error).split())} Choose another method, such as 'exponential_euler', "
-            "'euler' or 'rk4'"
+            f"{' '.join(str(error).split())} Choose another method, such as "
+            f"{_other_methods(updater.method_choice)}"
         ) from None
     if not isinstance(code, str):
         raise NoDerivativeError(
@@ -411,11 +411,24 @@ def _integrator_code(group, namespace):
     return code
 
 
+def _other_methods(failed):
+    """Methods that fit most equations, without the one that was chosen."""
+    names = [n for n in ("exponential_euler", "euler", "rk4") if n != failed]
+    return f"{', '.join(map(repr, names[:-1]))} or '{names[-1]}'"
+
+
 def resolved(group, names, namespace):
     """The objects behind the names that a group's code uses, or an error for an unknown one."""
     try:
         return group.resolve_all(names, namespace, user_identifiers=set())
     except KeyError as error:
+        for name in sorted(names - group.variables.keys()):
+            if "linked" in getattr(group.user_equations.get(name), "flags", ()):
+                raise ValueError(
+                    f"'{name}' of group '{group.name}' is '(linked)', and not linked to anything "
+                    f"yet: write {group.name}.{name} = linked_var(…) before you create the "
+                    "synapses that learn"
+                ) from None
         raise ValueError(
             f"the equations of group '{group.name}' cannot be linearized yet: {error.args[0]} "
             "Define it before this call, or pass it in the group's namespace"

@@ -276,7 +276,8 @@ class Credit:
             if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
                 continue
             for action in path.actions:
-                if action.kind == "threshold" and action.owner not in learner.populations:
+                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
+                if spikes and action.owner not in learner.populations:
                     self._check_clock(action.owner)
                     population = self.population(action.owner, reader.keep)
                     learner.populations[action.owner] = population
@@ -318,7 +319,8 @@ class Credit:
         known = any(pathway.synapses is synapses for pathway in self.pathways)
         target = parent_group(synapses.target)
         receives = target is self.learner.readout or target in self.learner.populations
-        return not known and receives and action.runner.objname == "pre"
+        of_spikes = action.runner.objname == "pre" and action.runner.event == "spike"
+        return not known and receives and of_spikes
 
     def _follow_synapses(self, action, reading, reader):
         """Let credit flow along plain synapses, as if they were trained and fixed."""
