@@ -36,6 +36,8 @@ def pulsed(code, order=1):
         "v_post = v_post**2/(10*mV)",
         "v_post *= 0.5; v_post += 2*mV",
         "v_post += 0.1*(5*mV - v_post)",
+        "v_post = abs(v_post)",
+        "v_post = 9*mV*tanh(v_post/(9*mV)) - 0.1*sqrt(v_post**2 + (1*mV)**2)",
     ],
 )
 @pytest.mark.parametrize("order", [-1, 1])
