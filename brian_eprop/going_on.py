@@ -9,6 +9,7 @@ from brian2 import Network, Synapses
 
 from .calculus.one_step import assigned_names, parent_group
 from .engines.trials import parameters_that_may_change, variables_that_change
+from .names import internal
 
 if TYPE_CHECKING:
     from .learner import Learner
@@ -53,7 +54,7 @@ def going_on(learner: Learner) -> list[str]:
             parameters = {
                 name
                 for name in moved & parameters_that_may_change(target)
-                if f"start_{name}" not in target.variables
+                if internal("start", name) not in target.variables
             }
             if parameters:
                 found.append(f"{_named(parameters)} of '{target.name}', which '{obj.name}' changes")

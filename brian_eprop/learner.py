@@ -38,6 +38,7 @@ from .engines.trials import (
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .going_on import changing, going_on, is_trained
+from .names import internal
 from .optimizers import Optimizer
 from .parameters import Trainable, check_names, checked_trainable, install, own_parameters
 from .periods import (
@@ -236,7 +237,7 @@ class Learner:
                 self._start_anew(optimizer)
             self._last_kind = type(optimizer)
         self._optimizer = optimizer
-        self.readout.variables["updates_on"].set_value(float(optimizer is not None))
+        self.readout.variables["__updates_on"].set_value(float(optimizer is not None))
 
     def _check_durations(self):
         if self.window is not None and (self.trial in (None, EPISODE) or self.window > self.trial):
@@ -268,7 +269,7 @@ class Learner:
                     "this one"
                 )
             if other:
-                self.readout.variables["updates"].set_value(0)
+                self.readout.variables["__updates"].set_value(0)
                 for update in self.updates:
                     update.clear()
         for update in self.updates:
@@ -324,30 +325,30 @@ class Learner:
             )
         now = self._now()
         if self.trial == EPISODE:
-            under_way = self._flag("episode_over") == 0
+            under_way = self._flag("__episode_over") == 0
         else:
-            under_way = now > self._flag("first_step") and self._elapsed() > 0
-        if under_way and self._flag("counted"):
+            under_way = now > self._flag("__first_step") and self._elapsed() > 0
+        if under_way and self._flag("__counted"):
             raise ValueError(
-                f"Learner.start_trial: {self._flag('counted')} steps of the present trial have "
+                f"Learner.start_trial: {self._flag('__counted')} steps of the present trial have "
                 "been learned from. Run to its end first, or switch learning off "
                 "(Learner.learning = False) for trials that are cut short"
             )
         variables = self.readout.variables
         if self.trial == EPISODE:
-            variables["episode_over"].set_value(1)
+            variables["__episode_over"].set_value(1)
         elif self._entered():
-            variables["first_step"].set_value(self._flag("first_step") + self._elapsed())
-        variables["started"].set_value(0)
+            variables["__first_step"].set_value(self._flag("__first_step") + self._elapsed())
+        variables["__started"].set_value(0)
 
     def check_continues(self) -> None:
         """Raise an error if the learner was out of the network while it was learning."""
         if not isinstance(get_device(), RuntimeDevice) or not self._entered():
             return
-        missed = self._now() - self._flag("last_step") - 1
+        missed = self._now() - self._flag("__last_step") - 1
         if missed <= 0:
             return
-        if self.trial is None or (self._elapsed(-missed) and self._flag("counted")):
+        if self.trial is None or (self._elapsed(-missed) and self._flag("__counted")):
             raise ValueError(
                 f"readout '{self.readout.name}' was out of the network for {missed} steps"
                 + (
@@ -358,6 +359,18 @@ class Learner:
                 )
             )
 
+    @property
+    def within_trial(self) -> bool:
+        """Whether steps of a trial that goes on have been learned from."""
+        if (
+            not isinstance(get_device(), RuntimeDevice)
+            or self._now() != self._flag("__last_step") + 1
+        ):
+            return False
+        if self.trial not in (None, EPISODE) and not self._elapsed():
+            return False
+        return bool(self._flag("__counted"))
+
     def _flag(self, name):
         return int(self.readout.variables[name].get_value()[0])
 
@@ -365,20 +378,20 @@ class Learner:
         return int(self.readout.clock.variables["timestep"].get_value()[0])
 
     def _entered(self):
-        return self._flag("last_step") > NEVER
+        return self._flag("__last_step") > NEVER
 
     @property
     def first_step(self) -> int:
         """The step from which trials are counted: the learner's first, or the next one."""
         if not isinstance(get_device(), RuntimeDevice):
             return 0
-        return self._flag("first_step") if self._entered() else self._now()
+        return self._flag("__first_step") if self._entered() else self._now()
 
     def _elapsed(self, shift=0):
         """Steps of the trial that are over, for trials of one length."""
         if self.trial == EPISODE:
-            return self._flag("episode_over") == 0
-        return (self._now() + shift - self._flag("first_step")) % self.trial
+            return self._flag("__episode_over") == 0
+        return (self._now() + shift - self._flag("__first_step")) % self.trial
 
     @property
     def episode(self) -> int | str | None:
@@ -401,7 +414,7 @@ class Learner:
         """The neuron-level part of learning of a group, created when first asked for."""
         if group not in self.populations:
             weights = dense_feedback(self, group)
-            self.share(group, "signal_scale")
+            self.share(group, "__signal_scale")
             population = self.engine.population(group)
             self.reset_with_trial(group)
             if self.regularizers:
@@ -423,44 +436,37 @@ class Learner:
 
     def _regularize(self, group):
         """Count the spikes of a group and turn the count into a pressure on its rate."""
-        declare(group, "spike_count")
-        declare(group, "rate_pressure")
-        on_spike(group, "spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
-        self.share(group, "episode_begins", "episode_ends", "learns")
-        counts_from = f"{group.name}_spike_count_begins"
+        declare(group, "__spike_count")
+        declare(group, "__rate_pressure")
+        on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
+        self.share(group, "__episode_begins", "__episode_ends", "__learns")
+        code, name = "__spike_count = 0", f"{group.name}_spike_count_begins"
         group.contained_objects.append(
-            GatedCode(group, "spike_count = 0", "episode_begins", schedule.TRIAL_START, counts_from)
+            GatedCode(group, code, "__episode_begins", schedule.TRIAL_START, name)
         )
         steps = self.episode
         if steps == EPISODE:
             self.share(group, "episode_step")
-            steps = "(episode_step + 1)"
-        total = " + ".join(r.pressure("spike_count", steps) for r in self.regularizers)
-        code = f"rate_pressure = learns*signal_scale*({total})"
+            steps = "(__episode_step + 1)"
+        total = " + ".join(r.pressure("__spike_count", steps) for r in self.regularizers)
+        code = f"__rate_pressure = __learns*__signal_scale*({total})"
         name = f"{group.name}_rate_pressure"
         group.contained_objects.append(
-            GatedCode(group, code, "episode_ends", schedule.REGULARIZATION, name)
+            GatedCode(group, code, "__episode_ends", schedule.REGULARIZATION, name)
         )
 
     def share(self, group: Group, *names: str, prefix: str = "") -> None:
-        """Make shared variables of the readout known to a group, as ``prefix + name``."""
+        """Make shared variables of the readout known to a group, as ``__<prefix>_<name>``."""
         for name in names:
-            found = group.variables.get(prefix + name)
+            own = internal(prefix, name) if prefix else internal(name)
+            found = group.variables.get(own)
             if found is None:
-                group.variables.add_reference(prefix + name, self.readout, name, index="0")
+                group.variables.add_reference(own, self.readout, name, index="0")
             elif found is not self.readout.variables[name]:
-                owner = getattr(found, "owner", None)
-                if isinstance(owner, LeakyReadout):
-                    raise ValueError(
-                        f"'{group.name}', or a group that it ends on, learns with the learner of "
-                        f"readout '{owner.name}' already, and cannot learn with that of "
-                        f"'{self.readout.name}' too; give all its synapses one learner, and put "
-                        "both outputs into one readout"
-                    )
-                # Synapses know the variables of their target by these names too.
                 raise ValueError(
-                    f"'{group.name}', or a group that it ends on, already has a variable "
-                    f"'{prefix + name}', a name that learning needs; rename it in the equations"
+                    f"'{group.name}' learns with the learner of readout '{found.owner.name}' "
+                    f"already, and cannot learn with that of '{self.readout.name}' too; give all "
+                    "its synapses one learner, and put both outputs into one readout"
                 )
 
     def reset_with_trial(self, group: Group) -> None:
@@ -482,14 +488,14 @@ class Learner:
             return
         self.restored.add(group)
         if group is not self.readout:
-            self.share(group, "started", "trial_begins")
+            self.share(group, "__started", "__trial_begins")
         restore_at_trial_start(group)
 
     def _reset_synapses(self, synapses):
         if self.trial is None or synapses in self.restored:
             return
         self.restored.add(synapses)
-        self.share(synapses, "started", "trial_begins")
+        self.share(synapses, "__started", "__trial_begins")
         restore_synapses_at_trial_start(synapses, changing(synapses))
         if not is_trained(synapses):
             for pathway in synapses._pathways:

@@ -7,12 +7,24 @@ from brian2.utils.stringtools import get_identifiers, word_substitute
 
 from .arguments import shown, text
 from .engines.code import declare
+from .names import internal
 from .readout import steps
 
 #: What may be said instead of a time: as long as an episode of the environment takes.
 EPISODE = "episode"
 #: No step of a simulation, and none before or after one.
 NEVER = -(2**31)
+#: Flags of the present step, and the number of updates: shared variables of a learner's readout.
+FLAGS = (
+    "__started",
+    "__learns",
+    "__trial_begins",
+    "__episode_begins",
+    "__episode_ends",
+    "__updates_on",
+    "__update_due",
+    "__updates",
+)
 
 
 def checked_period(name, duration, readout):
@@ -75,7 +87,7 @@ def checked_condition(learn, readout, namespace):
     own = {}
     for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
         if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
-            own[used] = f"learn_{used}"
+            own[used] = internal("learn", used)
             readout.namespace[own[used]] = namespace[used]
         elif used not in {**DEFAULT_FUNCTIONS, **DEFAULT_UNITS, **DEFAULT_CONSTANTS}:
             raise ValueError(
@@ -103,51 +115,56 @@ def describe_step(learner, condition):
     was out of it for a while. A step that an error has interrupted is run again.
     """
     readout, trial = learner.readout, learner.trial
-    for name in ("episode_begins", "episode_ends", "trial_begins", "update_due", "updates"):
+    for name in FLAGS:
         declare(readout, name, shared=True)
-    for name in ("started", "updates_on", "learns"):
-        declare(readout, name, shared=True)
-    for name in ("first_step", "last_step", "goes_on", "counted"):
+    for name in ("__first_step", "__last_step", "__goes_on", "__counted"):
         declare(readout, name, shared=True, dtype=int)
-    readout.variables["last_step"].set_value(NEVER)
+    readout.variables["__last_step"].set_value(NEVER)
     if trial == EPISODE:
         step = "episode_step"
     else:
         step = (
-            f"(timestep(t, dt) - first_step) % {trial}" if trial else "timestep(t, dt) - first_step"
+            f"(timestep(t, dt) - __first_step) % {trial}"
+            if trial
+            else "timestep(t, dt) - __first_step"
         )
         if trial and readout.rewarded:
             readout.describe_step(f"truncated = {_last_of(trial)} > 0")
     scored = f"int(trial_step >= {trial - learner.window})" if learner.window else "1"
     episode = learner.episode
-    begins = f"(timestep(t, dt) - first_step) % {episode} == 0"
+    begins = f"(timestep(t, dt) - __first_step) % {episode} == 0"
     if episode in (None, EPISODE):
         begins = "episode_step == 0" if episode else "False"
     readout.describe_step(
-        "goes_on = int(timestep(t, dt) >= last_step and timestep(t, dt) <= last_step + 1)\n"
-        "first_step = goes_on*first_step + (1 - goes_on)*timestep(t, dt)\n"
-        "last_step = timestep(t, dt)\n"
+        "__goes_on = int(timestep(t, dt) >= __last_step and timestep(t, dt) <= __last_step + 1)\n"
+        "__first_step = __goes_on*__first_step + (1 - __goes_on)*timestep(t, dt)\n"
+        "__last_step = timestep(t, dt)\n"
         f"trial_step = {step}\n"
-        f"learns = int(learning and ({condition}))\n"
-        f"scored = {scored}\n"
-        "counts = learns*scored\n"
-        "counted = int(trial_step > 0)*counted + int(counts > 0)\n"
-        f"signal_scale = {1 / learner.scored if readout.average else 1.0!r}\n"
-        f"trial_begins = {'int(trial_step == 0)' if trial else '0'}\n"
-        f"episode_begins = int({begins})"
+        f"__learns = int(learning and ({condition}))\n"
+        f"__scored = {scored}\n"
+        "__counts = __learns*__scored\n"
+        "__counted = int(trial_step > 0)*__counted + int(__counts > 0)\n"
+        f"__signal_scale = {1 / learner.scored if readout.average else 1.0!r}\n"
+        f"__trial_begins = {'int(trial_step == 0)' if trial else '0'}\n"
+        f"__episode_begins = int({begins})"
     )
     for period, code in (
-        (learner.episode, "episode_ends = {last}"),
-        (learner.interval, "update_due = {last}*updates_on*learns\nupdates = updates + update_due"),
+        (learner.episode, "__episode_ends = {last}"),
+        (
+            learner.interval,
+            "__update_due = {last}*__updates_on*__learns\n__updates = __updates + __update_due",
+        ),
     ):
         # That an episode ends is known when the environment has acted, at the end of the step.
         describe = readout.describe_outcome if period == EPISODE else readout.describe_step
-        describe(code.format(last="episode_over" if period == EPISODE else _last_of(period)))
+        describe(code.format(last="__episode_over" if period == EPISODE else _last_of(period)))
 
 
 #: No flag stays up when the learner is taken out of the network.
-LOWER_FLAGS = "started = 1\ntrial_begins = 0\nepisode_begins = 0\nepisode_ends = 0\nupdate_due = 0"
+LOWER_FLAGS = (
+    "__started = 1\n__trial_begins = 0\n__episode_begins = 0\n__episode_ends = 0\n__update_due = 0"
+)
 
 
 def _last_of(period):
-    return f"int((timestep(t, dt) + 1 - first_step) % {period} == 0)" if period else "0"
+    return f"int((timestep(t, dt) + 1 - __first_step) % {period} == 0)" if period else "0"

@@ -1,11 +1,12 @@
 """Leaky readouts: what a network says, what it should say, and the error between them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, get_device, prefs
+from brian2.core.variables import Variable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
@@ -22,7 +23,7 @@ from .arguments import (
     refuse_change,
     whole_number,
 )
-from .engines.code import run_code
+from .engines.code import declare, run_code, sum_over_synapses, unhidden
 from .engines.softmax import SoftmaxNorm
 from .types import Loss
 
@@ -33,17 +34,21 @@ if TYPE_CHECKING:
 LOSSES = {
     # E = ½ Σ (y − y*)²
     "mse": """
-        error = counts*(y - y_target)
-        loss += 0.5*signal_scale*scored*(y - y_target)**2
+        error = __counts*(y - y_target)
+        loss += 0.5*__signal_scale*__scored*(y - y_target)**2
         """,
     # E = −Σ y* log softmax(y), with softmax(y) = exp(y − y_max)/softmax_norm
     "cross_entropy": """
-        error = counts*(exp(y - y_max)/softmax_norm - y_target)
-        loss += signal_scale*scored*y_target*(log(softmax_norm) + y_max - y)
+        error = __counts*(exp(y - __y_max)/__softmax_norm - y_target)
+        loss += __signal_scale*__scored*y_target*(log(__softmax_norm) + __y_max - y)
         """,
 }
 
 
+#: Shared variables that describe the step to every object that learns from a readout: the leak
+#: and gain of the output, whether the step is in the learning window, whether errors count, and
+#: what scales learning signals.
+STEP = ("__kappa", "__gain", "__scored", "__counts", "__signal_scale")
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
     "learner": "create another readout for another Learner",
@@ -107,18 +112,12 @@ class LeakyReadout(NeuronGroup):
         If ``tau`` or ``period`` is not a time.
     """
 
-    #: What follows `loss` describes the step to every object that learns from a readout.
     EQUATIONS = """
         dy/dt = -y/tau_out : 1
         tau_out : second (shared, constant)
         error : 1
         loss : 1
-        kappa : 1 (shared)
-        gain : 1 (shared)
         learning : boolean (shared)
-        scored : 1 (shared)
-        counts : 1 (shared)
-        signal_scale : 1 (shared)
         trial_step : integer (shared)
         """
     #: Whether errors count by what becomes of them, and not by themselves.
@@ -146,10 +145,6 @@ class LeakyReadout(NeuronGroup):
             check_time("LeakyReadout.period", period)
         softmax = loss == "cross_entropy" and target is not None
         equations = [self.EQUATIONS]
-        if normalize:
-            equations.append("y_before : 1")
-        if softmax:
-            equations.append("y_max : 1 (shared)\nsoftmax_norm : 1 (shared)")
         if target is not None:
             when = "t" if period is None else "(timestep(t, dt) % target_period)*dt"
             equations.append(f"y_target = target_values({when}, i) : 1")
@@ -157,6 +152,8 @@ class LeakyReadout(NeuronGroup):
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
         for name in ("period_steps", "learner", "average", "step_clock"):
             self.add_attribute(name)
+        for shared in (*STEP, *(("__y_max", "__softmax_norm") if softmax else ())):
+            declare(self, shared, shared=True)
         self.average, self.period_steps = average, None
         self.learner: Learner | None = None
         self.tau_out, self.learning = tau, True
@@ -165,10 +162,12 @@ class LeakyReadout(NeuronGroup):
                 self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
                 self.namespace["target_period"] = self.period_steps
             self._set_target(target)
-        gain = "1 - kappa" if normalize else "1"
-        code = f"kappa = exp(-dt/tau_out)\ngain = {gain}"
+        gain = "1 - __kappa" if normalize else "1"
+        code = f"__kappa = exp(-dt/tau_out)\n__gain = {gain}"
         self.step_clock = run_code(self, code, schedule.CLOCK, f"{self.name}_step_clock")
-        self.describe_step("scored = 1\ncounts = 1\nsignal_scale = 1\ntrial_step = timestep(t, dt)")
+        self.describe_step(
+            "__scored = 1\n__counts = 1\n__signal_scale = 1\ntrial_step = timestep(t, dt)"
+        )
         if normalize:
             self._scale_inputs()
         if softmax:
@@ -194,9 +193,24 @@ class LeakyReadout(NeuronGroup):
     def _set_target(self, target):
         target = _timed(target, len(self), self.clock.dt)
         self._check_target_step(target)
-        if "softmax_norm" in self.variables:
+        if "__softmax_norm" in self.variables:
             _check_targets_of_softmax(target.values)
         self.namespace["target_values"] = target
+
+    def resolve_all(
+        self,
+        identifiers: Iterable[str],
+        run_namespace: Mapping[str, Any],
+        user_identifiers: Iterable[str] | None = None,
+        additional_variables: Mapping[str, Variable] | None = None,
+    ) -> dict[str, Variable]:
+        """Find what names stand for; see :meth:`brian2.Group.resolve_all`.
+
+        Those of the readout go before the same ones around ``run()``, and Brian2 does not warn of
+        them: the user has not written its equations.
+        """
+        others = unhidden(run_namespace, self)
+        return super().resolve_all(identifiers, others, user_identifiers, additional_variables)
 
     def __setattr__(self, name, value):
         if name in FIXED and self.__dict__.get(name) is not None:
@@ -209,24 +223,19 @@ class LeakyReadout(NeuronGroup):
 
     def _scale_inputs(self):
         before = schedule.OUTPUT_BEFORE_ARRIVALS
-        run_code(self, "y_before = y", before, f"{self.name}_output_before_arrivals")
+        declare(self, "__y_before")
+        run_code(self, "__y_before = y", before, f"{self.name}_output_before_arrivals")
         after = schedule.OUTPUT_AFTER_ARRIVALS
-        code = "y = y_before + gain*(y - y_before)"
+        code = "y = __y_before + __gain*(y - __y_before)"
         run_code(self, code, after, f"{self.name}_gain")
 
-    def _sum_over_outputs(self, moment, *sums):
-        """Set variables of each output to sums over all outputs, given as 'name = expression'."""
+    def _sum_over_outputs(self, moment, **sums):
+        """Set variables of each output to sums over all outputs, given as expressions."""
         # The only sum over the neurons of a group that Brian2 offers is one over synapses.
-        pairs = Synapses(
-            self,
-            self,
-            "\n".join(sum_.replace(" = ", "_post = ", 1) + " : 1 (summed)" for sum_ in sums),
-            name=f"{self.name}_sums",
-            namespace={},
-        )
+        pairs = Synapses(self, self, name=f"{self.name}_sums", namespace={})
         pairs.connect()
-        for updater in pairs.summed_updaters.values():
-            updater.when, updater.order = moment
+        for name, expression in sums.items():
+            sum_over_synapses(pairs, expression, name, "post", moment)
         self.contained_objects.append(pairs)
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
@@ -246,7 +255,7 @@ class LeakyReadout(NeuronGroup):
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
                 f"{needed} are needed; give a longer target, or its period if it repeats"
             )
-        if "softmax_norm" in self.variables:
+        if "__softmax_norm" in self.variables:
             self._check_probabilities(self.target.values[:needed])
 
     def _check_precision(self):

@@ -99,7 +99,7 @@ class EProp:
     def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
         """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
         known = set(assigned_names(group.event_codes.get("spike", "")))
-        used = group.equations.identifiers | get_identifiers(group.events.get("spike", ""))
+        used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
         known |= {"lastspike"} & used
         return {name: path for name, path in self.reset_path.items() if name in known}
 

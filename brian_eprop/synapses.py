@@ -12,12 +12,13 @@ from . import synapse_validation as validation
 from .arguments import flag, refuse_change, table
 from .calculus.arrivals import OF_ALL_SYNAPSES
 from .calculus.one_step import parent_group
-from .engines.code import without_names
+from .engines.code import declare, without_names
 from .engines.credit.missing import explain_missing_traces
 from .engines.delivery import DirectSynapses
 from .engines.trials import Timing, dropped_at_trial_start
 from .feedback import random_feedback
 from .learner import Learner
+from .names import is_internal
 from .quantities import unit_name
 from .updates import Trained, Update
 
@@ -129,8 +130,6 @@ class TrainableSynapses(DirectSynapses):
         optimizer = None if fixed else learner.optimizer
         if optimizer is not None:
             optimizer.check_unit(weight, equations[weight].dim)
-        # What the optimizer needs is added when all is there, and checked before.
-        states = set() if optimizer is None else set(optimizer.state)
         names = get_local_namespace(level=1) | namespace
         learner.namespace.update(validation.constants(names))
         on_pre = on_pre.replace(";", "\n")
@@ -149,12 +148,14 @@ class TrainableSynapses(DirectSynapses):
             plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
             feedback = None
 
-        added = _added_equations(plan, feedback, equations[weight].dim, target)
-        validation.check_names(equations, added.names | states)
+        dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
+        public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
+        added = Equations("\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items()))
+        validation.check_names(equations, added.names)
         # The effect of an arrival is in terms of what is there before on_pre changes it.
         code = f"{plan.on_pre}\n{on_pre}"
         if timing.crosses_trials:
-            code = dropped_at_trial_start(code, weight, timing.lag)
+            code = dropped_at_trial_start(on_pre, weight, timing.lag, plan.on_pre)
         super().__init__(
             source,
             target,
@@ -170,7 +171,12 @@ class TrainableSynapses(DirectSynapses):
         self.fixed, self.user_on_pre = fixed, on_pre
         self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
         self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
-        self.pre.when = arrival
+        for name, dim in dimensions.items():
+            if name not in public:
+                declare(self, name, dimensions=dim)
+            self.variables[name].of_learning = True
+        # What else is there is not the user's, whom Brian2 would warn of names
+        self.pre.when, self.pre.user_code = arrival, on_pre
         if learner.rule.engine == "credit":
             explain_missing_traces(self)
         if timing.crosses_trials:
@@ -242,16 +248,15 @@ class TrainableSynapses(DirectSynapses):
         validation.check_gradient(self)
 
 
-def _added_equations(plan, feedback, of_weight, target):
-    """The variables that learning adds, with their units; losses and spikes have none."""
+def _dimensions(plan, feedback, of_weight, target):
+    """The variables that learning adds, and their dimensions; losses and spikes have none."""
     dimensions = {}
     for name, state in plan.variables.items():
         of_state = DIMENSIONLESS if state is None else target.variables[state].dim
         dimensions[name] = of_state / of_weight
     if feedback == "B":
         dimensions["B"] = DIMENSIONLESS
-    lines = (f"{name} : {unit_name(dim)}" for name, dim in dimensions.items())
-    return Equations("\n".join(lines))
+    return dimensions
 
 
 def _feedback(learner, source, weight):

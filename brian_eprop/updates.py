@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from brian2.core.variables import ArrayVariable, DynamicArrayVariable
+from brian2.core.variables import ArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 from brian2.units.fundamentalunits import Dimension
+from brian2.utils.stringtools import word_substitute
 
 from . import schedule
-from .engines.code import check_free
+from .engines.code import declare
 from .engines.gated import GatedCode
+from .names import internal
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ class Trained:
     suffix: str = ""
     optimizer: Optimizer | None = None
 
+    def holder(self, state: str) -> str:
+        """The variable of the group that holds a variable of the optimizer."""
+        return internal(state + self.suffix)
+
     def code(self, optimizer: Optimizer) -> str:
         """Statements of one update; the gradient is 0 afterwards."""
-        statements = optimizer.statements
-        for state in optimizer.state:
-            statements = re.sub(rf"\b{state}\b", state + self.suffix, statements)
+        names = {state: self.holder(state) for state in optimizer.state}
+        statements = word_substitute(optimizer.statements, names | {"updates": "__updates"})
         lines = (f"_gradient = {self.mean}", statements, *self.change, f"{self.gradient} = 0")
         return "\n".join(lines)
 
@@ -80,8 +84,8 @@ class Update(GatedCode):
     def __init__(
         self, group, learner: Learner, trained: Callable[[], Sequence[Trained]], name: str
     ) -> None:
-        learner.share(group, "update_due", "updates")
-        super().__init__(group, "", "update_due", schedule.OPTIMIZER, name)
+        learner.share(group, "__update_due", "__updates")
+        super().__init__(group, "", "__update_due", schedule.OPTIMIZER, name)
         self.learner, self._make = learner, trained
         self._trained: Sequence[Trained] | None = None
         self.states: dict[str, ArrayVariable] = {}
@@ -108,16 +112,10 @@ class Update(GatedCode):
         group = self.group
         for one in self.trained:
             for state, power in (one.optimizer or optimizer).state.items():
-                name, dim = state + one.suffix, one.dim**power
+                name, dim = one.holder(state), one.dim**power
                 if name in self.states:
                     continue
-                check_free(group, name)
-                if isinstance(group.variables[one.name], DynamicArrayVariable):
-                    size = int(group.variables[one.name].size)
-                    group.variables.add_dynamic_array(name, size=size, dimensions=dim)
-                    group.register_variable(group.variables[name])
-                else:
-                    group.variables.add_array(name, size=len(group), dimensions=dim)
+                declare(group, name, dimensions=dim)
                 self.states[name] = group.variables[name]
 
     def clear(self) -> None:
@@ -132,8 +130,8 @@ class Update(GatedCode):
         if optimizer is not None:
             code = [one.code(one.optimizer or optimizer) for one in self.trained]
         self.abstract_code = "\n".join(code)
-        self.template, self.needed_variables = "gated", ["update_due"]
-        self.template_kwds = {"gate": self.group.variables["update_due"]}
+        self.template, self.needed_variables = "gated", ["__update_due"]
+        self.template_kwds = {"gate": self.group.variables["__update_due"]}
         if optimizer is not None and isinstance(get_device(), CPPStandaloneDevice):
             self._check_in_program()
         super().before_run(run_namespace)
@@ -144,7 +142,7 @@ class Update(GatedCode):
         gradients, values = (
             [getattr(one, k) for one in self.trained] for k in ("gradient", "name")
         )
-        self.needed_variables += [*gradients, *values, "updates", "t"]
+        self.needed_variables += [*gradients, *values, "__updates", "t"]
         self.template_kwds |= {
             "gradients": [variables[n] for n in gradients],
             "values": [variables[n] for n in values],
@@ -154,7 +152,7 @@ class Update(GatedCode):
 
     def run(self):
         """Brian2's runtime device calls this in every step; compiled programs have update.cpp."""
-        if not self.group.variables["update_due"].get_value()[0]:
+        if not self.group.variables["__update_due"].get_value()[0]:
             return
         for one in self.trained:
             self.check_finite(one.gradient, "before")
@@ -173,7 +171,7 @@ class Update(GatedCode):
         error = readout.variables["error"].get_value()
         if not np.isfinite(error).all():
             wrong += f", and so is the error of readout '{readout.name}'"
-        number = int(readout.variables["updates"].get_value()[0])
+        number = int(readout.variables["__updates"].get_value()[0])
         step = int(self.clock.variables["timestep"].get_value()[0])
         raise FloatingPointError(
             f"learning has diverged: {wrong} {when} update {number}, in step {step} "

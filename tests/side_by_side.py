@@ -110,8 +110,8 @@ class Side:
         raster = np.zeros((len(self.neurons), STEPS))
         raster[self.spikes.i[:], np.rint(self.spikes.t / DT).astype(int)] = 1
         found["raster"] = raster
-        if "kept_psi" in self.neurons.variables:
-            found["psi"] = np.array(self.neurons.variables["kept_psi"].get_value())
+        if "__kept_psi" in self.neurons.variables:
+            found["psi"] = np.array(self.neurons.variables["__kept_psi"].get_value())
         for name, synapses in self.synapses.items():
             for variable in ("grad", "B", "eps_v", "e_bar"):
                 if variable in synapses.variables:

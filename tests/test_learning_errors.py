@@ -291,20 +291,6 @@ class TestSynapses:
         with refused(ValueError, "'mine' already has a variable 'psi'", "rename"):
             TrainableSynapses(group, learner=owner)
 
-    def test_a_target_that_has_a_name_of_the_readout(self):
-        """It would be taken for the gain of the readout."""
-        group = NeuronGroup(
-            2,
-            "dv/dt = -v/(9*ms) : 1\ngain : 1",
-            threshold="v > 1",
-            reset="v = 0",
-            method="exact",
-            name="mine",
-        )
-        owner = learner(rule=EProp(surrogate=PiecewiseLinear(0.3, 1.0), engine="traces"))
-        with refused(ValueError, "already has a variable 'gain'", "rename"):
-            TrainableSynapses(group, learner=owner)
-
     @pytest.mark.parametrize(
         "options, words",
         [

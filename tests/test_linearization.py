@@ -209,7 +209,7 @@ def test_parameters_of_each_neuron_give_coefficients_of_each_neuron():
         values={"tau": np.array([5, 10, 20]) * ms, "v_th": np.array([0.5, 1, 1.5])},
     )
     linearization = checked(build)
-    assert "A_v_v" in linearization.coefficients.phases["end"].neuron
+    assert "__A_v_v" in linearization.coefficients.phases["end"].neuron
 
 
 def test_shared_parameters_give_one_coefficient_of_the_group():
@@ -219,7 +219,7 @@ def test_shared_parameters_give_one_coefficient_of_the_group():
     )
     rule = EProp(surrogate=SURROGATE, reset_path={"v": "detached"})
     linearization = checked(build, rule=rule)
-    assert "A_v_v" in linearization.coefficients.phases["end"].uniform
+    assert "__A_v_v" in linearization.coefficients.phases["end"].uniform
 
 
 def test_subexpressions_stand_for_what_they_are():
@@ -321,7 +321,7 @@ def test_a_state_that_no_weight_reaches_or_that_reaches_no_threshold_is_left_out
 
 def test_trace_of_lif_depends_on_nothing_of_the_postsynaptic_neuron():
     coefficients = linearize(load_model("lif")).coefficients
-    assert list(coefficients.phases["end"].uniform) == ["A_v_v"]
+    assert list(coefficients.phases["end"].uniform) == ["__A_v_v"]
     assert not coefficients.phases["end"].neuron
 
 

@@ -38,6 +38,22 @@ def test_traces_of_another_order_are_refused(others):
     )
 
 
+def test_traces_of_an_earlier_threshold_are_refused():
+    """ψ would be seen when neurons that fire are refractory already."""
+
+    def early(small):
+        small.group.thresholder["spike"].when = "before_thresholds"
+
+    def build(engine):
+        return Small(others=early, engine=engine, refractory=3 * ms)
+
+    says = "does not run in the slot 'thresholds'"
+    assert_same_or_refused(None, lambda: build("traces"), says)
+    small = build("credit")
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
 def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
     """Negative control: what is recorded before the reset stays in the slot 'resets'."""
     small = Small(others=resetting("before_synapses", 0))
@@ -121,3 +137,29 @@ def test_a_parameter_is_the_one_that_the_update_used(when):
     assert_same_or_refused(
         lambda: Small(equation + text, names=names), lambda: Small(equation + "g : 1", set_there)
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"), [("credit", None), ("traces", "'g', on which the next step")]
+)
+@pytest.mark.parametrize("by", ["time", "a parameter that is set"])
+def test_a_variable_that_is_linked_to_an_expression(engine, says, by):
+    """Traces are moved on at the end of a step, with what the expression is then."""
+    text = "s = STIM(t) : 1" if by == "time" else "s = 1*x : 1\nx : 1"
+    others = []
+
+    def linked():
+        def first(small):
+            group = NeuronGroup(N, text, namespace={"STIM": STIM})
+            if by != "time":
+                group.run_regularly("x = STIM(t)", dt=1 * ms)
+            small.group.g = linked_var(group, "s")
+            others[:] = [group]
+
+        equations = "dv/dt = -v*g/(20*ms) : volt\ng : 1 (linked)"
+        return Small(equations, lambda _: others, first, engine=engine)
+
+    def within():
+        return Small("dv/dt = -v*g/(20*ms) : volt\ng = STIM(t) : 1")
+
+    assert_same_or_refused(within, linked, says)

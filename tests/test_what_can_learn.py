@@ -159,8 +159,8 @@ def onto_readout():
 
 
 def named():
-    equations = LIF.replace("drive", "signal_scale", 1)
-    return Net(equations=equations, namespace={"signal_scale": 0.1})
+    equations = LIF.replace("drive", "psi", 1)
+    return Net(equations=equations, namespace={"psi": 0.1})
 
 
 def same_moment():
@@ -193,7 +193,7 @@ REFUSED = {
     "a `NetworkOperation` that changes `v`": operation(),
     "trained synapses that are not in the `Network`": without_projection,
     "code that changes the readout": onto_readout,
-    "a constant with a name that learning has": named,
+    "a constant with a name that learning shows, such as `psi` or `grad`": named,
 }
 #: What runs, as the table of what is accepted calls it; the name of its object; its role.
 ACCEPTED = {

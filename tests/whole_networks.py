@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-STEPS = 40
+STEPS = 30
 #: Names that users give to a parameter, an adaptation variable, or a constant of theirs.
 NAMES = ("kappa", "gain", "started", "psi", "L", "grad", "w", "counts", "window_start", "loss")
 NAMES += ("learning", "e_trace", "spiked", "y", "error", "B", "A", "c", "N0", "lag", "rate_")
@@ -38,6 +38,22 @@ L = Learner(R, EProp(order={order}, engine="{engine}", surrogate={surrogate}{res
             reset_every=T*ms{learner})
 """
 
+#: What takes the place of the package in a network that does not learn.
+PLAIN = """
+from brian_eprop import FastSigmoid, PiecewiseLinear
+
+def LeakyReadout(n, tau, **_):
+    return NeuronGroup(n, "dy/dt = -y/tau : 1", namespace={"tau": tau}, method="exact")
+
+def TrainableSynapses(source, target, model="w : 1", on_pre="", on_post=None, **others):
+    delay = {name: others[name] for name in ("delay",) if name in others}
+    return Synapses(source, target, model, on_pre=on_pre, on_post=on_post, **delay)
+
+def Learner(*_, **__): ...
+
+EProp = Learner
+"""
+
 
 @dataclass(frozen=True)
 class WholeNetwork:
@@ -60,11 +76,9 @@ class WholeNetwork:
     def script(self, engine=""):
         return self.text.replace("ENGINE", engine or self.engine)
 
-    def build(self, engine=""):
-        """Run the script: its names."""
-        names = {"__name__": "whole_network"}
-        exec(compile(self.script(engine), "<whole network>", "exec"), names)
-        return names
+    def plain(self):
+        """The same network of Brian2 alone, in which nothing learns."""
+        return self.script().replace("from brian_eprop import *", PLAIN)
 
     def __repr__(self):
         run = "network.run(T*ms)\nprint(L.check(T*ms, network, synapses=4))\n"

@@ -33,14 +33,15 @@ from dataclasses import dataclass, field
 
 import sympy
 
+from ..names import internal
 from .derivatives import derivative
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import symbol
 from .statements import Phase, fires, needed_definitions, printed, tidy
 
-PSI, SPIKED = symbol("psi"), symbol("spiked")
+PSI, SPIKED = symbol("psi"), symbol("__spiked")
 #: Whether an arrival at a clamped state counts: before the threshold and after it.
-OPEN = {True: "open_early", False: "open_late"}
+OPEN = {True: "__open_early", False: "__open_late"}
 #: The stage whose recorder runs at the end of a step.
 END = "end"
 
@@ -172,11 +173,15 @@ class _Derivation:
         transition = Transition("threshold")
         for name, slope in zip(self.lin.states, self.lin.c, strict=True):
             if name in self.adjoint.states:
-                self._keep(transition.c, name, slope, f"c_{name}", "threshold")
+                self._keep(transition.c, name, slope, internal("c", name), "threshold")
         for name in self.adjoint.parameters:
             effect = PSI * derivative(self.step.distance, symbol(name))
             self._keep(
-                transition.parameters.setdefault(name, {}), "z", effect, f"c_{name}", "threshold"
+                transition.parameters.setdefault(name, {}),
+                "z",
+                effect,
+                internal("c", name),
+                "threshold",
             )
         return transition
 
@@ -184,18 +189,18 @@ class _Derivation:
         transition, states = Transition("reset"), self.lin.states
         self._columns(transition, self.lin.reset_jacobian, "J", "reset")
         jumps = (
-            (transition.implicit, self.lin.jump, "k"),
-            (transition.explicit, self.lin.explicit_jump, "x"),
+            (transition.implicit, self.lin.jump, "implicit"),
+            (transition.explicit, self.lin.explicit_jump, "explicit"),
         )
-        for kept, jump, letter in jumps:
+        for kept, jump, path in jumps:
             for name, entry in zip(states, jump, strict=True):
                 if name in self.adjoint.states:
-                    self._keep(kept, name, entry, f"{letter}_{name}", "reset")
+                    self._keep(kept, name, entry, internal(path, name), "reset")
         for parameter in self.adjoint.parameters:
             effects = transition.parameters.setdefault(parameter, {})
             for name in self.adjoint.states:
                 effect = SPIKED * derivative(self.step.reset[name], symbol(parameter))
-                self._keep(effects, name, effect, f"R_{parameter}_{name}", "reset")
+                self._keep(effects, name, effect, internal("R", parameter, name), "reset")
         return transition
 
     def _code(self, stage):
@@ -225,7 +230,7 @@ class _Derivation:
             for name, entry in zip(self.lin.states, change, strict=True):
                 if name in self.adjoint.states:
                     entry = entry if flag is None else flag * entry
-                    self._keep(effects, name, entry, f"{letter}_{parameter}_{name}", stage)
+                    self._keep(effects, name, entry, internal(letter, parameter, name), stage)
             self._complete(stage, definitions)
         return transition
 
@@ -252,7 +257,7 @@ class _Derivation:
                 continue
             entries = transition.matrix[column] = {}
             for row, entry in rows.items():
-                self._keep(entries, row, entry, f"{letter}_{row}_{column}", stage)
+                self._keep(entries, row, entry, internal(letter, row, column), stage)
 
     def _complete(self, stage, definitions):
         """Add to a phase what its values are defined by."""
@@ -279,6 +284,8 @@ class _Derivation:
         # Equal expressions are equal values only at the same moment
         moment = (stage, value)
         if moment not in self.held:
+            while name in self.adjoint.recorded:
+                name += "_"
             self.phases[stage].neuron[name] = value
             self.adjoint.recorded[name] = stage
             self.held[moment] = symbol(name)
@@ -289,7 +296,7 @@ class _Derivation:
         if value.free_symbols & self.local:
             return False
         varying = {s.name for s in value.free_symbols} & self.step.varying
-        return not (varying - {"psi", "spiked"})
+        return not (varying - {"psi", "__spiked"})
 
     def _note(self, value, recorded=True):
         """See to it that ψ, and whether a neuron fired, are there."""
@@ -300,7 +307,7 @@ class _Derivation:
         if SPIKED in value.free_symbols:
             text.update(fires(self.step))
         if recorded:
-            names = {"psi", "spiked"} & {s.name for s in value.free_symbols}
+            names = {"psi", "__spiked"} & {s.name for s in value.free_symbols}
             self.adjoint.recorded |= dict.fromkeys(names, "threshold")
 
     def _with_named_constants(self, value, name):
@@ -313,7 +320,7 @@ class _Derivation:
             return value
         names = {e: n for n, e in self.adjoint.constants.items()}
         if factor not in names:
-            names[factor] = symbol(f"constant_{name}")
+            names[factor] = symbol(internal("constant", name))
             self.adjoint.constants[names[factor]] = factor
         return names[factor] * rest
 

@@ -12,6 +12,8 @@ MEANINGS = {
     "spiked": "1 if the neuron fired in step t, else 0",
     NEXT_NOT_REFRACTORY: "whether the neuron integrates in step t+1",
 }
+#: Internal names, and what they are called here.
+SHOWN = {symbol("__spiked"): symbol("spiked")}
 
 
 def as_text(linearization):
@@ -32,7 +34,7 @@ def as_text(linearization):
             if entry != 0
         ]
     for letter in ("A", "D"):
-        matrix = getattr(linearization, letter)
+        matrix = getattr(linearization, letter).xreplace(SHOWN)
         lines.append("")
         lines += [
             f"{letter}[{row}, {column}] = {printed(matrix[i, j])}"
@@ -54,7 +56,7 @@ def as_latex(linearization):
     states = ",\\;".join(sympy.latex(symbol(name)) for name in linearization.states)
     rows = [rf"h &= \left({states}\right)"]
     rows += [
-        rf"{letter} &= {sympy.latex(getattr(linearization, letter))}"
+        rf"{letter} &= {sympy.latex(getattr(linearization, letter).xreplace(SHOWN))}"
         for letter in ("A", "D", "b", "c")
     ]
     rows += [

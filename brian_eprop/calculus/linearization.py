@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ..neuron_model import NeuronModel
 
 PSI = symbol("psi")
-SPIKED = symbol("spiked")
+SPIKED = symbol("__spiked")
 RESET_PATHS = ("implicit", "explicit", "detached")
 
 

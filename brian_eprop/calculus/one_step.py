@@ -37,7 +37,7 @@ logger = get_logger(__name__)
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
 #: Names in the code of coefficients that no group resolves.
-OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "spiked", "lastspike"})
+OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "__spiked", "lastspike"})
 #: Each projection onto a group asks for its code; an exact solution takes seconds to find.
 _CODE: WeakKeyDictionary = WeakKeyDictionary()
 

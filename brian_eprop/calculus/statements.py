@@ -11,11 +11,17 @@ from dataclasses import dataclass, field
 import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
+from ..names import internal
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import longer_than, symbol
 
 #: The moments of a step at which coefficients are computed, in the order of Brian2's schedule.
 SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
+
+
+#: Local names in the code of a phase.
+FIRES = "_fires"
+LOCAL = frozenset({FIRES, NEXT_NOT_REFRACTORY})
 
 
 def fires(step):
@@ -25,7 +31,7 @@ def fires(step):
     not know to be real, such as int(…).
     """
     both = " and not_refractory" if step.refractory else ""
-    return {"_fires": f"({step.condition}){both}", "spiked": "int(_fires)"}
+    return {FIRES: f"({step.condition}){both}", "__spiked": f"int({FIRES})"}
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,7 @@ class Phase:
     uniform, neuron : dict of str to sympy.Expr
         Variables with one value for the group, and with one value per neuron.
     text : dict of str to str
-        Assignments kept as Brian2 code, between the two. Names with a leading underscore
-        are local to the code.
+        Assignments kept as Brian2 code, between the two. `LOCAL` names are no variables.
     definitions : dict of sympy.Symbol to sympy.Expr
         Local names that the expressions may use.
     """
@@ -47,6 +52,11 @@ class Phase:
     neuron: dict = field(default_factory=dict)
     text: dict = field(default_factory=dict)
     definitions: dict = field(default_factory=dict)
+
+    @property
+    def variables(self):
+        """Names of the variables that are assigned to."""
+        return {*self.uniform, *self.neuron, *self.text} - LOCAL
 
     @property
     def empty(self):
@@ -172,7 +182,7 @@ class _Naming:
         self.definitions = {
             name: value.xreplace(self.ahead) for name, value in linearization.definitions.items()
         }
-        self.varying = self.step.per_neuron | {"psi", "spiked"}
+        self.varying = self.step.per_neuron | {"psi", "__spiked"}
         for name, value in self.definitions.items():
             if not self._uniform(value):
                 self.varying |= {name.name}
@@ -183,7 +193,7 @@ class _Naming:
         # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
         at_threshold.text["psi"] = lin.surrogate_code
         c = {
-            name: self._held(entry, f"c_{name}", "before_thresholds")
+            name: self._held(entry, internal("c", name), "before_thresholds")
             for name, entry in zip(states, lin.c, strict=True)
             if entry != 0
         }
@@ -200,9 +210,9 @@ class _Naming:
                 for j, column in enumerate(states):
                     entry = tidy(matrix[i, j])
                     if entry != 0 and (letter == "A" or column in lin.arrivals):
-                        name = f"{letter}_{row}_{column}"
+                        name = internal(letter, row, column)
                         entries[letter][row, column] = self._held(entry, name, "end")
-        if symbol("spiked") in lin.reset_jacobian.free_symbols:
+        if symbol("__spiked") in lin.reset_jacobian.free_symbols:
             at_threshold.text.update(fires(self.step))
         values = [*at_end.uniform.values(), *at_end.neuron.values()]
         used = needed_definitions(values, self.definitions)
@@ -224,7 +234,7 @@ class _Naming:
             own = {s: symbol(s.name.removesuffix("_post")) for s in effect.free_symbols}
             effect = effect.xreplace(own)
             if self._uniform(effect):
-                found[name] = self._held(effect, f"b_{name}", "before_start")
+                found[name] = self._held(effect, internal("b", name), "before_start")
         return found
 
     def _before_reset(self, matrix, prefix):
@@ -236,7 +246,7 @@ class _Naming:
             for j in range(matrix.cols):
                 if matrix[i, j].free_symbols & state:
                     where = names[i] if matrix.cols == 1 else f"{names[i]}_{names[j]}"
-                    held[i, j] = self._held(matrix[i, j], f"{prefix}_{where}", "before_resets")
+                    held[i, j] = self._held(matrix[i, j], internal(prefix, where), "before_resets")
         return held
 
     def _uniform(self, expression):
@@ -249,6 +259,8 @@ class _Naming:
             return expression
         if expression not in self.known:
             phase = self.phases[slot]
+            while name in phase.variables:
+                name += "_"
             (phase.uniform if self._uniform(expression) else phase.neuron)[name] = expression
             self.known[expression] = symbol(name)
         return self.known[expression]

@@ -5,6 +5,7 @@ import re
 import numpy as np
 from brian2.parsing.statements import parse_statement
 
+from ..names import internal
 from .linear_spikes import NotCheckable, code_object, draws_numbers, statements
 
 
@@ -61,7 +62,7 @@ class Delivery:
             if name in known and np.issubdtype(known[name].dtype, np.floating)
         ]
         path = self.pathway.prepost  # the synapses may have one of either kind
-        self.jumps = [f"_check_jump_{path}_{k}" for k in range(len(self.targets))]
+        self.jumps = [internal("check_jump", path, str(k)) for k in range(len(self.targets))]
         for name, jump in zip(self.targets, self.jumps, strict=True):
             known.add_dynamic_array(jump, size=len(synapses))
             known[jump].resize(len(synapses))

@@ -17,7 +17,7 @@ from brian2.utils.stringtools import get_identifiers
 from ..calculus.one_step import parent_group
 
 RANDOM = {"rand", "randn", "poisson", "xi"}
-DISTANCE, PSI = "_check_distance", "_check_psi"
+DISTANCE, PSI = "__check_distance", "__check_psi"
 
 
 class NotCheckable(Exception):

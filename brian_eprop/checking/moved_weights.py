@@ -99,8 +99,8 @@ class Comparison:
             if population is None:
                 continue
             known = population.group.variables
-            names = [n.removeprefix("eps_") for n in s.variables if n.startswith("eps_")]
-            self.vectors[s] = [name for name in names if name in known]
+            added = s.variables.keys() - s.model_names
+            self.vectors[s] = [name for name in known if f"eps_{name}" in added]
             population.states |= {name: [] for name in self.vectors[s]}
 
     def _before_end(self):

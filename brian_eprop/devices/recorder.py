@@ -14,6 +14,9 @@ from ..recording import Recording
 from .blocks import Trials, blocks, spans
 from .runtime import RuntimeNetwork, numpy_runtime
 
+#: The two sides of a group's threshold, as its variables.
+MEMBRANE, LEVEL = "__membrane", "__threshold_level"
+
 
 def record_trial(description, weights, inputs, targets, window, neurons, synapses_per_neuron):
     """Run one trial with Brian2's numpy target and record it.
@@ -66,8 +69,8 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         # a copy: from Brian2 2.10 on, what a monitor holds is gone with the monitor
         error=np.array(error.error_.T),
         learning_signal=d.learning_signal(weights, found["readout"], targets[None], window)[0],
-        membrane=rows(membranes, "membrane"),
-        threshold=rows(membranes, "threshold_level"),
+        membrane=rows(membranes, MEMBRANE),
+        threshold=rows(membranes, LEVEL),
         psi=rows(membranes, "psi"),
         e_trace=rows(traces, "e_trace"),
         e_bar=rows(traces, "e_bar"),
@@ -120,11 +123,12 @@ def _membranes(description, objects, neurons):
         if not chosen:
             continue
         group = objects[f"population_{k}"]
-        declare(group, "membrane")
-        declare(group, "threshold_level")
-        code = "membrane = {}\nthreshold_level = {}".format(*_threshold(group))
+        declare(group, MEMBRANE)
+        declare(group, LEVEL)
+        distance = zip((MEMBRANE, LEVEL), _threshold(group), strict=True)
+        code = "\n".join(f"{name} = {side}" for name, side in distance)
         run_code(group, code, schedule.AT_THRESHOLD, f"{group.name}_recorded")
-        variables = ["membrane", "threshold_level", "psi"]
+        variables = [MEMBRANE, LEVEL, "psi"]
         monitors[k] = _monitor(group, variables, chosen, f"membrane_monitor_{k}")
     places = []
     for j in neurons:

@@ -3,12 +3,16 @@
 from contextlib import contextmanager
 
 from brian2 import Synapses
+from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
 from brian2.devices.device import RuntimeDevice, get_device
 from brian2.equations.codestrings import Expression
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SummedVariableUpdater
+from brian2.units.fundamentalunits import DIMENSIONLESS
+from brian2.utils.stringtools import get_identifiers
 
 from ..calculus.one_step import parent_group
+from ..names import is_internal
 
 
 def of_learning(obj):
@@ -27,6 +31,31 @@ class LearningCode(CodeRunner):
         # Brian2 warns of names that mean two things in what the user has written, not here
         super().__init__(*args, user_code="", **kwds)
 
+    def before_run(self, run_namespace):
+        """Generate the code."""
+        super().before_run(unhidden(run_namespace, self.group))
+
+
+class LearningSum(SummedVariableUpdater):
+    """A sum over synapses that learning adds."""
+
+    of_learning = True
+
+    def before_run(self, run_namespace):
+        """Generate the code."""
+        super().before_run(unhidden(run_namespace, self.group))
+
+
+def unhidden(run_namespace, group):
+    """The names around ``run()`` that code of a group may mean by what it uses.
+
+    Names of the group and of Brian2 go before all others. Brian2 warns of others of the same name,
+    which is for code that the user has written.
+    """
+    own = group.variables.keys() | (group.namespace or {}).keys()
+    hidden = own | DEFAULT_FUNCTIONS.keys() | DEFAULT_CONSTANTS.keys() | DEFAULT_UNITS.keys()
+    return {name: v for name, v in run_namespace.items() if name not in hidden}
+
 
 def check_free(group, name):
     """Raise an error if a group has a variable of this name already."""
@@ -37,11 +66,12 @@ def check_free(group, name):
         )
 
 
-def declare(group, name, *, shared=False, dtype=None):
+def declare(group, name, *, shared=False, dtype=None, dimensions=DIMENSIONLESS):
     """Add a variable to a group that exists already."""
     check_free(group, name)
+    kind = {"dtype": dtype, "dimensions": dimensions}
     if shared:
-        group.variables.add_array(name, size=1, scalar=True, index="0", dtype=dtype)
+        group.variables.add_array(name, size=1, scalar=True, index="0", **kind)
     elif isinstance(group, Synapses):
         size = 0
         if isinstance(get_device(), RuntimeDevice):
@@ -51,10 +81,10 @@ def declare(group, name, *, shared=False, dtype=None):
                 f"'{group.name}' was connected already: in C++ standalone mode its variables must "
                 "be there before; call connect() after it was given to the learner"
             )
-        group.variables.add_dynamic_array(name, size=size, dtype=dtype)
+        group.variables.add_dynamic_array(name, size=size, **kind)
         group.register_variable(group.variables[name])
     else:
-        group.variables.add_array(name, size=len(group), dtype=dtype)
+        group.variables.add_array(name, size=len(group), **kind)
     group.variables[name].of_learning = True
 
 
@@ -91,6 +121,23 @@ def see_new_variables(group):
             group.variables.add_reference(name, parent, name)
             if variable.scalar:
                 group.variables.indices[name] = "0"
+
+
+def see_target(synapses, code):
+    """Let synapses see the internal variables of their target that code asks for.
+
+    Parameters
+    ----------
+    synapses : Synapses
+    code : str
+        In which they are called ``__name_post``: Brian2 has such references for names of users.
+    """
+    target = parent_group(synapses.target)
+    for name in sorted(get_identifiers(code) - synapses.variables.keys()):
+        own = name.removesuffix("_post")
+        if is_internal(name) and own != name:
+            index = "0" if target.variables[own].scalar else "_postsynaptic_idx"
+            synapses.variables.add_reference(name, target, own, index=index)
 
 
 def group_code(group, code, moment, name, template="stateupdate", clock=None, **kwds):
@@ -149,9 +196,8 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
     if name not in synapses.variables:
         index = "_presynaptic_idx" if side == "pre" else "_postsynaptic_idx"
         synapses.variables.add_reference(name, group, variable, index=index)
-    updater = SummedVariableUpdater(
+    updater = LearningSum(
         Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
     )
     updater.when, updater.order = moment
-    updater.of_learning = True
     synapses.contained_objects.append(updater)

@@ -7,24 +7,24 @@ from .gated import with_own_templates
 
 
 class SoftmaxNorm(LearningCode):
-    """Sets the shared variables of a group ``y_max`` and ``softmax_norm`` in every step.
+    """Sets shared variables of a group, ``__y_max`` and ``__softmax_norm``, in every step.
 
     ::
 
         y_max = max_k y_k,     softmax_norm = Σ_k exp(y_k − y_max)
 
     No exponential is above 1, whatever the outputs are; log-sum-exp is
-    ``log(softmax_norm) + y_max``. Brian2 has no maximum over the neurons of a group.
+    ``log(__softmax_norm) + __y_max``. Brian2 has no maximum over the neurons of a group.
 
     Parameters
     ----------
     group : Group
-        With the variable ``y``.
+        With these variables and ``y``.
     moment : Moment
     """
 
     def __init__(self, group, moment):
-        names = ("y", "y_max", "softmax_norm")
+        used = {"of_y": "y", "of_largest": "__y_max", "of_norm": "__softmax_norm"}
         super().__init__(
             group,
             "softmax",
@@ -32,8 +32,8 @@ class SoftmaxNorm(LearningCode):
             when=moment.when,
             order=moment.order,
             name=f"{group.name}_softmax",
-            needed_variables=list(names),
-            template_kwds={f"of_{name}": group.variables[name] for name in names},
+            needed_variables=list(used.values()),
+            template_kwds={role: group.variables[name] for role, name in used.items()},
         )
         group.contained_objects.append(self)
 

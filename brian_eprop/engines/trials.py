@@ -9,6 +9,7 @@ from brian2.parsing.statements import parse_statement
 
 from .. import schedule
 from ..calculus.one_step import assigned_names, parent_group
+from ..names import internal
 from .code import declare
 from .gated import GatedCode
 
@@ -60,7 +61,7 @@ def _slot(when):
     return SLOTS.index(when.removeprefix("before_").removeprefix("after_"))
 
 
-def at_trial_start(group, code, name, gate="trial_begins"):
+def at_trial_start(group, code, name, gate="__trial_begins"):
     """Run abstract code for all of a group at the start of every trial."""
     runner = GatedCode(group, code, gate, schedule.TRIAL_START, name)
     group.contained_objects.append(runner)
@@ -70,7 +71,7 @@ def restore_at_trial_start(group):
     """Start every trial of a group from the state in which it started the first.
 
     What is restored: variables of its differential equations, those that its reset changes,
-    and refractoriness. The group knows the shared variables ``started`` and ``trial_begins``.
+    and refractoriness. The group knows the shared variables ``__started`` and ``__trial_begins``.
     """
     changed = assigned_names(group.event_codes.get("spike", ""))
     states = group.equations.diff_eq_names | {name for name in changed if name in group.variables}
@@ -99,7 +100,7 @@ def parameters_that_may_change(group):
 
 
 def _is_restored(group, name):
-    return f"start_{name}" in group.variables
+    return internal("start", name) in group.variables
 
 
 def restore_synapses_at_trial_start(synapses, names):
@@ -128,7 +129,7 @@ def _restore(group, names, times, runner):
     Parameters
     ----------
     group : Group
-        Which knows the shared variables ``started`` and ``trial_begins``.
+        Which knows the shared variables ``__started`` and ``__trial_begins``.
     names, times : set of str
         Its variables; times are remembered relative to the present one.
     runner : str
@@ -137,45 +138,43 @@ def _restore(group, names, times, runner):
     code = []
     # Brian2 wants shared variables written before any other.
     for name in sorted(names | times, key=lambda name: (not group.variables[name].scalar, name)):
-        variable, start = group.variables[name], f"start_{name}"
+        variable, start = group.variables[name], internal("start", name)
         value, back = name, start
         if name in times:
             value, back = f"{name} - t", f"t + {start}"
         elif variable.is_boolean:
             value, back = f"int({name})", f"{start} > 0.5"
         declare(group, start, shared=variable.scalar)
-        code.append(f"{start} = started*{start} + (1 - started)*({value})")
+        code.append(f"{start} = __started*{start} + (1 - __started)*({value})")
         code.append(f"{name} = {back}")
     if code:
         at_trial_start(group, "\n".join(code), runner)
 
 
-def dropped_at_trial_start(code, weight, lag):
+def dropped_at_trial_start(code, weight, lag, added=""):
     """Let spikes that were emitted before the trial began act on nothing.
 
     Parameters
     ----------
     code : str
-        What an arriving spike does, in terms of ``weight`` and of the variables that traces
-        add.
+        What an arriving spike does, in terms of ``weight``.
     weight : str
     lag : int
         As in `Timing`.
+    added : str
+        Statements of learning that add to its own variables, and come before.
     """
     # Rounded as Brian2's spike queue does
-    lines = [f"_emitted = int(trial_step >= int(delay/dt + 0.5) + {lag})"]
-    for line in code.split("\n"):
-        if line.startswith(("eps_", "arrived_")):
-            lines.append(f"{line}*_emitted")
-        else:
-            lines.append(re.sub(rf"\b{weight}\b", f"({weight}*_emitted)", line))
+    lines = [f"_emitted = int(__trial_step >= int(delay/dt + 0.5) + {lag})"]
+    lines += [f"{line}*_emitted" for line in added.split("\n") if line]
+    lines.append(re.sub(rf"\b{weight}\b", f"({weight}*_emitted)", code))
     return "\n".join(lines)
 
 
 def drop_spikes_under_way(synapses):
     """Let spikes on their way along plain synapses act on nothing when a trial has begun.
 
-    The pathways know the shared variable ``trial_step``.
+    The pathways know the shared variable ``__trial_step``.
 
     Raises
     ------
@@ -186,11 +185,11 @@ def drop_spikes_under_way(synapses):
         source = parent_group(pathway.source)
         fires = getattr(source, "thresholder", {}).get("spike", source)
         lag = int(_slot(pathway.when) < _slot(fires.when))
-        lines = [f"_emitted = int(trial_step >= int(delay/dt + 0.5) + {lag})"]
+        lines = [f"_emitted = int(__trial_step >= int(delay/dt + 0.5) + {lag})"]
         for line in pathway.code.replace(";", "\n").split("\n"):
             if line.split("#")[0].strip():
                 lines.append(_only_if_emitted(line, synapses))
-        pathway.code = "\n".join(lines)
+        pathway.user_code, pathway.code = pathway.code, "\n".join(lines)
 
 
 def _only_if_emitted(line, synapses):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from brian2 import BrianObject, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
+from brian2 import BrianObject, Clock, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
 from brian2.core.network import _get_all_objects
 from brian2.core.variables import ArrayVariable, Subexpression, Variable
 from brian2.equations.equations import DIFFERENTIAL_EQUATION
@@ -23,8 +23,9 @@ from ..calculus.one_step import READABLE_TEMPLATES, parent_group
 from ..calculus.programs import statements_of
 from ..engines.code import of_learning
 
+MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: What runs for the present step and changes no variable of another object.
-_HARMLESS = (StateMonitor, EventMonitor, PopulationRateMonitor, SpikeGeneratorGroup, PoissonGroup)
+_HARMLESS = (*MONITORS, SpikeGeneratorGroup, PoissonGroup)
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,13 @@ class Action:
     @property
     def name(self):
         return self.runner.name
+
+    @property
+    def of_part(self):
+        """The sub-group for which code of a group runs; None if it runs for the whole."""
+        group = getattr(self.runner, "group", None)
+        whole = group is None or parent_group(group) is group
+        return None if whole or self.kind not in ("code", "event") else group
 
     @property
     def target(self):
@@ -242,6 +250,20 @@ def _dynamics(group):
 
 def variables_read(group, expression):
     """The variables that an expression in names of a group depends on, through subexpressions."""
+    found = _read(group, expression)
+    return frozenset(v for v in found if isinstance(v, Variable) and not v.read_only)
+
+
+def reads_time(group, expression):
+    """Whether an expression in names of a group depends on t, through subexpressions."""
+    return any(
+        isinstance(getattr(v, "owner", None), Clock) and v.name != "dt"
+        for v in _read(group, expression)
+    )
+
+
+def _read(group, expression):
+    """What stands behind the names of an expression, read-only variables included."""
     found, waiting = set(), [(group, name) for name in get_identifiers(expression)]
     seen = set()
     while waiting:
@@ -253,9 +275,9 @@ def variables_read(group, expression):
         if isinstance(variable, Subexpression):
             inner = variable.owner.before_run.__self__
             waiting += [(inner, one) for one in get_identifiers(variable.expr)]
-        elif isinstance(variable, Variable) and not variable.read_only:
+        else:
             found.add(variable)
-    return frozenset(found)
+    return found
 
 
 def effects_of(group, code, further=()):

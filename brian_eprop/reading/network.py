@@ -12,7 +12,7 @@ from ..calculus.one_step import parent_group, state_names, stored_names
 from ..engines.credit.effects import remedy
 from ..engines.trials import Timing
 from ..schedule import Moment
-from .actions import action_of, of_learning, running_objects, variables_read
+from .actions import action_of, of_learning, reads_time, running_objects, variables_read
 from .paths import paths_to, spikes_of
 from .stages import (
     OF_ONES_OWN,
@@ -82,6 +82,7 @@ class NetworkReading:
         for synapses in learner.projections:
             if synapses.active:
                 self._check_arrivals(synapses)
+                self._check_weight(synapses)
         self.paths = self._paths()
 
     def _check_membership(self):
@@ -182,32 +183,39 @@ class NetworkReading:
         part : float
             Of the way back.
         """
-        users = [obj for obj in self.objects if not of_learning(obj) and obj.when == runner.when]
-        earlier = [obj.order for obj in users if obj.order < runner.order]
+        earlier = [order for order in self._orders(runner.when) if order < runner.order]
         way = runner.order - max(earlier, default=runner.order - 1)
         return Moment(runner.when, runner.order - part * way)
 
+    def just_after(self, runner):
+        """The moment between an object and what runs after it in its slot."""
+        later = [order for order in self._orders(runner.when) if order > runner.order]
+        return Moment(runner.when, (runner.order + min(later, default=runner.order + 1)) / 2)
+
+    def _orders(self, slot):
+        """Of all that runs in a slot, but for what is of learning."""
+        return [obj.order for obj in self.objects if obj.when == slot and not of_learning(obj)]
+
     def shared_moments(self):
-        """Moments at which something runs, by its name, before the stage that sees its effect.
+        """Moments at which the names of objects say what a stage, or Python, finds there.
 
         Returns
         -------
         set of Moment
         """
-        found = set()
+        user = [action for action in self.actions if action.kind != "learning"]
+        moments = [Moment(action.runner.when, action.runner.order) for action in user]
+        place = dict(zip(map(id, user), moments, strict=True))
+        of_python = {place[id(action)] for action in self.python}
+        found = {moment for moment in of_python if moments.count(moment) > 1}
         for group, stages in self.stages.items():
             # Linked variables are those of another group
             seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
-            places = {self.position[action.name]: action for action in stages.actions.values()}
-            for other in self.actions:
-                writes = any(effect.variable in seen for effect in other.effects)
-                if other.kind == "learning" or not (writes or other.kind == "Python"):
-                    continue
-                moment = Moment(other.runner.when, other.runner.order)
-                for place, action in places.items():
-                    at_once = moment == (action.runner.when, action.runner.order)
-                    if at_once and self.position[other.name] < place:
-                        found.add(moment)
+            ours = stages.actions.values()
+            for action in user:
+                at_once = any(place[id(o)] == place[id(action)] for o in ours if o is not action)
+                if at_once and any(effect.variable in seen for effect in action.effects):
+                    found.add(place[id(action)])
         return found
 
     def changed_between(self, group, code, first, last):
@@ -271,28 +279,41 @@ class NetworkReading:
             if variable in self.written or (self.python and isinstance(variable, ArrayVariable))
         )
 
-    def check_effects(self, synapses, expressions, besides=frozenset()):
+    def read_by(self, group, name):
+        """The variables behind one of a group: itself, or those of the expression it stands for."""
+        return variables_read(group, name)
+
+    def changes_with_time(self, group, name):
+        """Whether a variable of a group stands for an expression in t."""
+        return reads_time(group, name)
+
+    def check_constant(self, synapses, name):
         """Raise an error if what a spike does depends on a variable that is changed elsewhere.
 
         Parameters
         ----------
         synapses : Synapses
-        expressions : iterable of sympy.Expr
-            In names of the synapses.
-        besides : set of sympy.Symbol
-            What may change: a weight that nothing is sent back along.
+        name : str
+            Of the variable, in names of the synapses.
         """
-        symbols = set().union(*(expression.free_symbols for expression in expressions))
-        names = {s.name for s in symbols - besides}
-        for name in sorted(names):
-            variable = synapses.variables.get(name)
-            action = self.written.get(variable)
-            if action is not None:
-                raise UnreadableNetworkError(
-                    f"{action} changes '{name}', on which the effect of the spikes of "
-                    f"'{synapses.name}' depends: the learner reads it at another moment; "
-                    f"{remedy(self.learner, synapses)}"
-                )
+        action = self.written.get(synapses.variables[name])
+        if action is not None:
+            raise UnreadableNetworkError(
+                f"{action} changes '{name}', on which the effect of the spikes of "
+                f"'{synapses.name}' depends: the learner reads it at another moment; "
+                f"{remedy(self.learner, synapses)}"
+            )
+
+    def _check_weight(self, synapses):
+        """A weight is one number for the whole trial: only the optimizer changes it."""
+        action = self.written.get(synapses.variables[synapses.weight])
+        if action is not None:
+            raise UnreadableNetworkError(
+                f"{action} changes the weight '{synapses.weight}' of '{synapses.name}', besides "
+                "the optimizer: the gradient is that of a weight that stays as it is for a trial. "
+                "Change it between two runs, or in a network operation in the slot 'start' of the "
+                "first step of a trial"
+            )
 
     def _check_arrivals(self, synapses):
         """Spikes must arrive at the moment for which their credit was derived."""
@@ -330,16 +351,16 @@ class NetworkReading:
     def _paths(self):
         """Ways out of the learning groups and back that the learner does not follow."""
         learner, readout = self.learner, self.learner.readout
-        starts, ends = {}, {readout.variables["y"]: readout}
+        starts = ends = {readout.variables["y"]: readout}
         for group in self.stages:
             states = self._states(group)
-            starts |= dict.fromkeys(states, group) | {spikes_of(group): group}
+            starts = starts | dict.fromkeys(states, group) | {spikes_of(group): group}
             for event, condition in group.events.items():
                 # As for code at such an event, see stages.py
                 given = learner.rule.reset_path.get(event) == "detached"
                 if variables_read(group, condition) & states.keys() and not given:
                     starts[id(group), event] = group
-            ends |= dict.fromkeys(states, group)
+            ends = ends | dict.fromkeys(states, group)
         known = {spikes_of(group) for group in self.stages}
         along = {*learner.projections, *learner.engine.followed_synapses}
         of_group = {group: self._states(group).keys() for group in self.stages}
@@ -382,6 +403,12 @@ class NetworkReading:
         for path in self.paths:
             first = path.actions[0]
             names = ", ".join(f"'{action.name}'" for action in path.actions)
+            if path.start is readout:
+                raise UnreadableNetworkError(
+                    f"{first} brings the output of readout '{readout.name}' back into the network, "
+                    f"along {path} ({names}), past the learner. If what comes back is to count as "
+                    "given, let a network operation carry it: Learner(given=[operation])"
+                )
             if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
                 continue
             at_spikes = first.trigger is not None and first.trigger[1] == "spike"
@@ -435,7 +462,7 @@ class NetworkReading:
                 )
 
     def check_names(self, namespace):
-        """Raise an error for a constant of the user that learning has a variable for.
+        """Raise an error for a constant of the user with the name of a public variable of learning.
 
         Parameters
         ----------
@@ -447,9 +474,9 @@ class NetworkReading:
             owner = action.owner
             if action.kind == "learning" or owner in (None, readout):
                 continue
-            own = set(getattr(owner, "equations", None) or ()) | getattr(
-                owner, "model_names", frozenset()
-            )
+            own = getattr(owner, "model_names", None)
+            if own is None:
+                own = frozenset(getattr(owner, "equations", None) or ())
             known = {**namespace, **(getattr(owner, "namespace", None) or {})}
             trained = self.projections.get(action.name)
             code = trained.user_on_pre if trained is not None else action.code
@@ -459,8 +486,6 @@ class NetworkReading:
                     code += f" {owner._refractory}"
             for name in sorted(get_identifiers(code) & known.keys() - own):
                 variable = owner.variables.get(name)
-                if variable is None:
-                    continue
                 of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
                 if of_readout or getattr(variable, "of_learning", False):
                     raise UnreadableNetworkError(

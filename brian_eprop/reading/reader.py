@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from brian2 import BrianObject, NetworkOperation
+from brian2.devices.device import RuntimeDevice, get_device
 from brian2.units.fundamentalunits import DimensionMismatchError
 
 from .. import schedule
-from ..engines.code import declare, event_code, group_code
-from .actions import in_one_order, networks_of, running_objects
+from ..engines.code import declare, event_code, group_code, see_new_variables
+from .actions import MONITORS, in_one_order, networks_of, running_objects
 from .network import NetworkReading, UnreadableNetworkError
-from .watching import After, Before
+from .watching import After, Before, BetweenRuns
 
 
 class NetworkReader(BrianObject):
@@ -41,7 +42,7 @@ class NetworkReader(BrianObject):
         )
         self.learner, self.reading, self.error = learner, None, None
         self._reads, self._seen, self._user_code = False, None, {}
-        self._orders = {}
+        self._orders, self._between_runs = {}, BetweenRuns(learner)
         self._contained_objects, self._kept = [], []
 
     @property
@@ -113,7 +114,7 @@ class NetworkReader(BrianObject):
         return [
             (id(obj), obj.when, before if obj.order == now else obj.order)
             for obj, (before, now) in zip(objects, orders, strict=True)
-            if obj is not self
+            if obj is not self and not isinstance(obj, MONITORS)
         ]
 
     def _restore(self):
@@ -154,8 +155,8 @@ class NetworkReader(BrianObject):
                 added.append(group_code(group, "\n".join(cleared), moment, name))
         operations = [obj for obj in self.reading.objects if isinstance(obj, NetworkOperation)]
         for operation in operations:
-            before = Before(operation, self.learner)
-            added += [before, After(before)]
+            before = Before(operation, self.learner, self.reading.just_before(operation))
+            added += [before, After(before, self.reading.just_after(operation))]
         return added
 
     def _flag(self, group, flag, action):
@@ -163,10 +164,12 @@ class NetworkReader(BrianObject):
         runner = action.runner
         # Before the coefficients that depend on the flag
         moment = self.reading.just_before(runner, part=0.75)
-        name = f"{group.name}_{flag}"
+        name = f"{group.name}{flag}"
         if action.kind == "event":
             return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)
-        return group_code(group, f"{flag} = 1", moment, name, clock=runner.clock)
+        neurons = action.of_part or group
+        see_new_variables(neurons)
+        return group_code(neurons, f"{flag} = 1", moment, name, clock=runner.clock)
 
     def _scale(self, action, group, holder, text):
         """Let synapses note by how much they scale a state, before they do so."""
@@ -178,6 +181,7 @@ class NetworkReader(BrianObject):
             if name not in variables:
                 variables.add_reference(name, group, holder, index=index)
         self._user_code.setdefault(pathway, pathway.code)
+        pathway.user_code = self._user_code[pathway]
         pathway.code = f"{name} *= ({text})\n{pathway.code}"
 
     def before_run(self, run_namespace):
@@ -188,6 +192,13 @@ class NetworkReader(BrianObject):
             raise self.error
         if self.reading is not None:
             self.reading.check_names(run_namespace)
+            self._between_runs.check(self._seen)
+
+    def after_run(self):
+        """Remember how the run has ended."""
+        super().after_run()
+        if self.reading is not None and isinstance(get_device(), RuntimeDevice):
+            self._between_runs.keep(self._seen)
 
 
 def _declare_once(group, name):

@@ -17,6 +17,7 @@ from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, parent_group, state_names
 from ..calculus.programs import assigned_names, run_statements, symbol
 from ..calculus.statements import printed
+from ..names import internal
 from .actions import variables_read
 
 #: What Brian2 keeps about the spikes of a group with a refractory period.
@@ -97,6 +98,7 @@ def stages_of(group, actions, rule, projections, namespace):
         for a in actions
         if a not in found.actions.values() and a.kind != "learning" and a.runner is not stored
     ]
+    _check_switched_on(group, found.actions)
     waiting, changed = others, True
     matters = _what_matters(group, actions)
     while changed:
@@ -111,6 +113,20 @@ def stages_of(group, actions, rule, projections, namespace):
                 still.append(action)
         waiting = still
     return found
+
+
+def _check_switched_on(group, found):
+    """Raise an error for a group whose update, threshold or reset does not run."""
+    expected = {"update": group.state_updater, "threshold": group.thresholder.get("spike")}
+    if "spike" in group.event_codes:
+        expected["reset"] = group.resetter["spike"]
+    for stage, runner in expected.items():
+        if stage not in found:
+            name = getattr(runner, "name", stage)
+            raise UnreadableNetworkError(
+                f"the {stage} of group '{group.name}', '{name}', does not run: its active is "
+                "False. Switch it on, or write the neurons without it"
+            )
 
 
 def _what_matters(group, actions):
@@ -151,9 +167,16 @@ def _add(found, action, variables, rule, projections, namespace):
             _check_event(action, group, variables, rule)
         name = f"{action.kind}_{action.name}"
         slower = action.runner.clock.dt_ != group.clock.dt_
-        flag = f"runs_{action.name}" if slower or action.kind == "event" else ""
+        some = slower or action.kind == "event" or action.of_part is not None
+        flag = internal("runs", action.name) if some else ""
         if slower:
             _check_clock(action, group)
+        if action.of_part is not None and "i" in get_identifiers(action.code):
+            raise UnreadableNetworkError(
+                f"{action} of the sub-group '{action.of_part.name}' changes the state of group "
+                f"'{group.name}' by an amount that depends on the index 'i', which counts from "
+                "the beginning of the sub-group: use a parameter of the group in its place"
+            )
         if action.kind == "input":
             _check_input(action, group, variables)
             found.given.append(action)
@@ -253,8 +276,8 @@ def _add_synapses(found, action, variables, projections):
     if factors:
         _check_clock(action, group)
     for state, text in factors.items():
-        holder = f"scaled_{state}_{len(found.scaled)}"
-        found.scaled.append((action, state, f"{holder}", text))
+        holder = internal("scaled", state, str(len(found.scaled)))
+        found.scaled.append((action, state, holder, text))
         stage = f"synapses_{action.name}_{state}"
         found.pieces.append(Piece(stage, factors={state: holder}))
         found.actions[stage] = action

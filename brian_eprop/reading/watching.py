@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-from brian2 import BrianObject
+import warnings
+from hashlib import blake2b
 
+import numpy as np
+from brian2 import BrianObject, Synapses
+
+from ..engines.trials import parameters_that_may_change
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -15,37 +19,33 @@ class Before(BrianObject):
     ----------
     operation : NetworkOperation
     learner : Learner
+    moment : Moment
     """
 
     add_to_magic_network = False
     invalidates_magic_network = False
 
-    def __init__(self, operation, learner):
+    def __init__(self, operation, learner, moment):
         super().__init__(
             clock=operation.clock,
-            when=operation.when,
-            order=operation.order - 0.25,
+            when=moment.when,
+            order=moment.order,
             name=f"before_{operation.name}_{learner.readout.name}",
         )
-        self.operation, self.learner, self.kept = operation, learner, {}
-
-    def watched(self):
-        """The variables that only code with a derivative may change: (group, name)."""
-        if self.operation not in self.learner.given:
-            yield self.learner.readout, "y"
-        for group, population in self.learner.populations.items():
-            if population.learns:
-                given = self.operation in self.learner.given
-                names = () if given else population.watched
-                flags = [name for name in OF_REFRACTORINESS if name in group.variables]
-                names = {*names, *population.between_steps, *flags}
-                yield from ((group, name) for name in names)
+        self.operation, self.learner = operation, learner
+        self.kept, self.parameters = {}, {}
 
     def run(self):
-        """Copy the states."""
+        """Copy what must not change."""
+        given = self.operation in self.learner.given
         self.kept = {
+            (owner, name): np.array(owner.variables[name].get_value())
+            for owner, name in differentiated(self.learner, given=given)
+        }
+        self.parameters = {
             (group, name): np.array(group.variables[name].get_value())
-            for group, name in self.watched()
+            for group, name in (() if given else _parameters(self.learner))
+            if (group, name) not in self.kept
         }
 
 
@@ -55,34 +55,157 @@ class After(BrianObject):
     Parameters
     ----------
     before : Before
+    moment : Moment
     """
 
     add_to_magic_network = False
     invalidates_magic_network = False
 
-    def __init__(self, before):
+    def __init__(self, before, moment):
         operation = before.operation
         super().__init__(
             clock=operation.clock,
-            when=operation.when,
-            order=operation.order + 0.25,
+            when=moment.when,
+            order=moment.order,
             name=f"after_{operation.name}_{before.learner.readout.name}",
         )
-        self.before = before
+        self.before, self.warned = before, False
 
     def run(self):
-        """Raise UnreadableNetworkError if a state has changed."""
-        for (group, name), value in self.before.kept.items():
-            if not np.array_equal(group.variables[name].get_value(), value, equal_nan=True):
-                operation = self.before.operation
-                remedy = "say that it counts as given: Learner(given=[operation])"
-                population = self.before.learner.populations.get(group)
-                if population is not None and name in population.between_steps:
-                    remedy = "use EProp(engine='credit')"
-                if name in OF_REFRACTORINESS:
-                    remedy = OF_ONES_OWN
-                raise UnreadableNetworkError(
-                    f"network operation '{operation.name}' changes '{name}' of group "
-                    f"'{group.name}': a function of Python has no derivative. Write it as "
-                    f"run_regularly, or {remedy}"
+        """Raise UnreadableNetworkError if anything has changed that must not."""
+        for (owner, name), value in self.before.kept.items():
+            now = owner.variables[name].get_value()
+            if not np.array_equal(now, value, equal_nan=True):
+                self._refuse(owner, name)
+        for (group, name), value in self.before.parameters.items():
+            now = group.variables[name].get_value()
+            if not self.warned and not np.array_equal(now, value, equal_nan=True):
+                self._warn(group, name)
+
+    def _warn(self, group, name):
+        operation, self.warned = self.before.operation, True
+        warnings.warn(
+            f"network operation '{operation.name}' changes '{name}' of group '{group.name}'. This "
+            "counts as given, whatever it is computed from: say so, Learner(given=[operation]), "
+            "or write it as run_regularly",
+            stacklevel=2,
+        )
+
+    def _refuse(self, owner, name):
+        operation, learner = self.before.operation, self.before.learner
+        given = "say that it counts as given: Learner(given=[operation])"
+        if isinstance(owner, Synapses):
+            early = operation.when in ("before_start", "start")
+            if early and not int(learner.readout.variables["trial_step"].get_value()[0]):
+                return
+            raise UnreadableNetworkError(
+                f"network operation '{operation.name}' changes '{name}' of the synapses "
+                f"'{owner.name}' within a trial, in which the learner takes it for constant: "
+                "change it in the slot 'start' of the first step of a trial, or between two runs"
+                + (
+                    f", or {given}"
+                    if (owner, name) not in differentiated(learner, given=True)
+                    else ""
                 )
+            )
+        population = learner.populations.get(owner)
+        if population is not None and name in population.between_steps:
+            given = "use EProp(engine='credit')"
+        if name in OF_REFRACTORINESS:
+            given = OF_ONES_OWN
+        raise UnreadableNetworkError(
+            f"network operation '{operation.name}' changes '{name}' of group '{owner.name}': a "
+            f"function of Python has no derivative. Write it as run_regularly, or {given}"
+        )
+
+
+class BetweenRuns:
+    """Sees whether what is differentiated was changed between two runs within a trial.
+
+    Parameters
+    ----------
+    learner : Learner
+    """
+
+    def __init__(self, learner):
+        self.learner, self.moments, self.known = learner, None, set()
+        self.step = None
+
+    def keep(self, moments):
+        """Remember how a run has ended: the code that runs, and the states and weights."""
+        self.moments, self.step = moments, self._now()
+        self.known.add(self._digest())
+
+    def check(self, moments):
+        """Raise UnreadableNetworkError if the trial goes on with another code, state or weight.
+
+        What `Network.restore` brings back has been there at the end of a run.
+        """
+        learning = [g for g, p in self.learner.populations.items() if p.learns]
+        complete = all(group.active for group in learning)  # else it is refused for that
+        ended = self.step == self._now()  # else an error has ended the run before
+        if not (ended and complete and self.learner.within_trial):
+            return
+        name = self.learner.readout.name
+        remedy = (
+            "run to the end of the trial first, or let a new one begin: switch learning off, "
+            "learner.learning = False, before a trial that is to be cut short"
+            if self.learner.trial
+            else "give Learner reset_every"
+        )
+        if moments != self.moments:
+            raise UnreadableNetworkError(
+                f"objects of the network, or their slots, have changed within a trial of the "
+                f"learner of '{name}', of which a part has been learned from: {remedy}"
+            )
+        if self._digest() not in self.known:
+            raise UnreadableNetworkError(
+                f"a state or a weight was assigned between two runs within a trial of the learner "
+                f"of '{name}', of which a part has been learned from: {remedy}"
+            )
+
+    def _now(self):
+        return int(self.learner.readout.clock.variables["timestep"].get_value()[0])
+
+    def _digest(self):
+        found = blake2b(digest_size=16)
+        for owner, name in differentiated(self.learner):
+            found.update(np.ascontiguousarray(owner.variables[name].get_value()))
+        return found.digest()
+
+
+def _parameters(learner):
+    """Parameters of learning groups that may change in a run."""
+    for group, population in learner.populations.items():
+        if population.learns:
+            for name in sorted(parameters_that_may_change(group)):
+                yield group, name
+
+
+def differentiated(learner, *, given=False):
+    """What only code that is differentiated, or the optimizer, may change within a trial.
+
+    Parameters
+    ----------
+    learner : Learner
+    given : bool
+        Without what counts as given if the user says so: states, and weights along which nothing
+        is sent back.
+
+    Yields
+    ------
+    (Group or Synapses, str)
+        Whose variable it is, and its name.
+    """
+    if not given:
+        yield learner.readout, "y"
+    for group, population in learner.populations.items():
+        if population.learns:
+            names = () if given else population.watched
+            flags = [name for name in OF_REFRACTORINESS if name in group.variables]
+            names = sorted({*names, *population.between_steps, *flags})
+            yield from ((group, name) for name in names)
+    for synapses in learner.projections:
+        if synapses.active and (not given or synapses.target is learner.readout):
+            yield synapses, synapses.weight
+    yield from learner.engine.used_later()

@@ -86,7 +86,7 @@ class ClosedLoop:
         if self.trials.learning:
             self.take_gradients()
         # An episode that was interrupted, by an error say, is over.
-        self.variable("readout.episode_over").set_value(1)
+        self.variable("readout.__episode_over").set_value(1)
         self._begin()
         self.brian.run(1e6 * second, namespace={})
 

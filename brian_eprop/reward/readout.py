@@ -6,7 +6,7 @@ import numpy as np
 from brian2 import Quantity
 
 from .. import schedule
-from ..engines.code import run_code
+from ..engines.code import declare, run_code
 from ..readout import LeakyReadout
 
 
@@ -83,14 +83,10 @@ class ActorCriticReadout(LeakyReadout):
         terminal : boolean (shared)
         truncated : boolean (shared)
         policy : 1
-        policy_norm : 1
         value : 1
-        value_before : 1
         td_error : 1
         discount : 1 (shared, constant)
         value_weight : 1 (shared, constant)
-        credit_decay : 1 (shared)
-        episode_over : 1 (shared)
         episode_step : integer (shared)
         """
     )
@@ -117,27 +113,33 @@ class ActorCriticReadout(LeakyReadout):
         self.add_attribute("n_actions")
         self.add_attribute("episode_code")
         self.n_actions, self.episode_code = n_actions, None
-        self.discount, self.value_weight, self.episode_over = discount, value_weight, 1
+        self.discount, self.value_weight = discount, value_weight
+        for shared in ("__credit_decay", "__episode_over"):
+            declare(self, shared, shared=True)
+        declare(self, "__policy_norm")
+        declare(self, "__value_before")
+        self.variables["__episode_over"].set_value(1)
         self.describe_step(
-            "episode_step = int(episode_over == 0)*(episode_step + 1)\n"
+            "episode_step = int(__episode_over == 0)*(episode_step + 1)\n"
             "reward = 0\ndecides = False\nterminal = False\ntruncated = False"
         )
         self._sum_over_outputs(
             schedule.VALUE,
-            f"policy_norm = int(i < {n_actions})*exp(y_pre - y_post)",
-            f"value = int(i == {n_actions})*y_pre",
+            __policy_norm=f"int(i < {n_actions})*exp(y_pre - y_post)",
+            value=f"int(i == {n_actions})*y_pre",
         )
-        policy = f"policy = int(i < {n_actions})/policy_norm"
+        policy = f"policy = int(i < {n_actions})/__policy_norm"
         run_code(self, policy, schedule.POLICY, f"{self.name}_policy")
         outcome = f"""
-        episode_over = int(terminal or truncated)
-        credit_decay = discount*(1 - episode_over)
-        td_error = int(episode_step > 0)*(reward + discount*int(not terminal)*value - value_before)
+        __episode_over = int(terminal or truncated)
+        __credit_decay = discount*(1 - __episode_over)
+        _after = discount*int(not terminal)*value
+        td_error = int(episode_step > 0)*(reward + _after - __value_before)
         loss += int(i == {n_actions})*0.5*td_error**2
-        value_before = value
+        __value_before = value
         _actor = int(decides)*(policy - int(i == action))
         _part = _actor*int(i < {n_actions}) - value_weight*int(i == {n_actions})
-        error = counts*(1 - episode_over)*_part
+        error = __counts*(1 - __episode_over)*_part
         """
         run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
 

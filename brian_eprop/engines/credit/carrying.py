@@ -11,8 +11,11 @@ so that synapses move on once per window and not once per step.
 """
 
 from ... import schedule
+from ...names import internal
+from ..code import see_target
 from ..gated import GatedCode
 from ..trials import at_trial_start
+from .sweep import row_variable
 
 
 def carry_on(pathway):
@@ -27,19 +30,22 @@ def carry_on(pathway):
     carried = {f"eps_{s}": f"carry_{s}" for s in states} | pathway.traces
     owed = [f"credit_{s}_post*eps_{s}" for s in states]
     if "e_bar" in pathway.traces:
-        owed.append("kappa*credit_signal_post*e_bar")
-    kept = {"e_bar": "credit_filter*kappa*e_bar + ", "e_sum": "e_sum + "}
+        owed.append("__kappa*__credit_signal_post*e_bar")
+    kept = {"e_bar": "__credit_filter*__kappa*e_bar + ", "__e_sum": "__e_sum + "}
     code = [f"grad += {' + '.join(owed)}"]
     for name, row in carried.items():
-        moved = " + ".join(f"{row}_{s}_post*eps_{s}" for s in states)
-        code.append(f"_moved_{name} = {kept.get(name, '')}{moved} + next_{name}")
-    code += [f"{name} = _moved_{name}\nnext_{name} = 0" for name in carried]
-    if "e_sum" in pathway.traces:
-        code.append("grad += episode_ends*rate_pressure_post*e_sum")
-        code.append("e_sum = (1 - episode_ends)*e_sum")
-    learner.share(synapses, "credit_filter")
+        moved = " + ".join(f"{row_variable(row, s)}_post*eps_{s}" for s in states)
+        code.append(f"_moved_{row} = {kept.get(name, '')}{moved} + {internal('next', name)}")
+    code += [
+        f"{name} = _moved_{row}\n{internal('next', name)} = 0" for name, row in carried.items()
+    ]
+    if "__e_sum" in pathway.traces:
+        code.append("grad += __episode_ends*__rate_pressure_post*__e_sum")
+        code.append("__e_sum = (1 - __episode_ends)*__e_sum")
+    learner.share(synapses, "__credit_filter")
+    see_target(synapses, "\n".join(code))
     name = f"{synapses.name}_carry"
-    runner = GatedCode(synapses, "\n".join(code), "window_ends", schedule.CARRY, name)
+    runner = GatedCode(synapses, "\n".join(code), "__window_ends", schedule.CARRY, name)
     synapses.contained_objects.append(runner)
     if learner.trial is not None:
         cleared = "\n".join(f"{name} = 0" for name in carried)

@@ -3,12 +3,12 @@
 import math
 
 import numpy as np
+from brian2.core.variables import ArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
 from ...calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
-from ...calculus.programs import symbol
 from ...periods import EPISODE
 from ..code import declare, see_new_variables
 from .memory import available_memory
@@ -90,15 +90,16 @@ class Credit:
 
     def _describe_window(self):
         readout = self.learner.readout
-        for name in ("window_ends", "window_start", "replayed_step", "run_end"):
+        for name in ("__window_ends", "__window_start", "__replayed_step", "__run_end"):
             declare(readout, name, shared=True, dtype=np.int64)
-        ends = ["episode_ends > 0", "update_due > 0"]
+        ends = ["__episode_ends > 0", "__update_due > 0"]
         if self.carries:
-            ends.append(f"timestep(t, dt) + 1 - window_start >= {self.window}")
-            ends.append("timestep(t, dt) + 1 == run_end")
+            ends.append(f"timestep(t, dt) + 1 - __window_start >= {self.window}")
+            ends.append("timestep(t, dt) + 1 == __run_end")
         readout.describe_step(
-            "window_start = int(started > 0)*window_start + int(started == 0)*timestep(t, dt)\n"
-            f"window_ends = int({' or '.join(ends)})"
+            "__window_start = int(__started > 0)*__window_start"
+            " + int(__started == 0)*timestep(t, dt)\n"
+            f"__window_ends = int({' or '.join(ends)})"
         )
 
     @property
@@ -117,26 +118,26 @@ class Credit:
     def rows_of(self, states, group):
         """The adjoints of a group: see sweep.py."""
         inflow, found = self.rows_with_inflow, []
-        regularized = "rate_pressure" in group.variables
+        regularized = "__rate_pressure" in group.variables
         for name in self.credit_rows:
             terms = [f"_inflow_{name}"] if name in inflow else []
             if name == "credit":
-                terms.append("credit_signal")
+                terms.append("__credit_signal")
                 if regularized and not self.carries:
-                    terms.append("rate_pressure")
+                    terms.append("__rate_pressure")
             found.append(Row(name, " + ".join(terms), inflow.get(name, "")))
         if self.carries:
             found += [Row(f"carry_{state}", "") for state in states]
-            found.append(Row("carrybar", "credit_filter"))
+            found.append(Row("carrybar", "__credit_filter"))
             if regularized:
                 found.append(Row("carrysum", "1"))
         return found
 
     def population(self, group, attach=None):
         """The group as one that credit flows through."""
-        self.learner.share(group, "replayed_step", "window_start")
+        self.learner.share(group, "__replayed_step", "__window_start")
         if self.carries:
-            self.learner.share(group, "credit_filter", "kappa")
+            self.learner.share(group, "__credit_filter", "__kappa")
         return CreditPopulation(group, self, attach or group.contained_objects.append)
 
     def record_spikes(self, source, attach=None):
@@ -174,9 +175,9 @@ class Credit:
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
         signal = population.add_signal()
-        self.learner.share(synapses, "replayed_step", "window_start")
+        self.learner.share(synapses, "__replayed_step", "__window_start")
         synapses.variables.add_reference(
-            "_sum_0", population.group, signal, index="_postsynaptic_idx"
+            "__sum_0", population.group, signal, index="_postsynaptic_idx"
         )
         self.dense.append((synapses, population))
 
@@ -237,11 +238,8 @@ class Credit:
         while self._go_along(reading, reader):
             reading.read_paths()
         self.running = {id(obj) for obj in reading.objects}
-        for pathway in self._active:
-            weight = getattr(pathway.synapses, "weight", "")
-            effects = [*pathway.effects.values(), *pathway.jumps.values()]
-            own = {symbol(weight)} if weight and not pathway.backwards else set()
-            reading.check_effects(pathway.synapses, effects, own)
+        for synapses, name in self.used_later():
+            reading.check_constant(synapses, name)
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
@@ -259,6 +257,16 @@ class Credit:
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended, and the synapses."""
+        for pathway in self._active:
+            used = list(pathway.effects.values())
+            used += pathway.jumps.values() if pathway.backwards else ()
+            names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
 
     def _go_along(self, reading, reader):
         """Let credit flow along paths of plain synapses and of groups that do not learn.
@@ -407,10 +415,10 @@ class Credit:
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))
-        local = "passed_error"
+        local = "__passed_error"
         if local not in synapses.variables:
             synapses.variables.add_reference(
                 local, self.readout.group, output, index="_presynaptic_idx"
             )
         name = f"{population.group.name}_feedback"
-        return collector(synapses, f"B*{local}", "_sum_0", "_synaptic_post", name)
+        return collector(synapses, f"B*{local}", "__sum_0", "_synaptic_post", name)

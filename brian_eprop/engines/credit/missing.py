@@ -3,7 +3,7 @@
 from brian2.core.variables import Variables
 
 #: What people record of the engine ``traces``, besides eps_<state>.
-TRACES = ("e_trace", "e_bar", "e_sum", "L", "psi")
+TRACES = ("e_trace", "e_bar", "L", "psi")
 
 
 class NotComputedError(KeyError):

@@ -12,6 +12,7 @@ from ...calculus.derivatives import derivative
 from ...calculus.one_step import parent_group
 from ...calculus.programs import symbol
 from ...calculus.statements import printed
+from ...names import internal
 from .carrying import carry_on
 from .effects import check_constant, common_effects
 from .memory import resize_rows, steps_of
@@ -53,7 +54,7 @@ class Pathway:
         """Variables of the synapses, and the state whose unit they have."""
         carried = {f"eps_{s}": s for s in self.states} if self.engine.carries else {}
         carried |= dict.fromkeys(self.traces)
-        return {"grad": None} | carried | {f"next_{n}": s for n, s in carried.items()}
+        return {"grad": None} | carried | {internal("next", n): s for n, s in carried.items()}
 
     def install(self, synapses, attach=None):
         """Add to a Synapses object, which has the variables, what it needs on the way back.
@@ -67,22 +68,24 @@ class Pathway:
         self.synapses = synapses
         self.read = {}
         learner = self.engine.learner
-        learner.share(synapses, "replayed_step", "window_start", "window_ends")
-        learner.share(synapses, "trial_begins", "episode_ends", "kappa")
+        learner.share(synapses, "__replayed_step", "__window_start", "__window_ends")
+        learner.share(synapses, "__trial_begins", "__episode_ends", "__kappa")
         variables, source = synapses.variables, parent_group(synapses.source)
         kept = self.engine.record_spikes(source, attach)
-        variables.add_reference("_kept_spikes", source, kept, index="0")
-        for name in ("_row_first", "_row_order", "_arrival_idx"):
+        variables.add_reference("__kept_spikes", source, kept, index="0")
+        for name in ("__row_first", "__row_order", "__arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
         check_constant(synapses, self.receiver.group, self.effects, self.engine.learner)
         self.common = common_effects(synapses, self.effects) if self.effects else None
         self.engine.pathways.append(self)
         if not self.effects:
             return
-        code = [f"grad += {self._credit('arriving_grad', self.owner.credit_rows)}"]
+        code = [f"grad += {self._credit('__arriving_grad', self.owner.credit_rows)}"]
         if self.engine.carries:
             rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
-            code += [f"next_{n} += {self._credit(f'arriving_{n}', (r,))}" for n, r in rows.items()]
+            for name, row in rows.items():
+                credit = self._credit(internal("arriving", name), (row,))
+                code.append(f"{internal('next', name)} += {credit}")
             carry_on(self)
         self.code = "\n".join([*code, *self._of_parameters()])
 
@@ -112,7 +115,7 @@ class Pathway:
         variables, group = self.synapses.variables, self.receiver.group
         if self.later:
             kept = self.receiver.delayed(output)
-            variables.add_reference(local, group, kept, index="_arrival_idx")
+            variables.add_reference(local, group, kept, index="__arrival_idx")
         else:
             variables.add_reference(local, group, output, index="_postsynaptic_idx")
         self.read[local] = output
@@ -129,7 +132,7 @@ class Pathway:
                     changes[state] = change
             if changes:
                 check_constant(self.synapses, self.receiver.group, changes, self.engine.learner)
-                credit = self._credit(f"arriving_{name}", self.owner.credit_rows, changes)
+                credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")
         return code
 
@@ -150,7 +153,7 @@ class Pathway:
         row : tuple of str
             The rows that it comes from.
         """
-        local = f"passed_{len(self.backwards)}"
+        local = internal("passed", str(len(self.backwards)))
         if self._proportional():
             code = f"{weight}*{self._credit(local, row)}"
         elif weight is not None and weight != self.synapses.weight:
@@ -158,7 +161,7 @@ class Pathway:
         else:
             check_constant(self.synapses, self.receiver.group, self.jumps, self.engine.learner)
             code = self._credit(local, row, self.jumps)
-        place = f"_sum_{len(self.backwards)}"
+        place = internal("sum", str(len(self.backwards)))
         self.synapses.variables.add_reference(
             place, population.group, variable, index="_presynaptic_idx"
         )
@@ -190,9 +193,9 @@ class Pathway:
         counts = np.bincount(pre, minlength=len(parent_group(self.synapses.source)))
         delays = steps_of(self.synapses.pre.variables["delay"].get_value(), self.synapses.clock.dt_)
         values = {
-            "_row_first": np.concatenate([[0], np.cumsum(counts)]),
-            "_row_order": np.argsort(pre, kind="stable"),
-            "_arrival_idx": (delays + self.timing.lag) * n + post,
+            "__row_first": np.concatenate([[0], np.cumsum(counts)]),
+            "__row_order": np.argsort(pre, kind="stable"),
+            "__arrival_idx": (delays + self.timing.lag) * n + post,
         }
         for name, value in values.items():
             resize_rows(variables[name], len(value))
@@ -203,14 +206,14 @@ class Pathway:
         if not (self.later and self.engine.standalone):
             return []
         synapses = self.synapses
-        place, delay = synapses.variables["_arrival_idx"], synapses.pre.variables["delay"]
+        place, delay = synapses.variables["__arrival_idx"], synapses.pre.variables["delay"]
         return [
             Player(
                 synapses,
                 "place_arrivals",
                 "",
                 f"{synapses.name}_places",
-                needed=["_arrival_idx", "_synaptic_post"],
+                needed=["__arrival_idx", "_synaptic_post"],
                 synapses=synapses,
                 place=place,
                 delay=delay,
@@ -228,9 +231,9 @@ class Pathway:
             "credit",
             self.code,
             f"{synapses.name}_credit",
-            needed=["_kept_spikes"],
+            needed=["__kept_spikes"],
             synapses=synapses,
-            kept=synapses.variables["_kept_spikes"],
+            kept=synapses.variables["__kept_spikes"],
             rows=self.engine.rows,
             n_source=len(parent_group(synapses.source)),
             later=self._later(self.code),
@@ -245,14 +248,14 @@ class Pathway:
             return collector(self.synapses, code, place, "_synaptic_pre", name, self._later(code))
         variables, gate = self.synapses.variables, None
         if "psi" in population.adjoint.recorded:
-            variables.add_reference("_kept_psi", population.group, "kept_psi", index="0")
-            gate = variables["_kept_psi"]
+            variables.add_reference("__kept_psi", population.group, "__kept_psi", index="0")
+            gate = variables["__kept_psi"]
         return Player(
             self.synapses,
             "collect_rows",
             f"_passed = {code}",
             name,
-            needed=[place, *(["_kept_psi"] if gate is not None else [])],
+            needed=[place, *(["__kept_psi"] if gate is not None else [])],
             synapses=self.synapses,
             target=variables[place],
             later=self._later(code),

@@ -3,6 +3,7 @@
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.devices.device import get_device
 
+from ..code import unhidden
 from ..gated import with_own_templates
 
 
@@ -33,7 +34,7 @@ class Player:
             self.owner,
             self.code,
             self.template,
-            run_namespace,
+            unhidden(run_namespace, self.owner),
             user_code="",
             name=f"{self.name}_codeobject*",
             check_units=False,

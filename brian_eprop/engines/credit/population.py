@@ -5,6 +5,7 @@ from ...calculus.adjoint import END, Adjoint
 from ...calculus.linearization import linearize, linearize_neuron
 from ...calculus.one_step import STANDARD
 from ...calculus.statements import printed
+from ...names import internal
 from ..code import declare
 from .missing import explain_missing_traces
 from .receiver import Receiver
@@ -39,7 +40,7 @@ class CreditPopulation:
     @property
     def traces(self):
         """What synapses carry along besides the eligibility vector, and its row."""
-        summed = {"e_sum": "carrysum"} if self.engine.learner.regularizers else {}
+        summed = {"__e_sum": "carrysum"} if self.engine.learner.regularizers else {}
         return {"e_bar": "carrybar"} | summed
 
     @property
@@ -150,10 +151,10 @@ class CreditPopulation:
 
     def _declare(self):
         group, adjoint = self.group, self.adjoint
-        names = {"credit_signal"}
-        names |= {f"{row.name}_{state}" for row in self.rows for state in adjoint.states}
+        names = {"__credit_signal"}
+        names |= {row.variable(state) for row in self.rows for state in adjoint.states}
         for phase in adjoint.phases.values():
-            names |= {name for name in {*phase.text, *phase.neuron} if not name.startswith("_")}
+            names |= phase.variables
         for name in sorted(names - self.declared):
             declare(group, name)
         for name, value in adjoint.constants.items():
@@ -165,7 +166,7 @@ class CreditPopulation:
     def _record(self, stage, moment, attach):
         """Have the coefficients of a stage recorded, just before it runs."""
         adjoint = self.adjoint
-        kept = {n: f"kept_{n}" for n, s in adjoint.recorded.items() if s == stage}
+        kept = {n: internal("kept", n) for n, s in adjoint.recorded.items() if s == stage}
         code = adjoint.phases[stage].code if stage in adjoint.phases else ""
         if stage not in self.recorders:
             if not (kept or code):
@@ -180,7 +181,7 @@ class CreditPopulation:
 
     def add_signal(self):
         """A new variable that is one summand of dE/dz, through the readout."""
-        name = f"credit_signal_{len(self.signals)}"
+        name = internal("credit_signal", str(len(self.signals)))
         declare(self.group, name)
         self.signals.append(name)
         return name
@@ -188,7 +189,7 @@ class CreditPopulation:
     def add_inflow(self, row):
         """A new variable that is one summand of dE/dz, through other neurons."""
         names = self.inflow.setdefault(row, [])
-        name = f"{row}_inflow_{len(names)}"
+        name = internal(row, "inflow", str(len(names)))
         declare(self.group, name)
         names.append(name)
         return name
@@ -199,7 +200,7 @@ class CreditPopulation:
         code = [f"{name} = {printed(value)}" for name, value in sorted(constants, key=self._shared)]
         for row in self.rows:
             for state in self.adjoint.states:
-                code.append(f"{row.name}_{state} = {int(row.name == f'carry_{state}')}")
+                code.append(f"{row.variable(state)} = {int(row.name == f'carry_{state}')}")
         return self.receiver.begin(code)
 
     def _shared(self, item):
@@ -216,7 +217,7 @@ class CreditPopulation:
         outputs = list(self.receiver.outputs.values())
         sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
         advance = [
-            f"credit_signal = {' + '.join(self.signals) or '0'}",
+            f"__credit_signal = {' + '.join(self.signals) or '0'}",
             *(
                 f"_inflow_{row} = {' + '.join(self.inflow.get(row, ())) or '0'}"
                 for row in self.engine.rows_with_inflow

@@ -13,9 +13,11 @@ from sympy import sympify
 from ... import schedule
 from ...calculus.adjoint import END
 from ...calculus.statements import printed
+from ...names import internal
 from ..code import declare
 from .receiver import Receiver
 from .recording import Recorder
+from .sweep import row_variable
 
 
 class CreditReadout:
@@ -37,43 +39,44 @@ class CreditReadout:
 
     def __init__(self, readout, engine):
         self.group, self.engine = readout, engine
-        recorded = ["error", "td_error", "continued"] if readout.rewarded else ["error"]
+        recorded = ["error", "td_error", "__continued"] if readout.rewarded else ["error"]
         self.receiver = Receiver(readout, engine, lambda early: 0)
         self.receiver.keep(dict.fromkeys(recorded, END))
         declare(readout, "credit_y")
         if readout.rewarded:
-            declare(readout, "advantage")
-            declare(readout, "continued")
+            declare(readout, "__advantage")
+            declare(readout, "__continued")
         if engine.carries:
-            declare(readout, "carry_y_y")
-            declare(readout, "credit_filter", shared=True)
-        kept = {name: f"kept_{name}" for name in recorded}
+            declare(readout, "__carry_y_y")
+            declare(readout, "__credit_filter", shared=True)
+        kept = {name: internal("kept", name) for name in recorded}
         name = f"{readout.name}_recorder"
-        code = "continued = credit_decay" if readout.rewarded else ""
+        code = "__continued = __credit_decay" if readout.rewarded else ""
         recorder = Recorder(engine, readout, code, schedule.RECORD_ERROR, name, kept)
         readout.contained_objects.append(recorder)
 
     def begin(self):
         """Code that runs before the way back begins."""
-        code = ["credit_filter = 1/kappa"] if self.engine.carries else []
+        code = ["__credit_filter = 1/__kappa"] if self.engine.carries else []
         code.append("credit_y = 0")
         if self.group.rewarded:
-            code.append("advantage = 0")
+            code.append("__advantage = 0")
         if self.engine.carries:
-            code.append("carry_y_y = 1")
+            code.append("__carry_y_y = 1")
         return self.receiver.begin(code)
 
     def player(self):
         """Code of one step of the way back."""
-        code = ["credit_filter = kappa*credit_filter"] if self.engine.carries else []
+        code = ["__credit_filter = __kappa*__credit_filter"] if self.engine.carries else []
+        credit = "credit_y = __kappa*credit_y + __gain*__signal_scale"
         if self.group.rewarded:
             # The TD error of the step before becomes known in a step.
-            code.append("credit_y = kappa*credit_y + gain*signal_scale*advantage*past_error")
-            code.append("advantage = past_td_error + past_continued*advantage")
+            code.append(f"{credit}*__advantage*__past_error")
+            code.append("__advantage = __past_td_error + __past_continued*__advantage")
         else:
-            code.append("credit_y = kappa*credit_y + gain*signal_scale*past_error")
+            code.append(f"{credit}*__past_error")
         if self.engine.carries:
-            code.append("carry_y_y = kappa*carry_y_y")
+            code.append("__carry_y_y = __kappa*__carry_y_y")
         outputs = list(self.receiver.outputs.values())
         return self.receiver.player("sweep", [*code, *self._put_out(outputs)], outputs)
 
@@ -82,7 +85,7 @@ class CreditReadout:
         """Credit of the spikes of a step, for each way in which they act."""
         lines = []
         for output in outputs:
-            credit = " + ".join(f"{row}_y" for row in output.rows)
+            credit = " + ".join(row_variable(row, "y") for row in output.rows)
             effect = printed(sympify(output.effects["y"]))
             lines.append(f"{output.name} = ({effect})*({credit})")
         return lines

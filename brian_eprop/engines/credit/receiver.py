@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from brian2.utils.stringtools import get_identifiers
 
+from ...names import internal
 from ..code import declare
 from .memory import resize_rows
 from .player import Player
@@ -59,9 +60,9 @@ class Receiver:
         """Keep the past of these variables, and of no others."""
         self.recorded = recorded
         for name in recorded:
-            if f"past_{name}" not in self.group.variables:
-                declare(self.group, f"past_{name}")
-                self.group.variables.add_dynamic_array(f"kept_{name}", size=0)
+            if internal("past", name) not in self.group.variables:
+                declare(self.group, internal("past", name))
+                self.group.variables.add_dynamic_array(internal("kept", name), size=0)
 
     def arrange(self, stages, position, pathways):
         """Put arrivals where they are among the stages of the step.
@@ -100,7 +101,7 @@ class Receiver:
         """The name of an output, made when it is first asked for; see `Output`."""
         key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())))
         if key not in self.outputs:
-            name = f"arriving_{len(self.outputs)}"
+            name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
             self.outputs[key] = Output(name, rows, effects, early, self._place(early))
         return self.outputs[key].name
@@ -116,7 +117,7 @@ class Receiver:
     def prepare(self, rows):
         """Make room for so many steps of the past."""
         for name in self.recorded:
-            resize_rows(self.group.variables[f"kept_{name}"], rows * len(self.group))
+            resize_rows(self.group.variables[internal("kept", name)], rows * len(self.group))
 
     def prepare_outputs(self):
         """Make room for the credit of delayed arrivals: each row is there twice."""
@@ -141,9 +142,9 @@ class Receiver:
         variables, text = self.group.variables, "\n".join(code)
         names = get_identifiers(text)
         replayed = [
-            (variables[f"past_{n}"], variables[f"kept_{n}"])
+            (variables[internal("past", n)], variables[internal("kept", n)])
             for n in self.recorded
-            if f"past_{n}" in names
+            if internal("past", n) in names
         ]
         later = [
             (variables[o.name], variables[f"{o.name}_later"], self.reach[o.name] + 1)

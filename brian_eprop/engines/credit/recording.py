@@ -4,6 +4,7 @@ import numpy as np
 from brian2.devices.device import get_device
 
 from ... import schedule
+from ...names import internal
 from ..code import LearningCode
 from ..gated import with_own_templates
 from .memory import resize_rows
@@ -60,7 +61,7 @@ class SpikeRecorder(LearningCode):
     """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
 
     def __init__(self, engine, group):
-        self.kept = f"{engine.name}_spikes"
+        self.kept = internal(engine.name, "spikes")
         group.variables.add_dynamic_array(self.kept, size=0, dtype=np.int32)
         super().__init__(
             group,
@@ -68,7 +69,7 @@ class SpikeRecorder(LearningCode):
             clock=group.clock,
             when=schedule.RECORD_SPIKES.when,
             order=schedule.RECORD_SPIKES.order,
-            name=f"{group.name}_{self.kept}_recorder",
+            name=f"{group.name}_{engine.name}_spikes_recorder",
             needed_variables=["_spikespace", self.kept],
         )
         self.engine = engine

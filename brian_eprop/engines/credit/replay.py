@@ -34,10 +34,10 @@ class Replay(LearningCode):
         """Generate the code of the way back."""
         engine, variables = self.engine, self.group.variables
         engine.prepare()
-        variables["run_end"].set_value(self.group.clock._i_end)
+        variables["__run_end"].set_value(self.group.clock._i_end)
         begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
         self.begin, self.step = begin, step
-        self.flags = [variables[n] for n in ("window_ends", "window_start", "replayed_step")]
+        self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:
             self.codeobj_class = with_own_templates(get_device().code_object_class())
             self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}

@@ -6,10 +6,10 @@ explicit edge, and so on. Windows that begin within a trial need further rows, s
 
 For a LIF neuron with an explicit reset, order 1, the finished text is
 
-    _gamma_credit = credit_signal
-    _credit_v_threshold = credit_v + (past_psi)*_gamma_credit
-    arriving_0 = _credit_v_threshold                      (spikes before the threshold)
-    credit_v = (constant_F_v_v)*_credit_v_threshold
+    _gamma_credit = __credit_signal
+    _credit_v_threshold = credit_v + (__past_psi)*_gamma_credit
+    __arriving_0 = _credit_v_threshold                    (spikes before the threshold)
+    credit_v = (__constant_F_v_v)*_credit_v_threshold
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import sympy
 from ...calculus.adjoint import OPEN, transposed
 from ...calculus.one_step import symbol
 from ...calculus.statements import printed
+from ...names import internal
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Row:
     Attributes
     ----------
     name : str
-        Its variables are ``name_<state>``.
+        ``credit`` has the variables ``credit_<state>``, others have internal ones.
     source : str
         What is added to γ, as code.
     explicit : str
@@ -39,10 +40,19 @@ class Row:
     source: str
     explicit: str = ""
 
+    def variable(self, state):
+        """The variable of the group that holds the adjoint of a state."""
+        return row_variable(self.name, state)
+
+
+def row_variable(row, state):
+    """The variable of a group that holds a row of credit, or what is carried, for a state."""
+    return f"credit_{state}" if row == "credit" else internal(row, state)
+
 
 def past(expression, adjoint):
     """An expression of recorded names in the names of what is replayed."""
-    return expression.xreplace({symbol(n): symbol(f"past_{n}") for n in adjoint.recorded})
+    return expression.xreplace({symbol(n): symbol(internal("past", n)) for n in adjoint.recorded})
 
 
 class Sweep:
@@ -69,7 +79,7 @@ class Sweep:
     def __init__(self, adjoint, rows, credit_rows, outputs, clamped):
         self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
         self.outputs, self.clamped = list(outputs), clamped
-        self.names = {r.name: {s: f"{r.name}_{s}" for s in adjoint.states} for r in rows}
+        self.names = {r.name: {s: r.variable(s) for s in adjoint.states} for r in rows}
         self.gamma = {row.name: [row.source] if row.source else [] for row in rows}
         self.parameters = {name: [] for name in adjoint.parameters}
         self.after_threshold, self.before_threshold = [], []
@@ -88,8 +98,8 @@ class Sweep:
             self._put_out(place)
         for row, names in self.names.items():
             for state, name in names.items():
-                if name != f"{row}_{state}":
-                    self.lines.append(f"{row}_{state} = {name}")
+                if name != row_variable(row, state):
+                    self.lines.append(f"{row_variable(row, state)} = {name}")
         for name, terms in self.parameters.items():
             self.lines.append(f"grad_{name} += {' + '.join(terms) or '0'}")
 
@@ -145,7 +155,7 @@ class Sweep:
             terms = []
             for state, effect in output.effects.items():
                 credit = " + ".join(self.names[row][state] for row in output.rows)
-                gate = f"*past_{OPEN[output.early]}" if state in self.clamped else ""
+                gate = f"*{internal('past', OPEN[output.early])}" if state in self.clamped else ""
                 factor = "" if effect == sympy.S.One else f"({printed(effect)})*"
                 terms.append(f"{factor}({credit}){gate}")
             self.lines.append(f"{output.name} = {' + '.join(terms)}")

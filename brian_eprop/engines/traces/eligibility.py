@@ -15,23 +15,27 @@ from dataclasses import dataclass
 from ... import schedule
 from ...calculus.one_step import parent_group
 from ...calculus.statements import printed
-from ..code import declare, on_spike, run_code
+from ...names import internal
+from ..code import declare, on_spike, run_code, see_target
 from ..gated import GatedCode
 from ..trials import at_trial_start
 from .every_synapse import EverySynapse
+
+#: Shared variables of the readout that the code of synapses reads, and that of their source.
+SHARED = ("__kappa", "__gain", "__signal_scale", "__trial_begins", "__episode_ends")
+SOURCE_SHARED = ("__kappa", "__trial_begins")
 
 
 @dataclass(frozen=True)
 class PresynapticTraces:
     """Entries of the eligibility vector that are kept per presynaptic neuron.
 
-    In the code, ``{own}`` stands for the prefix that makes names of the source belong to
-    one projection.
+    In the code, ``{name}`` stands for the variable of the source that belongs to this projection.
 
     Attributes
     ----------
     variables : tuple of str
-        Of the source; those that begin with ``eps_`` are seen by the synapses as well.
+        Names by which the synapses see them.
     on_spike : str
         Run for the neurons that fire, when their spikes arrive.
     advance : str
@@ -55,8 +59,8 @@ class Eligibility:
     Attributes
     ----------
     learner : Learner
-    names : tuple of str
-        Variables of the synapses.
+    variables : dict of str to str or None
+        Variables of the synapses, and the state whose unit they have.
     on_pre : str
         Statements that follow those of the user when a spike arrives.
     advance : str
@@ -67,37 +71,32 @@ class Eligibility:
     """
 
     learner: object
-    names: tuple
+    variables: dict
     on_pre: str
     advance: str
     presynaptic: PresynapticTraces | None
     effect: object = None
 
-    @property
-    def variables(self):
-        """Variables of the synapses, and the state whose unit they have."""
-        split = (name.partition("_") for name in self.names)
-        of_states = {f"{kind}_{s}": s for kind, _, s in split if kind in ("eps", "arrived")}
-        return {name: of_states.get(name) for name in self.names}
-
     def install(self, synapses):
         """Add the code to a Synapses object that has the variables."""
         self.synapses = synapses
         name, learner = synapses.name, self.learner
-        learner.share(synapses, "kappa", "gain", "signal_scale", "trial_begins", "episode_ends")
+        learner.share(synapses, *SHARED)
         if learner.readout.rewarded:
-            learner.share(synapses, "td_error", "credit_decay")
+            learner.share(synapses, "td_error", "__credit_decay")
         if self.presynaptic is not None:
             _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
+        see_target(synapses, self.advance)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
         synapses.contained_objects.append(every)
-        cleared = [v for v in self.names if v not in ("grad", "e_trace")]
+        cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
-        if "e_sum" in self.names:
-            code = "grad += rate_pressure_post*e_sum\ne_sum = 0"
+        if "__e_sum" in self.variables:
+            code = "grad += __rate_pressure_post*__e_sum\n__e_sum = 0"
+            see_target(synapses, code)
             runner = GatedCode(
-                synapses, code, "episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
+                synapses, code, "__episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
             )
             synapses.contained_objects.append(runner)
 
@@ -127,7 +126,7 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     on_pre = []
     for name in (n for n in linearization.arrivals if n in own):
         gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
-        target = f"arrived_{name}" if name in waiting else f"eps_{name}"
+        target = internal("arrived", name) if name in waiting else f"eps_{name}"
         on_pre.append(f"{target} += ({printed(linearization.arrivals[name])}){gate}")
 
     def at_synapse(entry):
@@ -140,13 +139,13 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
             if (row, column) in entries.A
         ]
         arrived = [
-            f"{at_synapse(entries.D[row, column])}*arrived_{column}"
+            f"{at_synapse(entries.D[row, column])}*{internal('arrived', column)}"
             for column in waiting
             if (row, column) in entries.D
         ]
         # An arrival at a presynaptic entry that reaches a postsynaptic one within the step
         arrived += [
-            f"{at_synapse(entries.D[row, column])}*{at_synapse(entries.b[column])}*arrived"
+            f"{at_synapse(entries.D[row, column])}*{at_synapse(entries.b[column])}*__arrived"
             for column in before
             if not early and (row, column) in entries.D
         ]
@@ -155,18 +154,19 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
         f"e_trace = {' + '.join(read)}",
-        "e_bar = kappa*e_bar + gain*e_trace",
+        "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
-        *(["e_sum += e_trace"] if regularized else []),
+        *(["__e_sum += e_trace"] if regularized else []),
         *(f"_next_{row} = {next_value(row)}" for row in own),
         *(f"eps_{row} = _next_{row}" for row in own),
-        *(f"arrived_{name} = 0" for name in waiting),
+        *(f"{internal('arrived', name)} = 0" for name in waiting),
     ]
-    variables = [f"eps_{n}" for n in own] + [f"arrived_{n}" for n in waiting]
-    variables += ["e_trace", "e_bar", *_gradient_variables(learner)] + ["e_sum"] * regularized
+    variables = {f"eps_{n}": n for n in own} | {internal("arrived", n): n for n in waiting}
+    others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
+    variables |= dict.fromkeys(others)
     return Eligibility(
         learner,
-        names=tuple(variables),
+        variables=variables,
         on_pre="\n".join(on_pre),
         advance="\n".join(advance),
         presynaptic=_presynaptic_traces(entries, before, early) if before else None,
@@ -186,23 +186,23 @@ def of_readout(learner, effect, *, uniform_delay):
     uniform_delay : bool
         All spikes arrive without delay.
     """
-    gradient = "\n".join(_gradient(learner, "signal_scale*gain*error_post*eps_y"))
-    summed = _gradient_variables(learner)
+    gradient = "\n".join(_gradient(learner, "__signal_scale*__gain*error_post*eps_y"))
+    summed = dict.fromkeys(_gradient_variables(learner))
     if uniform_delay and effect.is_number:
-        advance = f"{{own}}eps_y = {{own}}kappa*{{own}}eps_y + {printed(effect)}*{{own}}arrived\n"
+        advance = f"{{eps_y}} = {{__kappa}}*{{eps_y}} + {printed(effect)}*{{__arrived}}\n"
         presynaptic = PresynapticTraces(
-            variables=("eps_y", "arrived"),
-            on_spike="{own}arrived += 1",
-            advance=advance + "{own}arrived = 0",
+            variables=("eps_y", "__arrived"),
+            on_spike="{__arrived} += 1",
+            advance=advance + "{__arrived} = 0",
             shared=(),
             moment=schedule.READOUT_TRACES,
         )
         return Eligibility(learner, summed, "", gradient, presynaptic, effect)
     return Eligibility(
         learner,
-        names=(*summed, "eps_y", "arrived_y"),
-        on_pre=f"arrived_y += {printed(effect)}",
-        advance=f"eps_y = kappa*eps_y + arrived_y\narrived_y = 0\n{gradient}",
+        variables={**summed, "eps_y": "y", "__arrived_y": "y"},
+        on_pre=f"__arrived_y += {printed(effect)}",
+        advance=f"eps_y = __kappa*eps_y + __arrived_y\n__arrived_y = 0\n{gradient}",
         presynaptic=None,
         effect=effect,
     )
@@ -217,8 +217,8 @@ def _gradient(learner, term):
     if not learner.readout.rewarded:
         return [f"grad += {term}"]
     return [
-        "grad += td_error*credit_trace",
-        f"credit_trace = credit_decay*credit_trace + {term}",
+        "grad += __td_error*credit_trace",
+        f"credit_trace = __credit_decay*credit_trace + {term}",
     ]
 
 
@@ -250,62 +250,65 @@ def _presynaptic_states(linearization, entries):
 
 def _presynaptic_traces(entries, states, early):
     def at_source(entry):
-        return printed(entry) if entry.is_number else f"{{own}}{entry}"
+        return printed(entry) if entry.is_number else _of_projection(str(entry))
 
     arriving = [name for name in states if name in entries.b]
+    arrived, eps = _of_projection("__arrived"), {n: _of_projection(f"eps_{n}") for n in states}
     advance = []
     for row in states:
         terms = [
-            f"{at_source(entries.A[row, column])}*{{own}}eps_{column}"
+            f"{at_source(entries.A[row, column])}*{eps[column]}"
             for column in states
             if (row, column) in entries.A
         ]
         if not early:
             terms += [
-                f"{at_source(entries.D[row, column])}*{at_source(entries.b[column])}*{{own}}arrived"
+                f"{at_source(entries.D[row, column])}*{at_source(entries.b[column])}*{arrived}"
                 for column in arriving
                 if (row, column) in entries.D
             ]
         advance.append(f"_next_{row} = {' + '.join(terms) or '0'}")
-    advance += [f"{{own}}eps_{row} = _next_{row}" for row in states]
+    advance += [f"{eps[row]} = _next_{row}" for row in states]
     if early:
         on_spike_code = "\n".join(
-            f"{{own}}eps_{name} += {at_source(entries.b[name])}" for name in arriving
+            f"{eps[name]} += {at_source(entries.b[name])}" for name in arriving
         )
     else:
-        on_spike_code = "{own}arrived += 1"
-        advance.append("{own}arrived = 0")
+        on_spike_code = f"{arrived} += 1"
+        advance.append(f"{arrived} = 0")
     used = [*entries.A.values(), *entries.D.values(), *entries.b.values()]
     code = "\n".join([*advance, on_spike_code])
     return PresynapticTraces(
-        variables=(*(f"eps_{name}" for name in states), *(() if early else ("arrived",))),
+        variables=(*(f"eps_{name}" for name in states), *(() if early else ("__arrived",))),
         on_spike=on_spike_code,
         advance="\n".join(advance),
-        shared=tuple(sorted({str(e) for e in used if f"{{own}}{e}" in code})),
+        shared=tuple(sorted({str(e) for e in used if _of_projection(str(e)) in code})),
         moment=schedule.PRESYNAPTIC_TRACES,
     )
+
+
+def _of_projection(name):
+    """Where the name of a variable of the source goes, in the code of `PresynapticTraces`."""
+    return f"{{{name}}}"
 
 
 def _install_presynaptic(synapses, traces, learner, arrival):
     name = synapses.name
     source, target = parent_group(synapses.source), parent_group(synapses.target)
+    own = {v: internal(name, v) for v in (*traces.variables, *traces.shared, *SOURCE_SHARED)}
     for variable in traces.variables:
-        declare(source, f"{name}_{variable}")
+        declare(source, own[variable])
         index = "_presynaptic_idx"
-        synapses.variables.add_reference(variable, source, f"{name}_{variable}", index=index)
+        synapses.variables.add_reference(variable, source, own[variable], index=index)
     for shared in traces.shared:
-        source.variables.add_reference(f"{name}_{shared}", target, shared, index="0")
+        source.variables.add_reference(own[shared], target, shared, index="0")
     # Another learner's traces may be kept in the same source.
-    learner.share(source, "kappa", "trial_begins", prefix=f"{name}_")
-
-    def own(code):
-        return code.replace("{own}", f"{name}_")
-
+    learner.share(source, *SOURCE_SHARED, prefix=name)
     moment = schedule.Moment(arrival, 0)
-    on_spike(source, own(traces.on_spike), moment, f"{name}_presynaptic_arrivals")
-    run_code(source, own(traces.advance), traces.moment, f"{name}_presynaptic_traces")
+    on_spike(source, traces.on_spike.format(**own), moment, f"{name}_presynaptic_arrivals")
+    advance = traces.advance.format(**own)
+    run_code(source, advance, traces.moment, f"{name}_presynaptic_traces")
     if learner.trial is not None:
-        cleared = "\n".join(f"{name}_{variable} = 0" for variable in traces.variables)
-        at_trial_start(
-            source, cleared, f"{name}_presynaptic_trial_start", gate=f"{name}_trial_begins"
-        )
+        cleared = "\n".join(f"{own[variable]} = 0" for variable in traces.variables)
+        begins = own["__trial_begins"]
+        at_trial_start(source, cleared, f"{name}_presynaptic_trial_start", gate=begins)

@@ -5,6 +5,7 @@ from ...calculus.arrivals import arrivals
 from ...calculus.derivatives import NoDerivativeError
 from ...calculus.one_step import one_step, parent_group, symbol
 from ...calculus.statements import printed
+from ...names import internal
 from ..code import see_new_variables, sum_over_synapses
 from .eligibility import of_neurons, of_readout
 from .population import Population
@@ -49,18 +50,22 @@ class Traces:
 
     def send_back(self, eligibility, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
-        signal = population.add_signal(f"L_{len(population.signals)}_{self.learner.readout.name}")
+        signal = population.add_signal(internal("L", str(len(population.signals))))
         expression = f"{weight}*({printed(eligibility.effect)})*error_post"
         sum_over_synapses(eligibility.synapses, expression, signal, "pre", schedule.FEEDBACK)
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
-        signal = population.add_signal(f"L_{self.learner.readout.name}")
+        signal = population.add_signal(internal("L", str(len(population.signals))))
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
 
     @property
     def followed_synapses(self):
         """Plain synapses along which errors flow back: none."""
+        return ()
+
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended: none."""
         return ()
 
     def follow(self, reading, reader):

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+from brian2.core.variables import Subexpression
+
 from ... import schedule
 from ...calculus.linearization import linearize
-from ...calculus.one_step import NEXT_NOT_REFRACTORY, STANDARD, parent_group, symbol
+from ...calculus.one_step import STANDARD, parent_group, symbol
 from ...calculus.statements import Phase, printed
+from ...names import internal
 from ..code import declare, run_code
 
 _MOMENTS = {
@@ -101,6 +104,15 @@ class Population:
                 f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
                 f"default schedule; {names}"
             )
+        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
+        if seen is not None:
+            place = position[seen.name]
+            if not position[actions["update"].name] < place < position[threshold.name]:
+                raise ValueError(
+                    f"{threshold} of group '{group.name}' does not run in the slot 'thresholds', "
+                    "after the state update: eligibility traces are those of Brian2's default "
+                    f"schedule; {names}"
+                )
         reset = actions.get("reset")
         for name, synapses in reader.reading.projections.items():
             arrives = synapses.active and parent_group(synapses.target) is group
@@ -142,6 +154,17 @@ class Population:
     def _check_between_steps(self, reading, position):
         """What the update multiplies must not change after traces have been moved on with it."""
         variables = {self.group.variables[name]: name for name in self.between_steps}
+        for name in self._linked_expressions():
+            behind = reading.read_by(self.group, name)
+            variables |= dict.fromkeys(behind, name)
+            by_python = bool(reading.python) and not all(v.constant for v in behind)
+            if by_python or reading.changes_with_time(self.group, name):
+                raise ValueError(
+                    f"'{name}', on which the next step of group '{self.group.name}' depends, is "
+                    "linked to an expression of another group that may change between two steps, "
+                    "and eligibility traces are moved on with its old value: use "
+                    f"EProp(engine='credit'), or write '{name}' as a subexpression of the equations"
+                )
         update = position[self.group.state_updater.name]
         moved_on = position[self.runners["end"].name] if "end" in self.runners else update
         for action in reading.actions:
@@ -162,9 +185,16 @@ class Population:
     @property
     def between_steps(self):
         """Variables of the group that the next update multiplies the traces by."""
+        return sorted(n for n in self._multiplied() if not self.group.variables[n].read_only)
+
+    def _linked_expressions(self):
+        """Variables that stand for expressions of other groups, and are multiplied likewise."""
+        variables = self.group.variables
+        return sorted(n for n in self._multiplied() if isinstance(variables[n], Subexpression))
+
+    def _multiplied(self):
         used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
-        names = {symbol.name for symbol in used} & self.group.variables.keys()
-        return sorted(n for n in names if not self.group.variables[n].read_only)
+        return {symbol.name for symbol in used} & self.group.variables.keys()
 
     def _effect(self, state, arrival):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
@@ -174,7 +204,7 @@ class Population:
         if effect.is_number:
             return effect
         if effect not in self.effects:
-            name = f"b_{state}" if not self.effects else f"b_{state}_{len(self.effects)}"
+            name = internal("b", state, str(len(self.effects)))
             declare(self.group, name, shared=True)
             self.effects[effect] = symbol(name)
             code = "\n".join(f"{held} = {printed(value)}" for value, held in self.effects.items())
@@ -182,8 +212,8 @@ class Population:
         return self.effects[effect]
 
     def _merge(self, slot, phase):
-        known = {NEXT_NOT_REFRACTORY}.union(*(self._names(p) for p in self.phases.values()))
-        for name in self._names(phase) - known:
+        known = set().union(*(p.variables for p in self.phases.values()))
+        for name in sorted(phase.variables - known):
             declare(self.group, name, shared=name in phase.uniform)
         self.phases[slot] = self.phases.get(slot, Phase()).merge(phase)
         self._run(slot, self.phases[slot].code)
@@ -194,16 +224,11 @@ class Population:
             self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
         self.runners[slot].abstract_code = code
 
-    @staticmethod
-    def _names(phase):
-        names = {*phase.text, *phase.neuron, *phase.uniform}
-        return {n for n in names if not n.startswith("_") or n == NEXT_NOT_REFRACTORY}
-
     def add_signal(self, name):
         """A new variable of the group that is one summand of its learning signal."""
         declare(self.group, name)
         self.signals.append(name)
-        self.signal_code.abstract_code = f"L = signal_scale*({' + '.join(self.signals)})"
+        self.signal_code.abstract_code = f"L = __signal_scale*({' + '.join(self.signals)})"
         return name
 
     @property

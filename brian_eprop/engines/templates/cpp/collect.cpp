@@ -1,5 +1,5 @@
 {# Sets a variable of a group to a sum over synapses, for one step of the way back. #}
-{# USES_VARIABLES { N, replayed_step, window_start } #}
+{# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'common_synapses.cpp' %}
 
@@ -9,10 +9,10 @@
 {% endblock %}
 
 {% block maincode %}
-    if ({{replayed_step}} >= {{window_start}})
+    if ({{__replayed_step}} >= {{__window_start}})
     {
         {% for row, reach, n in later %}
-        {{get_array_name(row)}} += (size_t)({{replayed_step}} % {{reach}}) * {{n}};
+        {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
         {% endfor %}
         std::fill_n({{get_array_name(target)}}, {{target.size}}, 0);
         const size_t _vectorisation_idx = -1;

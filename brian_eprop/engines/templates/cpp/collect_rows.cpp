@@ -1,7 +1,7 @@
 {# Sets a variable of each source neuron to a sum over its synapses, for one step of the way
    back. What reaches a neuron without pseudo-derivative ends there, but for the first step of
    a window: its signal is owed to the spikes of earlier windows as well. #}
-{# USES_VARIABLES { replayed_step, window_start, _synaptic_pre, _synaptic_post } #}
+{# USES_VARIABLES { __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'common_synapses.cpp' %}
 {% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
@@ -13,13 +13,13 @@
 {% endblock %}
 
 {% block maincode %}
-    if ({{replayed_step}} >= {{window_start}})
+    if ({{__replayed_step}} >= {{__window_start}})
     {
         {% for row, reach, n in later %}
-        {{get_array_name(row)}} += (size_t)({{replayed_step}} % {{reach}}) * {{n}};
+        {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
         {% endfor %}
         {% if gate %}
-        const double *_psi = {{get_array_name(gate)}} + (size_t)({{replayed_step}} % {{rows}}) * {{target.size}};
+        const double *_psi = {{get_array_name(gate)}} + (size_t)({{__replayed_step}} % {{rows}}) * {{target.size}};
         {% endif %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
@@ -28,7 +28,7 @@
         {
             double _sum = 0;
             {% if gate %}
-            if (_psi[_source] != 0 || {{replayed_step}} == {{window_start}})
+            if (_psi[_source] != 0 || {{__replayed_step}} == {{__window_start}})
             {% endif %}
             {{for_each_in_row(synapses, vector_code + ['_sum += _passed;'])}}
             {{get_array_name(target)}}[_source] = _sum;

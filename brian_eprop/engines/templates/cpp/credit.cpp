@@ -1,5 +1,5 @@
 {# Runs the code for all synapses of the neurons that fired in the replayed step. #}
-{# USES_VARIABLES { replayed_step, _synaptic_pre, _synaptic_post } #}
+{# USES_VARIABLES { __replayed_step, _synaptic_pre, _synaptic_post } #}
 {% extends 'common_synapses.cpp' %}
 {% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
 
@@ -10,12 +10,12 @@
 {% endblock %}
 
 {% block maincode %}
-    const int32_t *_fired = {{get_array_name(kept)}} + (size_t)({{replayed_step}} % {{rows}}) * ({{n_source}} + 1);
+    const int32_t *_fired = {{get_array_name(kept)}} + (size_t)({{__replayed_step}} % {{rows}}) * ({{n_source}} + 1);
     const int32_t _num_fired = _fired[{{n_source}}];
     if (_num_fired > 0)
     {
         {% for row, reach, n in later %}
-        {{get_array_name(row)}} += (size_t)({{replayed_step}} % {{reach}}) * {{n}};
+        {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
         {% endfor %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}

@@ -1,5 +1,5 @@
 {# At the end of a window, the steps of the past are run through from last to first. #}
-{# USES_VARIABLES { t_in_timesteps, trial_step, window_ends, window_start, replayed_step } #}
+{# USES_VARIABLES { t_in_timesteps, trial_step, __window_ends, __window_start, __replayed_step } #}
 {% extends 'common_group.cpp' %}
 
 {% block extra_headers %}
@@ -10,20 +10,20 @@
 {% endblock %}
 
 {% block maincode %}
-    if ({{window_ends}})
+    if ({{__window_ends}})
     {
         const int64_t _now = {{t_in_timesteps}};
-        const int64_t _first = std::max<int64_t>({{window_start}} - {{tail}}, _now - {{trial_step}});
+        const int64_t _first = std::max<int64_t>({{__window_start}} - {{tail}}, _now - {{trial_step}});
         {% for code in begin %}
         _run_{{code.name}}();
         {% endfor %}
         for (int64_t _step=_now; _step>=_first; _step--)
         {
-            {{replayed_step}} = _step;
+            {{__replayed_step}} = _step;
             {% for code in step %}
             _run_{{code.name}}();
             {% endfor %}
         }
-        {{window_start}} = _now + 1;
+        {{__window_start}} = _now + 1;
     }
 {% endblock %}

@@ -12,6 +12,6 @@
     double _sum = 0;
     for (int _idx=0; _idx<_N; _idx++)
         _sum += exp(_y[_idx] - _largest);
-    {{get_array_name(of_y_max)}}[0] = _largest;
-    {{get_array_name(of_softmax_norm)}}[0] = _sum;
+    {{get_array_name(of_largest)}}[0] = _largest;
+    {{get_array_name(of_norm)}}[0] = _sum;
 {% endblock %}

@@ -1,6 +1,6 @@
 {# One step of the way back for a group: the code reads what was recorded, and what synapses
    with delays will read is kept. Before the window there is no credit. #}
-{# USES_VARIABLES { N, replayed_step, window_start } #}
+{# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}
 {% extends 'common_group.cpp' %}
@@ -11,9 +11,9 @@
 
 {% block maincode %}
     const int _N = {{constant_or_scalar('N', variables['N'])}};
-    if ({{replayed_step}} >= {{window_start}})
+    if ({{__replayed_step}} >= {{__window_start}})
     {
-        const size_t _row = (size_t)({{replayed_step}} % {{rows}}) * _N;
+        const size_t _row = (size_t)({{__replayed_step}} % {{rows}}) * _N;
         {% for past, kept in replayed %}
         {{get_array_name(past)}} = {{get_array_name(kept)}} + _row;
         {% endfor %}
@@ -33,7 +33,7 @@
     }
     {% for output, kept, reach in later %}
     {
-        {{c_data_type(kept.dtype)}} *_later = {{get_array_name(kept)}} + (size_t)({{replayed_step}} % {{reach}}) * _N;
+        {{c_data_type(kept.dtype)}} *_later = {{get_array_name(kept)}} + (size_t)({{__replayed_step}} % {{reach}}) * _N;
         std::copy_n({{get_array_name(output)}}, _N, _later);
         std::copy_n({{get_array_name(output)}}, _N, _later + (size_t){{reach}} * _N);
     }

@@ -1,5 +1,5 @@
 {# An update, in the steps in which it is due. Ends the program if numbers are not finite. #}
-{# USES_VARIABLES { N, t, updates } #}
+{# USES_VARIABLES { N, t, __updates } #}
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}
 {% extends 'common_group.cpp' %}
@@ -38,7 +38,7 @@ template <typename T> void require_finite(const T *values, size_t n, const char 
     if ({{get_array_name(gate)}}[0])
     {
         {% for variable in gradients %}
-        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "before", {{updates}}, {{t}});
+        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "before", {{__updates}}, {{t}});
         {% endfor %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
@@ -49,7 +49,7 @@ template <typename T> void require_finite(const T *values, size_t n, const char 
             {{vector_code|autoindent}}
         }
         {% for variable in values %}
-        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "after", {{updates}}, {{t}});
+        require_finite({{get_array_name(variable)}}, _num{{variable.name}}, "{{of}}.{{variable.name}}", "after", {{__updates}}, {{t}});
         {% endfor %}
     }
 {% endblock %}

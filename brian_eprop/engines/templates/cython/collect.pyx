@@ -1,13 +1,13 @@
 {# Sets a variable of a group to a sum over synapses, for one step of the way back. #}
-{# USES_VARIABLES { N, replayed_step, window_start } #}
+{# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'common_group.pyx' %}
 
 {% block maincode %}
     {% set sum = get_array_name(target) %}
-    if {{replayed_step}} >= {{window_start}}:
+    if {{__replayed_step}} >= {{__window_start}}:
         {% for row, reach, n in later %}
-        {{get_array_name(row)}} = {{get_array_name(row)}} + ({{replayed_step}} % {{reach}}) * {{n}}
+        {{get_array_name(row)}} = {{get_array_name(row)}} + ({{__replayed_step}} % {{reach}}) * {{n}}
         {% endfor %}
         for _idx in range(_num{{sum}}):
             {{sum}}[_idx] = 0

@@ -1,17 +1,17 @@
 {# Runs the code for all synapses of the neurons that fired in the replayed step. #}
-{# USES_VARIABLES { replayed_step, _row_first, _row_order } #}
+{# USES_VARIABLES { __replayed_step, __row_first, __row_order } #}
 {% extends 'common_group.pyx' %}
 
 {% block maincode %}
-    {% set first = get_array_name(variables['_row_first']) %}
-    {% set order = get_array_name(variables['_row_order']) %}
-    cdef size_t _row = ({{replayed_step}} % {{rows}}) * ({{n_source}} + 1)
+    {% set first = get_array_name(variables['__row_first']) %}
+    {% set order = get_array_name(variables['__row_order']) %}
+    cdef size_t _row = ({{__replayed_step}} % {{rows}}) * ({{n_source}} + 1)
     cdef int32_t _num_fired = {{get_array_name(kept)}}[_row + {{n_source}}]
     cdef int32_t _source
     cdef size_t _spike, _place
     if _num_fired > 0:
         {% for row, reach, n in later %}
-        {{get_array_name(row)}} = {{get_array_name(row)}} + ({{replayed_step}} % {{reach}}) * {{n}}
+        {{get_array_name(row)}} = {{get_array_name(row)}} + ({{__replayed_step}} % {{reach}}) * {{n}}
         {% endfor %}
         _vectorisation_idx = 1
         {{scalar_code|autoindent}}

@@ -9,6 +9,6 @@
             _largest = {{get_array_name(of_y)}}[_idx]
     for _idx in range(N):
         _sum += exp({{get_array_name(of_y)}}[_idx] - _largest)
-    {{get_array_name(of_y_max)}}[0] = _largest
-    {{get_array_name(of_softmax_norm)}}[0] = _sum
+    {{get_array_name(of_largest)}}[0] = _largest
+    {{get_array_name(of_norm)}}[0] = _sum
 {% endblock %}

@@ -1,14 +1,14 @@
 {# One step of the way back for a group: what was recorded is put where the code reads it, and
    what synapses with delays will read is kept. Before the window there is no credit. #}
-{# USES_VARIABLES { N, replayed_step, window_start } #}
+{# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}
 {% extends 'common_group.pyx' %}
 
 {% block maincode %}
     cdef size_t _row
-    if {{replayed_step}} >= {{window_start}}:
-        _row = ({{replayed_step}} % {{rows}}) * N
+    if {{__replayed_step}} >= {{__window_start}}:
+        _row = ({{__replayed_step}} % {{rows}}) * N
         for _idx in range(N):
             pass
             {% for past, kept in replayed %}
@@ -26,7 +26,7 @@
             {{get_array_name(output)}}[_idx] = 0
             {% endfor %}
     {% for output, kept, reach in later %}
-    _row = ({{replayed_step}} % {{reach}}) * N
+    _row = ({{__replayed_step}} % {{reach}}) * N
     for _idx in range(N):
         {{get_array_name(kept)}}[_row + _idx] = {{get_array_name(output)}}[_idx]
         {{get_array_name(kept)}}[_row + {{reach}}*N + _idx] = {{get_array_name(output)}}[_idx]
