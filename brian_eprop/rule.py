@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from brian2 import NeuronGroup
 from brian2.groups.subgroup import Subgroup
+from brian2.utils.stringtools import get_identifiers
 
 from .arguments import table
 from .calculus.linearization import RESET_PATHS
+from .calculus.programs import assigned_names
 from .types import Engine, ResetPath, Surrogate
 
 ENGINES = ("credit", "traces")
@@ -40,7 +42,9 @@ class EProp:
         that the dict does not name: what the neuron model suggests.
     reset_path : dict of str to {"implicit", "explicit", "detached"}
         How the path spike → variable through the reset is differentiated, for the variables
-        named. ``"explicit"`` and ``"detached"`` both leave it out at order 1.
+        named. ``"explicit"`` and ``"detached"`` both leave it out at order 1. A name is one that
+        some group that learns has; the name of a custom event with ``"detached"`` says that the
+        times of the event count as given.
 
     Raises
     ------
@@ -91,6 +95,13 @@ class EProp:
         if isinstance(self.surrogate, Mapping):
             return self.surrogate.get(group)
         return self.surrogate
+
+    def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
+        """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
+        known = set(assigned_names(group.event_codes.get("spike", "")))
+        used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
+        known |= {"lastspike"} & used
+        return {name: path for name, path in self.reset_path.items() if name in known}
 
 
 def _check_group(group):

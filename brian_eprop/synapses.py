@@ -10,6 +10,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from . import synapse_validation as validation
 from .arguments import flag, refuse_change, table
+from .calculus.arrivals import OF_ALL_SYNAPSES
 from .calculus.one_step import parent_group
 from .engines.code import declare, without_names
 from .engines.credit.missing import explain_missing_traces
@@ -133,7 +134,7 @@ class TrainableSynapses(DirectSynapses):
         learner.namespace.update(validation.constants(names))
         on_pre = on_pre.replace(";", "\n")
         # What is derived is computed in the groups, whose names may mean something else.
-        known = set(equations.names) | parent_group(target).variables.keys()
+        known = set(equations.names) | OF_ALL_SYNAPSES | parent_group(target).variables.keys()
         derived = validation.with_constants(on_pre, namespace, names, known, target)
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
@@ -143,7 +144,7 @@ class TrainableSynapses(DirectSynapses):
             plan = learner.engine.onto_readout(target, derived, weight, names, timing)
             feedback = _feedback(learner, source, weight)
         else:
-            synaptic = set(equations.names) - {weight}
+            synaptic = (set(equations.names) | OF_ALL_SYNAPSES) - {weight}
             plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
             feedback = None
 

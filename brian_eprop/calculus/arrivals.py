@@ -8,6 +8,9 @@ from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import parent_group
 from .programs import run_statements, symbol
 
+#: Variables that all synapses have and nothing changes.
+OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})
+
 
 def arrivals(on_pre, weight, group, step, synaptic=()):
     """∂(jump of each state)/∂w of an arriving spike.

@@ -48,13 +48,10 @@ def _exprel_derivative(x):
     return near * series + (1 - near) * (sympy.exp(safe) - exprel(safe)) / safe
 
 
-def _abs_derivative(x):
-    return indicator(x > 0) - indicator(x < 0)
-
-
 _TABLE = {
     "exprel": (_exprel_derivative,),
-    "Abs": (_abs_derivative,),
+    # Unlike a comparison with 0, it is fit for all units
+    "Abs": (sympy.sign,),
     "clip": (
         lambda x, low, high: indicator(x > low) * indicator(x < high),
         lambda x, low, high: indicator(x <= low),

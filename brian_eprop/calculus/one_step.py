@@ -20,9 +20,12 @@ from weakref import WeakKeyDictionary
 import sympy
 from brian2 import Function, Quantity, get_logger, second
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
+from brian2.groups.group import CodeRunner
+from brian2.groups.neurongroup import StateUpdater
 from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.parsing.sympytools import str_to_sympy
+from brian2.spatialneuron.spatialneuron import SpatialNeuron
 from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
 from brian2.utils.stringtools import get_identifiers
 
@@ -39,6 +42,8 @@ OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "__spiked", "lastspike"})
 _CODE: WeakKeyDictionary = WeakKeyDictionary()
 
 
+#: Templates of code that does what its text says, for each neuron on its own.
+READABLE_TEMPLATES = frozenset({"stateupdate", "threshold", "reset"})
 #: The stages of a group on its own, in the order of Brian2's default schedule.
 STANDARD = ("update", "threshold", "reset")
 
@@ -158,6 +163,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         If an external name is not known.
     """
     group = parent_group(group)
+    _check_kind(group)
     reset_code = group.event_codes.get("spike", "")
     constant_over_dt, subexpressions = _constant_over_dt(group), _subexpressions(group)
     states = state_names(group, pieces)
@@ -230,6 +236,32 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         ),
         order=tuple(order),
     )
+
+
+def _check_kind(group):
+    """Raise an error for a group whose step is more than its equations, threshold and reset."""
+    if isinstance(group, SpatialNeuron):
+        raise NoDerivativeError(
+            f"group '{group.name}' is a SpatialNeuron, whose compartments are coupled by a "
+            "diffusion that is not in its equations ('Im'): write the compartments as variables of "
+            "a NeuronGroup, with the currents between them in its equations"
+        )
+    kind = type(group).__name__
+    updater = getattr(group, "state_updater", None)
+    if type(updater) is not StateUpdater:
+        raise NoDerivativeError(
+            f"group '{group.name}' is a {kind}, whose 'state_updater' is a "
+            f"{type(updater).__name__} and not made from its equations: use a NeuronGroup"
+        )
+    for runner in group._contained_objects:
+        of_learning = getattr(runner, "of_learning", False)
+        if isinstance(runner, CodeRunner) and not of_learning:
+            if runner.template not in READABLE_TEMPLATES:
+                raise NoDerivativeError(
+                    f"group '{group.name}' is a {kind}, in whose step '{runner.name}' runs the "
+                    f"template '{runner.template}', which is not in its equations: use a "
+                    "NeuronGroup"
+                )
 
 
 def _subexpressions(group):
@@ -367,8 +399,8 @@ def _integrator_code(group, namespace):
     except UnsupportedEquationsException as error:
         raise UnsuitableMethodError(
             f"group '{group.name}': method = {updater.method_choice!r} is not for its equations: "
-            f"{' '.join(str(error).split())} Choose another method, such as 'exponential_euler', "
-            "'euler' or 'rk4'"
+            f"{' '.join(str(error).split())} Choose another method, such as "
+            f"{_other_methods(updater.method_choice)}"
         ) from None
     if not isinstance(code, str):
         raise NoDerivativeError(
@@ -379,11 +411,24 @@ def _integrator_code(group, namespace):
     return code
 
 
+def _other_methods(failed):
+    """Methods that fit most equations, without the one that was chosen."""
+    names = [n for n in ("exponential_euler", "euler", "rk4") if n != failed]
+    return f"{', '.join(map(repr, names[:-1]))} or '{names[-1]}'"
+
+
 def resolved(group, names, namespace):
     """The objects behind the names that a group's code uses, or an error for an unknown one."""
     try:
         return group.resolve_all(names, namespace, user_identifiers=set())
     except KeyError as error:
+        for name in sorted(names - group.variables.keys()):
+            if "linked" in getattr(group.user_equations.get(name), "flags", ()):
+                raise ValueError(
+                    f"'{name}' of group '{group.name}' is '(linked)', and not linked to anything "
+                    f"yet: write {group.name}.{name} = linked_var(…) before you create the "
+                    "synapses that learn"
+                ) from None
         raise ValueError(
             f"the equations of group '{group.name}' cannot be linearized yet: {error.args[0]} "
             "Define it before this call, or pass it in the group's namespace"
@@ -397,6 +442,14 @@ def drawing(group, names, namespace):
         if isinstance(functions[name], Function) and not functions[name].stateless:
             return name
     return ""
+
+
+def stored_names(group, states):
+    """Names of what Brian2 stores once per step and computes from the state."""
+    stored = _constant_over_dt(group)
+    known = {symbol(name) for name in states}
+    expressions = _subexpressions(group) | stored
+    return [n for n in stored if expand(symbol(n), expressions).free_symbols & known]
 
 
 def _constant_over_dt(group):

@@ -71,7 +71,8 @@ class Comparison:
         rows = [row for target in self.targets for row in self._rows(target)]
         rows.sort(key=lambda row: (row.passed, -np.nan_to_num(row.error, nan=np.inf)))
         title = f"{title}, {int(spikes)} spikes"
-        return NetworkCheck(title, run.steps, int(spikes), tuple(rows), self._vacuous(rows))
+        off = tuple(s.name for s in run.projections if not s.active)
+        return NetworkCheck(title, run.steps, int(spikes), tuple(rows), self._vacuous(rows), off)
 
     def _vacuous(self, rows):
         if not rows:
@@ -83,12 +84,17 @@ class Comparison:
             return "nothing was shown: ψ is 0 throughout; give a wider surrogate or stronger input"
         return ""
 
+    @property
+    def _switched_on(self):
+        """The projections whose spikes arrive; the gradients of the others say nothing."""
+        return [s for s in self.run.projections if s.active]
+
     def _choose_states(self):
         """The states whose eligibility vector is kept."""
         self.vectors = {}
         if self.learner.rule.engine != "traces":
             return
-        for s in self.run.projections:
+        for s in self._switched_on:
             population = self.run.populations.get(whole_group(s.target))
             if population is None:
                 continue
@@ -113,7 +119,7 @@ class Comparison:
             p.group: {name: np.array(values) for name, values in p.states.items()}
             for p in self.run.populations.values()
         }
-        for s in self.run.projections:
+        for s in self._switched_on:
             grad = _of_synapses(s, "grad")
             found.append(
                 Moved(

@@ -60,6 +60,8 @@ class NetworkCheck:
         The worst first.
     reason : str
         Why the network cannot be checked, or why what was found says nothing; empty if it does.
+    switched_off : tuple of str
+        Projections with ``active = False``, which are not compared.
     """
 
     title: str
@@ -67,6 +69,7 @@ class NetworkCheck:
     spikes: int
     rows: tuple[CheckedDerivative, ...]
     reason: str = ""
+    switched_off: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -97,6 +100,8 @@ class NetworkCheck:
                     f"{row.value:13.6g}  {row.finite_difference:13.6g}  {row.error:10.1e}  "
                     f"{verdict}"
                 )
+        if self.switched_off:
+            lines.append(f"switched off, and not compared: {', '.join(self.switched_off)}")
         if self.reason:
             lines.append(self.reason)
         lines.append("passed" if self.passed else "NOT PASSED")

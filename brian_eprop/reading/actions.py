@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from brian2 import BrianObject, Clock, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
 from brian2.core.network import _get_all_objects
-from brian2.core.variables import Subexpression, Variable
+from brian2.core.variables import ArrayVariable, Subexpression, Variable
 from brian2.equations.equations import DIFFERENTIAL_EQUATION
 from brian2.groups.group import CodeRunner, Group
 from brian2.groups.neurongroup import Resetter, StateUpdater, Thresholder
@@ -19,7 +19,7 @@ from brian2.monitors import EventMonitor, PopulationRateMonitor, StateMonitor
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.stringtools import get_identifiers
 
-from ..calculus.one_step import parent_group
+from ..calculus.one_step import READABLE_TEMPLATES, parent_group
 from ..calculus.programs import statements_of
 from ..engines.code import of_learning
 
@@ -211,8 +211,23 @@ def _code(runner):
     kind = "input" if isinstance(runner, PoissonInput) else "code"
     owner = parent_group(group) if isinstance(group, Group) else group
     code = runner.abstract_code or ""
+    if runner.template not in READABLE_TEMPLATES and isinstance(owner, Group):
+        return Action(runner, kind, owner, code, _anything(owner))
     variables = getattr(runner, "variables", {})
     return Action(runner, kind, owner, code, effects_of(owner, code, variables))
+
+
+def _anything(group):
+    """The effects of code whose template does more than its text says, as a SpatialNeuron's."""
+    written = {
+        name: variable
+        for name, variable in group.variables.items()
+        if isinstance(variable, ArrayVariable)
+        and not variable.read_only
+        and getattr(variable.owner, "name", "") == group.name
+    }
+    read = frozenset(written.values())
+    return tuple(Effect(name, variable, "=", "", read) for name, variable in written.items())
 
 
 def _dynamics(group):

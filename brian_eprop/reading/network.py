@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from brian2 import NeuronGroup
 from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import get_identifiers
 
-from ..calculus.one_step import parent_group
+from ..calculus.one_step import parent_group, state_names, stored_names
+from ..engines.credit.effects import remedy
 from ..engines.trials import Timing
 from ..schedule import Moment
 from .actions import action_of, of_learning, reads_time, running_objects, variables_read
 from .paths import paths_to, spikes_of
-from .stages import Stages, UnreadableNetworkError, stages_of
+from .stages import (
+    OF_ONES_OWN,
+    OF_REFRACTORINESS,
+    Stages,
+    UnreadableNetworkError,
+    stages_of,
+)
 
 __all__ = ["NetworkReading", "UnreadableNetworkError"]
 
@@ -68,6 +78,7 @@ class NetworkReading:
         }
         for group in self.stages:
             self._check_order(group)
+            self._check_refractoriness(group)
         for synapses in learner.projections:
             if synapses.active:
                 self._check_arrivals(synapses)
@@ -150,6 +161,18 @@ class NetworkReading:
                     "when the learner has looked at it already: choose an earlier slot, such as "
                     "when='resets'"
                 )
+
+    def _check_refractoriness(self, group):
+        """Nothing but Brian2 may set what tells whether a neuron is refractory."""
+        flags = {group.variables[n]: n for n in OF_REFRACTORINESS if n in group.variables}
+        for action in self.actions:
+            for effect in action.effects:
+                if effect.variable in flags:
+                    raise UnreadableNetworkError(
+                        f"{action} changes '{flags[effect.variable]}' of group '{group.name}', "
+                        "which Brian2 sets at each spike and in each step, and which tells when "
+                        f"its neurons are refractory: {OF_ONES_OWN}"
+                    )
 
     def just_before(self, runner, part=0.5):
         """A moment between an object and what runs before it in its slot.
@@ -277,8 +300,8 @@ class NetworkReading:
         if action is not None:
             raise UnreadableNetworkError(
                 f"{action} changes '{name}', on which the effect of the spikes of "
-                f"'{synapses.name}' depends: the learner reads it at another moment. Use "
-                "EProp(engine='traces') for a variable of the synapses, or keep it constant"
+                f"'{synapses.name}' depends: the learner reads it at another moment; "
+                f"{remedy(self.learner, synapses)}"
             )
 
     def _check_weight(self, synapses):
@@ -319,8 +342,11 @@ class NetworkReading:
 
     def _states(self, group):
         """The variables of a learning group's state, and their names."""
-        population = self.learner.populations[group]
-        return {group.variables[n]: n for n in population.step.states if n in group.variables}
+        stages, known = self.stages[group], self.learner.populations[group].step.states
+        # What the other stages of this network make depend on it, too
+        names = dict.fromkeys((*known, *state_names(group, stages.pieces)))
+        names |= dict.fromkeys(stored_names(group, names))
+        return {group.variables[n]: n for n in names if n in group.variables}
 
     def _paths(self):
         """Ways out of the learning groups and back that the learner does not follow."""
@@ -329,6 +355,11 @@ class NetworkReading:
         for group in self.stages:
             states = self._states(group)
             starts = starts | dict.fromkeys(states, group) | {spikes_of(group): group}
+            for event, condition in group.events.items():
+                # As for code at such an event, see stages.py
+                given = learner.rule.reset_path.get(event) == "detached"
+                if variables_read(group, condition) & states.keys() and not given:
+                    starts[id(group), event] = group
             ends = ends | dict.fromkeys(states, group)
         known = {spikes_of(group) for group in self.stages}
         along = {*learner.projections, *learner.engine.followed_synapses}
@@ -380,7 +411,9 @@ class NetworkReading:
                 )
             if path.end is readout and not learner.feedback_is("symmetric") and path.crosses_spikes:
                 continue
-            if path.end is readout and len(path.actions) == 1 and path.crosses_spikes:
+            at_spikes = first.trigger is not None and first.trigger[1] == "spike"
+            alone = path.end is readout and len(path.actions) == 1 and path.crosses_spikes
+            if alone and at_spikes:
                 raise UnreadableNetworkError(
                     f"{first} brings spikes of group '{path.start.name}' to readout "
                     f"'{readout.name}', past the learner: make it TrainableSynapses(..., "
@@ -393,14 +426,40 @@ class NetworkReading:
                     "does not follow: let spikes change a variable of the target, as in "
                     "on_pre='s_post += w', or write the term into the equations of one group"
                 )
-            elif crosses:
+            elif crosses or alone or all(a.owner is path.start for a in path.actions):
                 raise UnreadableNetworkError(
                     f"{rule}: credit flows backwards along {path}, through {names}, which the "
-                    "learner does not know: make these synapses TrainableSynapses(..., "
-                    "fixed=True), whose weights stay as they are; or choose order=1"
+                    f"learner does not know: {_instead_of(path)}; or choose order=1"
                 )
         for action in self.actions:
             self._check_parameters(action)
+
+    def check_rule(self):
+        """Raise an error for what the rule names and no group of the network has.
+
+        Raises
+        ------
+        UnreadableNetworkError
+        """
+        rule, populations = self.learner.rule, self.learner.populations
+        learning = [group for group, p in populations.items() if p.learns]
+        for name in rule.reset_path:
+            if not any(name in {*rule.paths_of(g), *g.events} - {"spike"} for g in learning):
+                groups = ", ".join(f"'{group.name}'" for group in learning) or "none"
+                raise UnreadableNetworkError(
+                    f"EProp.reset_path names '{name}', which the reset of no group that learns "
+                    f"({groups}) changes, and which is no event of theirs; remove or rename it"
+                )
+        trained = [obj for obj in self.objects if hasattr(obj, "user_on_pre")]
+        known = {parent_group(end) for s in trained for end in (s.source, s.target)}
+        for group in rule.surrogate if isinstance(rule.surrogate, Mapping) else ():
+            if group not in {*known, *learning}:
+                where = "" if group in self.objects else " and is not in the Network that runs"
+                raise UnreadableNetworkError(
+                    f"EProp.surrogate names group '{group.name}', which has no trained synapses"
+                    f"{where}, so that its ψ would have no effect: leave it out, or name the group "
+                    "that you mean"
+                )
 
     def check_names(self, namespace):
         """Raise an error for a constant of the user with the name of a public variable of learning.
@@ -543,6 +602,39 @@ class NetworkReading:
         written = dict.fromkeys(e.name.removesuffix("_post") for e in action.effects)
         slot = runner.when if action.order == 0 else f"{runner.when}, order {action.order:g}"
         return slot, f"{action.kind}{name}", ", ".join(written), role
+
+
+def _instead_of(path):
+    """What to write in place of a path that credit cannot go."""
+    events = {action.trigger[1] for action in path.actions if action.trigger is not None}
+    if events - {"spike"}:
+        event = min(events - {"spike"})
+        return (
+            f"the event '{event}' has no ψ: let spikes do what it does, or say "
+            f"EProp(reset_path={{'{event}': 'detached'}}) if its times are to count as given"
+        )
+    for action in path.actions:
+        if action.kind == "synapses" and action.runner.prepost == "post":
+            return (
+                f"'{action.name}' acts at the spikes of its target: write what a spike does to its "
+                "own neuron into the reset, and what it does to others into the on_pre of synapses "
+                "in the other direction"
+            )
+        if action.kind == "synapses" and action.runner.objname != "pre":
+            return (
+                f"'{action.owner.name}' has several pathways: make one Synapses object of each, "
+                "with one on_pre"
+            )
+        target = action.target
+        if isinstance(target, NeuronGroup) and "spike" not in target.events:
+            return (
+                f"group '{target.name}' has no threshold, and passes on what spikes do by other "
+                f"ways than spikes: write its equations into those of '{path.end.name}'"
+            )
+    return (
+        f"let the spikes of '{path.start.name}' act on a state of '{path.end.name}' directly, by "
+        "TrainableSynapses(..., fixed=True), whose weights stay as they are"
+    )
 
 
 def _table(rows):

@@ -100,6 +100,7 @@ class NetworkReader(BrianObject):
                 self._orders = in_one_order(self.reading.objects, shared)
                 self._contained_objects[:] = self._kept
                 self.learner.engine.follow(self.reading, self)
+                self.reading.check_rule()
                 self._contained_objects += self._additions()
             except (ValueError, TypeError, DimensionMismatchError) as error:
                 self.error = error

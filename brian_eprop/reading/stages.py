@@ -15,10 +15,18 @@ from brian2.utils.stringtools import get_identifiers
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, parent_group, state_names
-from ..calculus.programs import run_statements, symbol
+from ..calculus.programs import assigned_names, run_statements, symbol
 from ..calculus.statements import printed
 from ..names import internal
 from .actions import variables_read
+
+#: What Brian2 keeps about the spikes of a group with a refractory period.
+OF_REFRACTORINESS = ("lastspike", "not_refractory")
+#: What to write instead of changing these.
+OF_ONES_OWN = (
+    "use a variable of your own, 'allowed : 1', as a gate of the threshold, 'v > v_th and "
+    "allowed > 0', and as a factor in the equations"
+)
 
 
 class UnreadableNetworkError(ValueError):
@@ -197,11 +205,12 @@ def _add(found, action, variables, rule, projections, namespace):
 def _multiplying(action, group, variables):
     """Names in the derivative of a piece of code with respect to the state."""
     names = list(variables.values())
-    after = run_statements(action.code, names)
+    assigned = [n for n in assigned_names(action.code) if n in group.variables]
+    after = run_statements(action.code, [*names, *assigned])
     found = set()
-    for name in names:
+    for value in after.values():
         for other in names:
-            entry = derivative(after[name], symbol(other))
+            entry = derivative(value, symbol(other))
             if not entry.is_number:
                 found |= get_identifiers(printed(entry))
     return found & (group.variables.keys() | {"rand", "randn", "poisson", "binomial"})
@@ -222,11 +231,17 @@ def _check_event(action, group, variables, rule):
 
 
 def _check_clock(action, group):
+    """Raise an error for code that may run twice in a step, or between two."""
     ratio = action.runner.clock.dt_ / group.clock.dt_
-    if ratio < 1 or abs(ratio - round(ratio)) > 1e-6:
+    if round(ratio) < 1 or abs(ratio - round(ratio)) > 1e-6:
+        of, remedy = f"of group '{group.name}'", "choose a multiple"
+        if action.kind == "synapses":
+            source = action.trigger[0].name
+            of = f"scales a state of group '{group.name}' at the spikes of '{source}' and"
+            remedy = f"give '{source}' such a dt, or let its spikes merely add"
         raise UnreadableNetworkError(
-            f"{action} of group '{group.name}' runs every {action.runner.clock.dt!s}, which is no "
-            f"multiple of the group's time step {group.clock.dt!s}; choose a multiple"
+            f"{action} {of} runs every {action.runner.clock.dt!s}, which is no "
+            f"multiple of the group's time step {group.clock.dt!s}; {remedy}"
         )
 
 
@@ -258,6 +273,8 @@ def _add_synapses(found, action, variables, projections):
             )
         names[effect.name] = state
     factors, adds = _factors(found, action, code, names, variables, trained)
+    if factors:
+        _check_clock(action, group)
     for state, text in factors.items():
         holder = internal("scaled", state, str(len(found.scaled)))
         found.scaled.append((action, state, holder, text))

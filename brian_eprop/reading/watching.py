@@ -9,7 +9,7 @@ import numpy as np
 from brian2 import BrianObject, Synapses
 
 from ..engines.trials import parameters_that_may_change
-from .stages import UnreadableNetworkError
+from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
 class Before(BrianObject):
@@ -111,6 +111,8 @@ class After(BrianObject):
         population = learner.populations.get(owner)
         if population is not None and name in population.between_steps:
             given = "use EProp(engine='credit')"
+        if name in OF_REFRACTORINESS:
+            given = OF_ONES_OWN
         raise UnreadableNetworkError(
             f"network operation '{operation.name}' changes '{name}' of group '{owner.name}': a "
             f"function of Python has no derivative. Write it as run_regularly, or {given}"
@@ -200,7 +202,9 @@ def differentiated(learner, *, given=False):
     for group, population in learner.populations.items():
         if population.learns:
             names = () if given else population.watched
-            yield from ((group, name) for name in sorted({*names, *population.between_steps}))
+            flags = [name for name in OF_REFRACTORINESS if name in group.variables]
+            names = sorted({*names, *population.between_steps, *flags})
+            yield from ((group, name) for name in names)
     for synapses in learner.projections:
         if synapses.active and (not given or synapses.target is learner.readout):
             yield synapses, synapses.weight

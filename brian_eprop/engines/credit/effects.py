@@ -2,6 +2,7 @@
 
 from brian2.equations.equations import PARAMETER
 
+from ...calculus.arrivals import OF_ALL_SYNAPSES
 from ...calculus.derivatives import NoDerivativeError
 from ...calculus.one_step import parent_group
 from ...calculus.programs import assigned_names, symbol
@@ -26,7 +27,7 @@ def common_effects(synapses, effects):
     return found
 
 
-def check_constant(synapses, group, expressions):
+def check_constant(synapses, group, expressions, learner):
     """Raise an error if arrivals have another effect from time to time.
 
     Parameters
@@ -36,6 +37,7 @@ def check_constant(synapses, group, expressions):
         The whole target.
     expressions : dict of str to sympy.Expr
         What an arrival does.
+    learner : Learner
 
     Raises
     ------
@@ -47,7 +49,8 @@ def check_constant(synapses, group, expressions):
         own = name.removesuffix("_post")
         if _synaptic(synapses, name):
             known = synapses.equations.get(name)
-            varies = name in changed or known is None or known.type != PARAMETER
+            parameter = known is not None and known.type == PARAMETER
+            varies = name in changed or not (parameter or name in OF_ALL_SYNAPSES)
         elif name.endswith("_pre"):
             variables = parent_group(synapses.source).variables
             varies = not variables[name.removesuffix("_pre")].constant
@@ -56,9 +59,33 @@ def check_constant(synapses, group, expressions):
         if varies:
             raise NoDerivativeError(
                 f"what a spike of '{synapses.name}' does depends on '{name}', which changes "
-                "with time; the engine 'credit' looks at it at the end of a window: choose "
-                "EProp(engine='traces'), or flag it as constant"
+                "with time; the engine 'credit' looks at it at the end of a window: "
+                f"{remedy(learner, synapses)}"
             )
+
+
+def remedy(learner, synapses):
+    """What to do about spikes whose effect changes with time.
+
+    Parameters
+    ----------
+    learner : Learner
+    synapses : Synapses
+        Trained, or plain ones that credit crosses.
+
+    Returns
+    -------
+    str
+    """
+    constant = "keep it constant (a parameter of neurons has a flag, '(constant)')"
+    if getattr(synapses, "learner", None) is learner:
+        if learner.trainable:
+            return constant  # parameters have no traces
+        order = "order=1, " if learner.rule.order > 1 else ""
+        return f"choose EProp({order}engine='traces'), or {constant}"
+    if learner.rule.order > 1:
+        return f"choose order=1, at which these synapses count as given, or {constant}"
+    return f"{constant}, or choose feedback='random'"
 
 
 def _synaptic(synapses, name):

@@ -7,7 +7,7 @@ from brian2.core.variables import ArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
-from ...calculus.arrivals import arrivals, jumps
+from ...calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
 from ...calculus.one_step import one_step, parent_group
 from ...periods import EPISODE
 from ..code import declare, see_new_variables
@@ -284,16 +284,30 @@ class Credit:
             if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
                 continue
             for action in path.actions:
-                if action.kind == "threshold" and action.owner not in learner.populations:
+                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
+                if spikes and action.owner not in learner.populations:
+                    self._check_clock(action.owner)
                     population = self.population(action.owner, reader.keep)
                     learner.populations[action.owner] = population
                     population.derive(())
                     new = True
             for action in path.actions:
                 if self._can_follow(action):
+                    self._check_clock(action.owner.source)
+                    self._check_clock(action.owner.target)
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    def _check_clock(self, group):
+        """Raise an error for a group on the way of credit that has another time step."""
+        readout = self.learner.readout
+        if group.clock.dt_ != readout.clock.dt_:
+            raise ValueError(
+                f"EProp(order={self.learner.rule.order}): credit would have to cross group "
+                f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
+                f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
+            )
 
     @property
     def _active(self):
@@ -313,7 +327,8 @@ class Credit:
         known = any(pathway.synapses is synapses for pathway in self.pathways)
         target = parent_group(synapses.target)
         receives = target is self.learner.readout or target in self.learner.populations
-        return not known and receives and action.runner.objname == "pre"
+        of_spikes = action.runner.objname == "pre" and action.runner.event == "spike"
+        return not known and receives and of_spikes
 
     def _follow_synapses(self, action, reading, reader):
         """Let credit flow along plain synapses, as if they were trained and fixed."""
@@ -322,7 +337,7 @@ class Credit:
         owner = self.readout if target is learner.readout else learner.populations[target]
         step = one_step(target, learner.namespace)
         own = synapses.equations.names if synapses.equations is not None else set()
-        jump = jumps(action.code, None, target, step, own)
+        jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
         if not jump:
             raise ValueError(
                 f"{action} lets spikes of '{synapses.source.name}' change no state of group "

@@ -75,7 +75,7 @@ class Pathway:
         variables.add_reference("__kept_spikes", source, kept, index="0")
         for name in ("__row_first", "__row_order", "__arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
-        check_constant(synapses, self.receiver.group, self.effects)
+        check_constant(synapses, self.receiver.group, self.effects, self.engine.learner)
         self.common = common_effects(synapses, self.effects) if self.effects else None
         self.engine.pathways.append(self)
         if not self.effects:
@@ -131,7 +131,7 @@ class Pathway:
                 if change != 0:
                     changes[state] = change
             if changes:
-                check_constant(self.synapses, self.receiver.group, changes)
+                check_constant(self.synapses, self.receiver.group, changes, self.engine.learner)
                 credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")
         return code
@@ -159,7 +159,7 @@ class Pathway:
         elif weight is not None and weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"
         else:
-            check_constant(self.synapses, self.receiver.group, self.jumps)
+            check_constant(self.synapses, self.receiver.group, self.jumps, self.engine.learner)
             code = self._credit(local, row, self.jumps)
         place = internal("sum", str(len(self.backwards)))
         self.synapses.variables.add_reference(

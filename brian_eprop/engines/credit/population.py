@@ -74,10 +74,8 @@ class CreditPopulation:
 
     @property
     def _paths(self):
-        """How paths through the reset are differentiated; the rule may name events as well."""
-        events = self.group.events.keys() - {"spike"}
-        paths = self.engine.learner.rule.reset_path
-        return {name: path for name, path in paths.items() if name not in events}
+        """How paths through the reset are differentiated."""
+        return self.engine.learner.rule.paths_of(self.group)
 
     def _linearized(self, *in_network):
         learner = self.engine.learner

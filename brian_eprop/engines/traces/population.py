@@ -57,7 +57,7 @@ class Population:
         linearization = linearize(
             self.group,
             surrogate=self.rule.surrogate_of(self.group),
-            reset_path=self.rule.reset_path,
+            reset_path=self.rule.paths_of(self.group),
             on_pre=on_pre,
             weight=weight,
             namespace=namespace,

@@ -1,0 +1,98 @@
+"""Groups, variables and events that the rule names: known to the network, or refused by name."""
+
+import math
+
+import pytest
+from brian2 import NeuronGroup, Synapses, ms
+from own_networks import LIF, SPIKING, WIDE, Small, T, refusal
+
+from brian_eprop import EProp, TrainableSynapses
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+
+def second_group(small):
+    """Another group that learns, without custom events, and with a reset of its own."""
+    other = NeuronGroup(
+        4,
+        f"{LIF}\na : 1",
+        threshold="v > 15*mV",
+        reset="v = 0*mV; a += 1",
+        method="euler",
+        name="other",
+    )
+    there = TrainableSynapses(small.source, other, on_pre="v_post += w*mV", learner=small.learner)
+    back = TrainableSynapses(other, small.readout, on_pre="y_post += w", learner=small.learner)
+    for synapses in (there, back):
+        synapses.connect()
+        synapses.w = 3
+    return [other, there, back]
+
+
+def built(others=second_group, order=1, engine="credit", surrogate=WIDE, paths=None, **neurons):
+    rule = EProp(order=order, engine=engine, surrogate=surrogate, reset_path=paths or {})
+    return Small(others=others, rule=rule, events={"high": "v > 8*mV"}, **neurons)
+
+
+@pytest.mark.parametrize(("order", "engine"), [(1, "credit"), (1, "traces"), (math.inf, "credit")])
+def test_a_name_that_one_group_knows_is_enough(order, engine):
+    small = built(order=order, engine=engine, paths={"high": "detached", "a": "detached"})
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_a_name_that_no_group_knows_is_refused(engine):
+    error = refusal(lambda: built(engine=engine, paths={"low": "detached"}).run())
+    assert "names 'low'" in error
+    assert "'neurons', 'other'" in error
+    assert "rename" in error
+
+
+@pytest.mark.parametrize(("order", "where"), [(1, "readout"), (math.inf, "group")])
+def test_synapses_at_an_event_of_the_state_need_a_word(order, where):
+    """As code does at such an event."""
+
+    def others(small):
+        target = getattr(small, where)
+        name = "y_post += 0.1" if where == "readout" else "v_post += 0.5*mV"
+        synapses = Synapses(small.group, target, on_pre=name, on_event="high", name="at_event")
+        synapses.connect()
+        return [synapses]
+
+    error = refusal(lambda: built(others, order).run())
+    assert "'at_event_pre'" in error
+    assert "EProp(reset_path={'high': 'detached'})" in error
+    small = built(others, order, paths={"high": "detached"})
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
+def test_a_parameter_set_at_an_event_of_the_state_needs_a_word():
+    def others(small):
+        small.group.run_on_event("high", "pull = 0.1")
+
+    equations = "dv/dt = -v*(1 + pull)/(20*ms) : volt\npull : 1"
+    error = refusal(lambda: built(others, equations=equations).run())
+    assert "EProp(reset_path={'high': 'detached'})" in error
+    small = built(others, equations=equations, paths={"high": "detached"})
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+
+
+def test_a_surrogate_of_a_group_that_learns_nothing_is_refused():
+    stranger = NeuronGroup(2, LIF, name="stranger", **SPIKING)
+
+    def build(others):
+        rule = EProp(surrogate={stranger: WIDE})
+        return Small(
+            first=lambda small: rule.surrogate.update({small.group: WIDE}),
+            others=lambda small: others,
+            rule=rule,
+        )
+
+    for others, said in (([], "not in the Network"), ([stranger], "no trained synapses")):
+        error = refusal(lambda others=others: build(others).run())
+        assert "'stranger'" in error
+        assert said in error
+        assert "leave it out" in error
