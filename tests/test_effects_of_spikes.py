@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from brian2 import NeuronGroup, Synapses, linked_var, ms
+from brian2 import NeuronGroup, Synapses, linked_var, ms, mV
 from own_networks import Small, T, refusal
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -82,7 +82,7 @@ def burst(small):
 
 
 NOT_FOLLOWED = {
-    "a memory": (recurrent(on_pre="v_post += 2*x*mV; x *= 0.5"), "'plain_pre'", "count as given"),
+    "a memory": (recurrent(on_pre="v_post += 2*x*mV; x *= 0.5"), "'plain_pre'", "keep it constant"),
     "on_post": (recurrent(on_post="g_post += 0.1"), "'plain_post'", "into the reset"),
     "two pathways": (
         recurrent(on_pre={"a": "v_post += 1*mV", "b": "v_post -= 1*mV"}),
@@ -109,6 +109,23 @@ def test_what_credit_cannot_cross_is_given_at_order_1(case):
     assert "order=1" in error
     assert "fixed=True" not in error
     assert_passes(build(1))
+
+
+def test_plain_synapses_whose_effect_other_code_changes_are_given_at_order_1():
+    """Credit would read the effect at the end of a trial, when it is another."""
+
+    def others(small):
+        synapses = Synapses(small.group, small.group, "a : volt", on_pre="v_post += a", name="aged")
+        synapses.connect("i != j")
+        synapses.a = 2 * mV
+        synapses.run_regularly("a *= 0.9", dt=5 * ms)
+        return [synapses]
+
+    error = refusal(lambda: Small(others=others, order=math.inf).run())
+    assert "changes 'a'" in error
+    assert "'aged'" in error
+    assert "order=1, at which these synapses count as given" in error
+    assert_passes(Small(others=others))
 
 
 def test_a_method_that_does_not_fit_is_not_proposed_again():

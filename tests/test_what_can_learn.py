@@ -10,12 +10,15 @@ from brian2 import (
     NetworkOperation,
     NeuronGroup,
     PoissonInput,
+    Soma,
+    SpatialNeuron,
     SpikeGeneratorGroup,
     Synapses,
     defaultclock,
     linked_var,
     ms,
     start_scope,
+    um,
 )
 
 from brian_eprop import EProp, LeakyReadout, Learner, PiecewiseLinear, TrainableSynapses
@@ -45,7 +48,7 @@ class Net:
         self.readout = LeakyReadout(
             1, tau=20 * ms, target=np.ones((STEPS, 1)), name="output", **once_more
         )
-        rule = EProp(order=order, surrogate=PiecewiseLinear(0.3, 1.0))
+        rule = EProp(order=order, surrogate={self.group: PiecewiseLinear(0.3, 1.0)})
         self.learner = Learner(self.readout, rule, reset_every=STEPS * ms, given=given)
         self.w_in = self.trained(self.source, self.group, on_pre, name="w_in", w=0.5)
         self.w_rec = self.trained(self.group, self.group, on_pre, name="w_rec", w=0.1)
@@ -169,6 +172,41 @@ def weights():
     return net
 
 
+def at_target():
+    net = Net(2)
+    net.plain(net.group, net.group, "", on_post="v_pre += 0.1", name="plain")
+    return net
+
+
+def faster():
+    net = Net()
+    fast = NeuronGroup(2, "x : 1", threshold="x > 1", reset="x = 0", dt=0.25 * ms, name="fast")
+    net.further.append(fast)
+    net.plain(fast, net.group, "g_post *= 0.9", name="plain")
+    return net
+
+
+def refractory():
+    net = Net(refractory=2 * ms)
+    net.plain(net.source, net.group, "lastspike_post = t", name="plain")
+    return net
+
+
+def spatial():
+    net = Net()
+    neuron = SpatialNeuron(
+        Soma(30 * um), "Im = 0*amp/meter**2 : amp/meter**2", threshold="v > 0*mV"
+    )
+    net.further.append(net.trained(net.source, neuron, "v_post += w*mV", w=1))
+    return net
+
+
+def of_others():
+    net = Net()
+    net.learner.rule.surrogate.update({net.other: PiecewiseLinear(0.3, 1.0)})
+    return net
+
+
 def weights_by_python():
     net = Net()
 
@@ -218,6 +256,9 @@ REFUSED = {
     '`Synapses(..., on_pre="v_post += 0.1*g_post")`': plain("v_post += 0.1*g_post"),
     '`Synapses(..., on_pre="g_post *= rand()")`': plain("g_post *= rand()"),
     '`Synapses(..., on_post="g_post *= 0.9")`': plain("", on_post="g_post *= 0.9"),
+    '`Synapses(..., on_post="v_pre += 0.1")`, order 2': at_target,
+    '`on_pre="g_post *= 0.9"` from a group on a faster clock': faster,
+    '`on_pre="lastspike_post = t"`': refractory,
     "`PoissonInput` whose weight depends on a state": poisson_that_scales,
     "code of another group, by a linked variable": linked,
     "gap junctions, `(summed)`, at order 1": gap_junctions(1),
@@ -230,12 +271,19 @@ REFUSED = {
     "a `NetworkOperation` that changes a weight within a trial": weights_by_python,
     '`group.resetter["spike"].active = False`': switched_off,
     "`group.v = …` between two runs within a trial": HalfATrial,
+    "a `SpatialNeuron` that learns": spatial,
+    "`EProp(surrogate={other: ...})` of a group that learns nothing": of_others,
     "a constant with a name that learning shows, such as `psi` or `grad`": named,
 }
 #: What runs, as the table of what is accepted calls it; the name of its object; its role.
 ACCEPTED = {
     '`run_regularly("g = 2*tanh(g/2)")`': (
         code("g = 2*tanh(g/2)"),
+        "mine",
+        "differentiated",
+    ),
+    '`run_regularly("drive = 0.1 + 0.1*tanh(v)")`': (
+        code("drive = 0.1 + 0.1*tanh(v)"),
         "mine",
         "differentiated",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brian2 import NeuronGroup
+from brian2 import NeuronGroup, Synapses
 from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import get_identifiers
 
@@ -613,7 +613,13 @@ def _instead_of(path):
             f"the event '{event}' has no ψ: let spikes do what it does, or say "
             f"EProp(reset_path={{'{event}': 'detached'}}) if its times are to count as given"
         )
+    owners = [action.owner for action in path.actions]
     for action in path.actions:
+        if isinstance(action.owner, Synapses) and owners.count(action.owner) > 1:
+            return (
+                f"what a spike does through '{action.owner.name}' depends on what earlier spikes "
+                "have left there: keep it constant"
+            )
         if action.kind == "synapses" and action.runner.prepost == "post":
             return (
                 f"'{action.name}' acts at the spikes of its target: write what a spike does to its "

@@ -238,8 +238,6 @@ class Credit:
         while self._go_along(reading, reader):
             reading.read_paths()
         self.running = {id(obj) for obj in reading.objects}
-        for synapses, name in self.used_later():
-            reading.check_constant(synapses, name)
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
@@ -257,6 +255,8 @@ class Credit:
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+        for synapses, name in self.used_later():
+            reading.check_constant(synapses, name)
 
     def used_later(self):
         """Variables of synapses that are read when a window has ended, and the synapses."""
