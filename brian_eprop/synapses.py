@@ -166,7 +166,7 @@ class TrainableSynapses(DirectSynapses):
             **as_synapses,
         )
         attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
-        for name in (*attributes, "model_names", "derived_namespace"):
+        for name in (*attributes, "model_names", "derived_namespace", "error_along"):
             self.add_attribute(name)
         self.fixed, self.user_on_pre = fixed, on_pre
         self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
@@ -182,6 +182,8 @@ class TrainableSynapses(DirectSynapses):
         if timing.crosses_trials:
             learner.share(self.pre, "trial_step")
         plan.install(self)
+        #: The variable along which the error comes back: the weight, "B", or None
+        self.error_along = feedback
         if feedback is not None:
             self._send_back(plan, feedback)
         if learner.interval is not None and not fixed:
@@ -192,7 +194,7 @@ class TrainableSynapses(DirectSynapses):
     def connect(self, *args: Any, level: int = 0, **kwds: Any) -> None:
         """Add synapses; see :meth:`brian2.Synapses.connect`."""
         super().connect(*args, level=level + 1, **kwds)
-        if "B" in self.variables:
+        if self.error_along == "B":
             self.B = "random_feedback(i*second, j)"
 
     def __setattr__(self, name, value, level=0):

@@ -116,6 +116,7 @@ def test_a_neuron_that_never_fires_is_no_proof(tmp_path):
     assert "no neuron fires" in str(report)
 
 
+@pytest.mark.slow
 def test_a_wrong_derivative_is_noticed(monkeypatch):
     wrong = {**derivatives._TABLE, "exprel": (lambda x: sympy.exp(x),)}
     monkeypatch.setattr(derivatives, "_TABLE", wrong)

@@ -273,6 +273,7 @@ def clipped(v, step):
     np.maximum(v, -2e-3, out=v)
 
 
+@pytest.mark.slow_unless(engine=["credit"])
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 @pytest.mark.parametrize(
     ("code", "seen"),

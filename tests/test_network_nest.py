@@ -127,6 +127,7 @@ def test_gradient_of_nest_is_reproduced(name):
         assert relative(getattr(found, block), case.gradient[block]) < NEST, block
 
 
+@pytest.mark.slow_unless(block=[BLOCKS[0]])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_gradient_wrong_by_a_thousandth_is_seen(block):
     """The five losses do depend on the gradient of every block."""

@@ -29,6 +29,7 @@ from brian_eprop.plotting import (
     plot_trial,
     plot_weights,
 )
+from brian_eprop.plotting.run import save_run_figures
 from brian_eprop.plotting.saving import save_figures
 from brian_eprop.recording import Recording
 from brian_eprop.reference import RULES
@@ -365,3 +366,14 @@ def test_map_of_rules_has_every_rule_and_what_changes(ax):
     written = {text.get_text() for text in ax.texts}
     assert {rule.name for rule in rules} <= written
     assert {rule.change for rule in rules if rule.parent} <= written
+
+
+@pytest.mark.parametrize("metrics", [(0.5, np.nan, 0.2), (np.nan,) * 3])
+def test_a_metric_that_is_not_known_of_each_batch_stops_no_figure(metrics, tmp_path):
+    history = [
+        {"iteration": i, "loss": 1.0, "metric": metric, "rate": 10.0}
+        for i, metric in enumerate(metrics)
+    ]
+    weights = {name: np.eye(3) for name in ("w_in", "w_rec", "w_out")}
+    written = save_run_figures(tmp_path, history, weights, {}, None)
+    assert {path.stem for path in written} == {"learning_curve", "weights"}

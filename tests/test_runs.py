@@ -165,6 +165,8 @@ def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
     short = tmp_path / "short"
     train(configuration(tmp_path, iterations=9), short, progress=False)
     assert resume(short, progress=False).iterations == 9  # nothing to do
+    with pytest.raises(ValueError, match=r"iterations = 8: the run in .* has had 9 already"):
+        resume(short, iterations=8, progress=False)
     resume(short, iterations=14, progress=False)
     assert_same_runs(short, unbroken)
 

@@ -111,6 +111,7 @@ def test_both_engines_agree():
         np.testing.assert_allclose(credit, traces, rtol=1e-10, atol=1e-15)
 
 
+@pytest.mark.slow_unless(order=[1, math.inf], trained=[True])
 @pytest.mark.parametrize("order", [1, 2, math.inf])
 @pytest.mark.parametrize("trained", [True, False])
 def test_the_check_knows_the_surrogate_of_each_group(order, trained):

@@ -133,6 +133,7 @@ def test_where_a_gate_is_closed_psi_is_0(case, spelling, order, engine):
     assert_passes(gated(case, spelling, **rule))
 
 
+@pytest.mark.slow_unless(order=[math.inf])
 @pytest.mark.parametrize(("order", "engine"), RULES)
 def test_a_gate_is_no_path_but_a_wrong_gate_is_found(order, engine, monkeypatch):
     read = one_step._threshold
@@ -231,6 +232,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow_unless(order=[math.inf])
 @pytest.mark.parametrize("case", PATHS)
 @pytest.mark.parametrize(
     ("order", "engine"), [pytest.param(1, "traces", marks=pytest.mark.slow), *RULES[::2]]
@@ -261,6 +263,7 @@ SINCE = {
 }
 
 
+@pytest.mark.slow_unless(order=[1], engine=["credit"])
 @pytest.mark.parametrize("where", SINCE)
 @pytest.mark.parametrize(("order", "engine"), RULES)
 def test_the_path_through_the_time_of_the_last_spike_is_left_out_if_one_says_so(

@@ -77,7 +77,7 @@ class Net:
         objects = [obj for obj in own if obj not in self.left_out]
         self.network = Network(*objects, *self.further)
         self.network.run(STEPS * ms)
-        return self.learner.check(network=self.network, synapses=4)
+        return self.learner.check(network=self.network, synapses=2)
 
 
 def plain(on_pre, source="source", target="group", order=1, **arguments):
@@ -201,6 +201,46 @@ def of_others():
     return net
 
 
+def weights():
+    net = Net()
+    net.w_rec.run_regularly("w = clip(w, 0, 1)", name="clipped")
+    return net
+
+
+def weights_by_python():
+    net = Net()
+
+    def scale():
+        net.w_rec.w = 0.9 * np.array(net.w_rec.w)
+
+    net.further.append(NetworkOperation(scale, name="mine"))
+    return net
+
+
+def fed_back():
+    net = Net()
+    back = Synapses(net.readout, net.group, "drive_post = 0.1*y_pre : 1 (summed)", name="back")
+    back.connect()
+    net.further.append(back)
+    return net
+
+
+def switched_off():
+    net = Net()
+    net.group.resetter["spike"].active = False
+    return net
+
+
+class HalfATrial(Net):
+    """Somebody assigns a state in the middle of a trial."""
+
+    def run(self):
+        network = Network(self.source, self.group, self.readout, self.w_in, self.w_rec, self.w_out)
+        network.run(STEPS / 2 * ms)
+        self.shift()
+        network.run(STEPS / 2 * ms)
+
+
 MULTIPLIED = "dv/dt = (g - v)/(20*ms) + 0.1*v*xi/sqrt(ms) : 1\ndg/dt = -g/(5*ms) : 1"
 STEPPED = "dv/dt = (floor(v) + g - v)/(20*ms) : 1\ndg/dt = -g/(5*ms) : 1"
 #: What is written, as the table of what is refused calls it.
@@ -228,6 +268,11 @@ REFUSED = {
     "code that changes the readout": onto_readout,
     "a `SpatialNeuron` that learns": spatial,
     "`EProp(surrogate={other: ...})` of a group that learns nothing": of_others,
+    "an output that feeds back into the neurons": fed_back,
+    "code that changes a trained weight": weights,
+    "a `NetworkOperation` that changes a weight within a trial": weights_by_python,
+    '`group.resetter["spike"].active = False`': switched_off,
+    "`group.v = …` between two runs within a trial": HalfATrial,
     "a constant with a name that learning shows, such as `psi` or `grad`": named,
 }
 #: What runs, as the table of what is accepted calls it; the name of its object; its role.

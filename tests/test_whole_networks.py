@@ -228,6 +228,7 @@ network.add(X)
 }
 
 
+@pytest.mark.slow_unless(slot=["after_groups"])
 @pytest.mark.parametrize("slot", ["after_groups", "after_synapses"])
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_state_that_is_held_is_held_against_all_but_resets_and_events(writer, slot):
@@ -246,6 +247,7 @@ network.add(V)
 """
 
 
+@pytest.mark.slow_unless(order=["3"])
 @pytest.mark.parametrize("order", ["2", "3", "math.inf"])
 @pytest.mark.parametrize("slot", ["start", "before_thresholds", "after_synapses"])
 def test_credit_of_several_hops_meets_other_code_where_it_runs(order, slot):

@@ -186,7 +186,7 @@ class ClampedNetwork:
         if not self.learner.feedback_is("adaptive"):
             return pathway.code
         synapses = pathway.synapses
-        if "B" not in synapses.variables:
+        if getattr(synapses, "error_along", None) != "B":
             return None
         return re.sub(rf"\b{synapses.weight}\b", "B", pathway.code)
 

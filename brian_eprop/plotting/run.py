@@ -51,16 +51,22 @@ def _figures(history, weights, recordings, task):
 
 def _learning(history):
     """Loss, the task's metric if it has one, and firing rate against the iteration."""
-    drawn = [name for name in ("loss", "metric", "rate") if name in history[0]]
+    drawn = [name for name in ("loss", "metric", "rate") if _known(history, name)]
     figure = Figure(figsize=(3.5 * len(drawn), 2.8), layout="constrained")
     for ax, name in zip(figure.subplots(1, len(drawn)), drawn, strict=True):
-        plot_learning_curve(history, quantity=name, ax=ax)
+        plot_learning_curve(_known(history, name), quantity=name, ax=ax)
         judged = [entry for entry in history if "validation" in entry]
         if name == "metric" and judged:
             curve = {"quantity": "validation", "label": "validation", "color": VERMILLION}
             plot_learning_curve(judged, **curve, ax=ax)
             ax.set_ylabel("Metric")
     return figure
+
+
+def _known(history, name):
+    """The entries that have a value; a metric may be undefined for a batch, and is NaN then."""
+    found = [entry for entry in history if name in entry]
+    return [e for e in found if np.isfinite(e[name])] if name == "metric" else found
 
 
 def _weights(weights):

@@ -104,7 +104,7 @@ def resume(
     ----------
     folder : Path
     iterations : int, optional
-        Another number of iterations, to train for longer.
+        Another number of iterations, to train for longer; at least those that have been done.
     trust : bool
         Whether a Python file that ``config.toml`` names as the task may be executed.
     workers, progress, figures, animation
@@ -140,12 +140,7 @@ def resume(
     finished = read_result(folder)
     if finished is not None or (folder / files.CHECKPOINT).exists():
         check_unchanged(folder, configuration)
-    if iterations is not None and iterations != configuration.setup.iterations:
-        configuration = configuration.changed(iterations=iterations)
-        configuration.write(folder / files.CONFIGURATION)
-    if finished is not None and _stays_finished(finished, configuration, folder):
-        return finished
-    network, history = configuration.make_network(), []
+    network, history = None, []
     if (folder / files.CHECKPOINT).exists():
         network = RecurrentNetwork.load(folder / files.CHECKPOINT)
         history = read_history(folder)[: network.updates]
@@ -155,6 +150,18 @@ def resume(
                 f"have been {network.updates} updates: it was changed or damaged; put it back, or "
                 "train anew"
             )
+    done = finished.iterations if finished is not None else len(history)
+    if iterations is not None and iterations < done:
+        raise ValueError(
+            f"iterations = {iterations}: the run in '{folder}' has had {done} already; give at "
+            "least as many"
+        )
+    if iterations is not None and iterations != configuration.setup.iterations:
+        configuration = configuration.changed(iterations=iterations)
+        configuration.write(folder / files.CONFIGURATION)
+    if finished is not None and _stays_finished(finished, configuration, folder):
+        return finished
+    network = network or configuration.make_network()
     write_environment(folder)
     pictures = figures, animation
     return _run(configuration, folder, network, history, workers, progress, *pictures)
