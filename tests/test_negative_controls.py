@@ -84,12 +84,14 @@ WRITERS = {
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_factor_that_is_recorded_before_it_is_set(monkeypatch, writer):
     assert_passes(WRITERS[writer]())
-    right = schedule.just_before
+    right = NetworkReading.just_before
 
-    def early(obj):
-        return schedule.Moment("before_start", 0) if isinstance(obj, StateUpdater) else right(obj)
+    def early(reading, obj, **options):
+        if isinstance(obj, StateUpdater):
+            return schedule.Moment("before_start", 0)
+        return right(reading, obj, **options)
 
-    monkeypatch.setattr(schedule, "just_before", early)
+    monkeypatch.setattr(NetworkReading, "just_before", early)
     assert_found(WRITERS[writer]())
 
 

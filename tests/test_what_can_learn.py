@@ -166,12 +166,6 @@ def named():
     return Net(equations=equations, namespace={"psi": 0.1})
 
 
-def weights():
-    net = Net()
-    net.w_rec.run_regularly("w = clip(w, 0, 1)", name="clipped")
-    return net
-
-
 def at_target():
     net = Net(2)
     net.plain(net.group, net.group, "", on_post="v_pre += 0.1", name="plain")
@@ -204,6 +198,12 @@ def spatial():
 def of_others():
     net = Net()
     net.learner.rule.surrogate.update({net.other: PiecewiseLinear(0.3, 1.0)})
+    return net
+
+
+def weights():
+    net = Net()
+    net.w_rec.run_regularly("w = clip(w, 0, 1)", name="clipped")
     return net
 
 
@@ -266,13 +266,13 @@ REFUSED = {
     "a `NetworkOperation` that changes `v`": operation(),
     "trained synapses that are not in the `Network`": without_projection,
     "code that changes the readout": onto_readout,
+    "a `SpatialNeuron` that learns": spatial,
+    "`EProp(surrogate={other: ...})` of a group that learns nothing": of_others,
     "an output that feeds back into the neurons": fed_back,
     "code that changes a trained weight": weights,
     "a `NetworkOperation` that changes a weight within a trial": weights_by_python,
     '`group.resetter["spike"].active = False`': switched_off,
     "`group.v = …` between two runs within a trial": HalfATrial,
-    "a `SpatialNeuron` that learns": spatial,
-    "`EProp(surrogate={other: ...})` of a group that learns nothing": of_others,
     "a constant with a name that learning shows, such as `psi` or `grad`": named,
 }
 #: What runs, as the table of what is accepted calls it; the name of its object; its role.
