@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
-from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork, schedule
+from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
 from brian_eprop.devices.assembly import assemble
 from brian_eprop.devices.blocks import Trials
 from brian_eprop.engines.credit import engine as credit_engine
+from brian_eprop.reading import NetworkReading
 from brian_eprop.reference import gradients
 from brian_eprop.schedule import Moment
 
@@ -104,12 +105,14 @@ class TestWhatIsWrongIsSeen:
 
     @pytest.mark.parametrize("order", [1, math.inf])
     def test_a_pseudo_derivative_after_the_reset(self, monkeypatch, order):
-        right = schedule.just_before
+        right = NetworkReading.just_before
 
-        def late(obj):
-            return Moment("after_resets", 0) if "thresholder" in obj.name else right(obj)
+        def late(reading, obj, **options):
+            if "thresholder" in obj.name:
+                return Moment("after_resets", 0)
+            return right(reading, obj, **options)
 
-        monkeypatch.setattr(schedule, "just_before", late)
+        monkeypatch.setattr(NetworkReading, "just_before", late)
         assert relative_error(self.network, *self.task, order) > 1e-2
 
     def test_unscaled_jumps(self):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from brian2.core.base import BrianObjectException
 from brian_networks import BLOCKS, KINDS, build, difference, examples
 from hypothesis import given
 from random_networks import random_network, random_task
@@ -164,6 +165,10 @@ class TestWhatMustFail:
     def test_psi_after_the_reset(self, monkeypatch):
         moments = {**population._MOMENTS, "before_thresholds": Moment("after_resets", 0)}
         monkeypatch.setattr(population, "_MOMENTS", moments)
+        with pytest.raises(BrianObjectException) as raised:
+            self.wrong()
+        assert "after the state update" in str(raised.value.__cause__)
+        monkeypatch.setattr(population.Population, "follow", lambda *_: None)
         wrong = self.wrong()
         assert {"psi", "e_trace w_in", "gradient w_in", "gradient w_rec"} <= wrong
         assert "spikes" not in wrong

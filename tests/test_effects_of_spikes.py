@@ -160,3 +160,15 @@ def test_projections_that_are_switched_off_are_not_compared():
     assert {row.projection for row in found.rows} == {"outputs"}
     assert found.switched_off == ("inputs",)
     assert "switched off, and not compared: inputs" in str(found)
+
+
+def test_synapses_on_the_way_of_credit_that_scale_a_state_are_named():
+    def others(small):
+        synapses = Synapses(small.group, small.group, on_pre="v_post *= 0.9", name="shunts")
+        synapses.connect("i != j")
+        return [synapses]
+
+    error = refusal(lambda: Small(others=others, order=math.inf).run())
+    assert "'shunts_pre'" in error
+    assert "choose order=1" in error
+    assert_passes(Small(others=others))

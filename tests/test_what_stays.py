@@ -45,6 +45,14 @@ class TestWeights:
         # The error of the readout would come back along other weights
         assert ("counts as given" in error) == (owner == "inputs")
 
+    def test_after_a_trial_weights_may_change(self, owner, engine):
+        last = scaled(owner, step=T - 1, when="after_end")
+        small, other = Small(others=last, engine=engine), Small(engine=engine)
+        small.run()
+        other.run()
+        np.testing.assert_array_equal(small.gradient, other.gradient)
+        assert (getattr(small, owner).w[:] != getattr(other, owner).w[:]).all()
+
     def test_before_a_trial_weights_may_change(self, owner, engine):
         small, other = Small(others=scaled(owner, step=0), engine=engine), Small(engine=engine)
         synapses = getattr(other, owner)

@@ -110,7 +110,7 @@ def _check_independent(jump, name, on_pre, step, own):
     if jump.expand().free_symbols & {symbol(n) for n in states}:
         raise NoDerivativeError(
             f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
-            "postsynaptic neuron; a trainable synapse adds to it, as in 'g_post += w', and "
+            "postsynaptic neuron; let spikes add to it, as in 'g_post += w', and "
             "the driving force belongs into the neuron's equations"
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 from brian2 import BrianObject, Synapses
 
 from ..engines.trials import parameters_that_may_change
+from ..periods import EPISODE
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -91,17 +92,27 @@ class After(BrianObject):
             stacklevel=2,
         )
 
+    def _between_trials(self):
+        """Whether no spike of the trial has acted yet, or all of it has been learned from."""
+        learner, slot = self.before.learner, self.before.operation.when
+        step = int(learner.readout.variables["trial_step"].get_value()[0])
+        if slot != "after_end":
+            return slot in ("before_start", "start") and step == 0
+        if learner.trial == EPISODE:
+            return bool(learner.readout.variables["__episode_over"].get_value()[0])
+        return learner.trial is not None and step == learner.trial - 1
+
     def _refuse(self, owner, name):
         operation, learner = self.before.operation, self.before.learner
         given = "say that it counts as given: Learner(given=[operation])"
         if isinstance(owner, Synapses):
-            early = operation.when in ("before_start", "start")
-            if early and not int(learner.readout.variables["trial_step"].get_value()[0]):
+            if self._between_trials():
                 return
             raise UnreadableNetworkError(
                 f"network operation '{operation.name}' changes '{name}' of the synapses "
                 f"'{owner.name}' within a trial, in which the learner takes it for constant: "
-                "change it in the slot 'start' of the first step of a trial, or between two runs"
+                "change it in the slot 'start' of the first step of a trial, or in 'after_end' of "
+                "the last, or between two runs"
                 + (
                     f", or {given}"
                     if (owner, name) not in differentiated(learner, given=True)

@@ -8,6 +8,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import get_device
 
 from ...calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
+from ...calculus.derivatives import NoDerivativeError
 from ...calculus.one_step import one_step, parent_group
 from ...periods import EPISODE
 from ..code import declare, see_new_variables
@@ -337,7 +338,13 @@ class Credit:
         owner = self.readout if target is learner.readout else learner.populations[target]
         step = one_step(target, learner.namespace)
         own = synapses.equations.names if synapses.equations is not None else set()
-        jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
+        try:
+            jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
+        except NoDerivativeError as error:
+            raise NoDerivativeError(
+                f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "
+                "choose order=1"
+            ) from None
         if not jump:
             raise ValueError(
                 f"{action} lets spikes of '{synapses.source.name}' change no state of group "
