@@ -21,6 +21,7 @@ from .stages import (
     UnreadableNetworkError,
     stages_of,
 )
+from .table import as_text
 
 __all__ = ["NetworkReading", "UnreadableNetworkError"]
 
@@ -551,57 +552,7 @@ class NetworkReading:
         )
 
     def __str__(self):
-        learner, shown = self.learner, set()
-        rule = f"e-prop of order {learner.rule.order}".replace("order inf", "order ∞")
-        lines = [f"What the learner of readout '{learner.readout.name}' sees ({rule})"]
-        for group in self.stages:
-            lines += ["", f"Group '{group.name}' ({len(group)} neurons). Its step, in order:"]
-            lines += _table([self._row(action) for action in self.step_of(group)])
-            shown |= {action.name for action in self.step_of(group)}
-        switched_off = [s for s in learner.projections if not s.active]
-        onto_readout = [
-            a for a in self.actions if a.kind == "synapses" and a.target is learner.readout
-        ]
-        lines += ["", f"Readout '{learner.readout.name}':"]
-        leak = [a for a in self.actions if a.runner is learner.readout.state_updater]
-        lines += _table([self._row(action) for action in (*leak, *onto_readout)])
-        shown |= {action.name for action in (*leak, *onto_readout)}
-        if switched_off:
-            names = ", ".join(f"'{synapses.name}'" for synapses in switched_off)
-            lines += ["", f"Switched off, and without credit: {names}"]
-        if self.paths:
-            lines += ["", "Paths that this order leaves out:"]
-            lines += [f"  {path}" for path in self.paths]
-        rest = [a for a in self.actions if a.kind != "learning" and a.name not in shown]
-        if rest:
-            lines += ["", "Runs besides, and counts as given:"]
-            lines += _table([self._row(action)[:-1] for action in rest])
-        return "\n".join(lines)
-
-    def _row(self, action):
-        """Slot, what runs, what it changes, what it is for the gradient."""
-        runner = action.runner
-        name = f" '{runner.name}'"
-        role = self.role(action)
-        if action.kind in ("state update", "reset") or (
-            action.kind == "threshold" and action.trigger[1] == "spike"
-        ):
-            name = (
-                ""
-                if action.owner in (*self.stages, self.learner.readout)
-                else (f" of '{action.owner.name}'")
-            )
-        if action.kind == "synapses":
-            name = f" '{action.owner.name}' from '{action.trigger[0].name}'"
-        if action.kind == "threshold" and role == "differentiated":
-            role = "differentiated, with ψ"
-        if role == "factor":
-            role = "factor, recorded per neuron and step"
-        if action.kind == "Python":
-            role = "given" if runner in self.learner.given else "watched: must change no state"
-        written = dict.fromkeys(e.name.removesuffix("_post") for e in action.effects)
-        slot = runner.when if action.order == 0 else f"{runner.when}, order {action.order:g}"
-        return slot, f"{action.kind}{name}", ", ".join(written), role
+        return as_text(self)
 
 
 def _instead_of(path):
@@ -641,12 +592,3 @@ def _instead_of(path):
         f"let the spikes of '{path.start.name}' act on a state of '{path.end.name}' directly, by "
         "TrainableSynapses(..., fixed=True), whose weights stay as they are"
     )
-
-
-def _table(rows):
-    """Rows of text in columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
