@@ -8,10 +8,12 @@ from __future__ import annotations
 import numpy as np
 from brian2 import (
     Network,
+    NetworkOperation,
     NeuronGroup,
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
+    Synapses,
     TimedArray,
     defaultclock,
     ms,
@@ -137,6 +139,22 @@ class Small:
     def gradient(self):
         """With respect to the weights of the inputs."""
         return np.array(self.inputs.grad[:])
+
+
+def set_in_start(small):
+    """The parameter g, set before the update of the same step; so by the two below."""
+    small.group.run_regularly("g = STIM(t)", dt=1 * ms)
+
+
+def summed(small):
+    others = NeuronGroup(1, "s = STIM(t) : 1", namespace={"STIM": STIM})
+    synapses = Synapses(others, small.group, "g_post = s_pre : 1 (summed)")
+    synapses.connect()
+    return [others, synapses]
+
+
+def set_by_operation(small):
+    return [NetworkOperation(lambda t: setattr(small.group, "g", float(STIM(t))), dt=1 * ms)]
 
 
 def refusal(action):

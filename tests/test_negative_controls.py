@@ -8,14 +8,24 @@ import math
 
 import pytest
 from brian2 import (
-    NetworkOperation,
     NeuronGroup,
     Synapses,
     linked_var,
     ms,
 )
 from brian2.groups.neurongroup import StateUpdater
-from own_networks import LIF, SPIKING, STIM, N, Small, T, refusal
+from own_networks import (
+    LIF,
+    SPIKING,
+    STIM,
+    N,
+    Small,
+    T,
+    refusal,
+    set_by_operation,
+    set_in_start,
+    summed,
+)
 
 from brian_eprop import TrainableSynapses, schedule
 from brian_eprop.calculus import arrivals, linearization
@@ -48,21 +58,6 @@ def failed(found):
 SCALED = "dv/dt = -v*g/(20*ms) : volt\ng : 1"
 
 
-def regularly(small):
-    small.group.run_regularly("g = STIM(t)", dt=1 * ms)
-
-
-def summed(small):
-    others = NeuronGroup(1, "s = STIM(t) : 1", namespace={"STIM": STIM})
-    synapses = Synapses(others, small.group, "g_post = s_pre : 1 (summed)")
-    synapses.connect()
-    return [others, synapses]
-
-
-def operation(small):
-    return [NetworkOperation(lambda t: setattr(small.group, "g", float(STIM(t))), dt=1 * ms)]
-
-
 def linked():
     others = NeuronGroup(N, "s : 1", namespace={"STIM": STIM})
     others.run_regularly("s = STIM(t)", dt=1 * ms)
@@ -74,9 +69,9 @@ def linked():
 
 
 WRITERS = {
-    "run_regularly": lambda: Small(SCALED, regularly),
+    "run_regularly": lambda: Small(SCALED, set_in_start),
     "summed": lambda: Small(SCALED, summed),
-    "operation": lambda: Small(SCALED, operation),
+    "operation": lambda: Small(SCALED, set_by_operation),
     "linked": linked,
 }
 

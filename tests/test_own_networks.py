@@ -9,7 +9,6 @@ import math
 import numpy as np
 import pytest
 from brian2 import (
-    NetworkOperation,
     NeuronGroup,
     SpikeGeneratorGroup,
     Synapses,
@@ -22,13 +21,15 @@ from brian2.devices.device import reset_device
 from own_networks import (
     LIF,
     SPIKING,
-    STIM,
     WEIGHTS,
     Small,
     T,
     assert_one_simulation,
     assert_same_or_refused,
     refusal,
+    set_by_operation,
+    set_in_start,
+    summed,
 )
 
 from brian_eprop import (
@@ -45,21 +46,6 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 STIMULATED = "dv/dt = -v*g/(20*ms) : volt\ng = STIM(t) : 1"
 WITH_PARAMETER = "dv/dt = -v*g/(20*ms) : volt\ng : 1"
-
-
-def set_in_start(small):
-    small.group.run_regularly("g = STIM(t)", dt=1 * ms)
-
-
-def summed(small):
-    others = NeuronGroup(1, "s = STIM(t) : 1", namespace={"STIM": STIM})
-    synapses = Synapses(others, small.group, "g_post = s_pre : 1 (summed)")
-    synapses.connect()
-    return [others, synapses]
-
-
-def set_by_operation(small):
-    return [NetworkOperation(lambda t: setattr(small.group, "g", float(STIM(t))), dt=1 * ms)]
 
 
 @pytest.mark.parametrize("others", [set_in_start, summed, set_by_operation])
