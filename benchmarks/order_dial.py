@@ -12,7 +12,7 @@ import argparse
 import matplotlib.pyplot as plt
 import numpy as np
 
-from brian_eprop.netcdf import read_netcdf
+from brian_eprop.files import read_netcdf
 from brian_eprop.plotting.style import CYCLE, prepare
 
 ORDERS = {"e-prop, symmetric": "1", "order 2": "2", "order 3": "3", "BPTT": "∞"}

@@ -18,7 +18,7 @@ import numpy as np
 from machine import described
 
 from brian_eprop.reference import SpikingNetwork
-from brian_eprop.reference.comparison import compare
+from brian_eprop.rule_study.comparison import compare
 
 RULES = ("snap(n=1)", "snap(n=2)", "snap(n=3)", "eprop(order=2)", "eprop(order=3)")
 QUANTITIES = ("memory", "operations", "seconds")

@@ -22,8 +22,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from brian_eprop.plotting.rules import plot_rule_learning
-from brian_eprop.reference import TASKS, Adam, draw_network, train
-from brian_eprop.reference.labels import parse_rule
+from brian_eprop.reference import draw_network
+from brian_eprop.reference.computation import parse_rule
+from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.tasks import TASKS
 
 RULES = (
     "bptt",

@@ -18,8 +18,8 @@ import numpy as np
 from machine import described
 
 from brian_eprop.reference import draw_network
-from brian_eprop.reference.comparison import compare
-from brian_eprop.reference.labels import described_rule, example_rules
+from brian_eprop.reference.computation import described_rule, example_rules
+from brian_eprop.rule_study.comparison import compare
 
 #: Sizes by the exponents of memory and time, so that the largest fits into memory and patience.
 SIZES = {(3, 4): (54, 81, 121, 182), (3, 3): (96, 144, 216, 324), (2, 3): (216, 324, 486, 729)}

@@ -1,19 +1,17 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
-from . import connectivity, reference, tasks
+from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
-from .constraints import Bounds, DaleLaw, DeepR, WeightDecay
-from .learner import Learner
-from .learning_rates import CosineDecay, StepDecay
-from .network import RecurrentNetwork
-from .neuron_model import NeuronModel, available_models, load_model
-from .optimizers import Adam, GradientDescent
-from .parameters import ParameterTraining
-from .readout import LeakyReadout
-from .reference import Gradients
-from .regularizers import FiringRateRegularizer
-from .rule import BPTT, EProp
-from .surrogates import (
+from .learning.learner import Learner
+from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
+from .learning.parameters import ParameterTraining
+from .learning.readout import LeakyReadout
+from .learning.rule import BPTT, EProp, FiringRateRegularizer
+from .learning.synapses import TrainableSynapses
+from .network import RecurrentNetwork, connectivity
+from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
+from .neurons.neuron_model import NeuronModel, available_models, load_model
+from .neurons.surrogates import (
     Arctan,
     Exponential,
     FastSigmoid,
@@ -21,9 +19,7 @@ from .surrogates import (
     MultiGaussian,
     PiecewiseLinear,
 )
-from .synapses import TrainableSynapses
-
-__version__ = "0.1.0"
+from .reference import Gradients
 
 __all__ = [
     "BPTT",
@@ -58,3 +54,5 @@ __all__ = [
     "reference",
     "tasks",
 ]
+
+__version__ = "0.1.0"

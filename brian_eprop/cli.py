@@ -11,11 +11,19 @@ from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
-from .checking import check_model, check_script
-from .comparing import RuleComparison, format_rules, format_table
-from .neuron_model import available_models, load_model
-from .report import write_report
-from .runs import Configuration, Sweep, backend, plot_run, resume, run_sweep
+from .network import check_model
+from .neurons.neuron_model import available_models, load_model
+from .rule_study import RuleComparison, format_rules, format_table
+from .runs import (
+    Configuration,
+    Sweep,
+    backend,
+    check_script,
+    plot_run,
+    resume,
+    run_sweep,
+    write_report,
+)
 from .runs import train as run_training
 from .tasks import available_tasks
 

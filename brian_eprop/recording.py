@@ -1,4 +1,4 @@
-"""What was recorded in one trial, as plain arrays, and its file format."""
+"""Recordings of one trial: plain arrays, their file, and their forms in xarray and neo."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import xarray
 from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from brian2.units.stdunits import ms
 from numpy.typing import ArrayLike
 
-from .labelled import as_block, as_dataset
-from .netcdf import read_netcdf, write_netcdf
+from .files import read_netcdf, write_netcdf
 from .types import Bools, FilePath, Floats, Ints
 
 if TYPE_CHECKING:
     import neo
     import xarray
 
-__all__ = ["Recording", "as_milliseconds"]
+__all__ = [
+    "Recording",
+    "as_milliseconds",
+]
 
 FORMAT = "brian_eprop recording 2"
 
@@ -183,12 +186,82 @@ class Recording:
         return np.arange(len(self.spikes), dtype=float) * self.dt
 
     def to_xarray(self) -> xarray.Dataset:
-        """The recording as an xarray.Dataset; see :func:`brian_eprop.labelled.as_dataset`."""
-        return as_dataset(self)
+        """The recording as an xarray.Dataset: all arrays with named dimensions.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions ``time`` (in ms), ``input``, ``neuron``, ``output``, ``recorded_neuron``
+            (its coordinate: the numbers of these neurons) and ``synapse`` (labels); each variable
+            has the attributes ``long_name`` and ``units``.
+        """
+        variables = {
+            name: (("time", dimension), getattr(self, name), {"long_name": what, "units": unit})
+            for name, (dimension, what, unit) in _variables(self).items()
+        }
+        coordinates = {
+            "time": ("time", self.times, {"long_name": "time", "units": "ms"}),
+            "recorded_neuron": self.neurons,
+            "synapse": np.array(self.synapses, dtype=object),
+        }
+        about = {name: getattr(self, name) for name in ("dt", "membrane_unit", "trace_unit")}
+        return xarray.Dataset(variables, coordinates, about)
 
     def to_neo(self) -> neo.Block:
-        """The recording as a neo.Block; see :func:`brian_eprop.labelled.as_block`."""
-        return as_block(self)
+        """The recording as a neo.Block: spike trains and signals.
+
+        Returns
+        -------
+        neo.Block
+            With one segment: a SpikeTrain for each input and each neuron, and an AnalogSignal for
+            every other array, its columns as channels.
+
+        Raises
+        ------
+        ImportError
+            If the package neo is not installed.
+        ValueError
+            If the recorded neurons are of populations with different units.
+        """
+        try:
+            import neo
+        except ImportError as error:
+            raise ImportError(
+                "Recording.to_neo needs the package 'neo'; install it with "
+                "pip install 'brian_eprop[neo]'"
+            ) from error
+        for name in ("membrane_unit", "trace_unit"):
+            if " or " in getattr(self, name):
+                raise ValueError(
+                    f"Recording.{name} = '{getattr(self, name)}': a signal of neo has one unit; "
+                    "record neurons of one kind, with RecurrentNetwork.record(..., neurons=[...])"
+                )
+        segment = neo.Segment(name="trial")
+        for name, (_, what, unit) in _variables(self).items():
+            values = getattr(self, name)
+            if values.dtype == bool:
+                segment.spiketrains += [
+                    neo.SpikeTrain(
+                        self.times[fired],
+                        units="ms",
+                        t_stop=len(values) * self.dt,
+                        name=f"{name} {number}",
+                        description=what,
+                    )
+                    for number, fired in enumerate(values.T)
+                ]
+            elif values.shape[1]:
+                signal = neo.AnalogSignal(
+                    values,
+                    units="dimensionless" if unit == "1" else unit,
+                    sampling_period=_milliseconds(self.dt),
+                    name=name,
+                    description=what,
+                )
+                segment.analogsignals.append(signal)
+        block = neo.Block(name="recording")
+        block.segments.append(segment)
+        return block
 
     def save(self, path: FilePath) -> None:
         """
@@ -280,3 +353,35 @@ def _spikes(value, name):
 def _check_shape(array, name, expected, why):
     if array.shape != expected:
         raise ValueError(f"'{name}' has the shape {array.shape}; expected {expected} ({why})")
+
+
+#: The dimension next to time, what it is, and the unit, of every array of a recording; V stands
+#: for the unit of the membrane and E for that of traces, which are not known beforehand.
+VARIABLES = {
+    "inputs": ("input", "input spikes", "1"),
+    "spikes": ("neuron", "spikes of the recurrent neurons", "1"),
+    "readout": ("output", "output", "1"),
+    "target": ("output", "target of the output", "1"),
+    "error": ("output", "error of the output", "1"),
+    "learning_signal": ("neuron", "learning signal", "1"),
+    "membrane": ("recorded_neuron", "membrane before the reset", "V"),
+    "threshold": ("recorded_neuron", "threshold", "V"),
+    "psi": ("recorded_neuron", "pseudo-derivative of the spike", "1/V"),
+    "e_trace": ("synapse", "eligibility trace", "E"),
+    "e_bar": ("synapse", "filtered eligibility trace", "E"),
+}
+
+
+def _milliseconds(value):
+    # neo brings this package along
+    import quantities
+
+    return value * quantities.ms
+
+
+def _variables(recording):
+    """`VARIABLES` with the units of a recording."""
+    membrane = recording.membrane_unit
+    units = {"1": "1", "V": membrane or "1", "E": recording.trace_unit or "1"}
+    units["1/V"] = f"1/{membrane}" if membrane else "1"
+    return {name: (dim, what, units[unit]) for name, (dim, what, unit) in VARIABLES.items()}

@@ -6,15 +6,10 @@ A user's class needs no base class of ours; it has the methods of the protocol.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-if TYPE_CHECKING:
-    from brian2 import Quantity
-
-    from .tasks import TrainingSetup
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -35,7 +30,7 @@ Ending: TypeAlias = Literal["iterations", "goal", "patience", "interrupted", "di
 
 
 class Surrogate(Protocol):
-    """A pseudo-derivative, see :mod:`brian_eprop.surrogates`."""
+    """A pseudo-derivative, see :mod:`brian_eprop.neurons.surrogates`."""
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression ``x``."""
@@ -48,55 +43,8 @@ class TrialSource(Protocol):
         """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
 
 
-class Task(Protocol):
-    """What a run is made of, see :mod:`brian_eprop.tasks`: a dataclass with trials and a set-up."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def n_in(self) -> int:
-        """Number of inputs."""
-
-    @property
-    def n_out(self) -> int:
-        """Number of outputs."""
-
-    @property
-    def steps(self) -> int:
-        """Steps of a trial."""
-
-    @property
-    def dt(self) -> Quantity:
-        """Time step."""
-
-    @property
-    def defaults(self) -> TrainingSetup:
-        """A set-up with which the task is learned."""
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
-
-
 class Judge(Protocol):
     """What tells how good outputs are."""
 
     def metric(self, outputs: Floats, targets: Floats) -> float:
         """One number, lower for better outputs."""
-
-
-class Environment(Protocol):
-    """Where an agent acts, see :mod:`brian_eprop.reward.environments`."""
-
-    @property
-    def n_in(self) -> int:
-        """Numbers in an observation."""
-
-    @property
-    def n_actions(self) -> int:
-        """Actions to choose from."""
-
-    def reset(self, seed: int | None = None) -> tuple[ArrayLike, dict[str, Any]]:
-        """Begin an episode: observation and info."""
-
-    def step(self, action: int) -> tuple[ArrayLike, float, bool, bool, dict[str, Any]]:
-        """Observation, reward, terminated, truncated, info."""

@@ -13,7 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from brian_eprop.plotting import plot_rule_learning
-from brian_eprop.reference import TASKS, Adam, draw_network, train
+from brian_eprop.reference import draw_network
+from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.tasks import TASKS
 
 task = TASKS["add"](delays=(1, 2), steps=30)
 SEEDS, ITERATIONS, BATCH = 3, 150, 8

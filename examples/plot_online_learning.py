@@ -12,7 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from brian_eprop.plotting import plot_rule_learning
-from brian_eprop.reference import TASKS, Adam, draw_network, train
+from brian_eprop.reference import draw_network
+from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.tasks import TASKS
 
 ITERATIONS, SEEDS = 400, 2
 RULES = {

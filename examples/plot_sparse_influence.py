@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from brian_eprop.reference import draw_network, gradients
-from brian_eprop.reference.comparison import compare
+from brian_eprop.rule_study.comparison import compare
 
 N_REC, STEPS = 40, 100
 rng = np.random.default_rng(3)

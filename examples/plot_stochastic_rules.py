@@ -12,7 +12,7 @@ import numpy as np
 
 from brian_eprop.plotting import plot_spread
 from brian_eprop.reference import draw_network, gradients
-from brian_eprop.reference.comparison import compare
+from brian_eprop.rule_study.comparison import compare
 
 # %%
 # A tanh network, and one sequence

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from command_line import brian_eprop
 
 from brian_eprop import RecurrentNetwork
-from brian_eprop.cli import app
 from brian_eprop.recording import Recording
 from brian_eprop.runs.configuration import Configuration
 
@@ -35,10 +34,6 @@ rate_strength = 10.0
 neurons = [{ model = "lif", count = 12, parameters = { tau_m = "30*ms", t_ref = "0*ms" } }]
 gains = { w_in = 1.0, w_rec = 0.5, w_out = 0.1, feedback = 0.1 }
 """
-
-
-def brian_eprop(*arguments):
-    return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
@@ -256,7 +251,7 @@ def test_derive_prints_the_equations():
 def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
     done = brian_eprop("check", "lif")
     assert done.exit_code == 0, done.output
-    from brian_eprop.surrogates import PiecewiseLinear
+    from brian_eprop.neurons.surrogates import PiecewiseLinear
 
     monkeypatch.setattr(
         PiecewiseLinear, "expression", lambda self, x: f"0.4*clip(1 - abs({x}), 0, 1)"

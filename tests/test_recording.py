@@ -11,7 +11,7 @@ import pytest
 import xarray
 from brian2 import ms, mV
 
-from brian_eprop import RecurrentNetwork, netcdf
+from brian_eprop import RecurrentNetwork, files
 from brian_eprop.recording import Recording
 
 
@@ -121,7 +121,7 @@ def test_every_damage_is_found_before_hdf5_reads_it(tmp_path, monkeypatch):
     damaged = [wrong for wrong in damaged if wrong != content]
     assert len(damaged) > 300
     with monkeypatch.context() as patch:
-        patch.setattr(netcdf.xarray, "load_dataset", pytest.fail)
+        patch.setattr(files.xarray, "load_dataset", pytest.fail)
         for wrong in damaged:
             path.write_bytes(wrong)
             with pytest.raises(ValueError, match=r"trial\.nc' cannot be read as a .*checksum is"):
@@ -133,7 +133,7 @@ def test_every_damage_is_found_before_hdf5_reads_it(tmp_path, monkeypatch):
 def test_a_foreign_file_is_named(tmp_path):
     path = tmp_path / "weights.nc"
     dataset = xarray.Dataset({"w_in": ("i", np.zeros(3))})
-    netcdf.write_netcdf(dataset, path, "the weights")
+    files.write_netcdf(dataset, path, "the weights")
     with pytest.raises(ValueError, match="is not a recording of this version: its 'format' is"):
         Recording.load(path)
     dataset.to_netcdf(path, engine="h5netcdf")
@@ -158,9 +158,9 @@ def test_what_another_program_has_changed_is_no_recording_any_more(tmp_path):
 def test_missing_arrays_are_listed(tmp_path):
     path = tmp_path / "trial.nc"
     Recording(**arrays()).save(path)
-    content = netcdf.read_netcdf(path).drop_vars(["psi", "target", "synapse"])
+    content = files.read_netcdf(path).drop_vars(["psi", "target", "synapse"])
     del content.attrs["dt"]
-    netcdf.write_netcdf(content, path, "half a recording")
+    files.write_netcdf(content, path, "half a recording")
     with pytest.raises(ValueError, match="'dt', 'target', 'psi', 'synapses' missing"):
         Recording.load(path)
 

@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 
 import sympy
 
-from ..names import internal
+from ..brian.code import internal
 from .derivatives import derivative
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import symbol

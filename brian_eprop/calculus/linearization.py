@@ -29,18 +29,18 @@ from brian2.units.fundamentalunits import DimensionMismatchError
 from brian2.utils.stringtools import get_identifiers
 from sympy.core.function import AppliedUndef
 
-from ..arguments import entries, table, text
-from ..quantities import unit_name
+from ..brian.code import parent_group
+from ..checks import entries, table, text, unit_name
 from ..types import ResetPath, Surrogate
 from .arrivals import arrivals
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .display import as_latex, as_text
-from .one_step import OneStep, drawing, one_step, parent_group, resolved, symbol
-from .programs import Program, check_statements
-from .statements import Coefficients, as_number, printed, tidy
+from .integrator import resolved
+from .one_step import NEXT_NOT_REFRACTORY, OneStep, drawing, one_step
+from .programs import Program, check_statements, symbol
+from .statements import Coefficients, as_number, printed, tidy, without_repetition
 
 if TYPE_CHECKING:
-    from ..neuron_model import NeuronModel
+    from ..neurons.neuron_model import NeuronModel
 
 PSI = symbol("psi")
 SPIKED = symbol("__spiked")
@@ -240,7 +240,7 @@ def linearize(
     Parameters
     ----------
     target : NeuronModel, NeuronGroup or Subgroup
-    surrogate : surrogate of `brian_eprop.surrogates`, optional
+    surrogate : surrogate of `brian_eprop.neurons.surrogates`, optional
         ψ as a function of the distance to the threshold. Default: the one that the model
         suggests.
     reset_path : dict of str to {"implicit", "explicit", "detached"}, optional
@@ -405,3 +405,63 @@ def _complete_reset_path(step, of_model, override, group_name):
                 f"reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
             )
     return {name: override.get(name, of_model.get(name, "implicit")) for name in changed}
+
+
+#: What the symbols mean that are in no equation of the user.
+MEANINGS = {
+    "psi": "pseudo-derivative of the spike, dz/d(distance to the threshold)",
+    "spiked": "1 if the neuron fired in step t, else 0",
+    NEXT_NOT_REFRACTORY: "whether the neuron integrates in step t+1",
+}
+#: Internal names, and what they are called here.
+SHOWN = {symbol("__spiked"): symbol("spiked")}
+
+
+def as_text(linearization):
+    """The derived equations, zeros left out, as Brian2 would write the right-hand sides."""
+    states = linearization.states
+    lines = [
+        f"s = dh/dw with h = ({', '.join(states)}), when the threshold is evaluated",
+        "e(t)   = c.s(t)",
+        "s(t+1) = A s(t) + D b x(t)    x: spikes that arrive after the threshold",
+        "",
+        f"psi = {linearization.surrogate_code}",
+    ]
+    for letter, vector in (("c", linearization.c), ("b", linearization.b)):
+        lines.append("")
+        lines += [
+            f"{letter}[{name}] = {printed(entry)}"
+            for name, entry in zip(states, vector, strict=True)
+            if entry != 0
+        ]
+    for letter in ("A", "D"):
+        matrix = getattr(linearization, letter).xreplace(SHOWN)
+        lines.append("")
+        lines += [
+            f"{letter}[{row}, {column}] = {printed(matrix[i, j])}"
+            for i, row in enumerate(states)
+            for j, column in enumerate(states)
+            if matrix[i, j] != 0 and (letter == "A" or column in linearization.arrivals)
+        ]
+    if linearization.definitions:
+        lines += ["", "with"]
+        steps = without_repetition(linearization.definitions, "q_")
+        lines += [f"{name} = {printed(value)}" for name, value in steps]
+    text = "\n".join(lines)
+    used = [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in text]
+    return "\n".join([text, "", *used])
+
+
+def as_latex(linearization):
+    """The same equations as displayed mathematics."""
+    states = ",\\;".join(sympy.latex(symbol(name)) for name in linearization.states)
+    rows = [rf"h &= \left({states}\right)"]
+    rows += [
+        rf"{letter} &= {sympy.latex(getattr(linearization, letter).xreplace(SHOWN))}"
+        for letter in ("A", "D", "b", "c")
+    ]
+    rows += [
+        rf"{sympy.latex(name)} &= {sympy.latex(value)}"
+        for name, value in without_repetition(linearization.definitions, "q_")
+    ]
+    return r"$$\begin{aligned} " + "\\\\ ".join(rows) + r" \end{aligned}$$"

@@ -15,35 +15,25 @@ where the network runs it.
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 import sympy
-from brian2 import Function, Quantity, get_logger, second
+from brian2 import Function, Quantity, second
 from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
-from brian2.groups.group import CodeRunner
-from brian2.groups.neurongroup import StateUpdater
-from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.parsing.sympytools import str_to_sympy
-from brian2.spatialneuron.spatialneuron import SpatialNeuron
-from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
 from brian2.utils.stringtools import get_identifiers
 
-from .derivatives import NoDerivativeError, UnsuitableMethodError, indicator
+from ..brian.code import parent_group
+from .derivatives import NoDerivativeError, indicator
+from .integrator import check_kind, integrator_code, resolved
 from .programs import Program, assigned_names, expand, run_statements, statements_of, symbol
-
-logger = get_logger(__name__)
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
 #: Names in the code of coefficients that no group resolves.
 OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "__spiked", "lastspike"})
-#: Each projection onto a group asks for its code; an exact solution takes seconds to find.
-_CODE: WeakKeyDictionary = WeakKeyDictionary()
 
 
-#: Templates of code that does what its text says, for each neuron on its own.
-READABLE_TEMPLATES = frozenset({"stateupdate", "threshold", "reset"})
 #: The stages of a group on its own, in the order of Brian2's default schedule.
 STANDARD = ("update", "threshold", "reset")
 
@@ -127,15 +117,6 @@ class OneStep:
     order: tuple = STANDARD
 
 
-def parent_group(group):
-    """The whole group that a sub-group is a part of (itself if it is not one)."""
-    if not isinstance(group, Subgroup):
-        return group
-    # A sub-group holds a weak proxy, which is neither hashable nor identical to its group; a
-    # bound method has the group itself.
-    return group.source.before_run.__self__
-
-
 def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     """Read the one-step map of a group.
 
@@ -163,7 +144,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         If an external name is not known.
     """
     group = parent_group(group)
-    _check_kind(group)
+    check_kind(group)
     reset_code = group.event_codes.get("spike", "")
     constant_over_dt, subexpressions = _constant_over_dt(group), _subexpressions(group)
     states = state_names(group, pieces)
@@ -173,7 +154,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         if "unless refractory" in eq.flags and group._refractory is not False
     ]
     update = _update(
-        _integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
+        integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
     )
     condition, distance, gate = group.events.get("spike", ""), None, ""
     if condition:
@@ -236,32 +217,6 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         ),
         order=tuple(order),
     )
-
-
-def _check_kind(group):
-    """Raise an error for a group whose step is more than its equations, threshold and reset."""
-    if isinstance(group, SpatialNeuron):
-        raise NoDerivativeError(
-            f"group '{group.name}' is a SpatialNeuron, whose compartments are coupled by a "
-            "diffusion that is not in its equations ('Im'): write the compartments as variables of "
-            "a NeuronGroup, with the currents between them in its equations"
-        )
-    kind = type(group).__name__
-    updater = getattr(group, "state_updater", None)
-    if type(updater) is not StateUpdater:
-        raise NoDerivativeError(
-            f"group '{group.name}' is a {kind}, whose 'state_updater' is a "
-            f"{type(updater).__name__} and not made from its equations: use a NeuronGroup"
-        )
-    for runner in group._contained_objects:
-        of_learning = getattr(runner, "of_learning", False)
-        if isinstance(runner, CodeRunner) and not of_learning:
-            if runner.template not in READABLE_TEMPLATES:
-                raise NoDerivativeError(
-                    f"group '{group.name}' is a {kind}, in whose step '{runner.name}' runs the "
-                    f"template '{runner.template}', which is not in its equations: use a "
-                    "NeuronGroup"
-                )
 
 
 def _subexpressions(group):
@@ -371,68 +326,6 @@ def _held_while_refractory(code, clamped):
             operation, written = "=", f"{target} + int(not_refractory)*({change} - {target})"
         lines.append(f"{target} {operation} {written}")
     return "\n".join(lines)
-
-
-def _integrator_code(group, namespace):
-    """The abstract code that Brian2 will generate its state updater from."""
-    if not group.equations.diff_eq_names:
-        return ""
-    names = group.equations.names | group.equations.identifiers | {"dt"}
-    variables = resolved(group, names, namespace)
-    if group in _CODE:
-        return _CODE[group]
-    updater = group.state_updater
-    if updater.method_choice in ("exact", "linear") and len(group.equations.diff_eq_names) > 2:
-        logger.info(
-            f"solving the equations of group '{group.name}' exactly; if this takes minutes, choose "
-            "another method, such as 'exponential_euler' or 'rk4'",
-            "exact",
-        )
-    try:
-        code = StateUpdateMethod.apply_stateupdater(
-            group.equations,
-            variables,
-            updater.method_choice,
-            method_options=updater.method_options,
-            group_name=group.name,
-        )
-    except UnsupportedEquationsException as error:
-        raise UnsuitableMethodError(
-            f"group '{group.name}': method = {updater.method_choice!r} is not for its equations: "
-            f"{' '.join(str(error).split())} Choose another method, such as "
-            f"{_other_methods(updater.method_choice)}"
-        ) from None
-    if not isinstance(code, str):
-        raise NoDerivativeError(
-            f"group '{group.name}' is integrated by GSL, whose steps have no closed form; "
-            "use an explicit method such as 'exponential_euler' or 'rk4'"
-        )
-    _CODE[group] = code
-    return code
-
-
-def _other_methods(failed):
-    """Methods that fit most equations, without the one that was chosen."""
-    names = [n for n in ("exponential_euler", "euler", "rk4") if n != failed]
-    return f"{', '.join(map(repr, names[:-1]))} or '{names[-1]}'"
-
-
-def resolved(group, names, namespace):
-    """The objects behind the names that a group's code uses, or an error for an unknown one."""
-    try:
-        return group.resolve_all(names, namespace, user_identifiers=set())
-    except KeyError as error:
-        for name in sorted(names - group.variables.keys()):
-            if "linked" in getattr(group.user_equations.get(name), "flags", ()):
-                raise ValueError(
-                    f"'{name}' of group '{group.name}' is '(linked)', and not linked to anything "
-                    f"yet: write {group.name}.{name} = linked_var(…) before you create the "
-                    "synapses that learn"
-                ) from None
-        raise ValueError(
-            f"the equations of group '{group.name}' cannot be linearized yet: {error.args[0]} "
-            "Define it before this call, or pass it in the group's namespace"
-        ) from error
 
 
 def drawing(group, names, namespace):

@@ -14,7 +14,7 @@ import sympy
 from brian2.parsing.statements import parse_statement
 from brian2.parsing.sympytools import str_to_sympy
 
-from ..arguments import text
+from ..checks import text
 from .derivatives import derivative
 
 #: Largest number of nodes (operations and operands) of a value that is substituted, not named.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import sympy
 from brian2.parsing.sympytools import sympy_to_str
 
-from ..names import internal
+from ..brian.code import internal
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import longer_than, symbol
 

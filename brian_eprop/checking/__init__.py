@@ -1,11 +1,11 @@
-"""Is what Brian2 computes right? Traces and gradients against finite differences of its own step.
+"""Checks of a user's own network: gradients against finite differences of the network that runs.
 
-Of a neuron model, in a small network of its own (`check_model`), and of any network that a user
-has built (`Learner.check`).
+:meth:`~brian_eprop.learning.learner.Learner.check` begins here. Nothing of the engines is used.
 """
 
-from .comparison import CheckReport, check_model
-from .network_report import CheckedDerivative, NetworkCheck
-from .script import check_script
+from .report import CheckedDerivative, NetworkCheck
 
-__all__ = ["CheckReport", "CheckedDerivative", "NetworkCheck", "check_model", "check_script"]
+__all__ = [
+    "CheckedDerivative",
+    "NetworkCheck",
+]

@@ -10,9 +10,8 @@ from brian2.groups.neurongroup import Resetter, Thresholder
 from brian2.monitors.ratemonitor import PopulationRateMonitor
 from brian2.synapses.synapses import SynapticPathway
 
-from .. import schedule
-from .deliveries import Delivery
-from .linear_spikes import Given, NotCheckable, Population, draws_numbers, whole_group
+from ..brian import schedule
+from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
 
 MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
 

@@ -3,7 +3,6 @@
 import numpy as np
 from brian2.groups.neurongroup import Thresholder
 
-from ..feedback import FeedbackWeights
 from .linear_spikes import NotCheckable, whole_group
 
 #: Deviations that are put into the readout to see whether it is the filter that it should be.
@@ -105,7 +104,9 @@ class CreditOfSpikes:
             np.add.at(credit.T, delivery.pre, passed.T)
 
     def _along_feedback_weights(self):
-        dense = [obj for obj in self.run.objects if isinstance(obj, FeedbackWeights)]
+        dense = [
+            w for w in self.learner.feedback_weights if any(w is obj for obj in self.run.objects)
+        ]
         if not dense:
             raise NotCheckable("the feedback weights are not in the network")
         for synapses in dense:

@@ -18,14 +18,14 @@ import numpy as np
 
 from .credit_of_spikes import CreditOfSpikes
 from .linear_spikes import Given, NotCheckable, whole_group
-from .network_report import TOLERANCE, CheckedDerivative, NetworkCheck
+from .report import TOLERANCE, CheckedDerivative, NetworkCheck
 
 #: Changes of a weight, relative to the weights of the projection. Two of them, this one and its
 #: half, cancel the leading error (Richardson); smaller ones are tried where they disagree.
 CHANGES = (2.0**-13, 2.0**-17, 2.0**-21)
 
 
-class Comparison:
+class DifferenceCheck:
     """Gradients of a recorded run, and finite differences of it.
 
     Parameters

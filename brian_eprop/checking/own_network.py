@@ -4,12 +4,11 @@ from brian2 import Network, Quantity, magic_network
 from brian2.core.magic import collect
 from brian2.devices.device import RuntimeDevice, get_device
 
-from ..arguments import check_seed, whole_number
-from ..readout import steps as whole_steps
+from ..checks import check_seed, steps, whole_number
 from .clamped_run import ClampedNetwork
 from .linear_spikes import NotCheckable
-from .moved_weights import Comparison
-from .network_report import NetworkCheck
+from .moved_weights import DifferenceCheck
+from .report import NetworkCheck
 
 
 def check_network(learner, duration, network, synapses, seed, namespace, level):
@@ -47,7 +46,7 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
     title = f"order {rule.order}, engine '{rule.engine}', {n} steps"
     try:
         with ClampedNetwork(network, learner, duration, namespace) as run:
-            return Comparison(run, synapses, seed).report(title)
+            return DifferenceCheck(run, synapses, seed).report(title)
     except NotCheckable as why:
         return NetworkCheck(title, n, 0, (), f"cannot be checked: {why}")
 
@@ -91,7 +90,7 @@ def _duration(learner, duration, network):
                 "give for example duration=200*ms"
             )
         return trial * dt
-    n = whole_steps("Learner.check.duration", duration, dt)
+    n = steps("Learner.check.duration", duration, dt)
     if trial and n % trial:
         raise ValueError(
             f"Learner.check.duration = {duration!s} is not a multiple of a trial (reset_every = "

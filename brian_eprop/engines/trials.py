@@ -7,11 +7,9 @@ import numpy as np
 from brian2.equations.equations import PARAMETER
 from brian2.parsing.statements import parse_statement
 
-from .. import schedule
-from ..calculus.one_step import assigned_names, parent_group
-from ..names import internal
-from .code import declare
-from .gated import GatedCode
+from ..brian import schedule
+from ..brian.code import GatedCode, declare, internal, parent_group
+from ..calculus.one_step import assigned_names
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 

@@ -7,20 +7,9 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 
 import numpy as np
 
-from .. import serialization
-from ..arguments import entries
-from ..constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
-
-__all__ = [
-    "check_constraints",
-    "check_limits",
-    "check_wiring",
-    "constrained_start",
-    "kept_by_decay",
-    "limits",
-    "of_kind",
-    "within_limits",
-]
+from ..checks import entries
+from . import serialization
+from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
 
 for _constraint in CONSTRAINTS.values():
     serialization.register(_constraint)
@@ -166,7 +155,7 @@ def constrained_start(description, weights):
     -------
     weights : dict of str to ndarray
     wiring : dict of str to dict
-        See :meth:`~brian_eprop.constraints.DeepR.start`; of rewired matrices only.
+        See :meth:`~brian_eprop.network.constraints.DeepR.start`; of rewired matrices only.
     """
     weights, wiring = dict(weights), {}
     for name in MATRICES:

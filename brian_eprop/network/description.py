@@ -1,7 +1,7 @@
-"""What a recurrent network consists of, as plain data that validates itself.
+"""Description of a recurrent network as plain data that validates itself.
 
-Nothing of Brian2's simulation is here: :mod:`brian_eprop.devices` makes objects from it,
-:mod:`brian_eprop.network.checkpoint` writes it to files.
+Nothing of Brian2's simulation is here: :mod:`brian_eprop.network.assembly` makes objects from it,
+:mod:`brian_eprop.network.training_state` writes it to files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,31 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
-from brian2 import Quantity
-from scipy.special import softmax
+from brian2 import Quantity, get_dimensions, second
+from brian2.units import DimensionMismatchError
 
-from .. import serialization
-from ..arguments import BELOW_1, MOST, check_time, entries, flag, number, one_of, whole_number
-from ..constraints import MATRICES, Constraint
-from ..devices.blocks import spans
-from ..feedback import FEEDBACKS
-from ..parameters import ParameterTraining, Trainable, checked_trainable
-from ..quantities import suggest
-from ..readout import LOSSES
-from ..regularizers import FiringRateRegularizer
-from ..rule import EProp
+from ..checks import (
+    BELOW_1,
+    MOST,
+    check_time,
+    entries,
+    flag,
+    number,
+    one_of,
+    quantity,
+    suggest,
+    unit_name,
+    whole_number,
+)
+from ..learning.feedback import FEEDBACKS
+from ..learning.parameters import ParameterTraining, Trainable, checked_trainable
+from ..learning.readout import LOSSES
+from ..learning.rule import EProp, FiringRateRegularizer
+from . import serialization
 from .constraining import check_constraints
-from .delays import check_delays_within, checked_delays
+from .constraints import MATRICES, Constraint
 from .parameters import check_trainable
+from .projections import spans
 from .validation import checked_mask
 
 serialization.register(EProp)
@@ -163,37 +172,6 @@ class NetworkDescription:
         ]
         return replace(self, populations=populations, trainable={})
 
-    def learning_signal(self, weights, readout, targets, window):
-        """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).
-
-        The error that a spike of step t makes comes later by the delay of the synapse along which
-        it goes back, with symmetric and adaptive feedback: L_j^t = Σ_k B_kj error_k^{t+d_jk}.
-
-        Parameters
-        ----------
-        weights : dict of str to ndarray
-        readout, targets : (batch, T, n_out) ndarray
-        window : int or None
-            Steps at the end in which errors count.
-        """
-        if self.loss == "cross_entropy":
-            readout = softmax(readout, axis=-1)
-        steps = readout.shape[1]
-        scored = steps if window is None else window
-        error = readout - targets
-        error[:, : steps - scored] = 0
-        if self.average:
-            error /= scored
-        feedback = weights["w_out"].T if self.feedback == "symmetric" else weights["feedback"]
-        if self.feedback not in ("symmetric", "adaptive"):
-            return error @ feedback
-        delays, signal = self.delay_steps("w_out").T, 0.0
-        for delay in np.unique(delays):
-            heard = np.zeros_like(error)
-            heard[:, : steps - delay] = error[:, delay:]
-            signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
-        return signal
-
     def _masks(self):
         masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
         np.fill_diagonal(masks["w_rec"], False)
@@ -246,3 +224,67 @@ class NetworkDescription:
                     "regularizer; give FiringRateRegularizer(10*Hz, strength)"
                 )
         return regularizers
+
+
+#: Of a step: what rounding leaves of a multiple of dt.
+ROUNDING = 1e-6
+
+
+def checked_delays(delays, shapes, dt):
+    """The argument ``delays`` : dict of str to Quantity, each one value or a matrix of them.
+
+    Raises
+    ------
+    ValueError, DimensionMismatchError
+        Naming the matrix, the synapse, its value and the remedy.
+    """
+    if not isinstance(delays, Mapping):
+        raise ValueError(
+            f"RecurrentNetwork.delays = {delays!r} must be a dict, such as {{'w_rec': 2*ms}}"
+        )
+    return {name: _checked(name, value, shapes, dt) for name, value in delays.items()}
+
+
+def _checked(name, given, shapes, dt):
+    where = f"RecurrentNetwork.delays['{name}']"
+    if name not in MATRICES:
+        raise ValueError(f"{where} is not one of {', '.join(MATRICES)}{suggest(name, MATRICES)}")
+    try:
+        delays = quantity(given)
+    except ValueError as error:
+        raise ValueError(f"{where} = {given!r}: {error}") from None
+    if get_dimensions(delays) is not second.dim:
+        raise DimensionMismatchError(
+            f"{where} has the unit {unit_name(get_dimensions(delays))}; it must be a time, such as "
+            "2*ms"
+        )
+    if delays.shape not in ((), shapes[name]):
+        raise ValueError(
+            f"{where} has the shape {delays.shape}; give one time, or {shapes[name]} of them "
+            "(row = pre, column = post)"
+        )
+    steps = np.asarray(delays / dt)
+    for wrong, must in (
+        (~np.isfinite(steps) | (steps < 0), "must be finite and ≥ 0"),
+        (np.abs(steps - np.rint(steps)) > ROUNDING, f"is not a multiple of dt = {dt!s}"),
+    ):
+        if wrong.any():
+            place = tuple(int(k) for k in np.argwhere(wrong)[0])
+            synapse = f"[{', '.join(map(str, place))}]" if place else ""
+            raise ValueError(f"{where}{synapse} = {Quantity(delays[place])!s} {must}")
+    return delays
+
+
+def check_delays_within(description, steps):
+    """Raise an error for a synapse whose spikes would never arrive in a trial of so many steps."""
+    for name in description.delays:
+        delays = description.delay_steps(name)
+        late = np.argwhere(description.connectivity[name] & (delays >= steps))
+        if len(late):
+            i, j = map(int, late[0])
+            raise ValueError(
+                f"RecurrentNetwork.delays['{name}'][{i}, {j}] = "
+                f"{delays[i, j] * description.dt!s}, but a trial has {steps} steps of "
+                f"{description.dt!s}: its spikes would never arrive; make delays shorter or trials "
+                "longer"
+            )

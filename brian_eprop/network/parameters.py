@@ -10,18 +10,10 @@ import numpy as np
 from brian2 import Quantity, get_dimensions, second
 from brian2.units import DimensionMismatchError
 
-from ..devices.blocks import trained
-from ..parameters import bounds_of, check_known, check_refractoriness, scale_of
-from ..quantities import quantity, unit_name
+from ..checks import quantity, unit_name
+from ..learning.parameters import bounds_of, check_known, check_refractoriness, scale_of
+from .projections import trained
 from .validation import checked_optimizer
-
-__all__ = [
-    "check_optimizers",
-    "check_trainable",
-    "checked_parameters",
-    "start_values",
-    "update",
-]
 
 
 def check_trainable(description):
@@ -187,7 +179,9 @@ def _scales(description, name):
 
 
 def update(description, name, values, gradient, optimizer, moments, updates):
-    """The values of a parameter after one update; see :func:`brian_eprop.parameters.install`.
+    """The values of a parameter after one update.
+
+    See :func:`brian_eprop.learning.parameters.install`.
 
     ::
 

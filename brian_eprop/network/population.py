@@ -9,11 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from brian2 import Equations
 
-from .. import serialization
-from ..arguments import entries, whole_number
-from ..neuron_model import NeuronModel, load_model
-from ..quantities import suggest
+from ..checks import entries, suggest, whole_number
+from ..neurons.neuron_model import NeuronModel, load_model
 from ..types import FilePath
+from . import serialization
 
 #: What an override may be, besides a parameter.
 KEYWORDS = ("surrogate", "method", "method_options")
@@ -116,10 +115,9 @@ class PopulationDescription:
         except (ValueError, AttributeError) as error:
             raise ValueError(f"RecurrentNetwork: {error}") from error
 
-    def group(self, rule, **as_neuron_group):
-        """The NeuronGroup, with the surrogate and the reset paths that learning uses."""
-        own = {key: value for key, value in self.overrides.items() if key != "surrogate"}
-        return self.learning_with(rule).group(self.count, **own, **as_neuron_group)
+    def group(self, **as_neuron_group):
+        """The NeuronGroup."""
+        return self.model.group(self.count, **self.overrides, **as_neuron_group)
 
 
 def populations(neurons, n_rec):

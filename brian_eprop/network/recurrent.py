@@ -10,26 +10,25 @@ from brian2 import Quantity, get_device, ms
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from numpy.typing import ArrayLike
 
-from ..arguments import check_seed, flag, numbers, table, whole_number
-from ..constraints import Constraint
-from ..devices.blocks import Trials
-from ..devices.compiled import CompiledNetwork
-from ..devices.recorder import record_trial
-from ..devices.runtime import RuntimeNetwork
-from ..optimizers import Optimizer
-from ..parameters import Trainable
+from ..checks import check_seed, flag, numbers, table, whole_number
+from ..learning.optimizers import Optimizer
+from ..learning.parameters import Trainable
+from ..learning.rule import EProp, FiringRateRegularizer
 from ..recording import Recording
 from ..reference import Gradients, SpikingNetwork
-from ..regularizers import FiringRateRegularizer
-from ..rule import EProp
 from ..types import Entry, Feedback, FilePath, Floats, Judge, Loss, Matrix, TrialSource
-from . import checkpoint, training
+from . import training
+from . import training_state as checkpoint
+from .compiled import CompiledNetwork
+from .constraints import Constraint
 from .description import NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
 from .population import Neurons, populations
+from .projections import Backend, BatchShape
 from .reference_conversion import reference_network
-from .results import Simulation, as_gradients
-from .update import TrainingState, updated
+from .results import Simulation, as_gradients, learning_signal
+from .runtime import RuntimeNetwork, record_trial
+from .training_state import TrainingState, updated
 from .validation import (
     checked_inputs,
     checked_matrices,
@@ -40,8 +39,6 @@ from .validation import (
     initial_matrices,
 )
 from .workers import Workers
-
-__all__ = ["RecurrentNetwork"]
 
 
 class RecurrentNetwork:
@@ -175,7 +172,7 @@ class RecurrentNetwork:
         self.description, self.state = description, state
         self.optimizer = checked_optimizer(optimizer)
         check_optimizers(description, self.optimizer)
-        self._networks = {}
+        self._networks: dict[tuple[type, BatchShape], Backend] = {}
 
     def __repr__(self):
         d = self.description
@@ -224,7 +221,7 @@ class RecurrentNetwork:
         """
         found, targets, window, batched = self._learn(inputs, targets, learning_window)
         about = (self.weights, found["readout"], targets, window)
-        return as_gradients(found, self.description.learning_signal(*about), batched)
+        return as_gradients(found, learning_signal(self.description, *about), batched)
 
     def simulate(self, inputs: ArrayLike) -> Simulation:
         """Run the network without learning.
@@ -240,7 +237,7 @@ class RecurrentNetwork:
         inputs, batched = checked_inputs(inputs, self.description.n_in)
         batch, steps, _ = inputs.shape
         targets = self._some_targets(batch, steps)
-        found = self._run(Trials(batch, steps, learning=False), inputs, targets)
+        found = self._run(BatchShape(batch, steps, learning=False), inputs, targets)
         spikes, readout = found["spikes"], found["readout"]
         return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
 
@@ -339,7 +336,7 @@ class RecurrentNetwork:
         whole_number("prepare.trials", trials)
         whole_number("prepare.steps", steps)
         window = checked_window(learning_window, steps)
-        shape = Trials(trials, steps, window, flag("prepare.learning", learning))
+        shape = BatchShape(trials, steps, window, flag("prepare.learning", learning))
         inputs = np.broadcast_to(False, (trials * steps, self.description.n_in))
         self._program(shape, inputs, self._some_targets(trials * steps))
 
@@ -396,7 +393,7 @@ class RecurrentNetwork:
             self.description, inputs, targets, learning_window
         )
         batch, steps, _ = inputs.shape
-        found = self._run(Trials(batch, steps, window), inputs, targets)
+        found = self._run(BatchShape(batch, steps, window), inputs, targets)
         return found, targets, window, batched
 
     def _run(self, trials, inputs, targets):

@@ -4,11 +4,11 @@ from dataclasses import fields
 
 import numpy as np
 
-from ..devices.blocks import spans
-from ..neuron_model import load_model
-from ..quantities import quantity
+from ..checks import quantity
+from ..neurons.neuron_model import load_model
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
+from .projections import spans
 
 #: What says how a model moves: these must be those of lif or alif, the rest is taken over.
 DYNAMICS = ("equations", "threshold", "reset", "refractory", "on_pre", "on_input", "initial")

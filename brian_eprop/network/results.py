@@ -1,19 +1,18 @@
-"""What a network returns, made from what Brian2 has produced."""
+"""Results of a network: gradients and simulations, put together from what Brian2 has computed."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import softmax
 
 from ..reference import Gradients
 from ..types import Bools, Floats
 from .description import MATRICES
 
-__all__ = ["Simulation", "as_gradients", "joined_gradients", "joined_simulations"]
-
 
 @dataclass(frozen=True, eq=False)
 class Simulation:
-    """What a network did.
+    """Spikes and outputs of simulated trials.
 
     Attributes
     ----------
@@ -31,7 +30,7 @@ def as_gradients(found, learning_signal, batched):
     Parameters
     ----------
     found : dict
-        See :func:`brian_eprop.devices.blocks.results`.
+        See :func:`brian_eprop.network.projections.results`.
     learning_signal : (batch, T, n_rec) ndarray or None
     batched : bool
         Whether the trajectory keeps the axis of the trials.
@@ -93,3 +92,37 @@ def joined_simulations(parts):
         np.concatenate([part.spikes for part in parts]),
         np.concatenate([part.readout for part in parts]),
     )
+
+
+def learning_signal(description, weights, readout, targets, window):
+    """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).
+
+    The error that a spike of step t makes comes later by the delay of the synapse along which
+    it goes back, with symmetric and adaptive feedback: L_j^t = Σ_k B_kj error_k^{t+d_jk}.
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    weights : dict of str to ndarray
+    readout, targets : (batch, T, n_out) ndarray
+    window : int or None
+        Steps at the end in which errors count.
+    """
+    d = description
+    if d.loss == "cross_entropy":
+        readout = softmax(readout, axis=-1)
+    steps = readout.shape[1]
+    scored = steps if window is None else window
+    error = readout - targets
+    error[:, : steps - scored] = 0
+    if d.average:
+        error /= scored
+    feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
+    if d.feedback not in ("symmetric", "adaptive"):
+        return error @ feedback
+    delays, signal = d.delay_steps("w_out").T, 0.0
+    for delay in np.unique(delays):
+        heard = np.zeros_like(error)
+        heard[:, : steps - delay] = error[:, delay:]
+        signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
+    return signal

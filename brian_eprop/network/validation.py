@@ -4,23 +4,9 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..arguments import as_array, numbers, whole_number
-from ..learning_rates import start_of
-from ..optimizers import Optimizer
-from ..quantities import suggest
+from ..checks import as_array, numbers, suggest, whole_number
+from ..learning.optimizers import Optimizer, start_of
 from .constraining import check_limits, constrained_start
-
-__all__ = [
-    "checked_inputs",
-    "checked_mask",
-    "checked_matrices",
-    "checked_optimizer",
-    "checked_recorded",
-    "checked_trials",
-    "checked_weights",
-    "checked_window",
-    "initial_matrices",
-]
 
 
 def checked_mask(name, mask, shape):

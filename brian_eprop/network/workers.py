@@ -18,12 +18,11 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.devices.device import reset_device, set_device
 from joblib import Parallel, delayed
 
-from ..arguments import whole_number
+from ..checks import whole_number
 from .results import joined_gradients, joined_simulations
 
 logger = get_logger(__name__)
 
-__all__ = ["Workers", "calls"]
 
 #: Trials in a call at most: what a call costs besides its trials then hardly counts.
 TRIALS_IN_A_CALL = 16
@@ -69,7 +68,9 @@ class Workers:
         if self.count != 1:
             # joblib would hash larger arrays and write them to files, in every batch anew
             self._parallel = self._open.enter_context(Parallel(n_jobs=self.count, max_nbytes=None))
-            self._description = cloudpickle.dumps(self.network.description)
+            self._description = cloudpickle.dumps(
+                (type(self.network).from_description, self.network.description)
+            )
         return self
 
     def __exit__(self, *exception):
@@ -138,9 +139,8 @@ def _died(error):
 @functools.lru_cache(maxsize=4)
 def _network(description):
     """The network of a worker, kept with its compiled programs for the next call."""
-    from .recurrent import RecurrentNetwork
-
-    return RecurrentNetwork.from_description(pickle.loads(description))
+    make, described = pickle.loads(description)
+    return make(described)
 
 
 def _call(description, state, device, method, arguments):

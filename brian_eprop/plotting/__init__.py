@@ -7,7 +7,6 @@ by the colour-blind.
 """
 
 from .animation import LearningAnimation
-from .decision import plot_decision
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
 from .network import plot_network
 from .rules import (
@@ -20,7 +19,7 @@ from .rules import (
 )
 from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
 from .style import DIVERGING
-from .trial import plot_trial
+from .trial import plot_decision, plot_trial
 
 __all__ = [
     "DIVERGING",

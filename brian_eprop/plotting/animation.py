@@ -13,14 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.typing import HashableList
 from numpy.typing import ArrayLike
 
-from ..atomic_write import replacing
+from ..files import replacing
 from ..network import RecurrentNetwork
 from ..types import Entry, FilePath
 from .learning import plot_learning_curve, plot_weights
 from .signals import plot_raster, plot_readout
 from .style import CYCLE, STYLE, in_common_units, logarithmic, prepare, time_axis
-
-__all__ = ["LearningAnimation", "check_animation"]
 
 WRITERS = {".gif": PillowWriter, ".mp4": FFMpegWriter}
 #: Frames per second, and dots per inch.

@@ -12,11 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType, LineStyleType
 from numpy.typing import ArrayLike
 
-from brian_eprop.types import Entry
-
+from ..types import Entry
 from .style import BLUE, DIVERGING, check_finite, label_curve, logarithmic, prepare
-
-__all__ = ["plot_gradient_match", "plot_learning_curve", "plot_weights"]
 
 # label of the ordinate, and whether it is drawn logarithmically
 CURVES = {

@@ -8,12 +8,9 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from brian_eprop.calculus.one_step import parent_group
-from brian_eprop.learner import Learner
-
+from ..brian.code import parent_group
+from ..learning.learner import Learner
 from .style import BLACK, BLUE, GREEN, ORANGE, PURPLE, STYLE, VERMILLION, plain
-
-__all__ = ["plot_network"]
 
 GREY = "0.45"
 #: Kinds of groups: colour of the frame and of the area.

@@ -1,15 +1,15 @@
-"""The figures of a training run."""
+"""The figures of a training run, and of a sweep."""
+
+import itertools
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .decision import plot_decision
 from .learning import plot_learning_curve, plot_weights
-from .saving import save_figures
-from .style import STYLE, VERMILLION
-from .trial import plot_trial
+from .style import CYCLE, STYLE, VERMILLION, logarithmic, plain, prepare, save_figures
+from .trial import plot_decision, plot_trial
 
 
 def save_run_figures(folder, history, weights, recordings, task, format="png"):
@@ -82,3 +82,103 @@ def _weights(weights):
     out.set_yticks(np.arange(weights["w_out"].shape[1]))
     out.child_axes[0].yaxis.set_major_locator(MaxNLocator(2, symmetric=True))
     return figure
+
+
+def save_sweep_figures(folder, table, format="png"):
+    """Draw and write the figures of a sweep.
+
+    Parameters
+    ----------
+    folder : Path
+    table : xarray.Dataset
+        See :func:`brian_eprop.runs.sweep_table`.
+    format : {"png", "svg", "pdf"}
+
+    Returns
+    -------
+    list of Path
+    """
+    figures = {"learning_curves": plot_sweep_curves(table), "results": plot_sweep_results(table)}
+    return save_figures(folder, figures, format)
+
+
+def conditions(table):
+    """Names of the conditions, and the part of the table of each: all dimensions but the seed."""
+    dims = [name for name in table["loss"].dims if name != "seed"]
+    if not dims:
+        return {"": table}
+    stacked = table.stack(condition=dims)
+    named = {}
+    for k, point in enumerate(stacked["condition"].values):
+        values = point if isinstance(point, tuple) else (point,)
+        parts = [
+            str(value) if dim == "variant" else f"{dim.rpartition('.')[2]} = {value}"
+            for dim, value in zip(dims, values, strict=True)
+        ]
+        named[", ".join(parts)] = stacked.isel(condition=k)
+    return named
+
+
+def plot_sweep_curves(table):
+    """Metric (or loss) and rate against the iteration: the mean over seeds, and its range.
+
+    Where a run has ended before others, its last value is taken on.
+    """
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2)
+    judged = "metric" if np.isfinite(table["curve_metric"]).any() else "loss"
+    for ax, name in zip(axes, (judged, "rate"), strict=True):
+        prepare(ax)
+        for color, (label, part) in zip(_colors(), conditions(table).items(), strict=False):
+            curves = part[f"curve_{name}"]
+            curves = curves.transpose(..., "iteration").values.reshape(-1, table.sizes["iteration"])
+            curves = np.array([_smooth(curve) for curve in curves if np.isfinite(curve).any()])
+            if not len(curves):
+                continue
+            x = np.arange(curves.shape[1])
+            ax.plot(x, curves.mean(axis=0), color=color, label=plain(label))
+            ax.fill_between(x, curves.min(0), curves.max(0), color=color, alpha=0.2, linewidth=0)
+        ax.set(xlabel="Iteration", ylabel="Rate (spikes/s)" if name == "rate" else judged.title())
+    if judged == "loss":
+        drawn = [line.get_ydata() for line in axes[0].lines]
+        logarithmic(axes[0], np.concatenate([[], *drawn]))
+    axes[0].set_ylim(bottom=None if judged == "loss" else 0)
+    if len(conditions(table)) > 1:
+        axes[1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plot_sweep_results(table):
+    """The metric of new trials (or the loss), and the number of iterations: one dot a run."""
+    parts = conditions(table)
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(parts)), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    judged = "test" if np.isfinite(table["test"]).any() else "loss"
+    for ax, name in zip(axes, (judged, "iterations"), strict=True):
+        prepare(ax)
+        for row, (color, part) in enumerate(zip(_colors(), parts.values(), strict=False)):
+            values = np.atleast_1d(part[name].values).ravel()
+            values = values[np.isfinite(values)]
+            ax.plot(values, np.full(len(values), row), "o", color=color, alpha=0.6, markersize=5)
+            if len(values):
+                ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
+        ax.set_xlim(left=0)
+    axes[0].set_yticks(range(len(parts)), [plain(name) for name in parts])
+    axes[0].invert_yaxis()
+    axes[0].set_xlabel("Metric of new trials" if judged == "test" else "Loss")
+    axes[1].set_xlabel("Iterations")
+    return figure
+
+
+def _colors():
+    return itertools.cycle(CYCLE)
+
+
+def _smooth(curve, over=10):
+    """Running mean of the finite part, its last value taken on to the end."""
+    finite = curve[np.isfinite(curve)]
+    sums = np.cumsum(np.concatenate([[0], finite]))
+    end = np.arange(1, len(finite) + 1)
+    start = np.maximum(end - over, 0)
+    smooth = (sums[end] - sums[start]) / (end - start)
+    return np.concatenate([smooth, np.full(len(curve) - len(smooth), smooth[-1])])

@@ -13,8 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike
 
-from brian_eprop.recording import as_milliseconds
-
+from ..recording import as_milliseconds
 from .style import (
     BLACK,
     CROSSING,
@@ -26,8 +25,6 @@ from .style import (
     time_axis,
     time_series,
 )
-
-__all__ = ["plot_eligibility", "plot_raster", "plot_readout", "plot_traces"]
 
 
 def plot_raster(

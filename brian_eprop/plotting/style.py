@@ -1,18 +1,17 @@
-"""What all figures share: colours, axes, labels, and the checks of what is drawn.
-
-Colours are those of Okabe and Ito (2008, "Color Universal Design"); curves that cross differ
-in lightness and in width or dashes as well, so that the figures can be read in grey.
-"""
+"""What all figures share: colours, axes, labels, checks of what is drawn, formats of files."""
 
 from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.transforms import blended_transform_factory
 
-from brian_eprop.recording import as_milliseconds
+from ..files import replacing
+from ..recording import as_milliseconds
 
 BLACK = "#000000"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
@@ -137,3 +136,47 @@ def check_labels(labels, number):
     """Raise ValueError unless there is one label for each curve, or none at all."""
     if labels is not None and len(labels) != number:
         raise ValueError(f"'labels' has {len(labels)} elements; expected {number}, one a curve")
+
+
+#: Pixels to look at, or lines to print and to edit.
+FORMATS = ("png", "svg", "pdf")
+RESOLUTION = 150  # dots per inch of pixels
+
+
+def check_format(format):
+    """Raise ValueError unless figures can be written in this format."""
+    if format not in FORMATS:
+        raise ValueError(
+            f"figures cannot be written as '{format}'; choose one of {', '.join(FORMATS)}"
+        )
+
+
+def save_figures(folder, figures, format="png"):
+    """Write figures, each complete or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+    figures : dict of str to Figure
+        By the name of the file, without its ending.
+    format : {"png", "svg", "pdf"}
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    ValueError
+        If there is no such format.
+    OSError
+        If a file cannot be written.
+    """
+    check_format(format)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.{format}")
+        FigureCanvasAgg(figure)
+        with rc_context(STYLE), replacing(paths[-1], "the figure") as file:
+            figure.savefig(file, format=format, dpi=RESOLUTION)
+    return paths

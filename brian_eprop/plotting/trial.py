@@ -1,18 +1,28 @@
-"""One trial as a whole: panels above each other on one time axis."""
+"""Figures of one trial: panels above each other on one time axis, and a decision at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain, cycle
+from typing import cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
-from brian_eprop.recording import Recording
-
+from ..recording import Recording
 from .signals import plot_eligibility, plot_raster, plot_readout, plot_traces
-from .style import CYCLE, STYLE, in_common_units
-
-__all__ = ["plot_trial"]
+from .style import (
+    BLACK,
+    CROSSING,
+    CYCLE,
+    STYLE,
+    apart,
+    in_common_units,
+    label_curve,
+    prepare,
+    time_axis,
+)
 
 
 def plot_trial(recording: Recording, axes: Sequence[Axes] | None = None) -> Figure:
@@ -128,3 +138,139 @@ def _fill(figure, axes, panels, recording):
         ax.tick_params(bottom=False, labelbottom=False)
     figure.align_ylabels(axes)
     return figure
+
+
+GREY, PALE = "0.6", "0.75"
+#: More outputs than this are told apart no longer: only those that matter are coloured.
+MANY = 4
+
+
+def plot_decision(
+    recording: Recording,
+    groups: Mapping[str, int],
+    *,
+    window: int | None = None,
+    names: Sequence[str] | None = None,
+    axes: Sequence[Axes] | None = None,
+) -> Figure:
+    """
+    Draw one trial of a classification: input spikes by groups, recurrent spikes, decision.
+
+    The decision is the probability softmax(y) of every output. The input groups that speak for an
+    output have its colour. The steps that count are shaded, with the targets as broad pale lines.
+    Of more than four outputs, only the one that is asked for and the one that is decided on, with
+    the largest mean there, have a colour and a name.
+
+    Parameters
+    ----------
+    recording : Recording
+    groups : dict of str to int
+        Name and number of inputs of each group, in the order of the inputs; without ``names``,
+        the first n_out groups are those that speak for output 0, 1, …
+    window : int, optional
+        Number of last steps that count; default: all.
+    names : sequence of str, optional
+        Of the outputs, where no group speaks for one; default: those of the first n_out groups.
+    axes : sequence of 3 Axes, optional
+        From top to bottom; default: a new figure.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If the groups are not those of the recorded inputs, there is not one name for each
+        output, or ``window`` is not between 1 and the number of steps.
+    """
+    r = recording
+    steps, n_in = r.inputs.shape
+    n_out = r.readout.shape[1]
+    if sum(groups.values()) != n_in or (names is None and len(groups) < n_out):
+        raise ValueError(
+            f"'groups' is {groups!r}; expected at least {n_out}, one an output, with {n_in} "
+            "inputs in all"
+        )
+    if names is not None and len(names) != n_out:
+        raise ValueError(f"'names' is {names!r}; expected {n_out}, one an output")
+    window = steps if window is None else window
+    if not 1 <= window <= steps:
+        raise ValueError(f"'window' is {window}; expected 1 to {steps}, the steps of the trial")
+    if axes is None:
+        heights = (max(1, len(groups) / 7), 1.3, 1)
+        with plt.rc_context(STYLE):
+            _, axes = plt.subplots(
+                3,
+                figsize=(5.5, 1.27 * sum(heights)),
+                height_ratios=heights,
+                sharex=True,
+                layout="constrained",
+            )
+    inputs, neurons, decision = axes
+    probabilities = softmax(r.readout, axis=1)
+    colors = [CROSSING[k % len(CROSSING)] for k in range(1, n_out + 1)]
+    of_groups = cycle((BLACK, GREY)) if names else chain(colors, cycle((BLACK, GREY)))
+    if n_out > MANY:
+        asked, decided = (x[-window:].mean(axis=0).argmax() for x in (r.target, probabilities))
+        colors = [PALE] * n_out
+        colors[asked], colors[decided] = CROSSING[1:3] if asked != decided else CROSSING[1:2] * 2
+    _draw_inputs(inputs, r, groups, of_groups)
+    plot_raster(r.spikes, dt=r.dt, ax=neurons)
+    _draw_probabilities(decision, r, window, probabilities, names or list(groups)[:n_out], colors)
+    for ax in (inputs, neurons):
+        ax.set_xlabel("")
+        ax.spines["bottom"].set_visible(False)
+        ax.tick_params(bottom=False, labelbottom=False)
+    decision.figure.align_ylabels(axes)
+    return cast(Figure, decision.figure)
+
+
+def _draw_inputs(ax, recording, groups, colors):
+    """Input spikes, each group in its colour and with its name."""
+    steps, n_in = recording.inputs.shape
+    first = 0
+    for (name, size), color in zip(groups.items(), colors, strict=False):
+        step, index = np.nonzero(recording.inputs[:, first : first + size])
+        plot_raster(
+            step * recording.dt,
+            index + first,
+            n=n_in,
+            t_max=steps * recording.dt,
+            color=color,
+            label="Input",
+            ax=ax,
+        )
+        label_curve(ax, first + (size - 1) / 2, name, color)
+        first += size
+
+
+def _draw_probabilities(ax, recording, window, probabilities, names, colors):
+    """softmax(y) of every output, and the target where it counts; pale ones have no name."""
+    r, steps = recording, len(probabilities)
+    ax = prepare(ax)
+    ax.axvspan((steps - window) * r.dt, steps * r.dt, color="0.93", linewidth=0)
+    for k, color in enumerate(colors):
+        in_front = 2 if color == PALE else 3
+        ax.plot(
+            r.times[-window:],
+            r.target[-window:, k],
+            color=color,
+            alpha=0.4,
+            linewidth=3,
+            zorder=in_front,
+        )
+        style = ("-", (0, (4, 1.5)), (0, (1.5, 1)))[k % 3]
+        ax.plot(
+            r.times,
+            probabilities[:, k],
+            color=color,
+            linestyle=style,
+            linewidth=0.9,
+            zorder=in_front,
+        )
+    time_axis(ax, 0, steps * r.dt)
+    ax.set(ylim=(-0.05, 1.05), yticks=(0, 0.5, 1), ylabel="Probability")
+    named = [k for k, color in enumerate(colors) if color != PALE]
+    for k, height in zip(named, apart(ax, probabilities[-1, named]), strict=True):
+        label_curve(ax, height, names[k], colors[k])

@@ -3,4 +3,8 @@
 from .network import NetworkReading, UnreadableNetworkError
 from .reader import NetworkReader
 
-__all__ = ["NetworkReader", "NetworkReading", "UnreadableNetworkError"]
+__all__ = [
+    "NetworkReader",
+    "NetworkReading",
+    "UnreadableNetworkError",
+]

@@ -19,9 +19,9 @@ from brian2.monitors import EventMonitor, PopulationRateMonitor, StateMonitor
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.stringtools import get_identifiers
 
-from ..calculus.one_step import READABLE_TEMPLATES, parent_group
+from ..brian.code import of_learning, parent_group
+from ..calculus.integrator import READABLE_TEMPLATES
 from ..calculus.programs import statements_of
-from ..engines.code import of_learning
 
 MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: What runs for the present step and changes no variable of another object.

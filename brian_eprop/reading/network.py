@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from brian2 import NeuronGroup, Synapses
 from brian2.core.variables import ArrayVariable
-from brian2.utils.stringtools import get_identifiers
 
-from ..calculus.one_step import parent_group, state_names, stored_names
-from ..engines.credit.effects import remedy
+from ..brian.code import parent_group
+from ..brian.schedule import Moment
+from ..calculus.arrivals import remedy
+from ..calculus.one_step import state_names, stored_names
 from ..engines.trials import Timing
-from ..schedule import Moment
 from .actions import action_of, of_learning, reads_time, running_objects, variables_read
-from .paths import paths_to, spikes_of
-from .stages import (
-    OF_ONES_OWN,
-    OF_REFRACTORINESS,
-    Stages,
-    UnreadableNetworkError,
-    stages_of,
+from .paths import as_text, paths_to, spikes_of
+from .refusals import (
+    check_arrivals,
+    check_membership,
+    check_order,
+    check_parameters,
+    check_readout,
+    check_refractoriness,
+    check_weight,
 )
-from .table import as_text
-
-__all__ = ["NetworkReading", "UnreadableNetworkError"]
+from .stages import Stages, UnreadableNetworkError, stages_of
 
 
 class NetworkReading:
@@ -64,8 +62,8 @@ class NetworkReading:
         user = [action for action in self.actions if action.kind != "learning"]
         self.written = {effect.variable: action for action in user for effect in action.effects}
         self.python = [action for action in user if action.kind == "Python"]
-        self._check_membership()
-        self._check_readout()
+        check_membership(self)
+        check_readout(self)
         self.read_paths()
 
     def read_paths(self):
@@ -78,102 +76,19 @@ class NetworkReading:
             if group.active
         }
         for group in self.stages:
-            self._check_order(group)
-            self._check_refractoriness(group)
+            check_order(self, group)
+            check_refractoriness(self, group)
         for synapses in learner.projections:
             if synapses.active:
-                self._check_arrivals(synapses)
-                self._check_weight(synapses)
+                check_arrivals(self, synapses)
+                check_weight(self, synapses)
         self.paths = self._paths()
 
-    def _check_membership(self):
-        """Everything that the learner knows must run, or be switched off as a whole."""
-        learner, running = self.learner, {id(obj) for obj in self.objects}
-        for synapses in learner.projections:
-            if not synapses.active:
-                continue
-            if id(synapses) not in running:
-                raise UnreadableNetworkError(
-                    f"'{synapses.name}' belongs to the learner of '{learner.readout.name}', but is "
-                    "not in the Network that runs: add it to the Network, or switch it off with "
-                    f"{synapses.name}.active = False"
-                )
-            if id(synapses.pre) not in running:
-                raise UnreadableNetworkError(
-                    f"'{synapses.name}'.pre is not active, so that no spike arrives, but the "
-                    f"synapses themselves are: set '{synapses.name}'.active = False"
-                )
-        for group, population in learner.populations.items():
-            if population.learns and group.active and id(group) not in running:
-                raise UnreadableNetworkError(
-                    f"group '{group.name}' learns, but is not in the Network that runs: add it"
-                )
-
-    def _check_readout(self):
-        """Nothing but spikes may act on the readout, between its leak and its error."""
-        readout = self.learner.readout
-        own = {readout.variables[n]: n for n in ("y", "error", "loss") if n in readout.variables}
-        leak = self.position[readout.state_updater.name]
-        for action in self.actions:
-            written = [own[e.variable] for e in action.effects if e.variable in own]
-            if not written or action.runner is readout.state_updater:
-                continue
-            if action.kind != "synapses" or "y" not in written:
-                raise UnreadableNetworkError(
-                    f"{action} changes '{written[0]}' of readout '{readout.name}', whose error "
-                    "would be another than the one that is differentiated: only spikes act on a "
-                    "readout"
-                )
-            for effect in action.effects:
-                adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
-                trained = action.name in self.projections
-                if effect.variable in own and not (adds or trained):
-                    raise UnreadableNetworkError(
-                        f"{action} does not merely add to 'y' of readout '{readout.name}', which "
-                        "changes what earlier spikes have left there: write y_post += …"
-                    )
-            if not leak < self.position[action.name] < self._end:
-                raise UnreadableNetworkError(
-                    f"{action} acts on readout '{readout.name}' before its leak, or after its "
-                    "error of the step: let its spikes arrive between the two, in the slot "
-                    "'synapses' of Brian2's default schedule"
-                )
-
     @property
-    def _end(self):
+    def end(self):
         """The place at which the learner looks at a step."""
         names = [obj.name for obj in self.objects if obj.when == "end"]
         return min((self.position[n] for n in names), default=len(self.objects))
-
-    def _check_order(self, group):
-        """The stages of a group must be where their coefficients are recorded."""
-        stages = self.stages[group]
-        place = {name: self.position[a.name] for name, a in stages.actions.items()}
-        if place.get("reset", place["threshold"]) < place["threshold"]:
-            raise UnreadableNetworkError(
-                f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
-                "spikes of a step would act in the next; move it behind the threshold"
-            )
-        self._check_stored(group, stages)
-        for name, action in stages.actions.items():
-            if place[name] > self._end:
-                raise UnreadableNetworkError(
-                    f"{action} of group '{group.name}' changes its state at the end of a step, "
-                    "when the learner has looked at it already: choose an earlier slot, such as "
-                    "when='resets'"
-                )
-
-    def _check_refractoriness(self, group):
-        """Nothing but Brian2 may set what tells whether a neuron is refractory."""
-        flags = {group.variables[n]: n for n in OF_REFRACTORINESS if n in group.variables}
-        for action in self.actions:
-            for effect in action.effects:
-                if effect.variable in flags:
-                    raise UnreadableNetworkError(
-                        f"{action} changes '{flags[effect.variable]}' of group '{group.name}', "
-                        "which Brian2 sets at each spike and in each step, and which tells when "
-                        f"its neurons are refractory: {OF_ONES_OWN}"
-                    )
 
     def just_before(self, runner, part=0.5):
         """A moment between an object and what runs before it in its slot.
@@ -242,22 +157,6 @@ class NetworkReading:
                         return action, effect
         return None
 
-    def _check_stored(self, group, stages):
-        """A '(constant over dt)' expression must see the state that the update sees."""
-        stored = self.position.get(getattr(group.subexpression_updater, "name", None))
-        if stored is None:
-            return
-        states = self._states(group).keys()
-        for action in self.actions:
-            between = stored < self.position[action.name] < self.position[group.state_updater.name]
-            if between and action.kind != "learning":
-                if any(effect.variable in states for effect in action.effects):
-                    raise UnreadableNetworkError(
-                        f"{action} changes the state of group '{group.name}' after its "
-                        "'(constant over dt)' expressions of the step have been stored: remove "
-                        "the flag, or choose another slot"
-                    )
-
     def timing_of(self, synapses, learner):
         """When the spikes of plain synapses act, in this network."""
         place = self.position[synapses.pre.name]
@@ -305,43 +204,7 @@ class NetworkReading:
                 f"{remedy(self.learner, synapses)}"
             )
 
-    def _check_weight(self, synapses):
-        """A weight is one number for the whole trial: only the optimizer changes it."""
-        action = self.written.get(synapses.variables[synapses.weight])
-        if action is not None:
-            raise UnreadableNetworkError(
-                f"{action} changes the weight '{synapses.weight}' of '{synapses.name}', besides "
-                "the optimizer: the gradient is that of a weight that stays as it is for a trial. "
-                "Change it between two runs, or in a network operation in the slot 'start' of the "
-                "first step of a trial"
-            )
-
-    def _check_arrivals(self, synapses):
-        """Spikes must arrive at the moment for which their credit was derived."""
-        target, source = parent_group(synapses.target), parent_group(synapses.source)
-        place, timing = self.position[synapses.pre.name], synapses.timing
-        thresholder = getattr(source, "thresholder", {}).get("spike", source)
-        if thresholder.name not in self.position:
-            return
-        fired = self.position[thresholder.name] < place
-        if timing.lag != int(not fired):
-            raise UnreadableNetworkError(
-                f"the spikes of '{source.name}' reach '{synapses.name}' in the "
-                f"{'same' if fired else 'next'} step, by the order in which this network runs its "
-                f"objects, but its traces are made for the {'same' if timing.lag == 0 else 'next'} "
-                "one: use Brian2's default schedule, or set the slots before creating the synapses"
-            )
-        if target in self.stages:
-            before = place < self.position[self.stages[target].actions["threshold"].name]
-            if before != timing.early:
-                raise UnreadableNetworkError(
-                    f"the spikes of '{synapses.name}' arrive "
-                    f"{'before' if before else 'after'} the threshold of '{target.name}' in this "
-                    f"network, but its traces are made for arrival='{synapses.arrival}': use "
-                    "Brian2's default schedule, or another arrival"
-                )
-
-    def _states(self, group):
+    def states(self, group):
         """The variables of a learning group's state, and their names."""
         stages, known = self.stages[group], self.learner.populations[group].step.states
         # What the other stages of this network make depend on it, too
@@ -354,7 +217,7 @@ class NetworkReading:
         learner, readout = self.learner, self.learner.readout
         starts = ends = {readout.variables["y"]: readout}
         for group in self.stages:
-            states = self._states(group)
+            states = self.states(group)
             starts = starts | dict.fromkeys(states, group) | {spikes_of(group): group}
             for event, condition in group.events.items():
                 # As for code at such an event, see stages.py
@@ -364,7 +227,7 @@ class NetworkReading:
             ends = ends | dict.fromkeys(states, group)
         known = {spikes_of(group) for group in self.stages}
         along = {*learner.projections, *learner.engine.followed_synapses}
-        of_group = {group: self._states(group).keys() for group in self.stages}
+        of_group = {group: self.states(group).keys() for group in self.stages}
 
         stages = {group: list(found.actions.values()) for group, found in self.stages.items()}
 
@@ -433,80 +296,7 @@ class NetworkReading:
                     f"learner does not know: {_instead_of(path)}; or choose order=1"
                 )
         for action in self.actions:
-            self._check_parameters(action)
-
-    def check_rule(self):
-        """Raise an error for what the rule names and no group of the network has.
-
-        Raises
-        ------
-        UnreadableNetworkError
-        """
-        rule, populations = self.learner.rule, self.learner.populations
-        learning = [group for group, p in populations.items() if p.learns]
-        for name in rule.reset_path:
-            if not any(name in {*rule.paths_of(g), *g.events} - {"spike"} for g in learning):
-                groups = ", ".join(f"'{group.name}'" for group in learning) or "none"
-                raise UnreadableNetworkError(
-                    f"EProp.reset_path names '{name}', which the reset of no group that learns "
-                    f"({groups}) changes, and which is no event of theirs; remove or rename it"
-                )
-        trained = [obj for obj in self.objects if hasattr(obj, "user_on_pre")]
-        known = {parent_group(end) for s in trained for end in (s.source, s.target)}
-        for group in rule.surrogate if isinstance(rule.surrogate, Mapping) else ():
-            if group not in {*known, *learning}:
-                where = "" if group in self.objects else " and is not in the Network that runs"
-                raise UnreadableNetworkError(
-                    f"EProp.surrogate names group '{group.name}', which has no trained synapses"
-                    f"{where}, so that its ψ would have no effect: leave it out, or name the group "
-                    "that you mean"
-                )
-
-    def check_names(self, namespace):
-        """Raise an error for a constant of the user with the name of a public variable of learning.
-
-        Parameters
-        ----------
-        namespace : dict
-            Of the run.
-        """
-        readout = self.learner.readout
-        for action in self.actions:
-            owner = action.owner
-            if action.kind == "learning" or owner in (None, readout):
-                continue
-            own = getattr(owner, "model_names", None)
-            if own is None:
-                own = frozenset(getattr(owner, "equations", None) or ())
-            known = {**namespace, **(getattr(owner, "namespace", None) or {})}
-            trained = self.projections.get(action.name)
-            code = trained.user_on_pre if trained is not None else action.code
-            if action.kind == "state update":
-                code = " ".join(owner.equations.identifiers)
-                if isinstance(getattr(owner, "_refractory", None), str):
-                    code += f" {owner._refractory}"
-            for name in sorted(get_identifiers(code) & known.keys() - own):
-                variable = owner.variables.get(name)
-                of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
-                if of_readout or getattr(variable, "of_learning", False):
-                    raise UnreadableNetworkError(
-                        f"{action} uses the constant '{name}', but '{owner.name}' has a variable "
-                        "of this name, which learning has added, and which would be used instead: "
-                        "rename the constant"
-                    )
-
-    def _check_parameters(self, action):
-        """What spikes of plain synapses do must not depend on a trained parameter."""
-        if action.kind != "synapses" or action.name in self.projections:
-            return
-        population = self.learner.populations.get(action.target)
-        used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
-        for parameter in getattr(population, "parameters", ()) if population else ():
-            if parameter in used:
-                raise UnreadableNetworkError(
-                    f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
-                    "depends on it; make it TrainableSynapses(..., fixed=True)"
-                )
+            check_parameters(self, action)
 
     def role(self, action):
         """What an action is for the gradient, in a few words.
@@ -542,7 +332,7 @@ class NetworkReading:
         list of Action
             Synapses included: trained, followed and given.
         """
-        stages, states = self.stages[group], self._states(group)
+        stages, states = self.stages[group], self.states(group)
         found = [*stages.actions.values(), *stages.given]
         for action in self.actions:
             if action.kind == "synapses" and any(e.variable in states for e in action.effects):

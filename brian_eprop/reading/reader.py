@@ -6,10 +6,11 @@ from brian2 import BrianObject, NetworkOperation
 from brian2.devices.device import RuntimeDevice, get_device
 from brian2.units.fundamentalunits import DimensionMismatchError
 
-from .. import schedule
-from ..engines.code import declare, event_code, group_code, see_new_variables
+from ..brian import schedule
+from ..brian.code import declare, event_code, group_code, see_new_variables
 from .actions import MONITORS, in_one_order, networks_of, running_objects
 from .network import NetworkReading, UnreadableNetworkError
+from .refusals import check_names, check_rule
 from .watching import After, Before, BetweenRuns
 
 
@@ -100,7 +101,7 @@ class NetworkReader(BrianObject):
                 self._orders = in_one_order(self.reading.objects, shared)
                 self._contained_objects[:] = self._kept
                 self.learner.engine.follow(self.reading, self)
-                self.reading.check_rule()
+                check_rule(self.reading)
                 self._contained_objects += self._additions()
             except (ValueError, TypeError, DimensionMismatchError) as error:
                 self.error = error
@@ -191,7 +192,7 @@ class NetworkReader(BrianObject):
         if self.error is not None:
             raise self.error
         if self.reading is not None:
-            self.reading.check_names(run_namespace)
+            check_names(self.reading, run_namespace)
             self._between_runs.check(self._seen)
 
     def after_run(self):

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 import sympy
 from brian2.utils.stringtools import get_identifiers
 
+from ..brian.code import internal, parent_group
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
-from ..calculus.one_step import Piece, drawing, parent_group, state_names
+from ..calculus.one_step import Piece, drawing, state_names
 from ..calculus.programs import assigned_names, run_statements, symbol
 from ..calculus.statements import printed
-from ..names import internal
 from .actions import variables_read
 
 #: What Brian2 keeps about the spikes of a group with a refractory period.

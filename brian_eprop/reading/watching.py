@@ -8,8 +8,8 @@ from hashlib import blake2b
 import numpy as np
 from brian2 import BrianObject, Synapses
 
+from ..brian.step_flags import EPISODE
 from ..engines.trials import parameters_that_may_change
-from ..periods import EPISODE
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -155,7 +155,7 @@ class BetweenRuns:
         learning = [g for g, p in self.learner.populations.items() if p.learns]
         complete = all(group.active for group in learning)  # else it is refused for that
         ended = self.step == self._now()  # else an error has ended the run before
-        if not (ended and complete and self.learner.within_trial):
+        if not (ended and complete and self.learner.progress.within_trial):
             return
         name = self.learner.readout.name
         remedy = (

@@ -3,29 +3,19 @@
 Written from the papers' formulas, in float64; imports nothing of Brian2.
 """
 
-from .cells import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate
-from .computation import gradients
-from .finite_differences import finite_differences
-from .learning import Training, train
-from .networks.drawing import draw_network
-from .networks.rate import RateNetwork
-from .networks.spiking import SpikingNetwork
-from .optimizers import SGD, Adam
-from .results import Gradients
+from .computation import eligibility_traces, finite_differences, gradients, simulate
+from .drawing import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate, draw_network
+from .problem import Gradients
+from .rate import RateNetwork
 from .rewards import Experience, RewardGradients, reward_gradients
 from .rules import RULES
-from .tasks import TASKS
-from .traces import eligibility_traces
-from .trajectory import simulate
+from .spiking import SpikingNetwork
 
 __all__ = [
     "CELLS",
     "GRU",
     "LSTM",
     "RULES",
-    "SGD",
-    "TASKS",
-    "Adam",
     "Elman",
     "Experience",
     "Gradients",
@@ -34,12 +24,10 @@ __all__ = [
     "RateNetwork",
     "RewardGradients",
     "SpikingNetwork",
-    "Training",
     "draw_network",
     "eligibility_traces",
     "finite_differences",
     "gradients",
     "reward_gradients",
     "simulate",
-    "train",
 ]

@@ -1,21 +1,107 @@
-"""Gradients of a network by any registered rule."""
+"""Gradients of a network by any registered rule, finite differences, simulation and traces.
+
+Rules may be written as text: a name, or a name with options like a call.
+"""
 
 from __future__ import annotations
 
+import ast
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .labels import rule_label
-from .options import RuleDoesNotApply
-from .problem import Problem
-from .results import Gradients
+from .backward import EligibilityVectors
+from .forward import run
+from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
+from .problem import AnyNetwork, Gradients, Problem, as_network, as_sequences, as_targets, read
+from .rule import RuleDoesNotApply
 from .rules import RULES, rule_named
-from .validation import AnyNetwork
+from .spiking import SpikingNetwork, held_by
 
-__all__ = ["gradients"]
+FEEDBACK = ("symmetric", "random", "adaptive")
+
+
+def parse_rule(text):
+    """Name and options of a rule written like a call: ``ok(rank=4)``, ``eprop(order=inf)``.
+
+    Rules that use feedback weights have one option more, ``feedback``: ``symmetric``, or
+    ``random`` and ``adaptive``, which differ in training only.
+
+    Returns
+    -------
+    name : str
+    options : dict
+    feedback : str or None
+
+    Raises
+    ------
+    ValueError
+        If the text is not of that form, or names no rule.
+    """
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        if isinstance(tree, ast.Name):
+            name, options = tree.id, {}
+        else:
+            name = tree.func.id
+            if tree.args:
+                raise ValueError
+            options = {keyword.arg: _literal(keyword.value) for keyword in tree.keywords}
+    except (SyntaxError, ValueError, AttributeError):
+        raise ValueError(
+            f"'{text}' is not a rule; write a name, or a name with options like "
+            "'eprop(order=2, truncation=horizon)'"
+        ) from None
+    rule_named(name)
+    feedback = options.pop("feedback", None)
+    if feedback is not None:
+        _check_feedback(name, feedback)
+    return name, options, feedback
+
+
+def _check_feedback(name, feedback):
+    if not RULES[name].uses_feedback:
+        raise ValueError(f"rule '{name}' has no feedback weights; leave the option 'feedback' away")
+    if feedback not in FEEDBACK:
+        raise ValueError(
+            f"rule '{name}': 'feedback' is '{feedback}'; give one of {', '.join(FEEDBACK)}"
+        )
+
+
+def _literal(node):
+    if isinstance(node, ast.Name):
+        return math.inf if node.id == "inf" else node.id
+    return ast.literal_eval(node)
+
+
+def example_rules():
+    """Every registered rule with the options of its `examples`, as text.
+
+    Rules with feedback weights get symmetric ones, so that they are compared by what else they
+    leave out; e-prop comes with random and adaptive feedback too.
+    """
+    labels = []
+    for name, rule in RULES.items():
+        feedback = "symmetric" if rule.uses_feedback else None
+        labels += [rule_label(name, options, feedback) for options in rule.examples]
+    return [*labels, "eprop(feedback=random)", "eprop(feedback=adaptive)"]
+
+
+def described_rule(label):
+    """The rule of a label, as it is with its options."""
+    name, options, _ = parse_rule(label)
+    return RULES[name].with_options(options)
+
+
+def rule_label(name, options, feedback=None):
+    """The text that `parse_rule` reads."""
+    options = options | ({} if feedback is None else {"feedback": feedback})
+    given = ", ".join(f"{option}={value}" for option, value in options.items())
+    return f"{name}({given})" if given else name
 
 
 def gradients(
@@ -104,3 +190,209 @@ def _no_parameters(name, options):
         f"rule '{rule_label(name, options)}' gives no gradient of parameters of neurons; leave "
         f"'parameters' away, or use one of {', '.join(able)}"
     )
+
+
+def finite_differences(
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    learning_window: ArrayLike | None = None,
+    *,
+    parameters: Sequence[str] = (),
+    step: float = 1e-6,
+) -> dict[str, np.ndarray]:
+    """Central differences of the loss, one weight or parameter after the other.
+
+    (E(W + step) − E(W − step))/(2 step). Spikes are smooth, with the derivative ψ, so that the
+    surrogate gradient is the true one. ψ keeps its height and width where v_th is varied.
+
+    Parameters
+    ----------
+    network, inputs, targets, learning_window, parameters
+        See :func:`brian_eprop.reference.gradients`.
+    step : float
+
+    Returns
+    -------
+    dict of str to ndarray
+        Of the shapes of the network's weights, 0 for absent connections, and of its parameters.
+    """
+    smooth = isinstance(as_network(network), SpikingNetwork)
+    problem = Problem(
+        network, inputs, targets, learning_window, smooth=smooth, parameters=parameters
+    )
+    network, gradient = problem.network, {}
+    of_units = {name: getattr(network, name) for name in problem.parameters}
+    for name, weights in (network.parameters | of_units).items():
+        gradient[name] = np.zeros_like(weights)
+        present = np.broadcast_to(network.mask_of(name), weights.shape)
+        for index in zip(*np.nonzero(present), strict=True):
+            sides = []
+            for sign in (1, -1):
+                varied = weights.copy()
+                varied[index] += sign * step
+                sides.append(problem.varied_loss({name: varied}))
+            gradient[name][index] = (sides[0] - sides[1]) / (2 * step)
+        gradient[name] = gradient[name].reshape(np.shape(getattr(network, name)))
+    return gradient
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A run of the network, per step.
+
+    The axis ``batch`` is absent where the inputs had none. What needs targets is None without.
+
+    Attributes
+    ----------
+    inputs : (batch, T, n_in) ndarray
+    v, a, threshold, psi, spikes : (batch, T, n_rec) ndarrays
+        Membrane before the reset, adaptation, threshold A, pseudo-derivative, spikes
+        (bool; real numbers for smooth spikes).
+    silent : (batch, T, n_rec) bool ndarray
+        Refractory steps.
+    readout : (batch, T, n_out) ndarray
+        y, including the spikes of the same step.
+    error : (batch, T, n_out) ndarray
+        ∂E/∂y.
+    learning_signal : (batch, T, n_rec) ndarray
+        L_j^t = Σ_k B_kj error_k^t with the feedback of e-prop.
+    loss, regularization : float
+        Averaged over the batch.
+    """
+
+    inputs: np.ndarray
+    v: np.ndarray
+    a: np.ndarray
+    threshold: np.ndarray
+    psi: np.ndarray
+    spikes: np.ndarray
+    silent: np.ndarray
+    readout: np.ndarray
+    error: np.ndarray | None
+    learning_signal: np.ndarray | None
+    loss: float | None
+    regularization: float
+
+
+def simulate(
+    network: AnyNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike | None = None,
+    learning_window: int | None = None,
+    smooth: bool = False,
+) -> Trajectory:
+    """Run the network and record everything.
+
+    Parameters
+    ----------
+    network : SpikingNetwork, or an object whose ``reference_network()`` returns one
+    inputs : (T, n_in) or (batch, T, n_in) array
+        ``inputs[t]`` acts on the membrane in step t, the recurrent spikes of t in t + 1.
+    targets : (T, n_out) or (batch, T, n_out) array, optional
+    learning_window : int, optional
+        Number of last steps that count; default all.
+    smooth : bool
+        Smooth spikes with the derivative ψ (see `brian_eprop.reference.surrogates`).
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or values.
+    """
+    network = replace(as_network(network, spiking=True), adaptive=True)
+    inputs, single = as_sequences("inputs", inputs, network.n_in)
+    weight = step_weights(network, learning_window, *inputs.shape[:2])
+    steps = run(network, inputs)
+    if smooth:
+        steps = run(replace(network, smooth=True), inputs, held_by(network, steps))
+    y = np.stack([read(step, network.parameters) for step in steps], axis=1)
+    loss = error = learning_signal = None
+    if targets is not None:
+        targets = as_targets(network, targets, inputs.shape, single, weight)
+        loss = float(np.mean(np.sum(task_loss(network, y, targets, weight), axis=1)))
+        error = task_error(network, y, targets, weight)
+        learning_signal = error @ feedback_of(network)
+    z = np.stack([step.observable for step in steps], axis=1)
+    names = network.cell.states
+    states = {name: np.stack([s.state[k] for s in steps], axis=1) for k, name in enumerate(names)}
+    memory = zip(*(step.memory for step in steps), strict=True)
+    threshold, psi, silent, _ = (np.stack(array, axis=1) for array in memory)
+
+    def of_input_shape(array):
+        return array[0] if single and array is not None else array
+
+    return Trajectory(
+        inputs=of_input_shape(inputs),
+        v=of_input_shape(states["v"]),
+        a=of_input_shape(states["a"]),
+        threshold=of_input_shape(threshold),
+        psi=of_input_shape(psi),
+        spikes=of_input_shape(z if smooth else z > 0),
+        silent=of_input_shape(silent),
+        readout=of_input_shape(y),
+        error=of_input_shape(error),
+        learning_signal=of_input_shape(learning_signal),
+        loss=loss,
+        regularization=float(np.mean(rate_penalty(network, z, weight)[0])),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EligibilityTraces:
+    """Traces of one projection at every step, (batch, T, n_pre, n_rec) each.
+
+    The axis ``batch`` is absent where the inputs had none. Absent synapses have 0.
+
+    Attributes
+    ----------
+    eps_v, eps_a : ndarray
+        Eligibility vector after the step t: ∂v_j^t/∂w_ij and ∂a_j^t/∂w_ij along implicit edges.
+    e_trace : ndarray
+        e = ψ (eps_v − β eps_a).
+    e_bar : ndarray
+        F_κ(e), with the gain of the readout.
+    """
+
+    eps_v: np.ndarray
+    eps_a: np.ndarray
+    e_trace: np.ndarray
+    e_bar: np.ndarray
+
+
+def eligibility_traces(network: AnyNetwork, inputs: ArrayLike) -> dict[str, EligibilityTraces]:
+    """Eligibility traces of a spiking network at every step.
+
+    Parameters
+    ----------
+    network : SpikingNetwork, or an object whose ``reference_network()`` returns one
+    inputs : (T, n_in) or (batch, T, n_in) array
+
+    Returns
+    -------
+    dict of str to EligibilityTraces
+        Keys "w_in" and "w_rec".
+    """
+    network = replace(as_network(network, spiking=True), adaptive=True)
+    inputs, single = as_sequences("inputs", inputs, network.n_in)
+    traces = EligibilityVectors()
+    steps: dict[str, list] = {name: [] for name in network.blocks}
+    for step in run(network, inputs):
+        for name, value in traces.advance(step).items():
+            e_trace = np.einsum("sbj,sbgij->bgij", step.observation, value)
+            # run() has added the readout
+            e_bar = np.einsum("sbj,sbgij->bgij", step.readout, value)  # type: ignore[arg-type]
+            steps[name].append((value[0], value[1], e_trace, e_bar))
+
+    def stack(arrays):
+        stacked = np.stack([array[:, 0] for array in arrays], axis=1)
+        return stacked[0] if single else stacked
+
+    return {
+        name: EligibilityTraces(*map(stack, zip(*of_block, strict=True)))
+        for name, of_block in steps.items()
+    }

@@ -7,11 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from .networks.rate import RateNetwork
-from .networks.spiking import SpikingNetwork
+from .rate import RateNetwork
+from .spiking import SpikingNetwork
 from .step import Step, with_readout
-
-__all__ = ["Simulation", "run"]
 
 
 class Simulation:

@@ -1,23 +1,223 @@
-"""Sequences that a network has run through, with their loss and its gradient."""
+"""A problem: sequences that a network has run through, with their loss and its gradient.
+
+Checks of what the functions of the reference are given, the parameters of spiking neurons that
+have a gradient, and what a computation returns.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from .cells.spikes import Held, held_by
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
-from .networks.spiking import SpikingNetwork
-from .parameters import PARAMETERS, as_parameters, with_direct_effects
-from .results import Gradients
+from .network import Network
 from .rule import Signal, added
-from .validation import as_network, as_sequences, as_targets
+from .spiking import Held, SpikingNetwork, held_by
 
-__all__ = ["Problem", "divergence_of", "finite", "read", "readout_gradient"]
+
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """Gradients of the loss with the trajectory they belong to.
+
+    Loss and gradients are summed over time and averaged over the batch. The axis ``batch`` is
+    absent where the inputs had none.
+
+    Attributes
+    ----------
+    w_in : (n_in, n_rec) ndarray
+    w_rec : (n_rec, n_rec) ndarray
+    w_out : (n_rec, n_out) ndarray
+        Gradients of loss + regularization, row = pre, column = post; 0 for absent synapses. For
+        rate units with gates the first two have these as their first axis.
+    loss : float
+        Loss of the task, without the regularization.
+    spikes : (batch, T, n_rec) ndarray
+        For rate units what they send.
+    readout : (batch, T, n_out) ndarray
+        Linear readout y, before any softmax.
+    learning_signal : (batch, T, n_rec) ndarray
+        L_j^t = Σ_k B_kj (∂E/∂y_k)^t.
+    regularization : float
+        Loss added by the regularization.
+    bias, bias_out : ndarray or None
+        Of rate units and their readout.
+    parameters : dict of str to (n_rec,) ndarray
+        Gradients of those of alpha, rho, beta and v_th that were asked for. v_th is the threshold
+        and the size of the reset; height and width of the surrogate are constants. Of networks
+        that Brian2 runs: those of the trained parameters, in SI units.
+    """
+
+    w_in: np.ndarray
+    w_rec: np.ndarray
+    w_out: np.ndarray
+    loss: float
+    spikes: np.ndarray
+    readout: np.ndarray
+    learning_signal: np.ndarray
+    regularization: float = 0.0
+    bias: np.ndarray | None = None
+    bias_out: np.ndarray | None = None
+    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Convertible(Protocol):
+    """A network of another kind that can be described as one of the reference."""
+
+    def reference_network(self) -> Network:
+        """The same network here."""
+
+
+AnyNetwork: TypeAlias = Network | Convertible
+
+
+def as_network(network, spiking=False):
+    """The network itself, or the one that ``network.reference_network()`` returns."""
+    if not isinstance(network, Network):
+        try:
+            convert = network.reference_network
+        except AttributeError:
+            raise ValueError(
+                f"network is {network!r}; give a SpikingNetwork, a RateNetwork or an object with "
+                "a method 'reference_network'"
+            ) from None
+        network = convert()
+    if spiking and not isinstance(network, SpikingNetwork):
+        raise ValueError(
+            f"network is one of '{network.cell.name}' units; this is for a SpikingNetwork"
+        )
+    return network
+
+
+def as_sequences(name, value, n_channels):
+    """(batch, T, n_channels) float array, and whether a batch axis had to be added."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"'{name}' is {value!r}; give an array of numbers") from None
+    if array.ndim not in (2, 3) or array.shape[-1] != n_channels or 0 in array.shape:
+        raise ValueError(
+            f"'{name}' has shape {array.shape}; give (T, {n_channels}) or (batch, T, {n_channels})"
+        )
+    if not np.all(np.isfinite(array)):
+        raise ValueError(
+            f"'{name}' contains {array[~np.isfinite(array)].flat[0]}; give finite numbers"
+        )
+    return (array[np.newaxis], True) if array.ndim == 2 else (array, False)
+
+
+def as_targets(network, targets, inputs_shape, single, weight):
+    """(batch, T, n_out) float array that fits the inputs and the loss.
+
+    Parameters
+    ----------
+    weight : (batch, T) ndarray
+        0 in the steps that do not count.
+    """
+    array, targets_single = as_sequences("targets", targets, network.n_out)
+    if array.shape[:2] != inputs_shape[:2] or single != targets_single:
+        expected = inputs_shape[1:2] if single else inputs_shape[:2]
+        raise ValueError(
+            f"'targets' has shape {np.shape(targets)}; give {(*expected, network.n_out)} "
+            "for these inputs"
+        )
+    if network.loss == "cross_entropy":
+        counted = array[weight > 0]
+        # ∂E/∂y = softmax(y) − y* holds for probabilities only
+        wrong = np.any(counted < 0, axis=-1) | (np.abs(counted.sum(axis=-1) - 1) > 1e-6)
+        if np.any(wrong):
+            raise ValueError(
+                f"'targets' has values summing to {counted[wrong][0].sum()} in a step; "
+                "give probabilities (one-hot, say) in each step of the learning window "
+                "for the loss 'cross_entropy'"
+            )
+    return array
+
+
+#: Attributes of a SpikingNetwork, (n_rec,) each
+PARAMETERS = ("alpha", "rho", "beta", "v_th")
+
+
+def as_parameters(parameters, network):
+    """The names as a tuple.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, or any name where the units do not spike.
+    """
+    parameters = tuple(parameters)
+    for name in parameters:
+        if name not in PARAMETERS:
+            known = ", ".join(f"'{known}'" for known in PARAMETERS)
+            raise ValueError(f"'parameters' contains {name!r}; give a sequence of names of {known}")
+    if parameters and not isinstance(network, SpikingNetwork):
+        raise ValueError(
+            f"'parameters' are those of spiking neurons, but the network has '{network.cell.name}' "
+            "units; leave the option away"
+        )
+    return parameters
+
+
+def with_direct_effects(steps, parameters):
+    """The steps of alif units with the immediate derivatives F of their parameters.
+
+    With them a parameter is to every rule what a weight is, and its direct effect is one of no
+    explicit edge::
+
+        F_α    = (v^{t−1}, 0)
+        F_ρ    = (0, a^{t−1})
+        F_β    = (−a^t + α a^{t−1}, 0)
+        F_v_th = (−1 + α − z^{t−1}, 0)        without the α in the first step
+
+    The spike sees nothing but the distance x = v − v_th − β a. A threshold that is higher by δ in
+    the step t is therefore a membrane that is lower by δ in t and gets back what is left of it,
+    α δ, in t + 1: so the sum Σ_t λ_v^t F_β^t is −Σ_t a^t ψ^t dE/dz^t. The last term of F_v_th is
+    the size of the reset; it counts whatever the `reset_path`, z^{t−1} being a given number here.
+    Height and width of ψ are constants, also where they were made from v_th.
+
+    Parameters
+    ----------
+    steps : list of Step
+        All of the sequence; units with the states v and a.
+    parameters : sequence of str
+    """
+    with_effects = []
+    for step, before in zip(steps, [None, *steps[:-1]], strict=True):
+        effects = _direct_effects(step, before)
+        wanted = {name: effects[name] for name in parameters}
+        with_effects.append(replace(step, parameters=wanted))
+    return with_effects
+
+
+def _direct_effects(step, before):
+    alpha, a = step.network.alpha, step.state[1]
+    nothing = np.zeros_like(a)
+    if before is None:
+        v_last = a_last = z_last = given_back = nothing
+    else:
+        v_last, a_last = before.state[:2]
+        z_last, given_back = before.observable, alpha + nothing
+    effects = {
+        "alpha": (v_last, nothing),
+        "rho": (nothing, a_last),
+        "beta": (alpha * a_last - a, nothing),
+        "v_th": (given_back - 1 - z_last, nothing),
+    }
+    return {name: _with_output(step, np.stack(effect)) for name, effect in effects.items()}
+
+
+def _with_output(step, effect):
+    """With the effect on the output, where that is one of the states."""
+    if step.network.kappa == 0:
+        return effect
+    observed = np.einsum("sbj,sbj->bj", step.observation[:2], effect)
+    return np.concatenate([effect, [step.network.readout_gain * observed]])
 
 
 class Problem:

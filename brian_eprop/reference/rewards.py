@@ -9,13 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .losses import log_softmax
-from .problem import Problem, readout_gradient
-from .results import Gradients
+from .problem import AnyNetwork, Gradients, Problem, as_network, readout_gradient
 from .rule import Signal, added
 from .rules import rule_named
-from .validation import AnyNetwork, as_network
-
-__all__ = ["Experience", "RewardGradients", "reward_gradients"]
 
 
 @dataclass(frozen=True, eq=False)

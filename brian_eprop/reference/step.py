@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .networks.network import Network
-
-__all__ = ["Step", "with_readout"]
+    from .network import Network
 
 
 @dataclass(frozen=True, eq=False)

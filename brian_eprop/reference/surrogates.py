@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["SURROGATES", "antiderivative", "pseudo_derivative"]
-
 _erf = np.vectorize(math.erf, otypes=[np.float64])
 
 

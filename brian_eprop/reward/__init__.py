@@ -1,9 +1,9 @@
 """Learning from rewards: agents, their environments, and e-prop with a TD error."""
 
 from .agent import Agent
+from .closed_loop import ActorCriticReadout
 from .environments import CodedEnvironment, DelayedCues
 from .open_loop import Decisions, open_loop_gradients
-from .readout import ActorCriticReadout
 
 __all__ = [
     "ActorCriticReadout",

@@ -6,14 +6,14 @@ import numpy as np
 from brian2 import get_device
 from brian2.devices.device import RuntimeDevice
 
-from ..arguments import whole_number
+from ..checks import whole_number
 from ..network.recurrent import RecurrentNetwork
 from ..network.training import StopTraining
-from ..network.update import check_present
+from ..network.training_state import check_present
 from ..reference import Gradients
-from ..types import Entry, Environment, Floats
-from .closed_loop import ClosedLoop
-from .readout import check_discount
+from ..types import Entry, Floats
+from .closed_loop import ClosedLoop, check_discount
+from .environments import Environment
 
 
 class Agent:

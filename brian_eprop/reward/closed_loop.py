@@ -1,13 +1,170 @@
-"""The Brian2 network of an agent, in a closed loop with its environment."""
+"""The network of an agent in a closed loop with its environment, and its actor–critic readout."""
+
+from typing import Any
 
 import numpy as np
-from brian2 import Clock, Network, NetworkOperation, NeuronGroup, second
+from brian2 import Clock, NetworkOperation, NeuronGroup, Quantity, second
 
-from ..devices.assembly import connected, learner_of
-from ..devices.blocks import Trials, blocks, given
-from ..feedback import FeedbackWeights
-from ..periods import EPISODE
-from .readout import ActorCriticReadout
+from ..brian import schedule
+from ..brian.code import declare, run_code
+from ..brian.step_flags import EPISODE
+from ..learning.readout import LeakyReadout
+from ..network.assembly import assemble
+from ..network.projections import BatchShape, blocks, given
+
+
+class ActorCriticReadout(LeakyReadout):
+    r"""Leaky integrators whose outputs are a policy and, the last of them, a value.
+
+    ::
+
+        π_k^t = exp(y_k^t) / Σ_l exp(y_l^t)         of the actions k < n_actions
+        V^t = y_n^t                                 of the last output, n = n_actions
+        δ^{t−1} = r^t + γ V^t − V^{t−1}             0 for V^t in a step that is terminal
+
+    Their errors are π_k − [k = action] where a decision is made, and −c_V for the value in
+    every step. A learner lets them count by the TD errors δ that follow::
+
+        dE/dw = Σ_t δ^t F_γ(x)^t      x^t: what the errors alone would contribute in step t
+
+    for an episode with an end the same as Σ_t x^t (R^t − V^t), with the return
+    R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'} (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 5 and 30–37).
+    With ``EProp(engine="traces")`` synapses keep F_γ(x) in their variable ``credit_trace``, and
+    learn while an episode lasts; the engine ``"credit"`` is for trials of one length.
+
+    The environment is whatever code sets the variables below in the slot ``before_end``, where
+    ``policy`` and ``value`` of the step are known: a network operation, or Brian2 code. They
+    are 0 again when the next step begins.
+
+    Parameters
+    ----------
+    n_actions : int
+        At least 2.
+    tau : Quantity
+        Time constant of the leak, the same for all outputs.
+    discount : float
+        γ per time step, from 0 to 1.
+    value_weight : float
+        c_V, the weight of the value's squared error ½ (R − V)² in the loss.
+    normalize : bool
+        As for `LeakyReadout`.
+    **as_neuron_group
+        ``name``, ``dt``, ``clock``, ``order`` of :class:`brian2.NeuronGroup`.
+
+    Attributes
+    ----------
+    reward : shared variable
+        r, received in this step.
+    decides, action : shared variables (bool, int)
+        Whether the agent decides in this step, and which action it has drawn.
+    terminal, truncated : shared variables (bool)
+        This step ends the episode: nothing more can be earned, or it is only cut off, so that
+        V stands for what would have followed. It is no longer part of the episode itself, and
+        the next step is the first of the next episode.
+    policy, value, td_error : state variables (n_actions + 1,)
+        π (0 for the last output), V, and, from the slot ``end`` on, the δ that has just become
+        known; the last two are the same in all entries.
+    episode_step : shared variable (int)
+        Steps since the episode began.
+    loss : state variable (n_actions + 1,)
+        ½ Σ δ², summed since the start of the simulation, in its last entry.
+
+    Raises
+    ------
+    ValueError
+        For numbers out of range; they are named.
+    DimensionMismatchError
+        If ``tau`` is not a time.
+    """
+
+    EQUATIONS = (
+        LeakyReadout.EQUATIONS
+        + """
+        reward : 1 (shared)
+        action : integer (shared)
+        decides : boolean (shared)
+        terminal : boolean (shared)
+        truncated : boolean (shared)
+        policy : 1
+        value : 1
+        td_error : 1
+        discount : 1 (shared, constant)
+        value_weight : 1 (shared, constant)
+        episode_step : integer (shared)
+        """
+    )
+    rewarded = True
+
+    def __init__(
+        self,
+        n_actions: int,
+        tau: Quantity,
+        discount: float,
+        *,
+        value_weight: float = 0.5,
+        normalize: bool = False,
+        **as_neuron_group: Any,
+    ) -> None:
+        whole = isinstance(n_actions, int | np.integer) and not isinstance(n_actions, bool)
+        if not whole or n_actions < 2:
+            raise ValueError(
+                f"ActorCriticReadout.n_actions = {n_actions!r} leaves nothing to decide; give an "
+                "integer, 2 or more"
+            )
+        check_discount("ActorCriticReadout", discount, value_weight)
+        super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
+        self.add_attribute("n_actions")
+        self.add_attribute("episode_code")
+        self.n_actions, self.episode_code = n_actions, None
+        self.discount, self.value_weight = discount, value_weight
+        for shared in ("__credit_decay", "__episode_over"):
+            declare(self, shared, shared=True)
+        declare(self, "__policy_norm")
+        declare(self, "__value_before")
+        self.variables["__episode_over"].set_value(1)
+        self.describe_step(
+            "episode_step = int(__episode_over == 0)*(episode_step + 1)\n"
+            "reward = 0\ndecides = False\nterminal = False\ntruncated = False"
+        )
+        self._sum_over_outputs(
+            schedule.VALUE,
+            __policy_norm=f"int(i < {n_actions})*exp(y_pre - y_post)",
+            value=f"int(i == {n_actions})*y_pre",
+        )
+        policy = f"policy = int(i < {n_actions})/__policy_norm"
+        run_code(self, policy, schedule.POLICY, f"{self.name}_policy")
+        outcome = f"""
+        __episode_over = int(terminal or truncated)
+        __credit_decay = discount*(1 - __episode_over)
+        _after = discount*int(not terminal)*value
+        td_error = int(episode_step > 0)*(reward + _after - __value_before)
+        loss += int(i == {n_actions})*0.5*td_error**2
+        __value_before = value
+        _actor = int(decides)*(policy - int(i == action))
+        _part = _actor*int(i < {n_actions}) - value_weight*int(i == {n_actions})
+        error = __counts*(1 - __episode_over)*_part
+        """
+        run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
+
+    def describe_outcome(self, code: str) -> None:
+        """Append statements about the end of episodes, run when the step's outcome is known."""
+        if self.episode_code is None:
+            self.episode_code = run_code(self, code, schedule.EPISODE, f"{self.name}_episode")
+        else:
+            self.episode_code.abstract_code += "\n" + code
+
+
+def check_discount(owner, discount, value_weight):
+    """Raise an error unless discount and weight of the value are numbers in their ranges."""
+    for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, np.inf)):
+        try:
+            array = np.asarray(number, dtype=float)
+            fits = array.ndim == 0 and 0 <= array <= high and np.isfinite(array)
+        except (TypeError, ValueError):
+            fits = False
+        if not fits:
+            expected = "from 0 to 1" if high == 1 else "≥ 0"
+            raise ValueError(f"{owner}.{name} = {number!r} must be one number {expected}")
 
 
 class ClosedLoop:
@@ -33,12 +190,9 @@ class ClosedLoop:
         self.network, self.environment = network, environment
         self.steps_per_action = steps_per_action
         d = self.description = network.description
-        self.trials = Trials(1, 1, learning=learning)
+        self.trials = BatchShape(1, 1, learning=learning)
         clock = Clock(d.dt, name="agent_clock*")
-        groups = {"inputs": _input_group(d.n_in, clock)}
-        for k, p in enumerate(d.populations):
-            groups[k] = p.group(d.rule, clock=clock, name=f"population_{k}")
-        self.readout = groups["readout"] = ActorCriticReadout(
+        self.readout = ActorCriticReadout(
             environment.n_actions,
             d.tau_out,
             discount,
@@ -47,28 +201,18 @@ class ClosedLoop:
             clock=clock,
             name="readout",
         )
-        populations = [groups[k] for k in range(len(d.populations))]
-        learner = learner_of(d, self.trials, self.readout, populations, reset_every=EPISODE)
-        objects = {group.name: group for group in groups.values()}
-        for block in blocks(d, self.trials):
-            if block.matrix != "feedback":
-                objects[block.name] = connected(d, self.trials, block, groups, learner)
-        see = NetworkOperation(self._see, clock=clock, when="before_start", order=-10)
-        act = NetworkOperation(self._act, clock=clock, when="before_end")
-        note = NetworkOperation(self._note, clock=clock, when="after_end", order=10)
-        self.brian = Network(*objects.values(), see, act, note)
-        for weights in self.readout.contained_objects:
-            if isinstance(weights, FeedbackWeights):
-                objects[weights.name] = weights
-        self.objects = objects
-        self.fires = groups["inputs"].variables["fires"]
+        operations = (
+            NetworkOperation(self._see, clock=clock, when="before_start", order=-10),
+            NetworkOperation(self._act, clock=clock, when="before_end"),
+            NetworkOperation(self._note, clock=clock, when="after_end", order=10),
+        )
+        inputs = _input_group(d.n_in, clock)
+        self.assembly = assemble(
+            d, self.trials, inputs, self.readout, operations, reset_every=EPISODE
+        )
+        self.fires = inputs.variables["fires"]
         names = ("policy", "reward", "action", "decides", "terminal", "truncated")
         self.now = {name: self.readout.variables[name] for name in names}
-
-    def variable(self, name):
-        """The Brian2 variable with a full name ``"object.variable"``."""
-        owner, variable = name.split(".")
-        return self.objects[owner].variables[variable]
 
     def run(self, rng, choose, episode_over):
         """Run episodes until `episode_over` returns True.
@@ -86,15 +230,13 @@ class ClosedLoop:
         if self.trials.learning:
             self.take_gradients()
         # An episode that was interrupted, by an error say, is over.
-        self.variable("readout.__episode_over").set_value(1)
+        self.assembly.variable("readout.__episode_over").set_value(1)
         self._begin()
-        self.brian.run(1e6 * second, namespace={})
+        self.assembly.network.run(1e6 * second, namespace={})
 
     def write_weights(self):
         """Give the synapses the weights of the network."""
-        values = given(self.description, self.trials, self.network.weights, {})
-        for name, array in values.items():
-            self.variable(name).set_value(array)
+        self.assembly.write(given(self.description, self.trials, self.network.weights, {}))
 
     def take_gradients(self):
         """The gradients since they were taken last : dict of str to ndarray."""
@@ -103,7 +245,7 @@ class ClosedLoop:
         }
         for block in blocks(self.description, self.trials):
             if block.gradient is not None:
-                variable = self.variable(block.gradient)
+                variable = self.assembly.variable(block.gradient)
                 block.put(found[block.matrix], variable.get_value())
                 variable.set_value(0)
         return found
@@ -145,7 +287,7 @@ class ClosedLoop:
     def _note(self):
         if self.over:
             if self.episode_over(self.total, self.actions):
-                self.brian.stop()
+                self.assembly.network.stop()
             self._begin()
 
 

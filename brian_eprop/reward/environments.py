@@ -12,13 +12,13 @@ nothing to decide on this observation.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..tasks.encoding import population_code
 from ..tasks.evidence_accumulation import EvidenceAccumulation
-from ..tasks.parts.encoding import population_code
 from ..types import Bools, Floats, Ints
 
 
@@ -214,3 +214,21 @@ def _made(name):
             "install it with: python3 -m pip install 'brian_eprop[rl]'"
         ) from None
     return gymnasium.make(name)
+
+
+class Environment(Protocol):
+    """Where an agent acts, see :mod:`brian_eprop.reward.environments`."""
+
+    @property
+    def n_in(self) -> int:
+        """Numbers in an observation."""
+
+    @property
+    def n_actions(self) -> int:
+        """Actions to choose from."""
+
+    def reset(self, seed: int | None = None) -> tuple[ArrayLike, dict[str, Any]]:
+        """Begin an episode: observation and info."""
+
+    def step(self, action: int) -> tuple[ArrayLike, float, bool, bool, dict[str, Any]]:
+        """Observation, reward, terminated, truncated, info."""

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from ..network import RecurrentNetwork
 from ..reference import Gradients
 from ..types import Floats, Ints
-from .readout import check_discount
+from .closed_loop import check_discount
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,21 +14,20 @@ import numpy as np
 import tomli_w
 from brian2.units import DimensionMismatchError
 
-from ..arguments import number
-from ..atomic_write import replacing
-from ..constraints import CONSTRAINTS
-from ..learning_rates import SCHEDULES
+from ..checks import number, quantity
+from ..files import replacing
+from ..learning.optimizers import SCHEDULES, Adam, GradientDescent
+from ..learning.rule import EProp, FiringRateRegularizer
 from ..network import RecurrentNetwork
-from ..network.stopping import check_criteria
-from ..neuron_model import load_model
-from ..optimizers import Adam, GradientDescent
-from ..quantities import quantity
-from ..regularizers import FiringRateRegularizer
-from ..rule import EProp
-from ..tasks import TrainingSetup, is_own, load_task
-from ..types import Device, FilePath, Task
-from .toml_values import (
+from ..network.constraints import CONSTRAINTS
+from ..network.training import check_criteria
+from ..neurons.neuron_model import load_model
+from ..tasks import Task, TrainingSetup, is_own, load_task
+from ..types import Device, FilePath
+from .values import (
     check_keys,
+    drawn_connectivity,
+    drawn_delays,
     from_table,
     from_text,
     read_toml,
@@ -36,7 +35,6 @@ from .toml_values import (
     subtable,
     to_toml,
 )
-from .wiring import drawn_connectivity, drawn_delays
 
 DEVICES = ("cpp_standalone", "runtime")
 OPTIMIZERS = {"Adam": Adam, "GradientDescent": GradientDescent}

@@ -10,24 +10,24 @@ from ..network import RecurrentNetwork
 from ..network.training import StopTraining, TrainingDiverged, held_out_trials
 from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
-from ..plotting.saving import check_format
+from ..plotting.style import check_format
 from ..recording import Recording
 from ..types import FigureFormat, FilePath
 from . import folder as files
 from .configuration import Configuration
 from .folder import (
     HistoryFile,
+    Result,
     check_unchanged,
+    ending,
     read_history,
     read_result,
+    result_of,
     write_begun,
     write_environment,
     write_result,
 )
-from .result import Result, ending, result_of
 from .surroundings import brian2_device, interrupts
-
-__all__ = ["plot_run", "resume", "train"]
 
 #: Of an animation, about: each is a trial that is simulated once more.
 FRAMES = 40

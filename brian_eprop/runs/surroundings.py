@@ -1,11 +1,62 @@
-"""What a run needs of the process around it: Brian2's device, and to hear when it is to end."""
+"""The surroundings of a run: versions and machine, Brian2's device, signals, a dask cluster."""
 
+import os
+import platform
 import signal
+import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
 
+from brian2 import prefs
 from brian2.devices.device import reset_device, set_device
+from joblib import parallel_config
 
-__all__ = ["brian2_device", "interrupts"]
+#: Those whose version may change a number.
+DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
+
+
+def environment():
+    """What this process runs in, as text by name : dict of str to str."""
+    found = {"started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
+    found |= {"python": platform.python_version()}
+    found |= {name: version(name) for name in DISTRIBUTIONS}
+    found |= {"codegen.target": prefs.codegen.target}
+    system = (platform.system(), platform.machine(), *platform.libc_ver())
+    return found | {"system": " ".join(system).strip(), "processor": _processor()}
+
+
+def _processor():
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            name = next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        pass  # not Linux, or a processor without a name
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def commit():
+    """That of the present folder's repository, with "-dirty" if files differ from it.
+
+    Runs git, which runs what the repository's own settings name: not for a folder that somebody
+    else has made.
+
+    Returns
+    -------
+    dict of str to str
+        Empty where there is no repository.
+    """
+    # without a lock, which would be in the way of the user's own git
+    options = ["--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    command = ["git", "--no-optional-locks", "describe", *options]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    found = done.stdout.strip()
+    return {"commit": found} if found else {}
 
 
 @contextmanager
@@ -41,3 +92,45 @@ def brian2_device(name):
         yield
     finally:
         reset_device()
+
+
+@contextmanager
+def backend(address: str | None = None) -> Iterator[bool]:
+    """joblib's backend for the time of a ``with`` statement.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a dask scheduler, such as ``tcp://10.0.0.1:8786``; its workers must have the package
+        installed. Default: processes on this machine.
+
+    Yields
+    ------
+    bool
+        Whether it is a cluster, whose size then is its own.
+
+    Raises
+    ------
+    ImportError
+        If dask is not installed.
+    OSError
+        If no scheduler answers.
+    """
+    if address is None:
+        yield False
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError(
+            "--cluster needs dask, which is not installed: pip install 'brian_eprop[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise OSError(
+            f"no dask scheduler answers at '{address}' ({error}); start one with 'dask scheduler' "
+            f"and workers with 'dask worker {address}'"
+        ) from None
+    with client, parallel_config(backend="dask"):
+        yield True

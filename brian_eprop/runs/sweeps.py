@@ -29,17 +29,14 @@ import xarray as xr
 from brian2 import prefs
 from joblib import Parallel, delayed
 
-from ..atomic_write import remove_abandoned
-from ..netcdf import write_netcdf
-from ..plotting.saving import check_format
-from ..plotting.sweep import save_sweep_figures
+from ..files import remove_abandoned, write_netcdf
+from ..plotting.run import save_sweep_figures
+from ..plotting.style import check_format
 from ..types import FigureFormat, FilePath
 from .configuration import Configuration
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
-from .toml_values import read_toml, subtable
-
-__all__ = ["Sweep", "run_sweep", "sweep_table"]
+from .values import read_toml, subtable
 
 #: What of a result and of a history goes into the table, and what it is.
 RESULTS = {

@@ -27,18 +27,22 @@ import importlib.util
 import pkgutil
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz
 
-from brian_eprop.constraints import Constraint
-from brian_eprop.learning_rates import CosineDecay, StepDecay
-from brian_eprop.quantities import suggest
-from brian_eprop.types import Feedback, FilePath, Floats, Loss, Task
+from ..checks import suggest
+from ..learning.optimizers import CosineDecay, StepDecay
+from ..network.constraints import Constraint
+from ..types import Bools, Feedback, FilePath, Floats, Loss
 
-__all__ = ["TrainingSetup", "available_tasks", "load_task"]
+__all__ = [
+    "TrainingSetup",
+    "available_tasks",
+    "load_task",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +80,9 @@ class TrainingSetup:
     trainable : dict of str to (low, high)
         Parameters of the neurons that are trained, and their bounds.
     constraints : tuple
-        See :mod:`brian_eprop.constraints`.
+        See :mod:`brian_eprop.network.constraints`.
     connectivity, delays : dict
-        Which synapses there are and how long they take, see :mod:`brian_eprop.runs.wiring`.
+        Which synapses there are and how long they take, see :mod:`brian_eprop.runs.values`.
     goal, evaluate_every, evaluation_trials, patience, max_rate
         When training ends, see :func:`brian_eprop.network.training.fit`. So many trials also
         judge the trained network.
@@ -158,6 +162,39 @@ class TrainingSetup:
         return weights
 
 
+class Task(Protocol):
+    """What a run is made of, see :mod:`brian_eprop.tasks`: a dataclass with trials and a set-up."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs."""
+
+    @property
+    def steps(self) -> int:
+        """Steps of a trial."""
+
+    @property
+    def dt(self) -> Quantity:
+        """Time step."""
+
+    @property
+    def defaults(self) -> TrainingSetup:
+        """A set-up with which the task is learned."""
+
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
+        """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
+
+
+#: Modules that tasks are made of.
+PARTS = {"encoding", "parts"}
+
+
 def available_tasks() -> list[str]:
     """
     Names of all tasks: those of the modules in this package.
@@ -167,7 +204,7 @@ def available_tasks() -> list[str]:
     list of str
         Sorted, with underscores.
     """
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.ispkg)
+    return sorted({module.name for module in pkgutil.iter_modules(__path__)} - PARTS)
 
 
 def load_task(name: FilePath, **options: Any) -> Task:

@@ -7,11 +7,11 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.encoding import group_spikes
-from brian_eprop.tasks.parts.metrics import wrong_decisions
-from brian_eprop.tasks.parts.options import (
+from ..learning.optimizers import CosineDecay
+from ..types import Bools, Floats
+from . import TrainingSetup
+from .encoding import group_spikes
+from .parts import (
     check_batch,
     check_integers,
     check_multiples,
@@ -19,10 +19,13 @@ from brian_eprop.tasks.parts.options import (
     check_rates,
     spike_probability,
     steps_of,
+    wrong_decisions,
 )
-from brian_eprop.types import Bools, Floats
 
-__all__ = ["TASK", "DelayedMatch"]
+__all__ = [
+    "TASK",
+    "DelayedMatch",
+]
 
 #: Inputs of a stimulus, of the request to answer, and of the background.
 INPUTS = 10

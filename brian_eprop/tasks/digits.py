@@ -9,21 +9,25 @@ from brian2.units.allunits import second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.encoding import latency
-from brian_eprop.tasks.parts.metrics import wrong_decisions
-from brian_eprop.tasks.parts.options import (
+from ..learning.optimizers import CosineDecay
+from ..types import Bools, Floats, Ints
+from . import TrainingSetup
+from .encoding import latency
+from .parts import (
     check_batch,
     check_held_out,
     check_multiples,
     check_quantities,
+    drawn,
     steps_of,
+    stratified,
+    wrong_decisions,
 )
-from brian_eprop.tasks.parts.splits import drawn, stratified
-from brian_eprop.types import Bools, Floats, Ints
 
-__all__ = ["TASK", "Digits"]
+__all__ = [
+    "TASK",
+    "Digits",
+]
 
 WIDTH, BRIGHTEST, CLASSES = 8, 16, 10
 

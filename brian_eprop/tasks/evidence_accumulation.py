@@ -7,20 +7,23 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.metrics import wrong_decisions
-from brian_eprop.tasks.parts.options import (
+from ..learning.optimizers import CosineDecay
+from ..types import Bools, Floats
+from . import TrainingSetup
+from .parts import (
     check_batch,
     check_multiples,
     check_quantities,
     check_rates,
     spike_probability,
     steps_of,
+    wrong_decisions,
 )
-from brian_eprop.types import Bools, Floats
 
-__all__ = ["TASK", "EvidenceAccumulation"]
+__all__ = [
+    "TASK",
+    "EvidenceAccumulation",
+]
 
 #: Groups of inputs and the number of inputs in each, in their order.
 GROUPS = {"left": 10, "right": 10, "recall": 10, "background": 10}

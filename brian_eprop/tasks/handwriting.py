@@ -9,19 +9,22 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 from scipy.special import ndtr
 
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.encoding import frozen_noise
-from brian_eprop.tasks.parts.metrics import normalized_error
-from brian_eprop.tasks.parts.options import (
+from ..types import Bools, Floats
+from . import TrainingSetup
+from .encoding import frozen_noise
+from .parts import (
     check_batch,
     check_integers,
     check_quantities,
     check_rates,
+    normalized_error,
     spike_probability,
 )
-from brian_eprop.types import Bools, Floats
 
-__all__ = ["TASK", "Handwriting"]
+__all__ = [
+    "TASK",
+    "Handwriting",
+]
 
 #: Of the logarithm of the time that a stroke takes.
 SPREAD = 0.3

@@ -7,11 +7,11 @@ from brian2.units.allunits import hertz, second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.encoding import group_spikes
-from brian_eprop.tasks.parts.metrics import wrong_decisions
-from brian_eprop.tasks.parts.options import (
+from ..learning.optimizers import CosineDecay
+from ..types import Bools, Floats
+from . import TrainingSetup
+from .encoding import group_spikes
+from .parts import (
     check_batch,
     check_integers,
     check_multiples,
@@ -19,10 +19,13 @@ from brian_eprop.tasks.parts.options import (
     check_rates,
     spike_probability,
     steps_of,
+    wrong_decisions,
 )
-from brian_eprop.types import Bools, Floats
 
-__all__ = ["TASK", "StoreRecall"]
+__all__ = [
+    "TASK",
+    "StoreRecall",
+]
 
 #: Groups of inputs and the number of inputs in each, in their order.
 GROUPS = {"bit 0": 25, "bit 1": 25, "store": 25, "recall": 25}

@@ -12,22 +12,27 @@ from brian2.units.allunits import second
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from brian_eprop.learning_rates import CosineDecay
-from brian_eprop.tasks import TrainingSetup
-from brian_eprop.tasks.parts.encoding import level_crossing
-from brian_eprop.tasks.parts.metrics import wrong_decisions
-from brian_eprop.tasks.parts.options import (
+from ..learning.optimizers import CosineDecay
+from ..types import Bools, Floats, Ints
+from . import TrainingSetup
+from .encoding import level_crossing
+from .parts import (
     check_batch,
     check_held_out,
     check_integers,
     check_multiples,
     check_quantities,
+    drawn,
     steps_of,
+    stratified,
+    wrong_decisions,
 )
-from brian_eprop.tasks.parts.splits import drawn, stratified
-from brian_eprop.types import Bools, Floats, Ints
 
-__all__ = ["TASK", "Vowels", "read_utterances"]
+__all__ = [
+    "TASK",
+    "Vowels",
+    "read_utterances",
+]
 
 SPEAKERS, CHANNELS = 9, 12
 #: Frames of a trial: the longest utterance has 29, and begins from the mean of all.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from brian_eprop import Adam, EProp, LeakyReadout, RecurrentNetwork, load_model
-from brian_eprop.connectivity import layers
+from brian_eprop.network.connectivity import layers
 from brian_eprop.plotting import plot_weights
 from brian_eprop.reward import Agent
 from brian_eprop.runs import Configuration, train

@@ -1,6 +1,7 @@
-"""Learning rules, one module each.
+"""Learning rules, a module for each family of them.
 
-A module of this package that defines ``RULE`` is registered by being here.
+Every :class:`~brian_eprop.reference.rule.Rule` of a module of this package is registered by being
+here.
 """
 
 from __future__ import annotations
@@ -8,12 +9,18 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-__all__ = ["RULES", "rule_named"]
+from ..rule import Rule
+
+__all__ = [
+    "RULES",
+    "rule_named",
+]
 
 _modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
 
+_rules = (r for module in _modules for r in vars(module).values() if isinstance(r, Rule))
 #: name → Rule
-RULES = {module.RULE.name: module.RULE for module in _modules}
+RULES = {rule.name: rule for rule in sorted(_rules, key=lambda rule: rule.name)}
 
 
 def rule_named(name):

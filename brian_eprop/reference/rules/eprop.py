@@ -1,12 +1,11 @@
-"""e-prop with forward eligibility traces, and its higher orders."""
+"""e-prop: forward eligibility traces, higher orders, and the same numbers as a reverse sweep."""
 
 import math
 
-from ..options import positive_whole
-from ..propagation.eligibility import EligibilityVectors
-from ..propagation.horizon import HorizonSignal
-from ..propagation.influence import HopInfluence, MaskedInfluence
-from ..rule import Recursion, Rule
+from ..backward import EligibilityVectors, HorizonSignal, gradient_of, sweep_hops
+from ..influence import HopInfluence, MaskedInfluence
+from ..rule import Recursion, Rule, positive_whole
+from .bptt import BPTT
 
 TRUNCATIONS = ("hops", "horizon")
 
@@ -21,13 +20,13 @@ class EProp(Recursion):
     hops
         All paths from a weight to the loss with at most m − 1 explicit edges. Causal, but not
         local: a synapse needs the units within m − 1 connections of its own
-        (:class:`~brian_eprop.reference.propagation.influence.HopInfluence`). Dense networks need n³
+        (:class:`~brian_eprop.reference.influence.HopInfluence`). Dense networks need n³
         numbers for m ≥ 2; n³ operations per step for m = 2 and (m − 2) n⁴ more above, so that from
         the fourth order on it costs more than the exact sum. Offline, ``eprop_reverse`` has the
         same number from m n² operations per step.
     horizon
         Local traces, and a learning signal that knows the losses read out in the next m − 1 steps
-        (:class:`~brian_eprop.reference.propagation.horizon.HorizonSignal`). m n² operations per
+        (:class:`~brian_eprop.reference.backward.HorizonSignal`). m n² operations per
         step, after the end of the sequence.
 
     Each path that the horizon has is among the hops; these hold long ones of few edges too.
@@ -88,7 +87,7 @@ def _beyond_the_unit(order=1, truncation="hops"):
     return {"facing": "past", "local": False, "parameters": False} | costs
 
 
-RULE = Rule(
+EPROP_RULE = Rule(
     name="eprop",
     recursion=EProp,
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28; "
@@ -109,4 +108,42 @@ RULE = Rule(
         {"order": 3, "truncation": "horizon"},
     ),
     varies=_beyond_the_unit,
+)
+
+
+class EPropReverse(BPTT):
+    """Back-propagation through time along paths of few explicit edges.
+
+    Σ_t L^t F_κ(e)^t is linear in the immediate derivatives F, so it equals Σ_t λ^t · F^t with λ
+    the adjoint of the traces' recursion. So does e-prop of order m, which needs n³ numbers and n⁴
+    operations forwards, and O(m n²) operations backwards: see
+    :func:`~brian_eprop.reference.backward.sweep_hops`.
+
+    Parameters
+    ----------
+    order : int
+        m, as ``eprop`` has it with the truncation "hops".
+    """
+
+    def __init__(self, network, rng, *, order=1):
+        super().__init__(network, rng)
+        self.hops = positive_whole("eprop_reverse", "order", order) - 1
+
+    def finish(self):
+        return gradient_of(self.steps, sweep_hops(self.steps, self.credits, self.hops))
+
+
+EPROP_REVERSE_RULE = Rule(
+    name="eprop_reverse",
+    recursion=EPropReverse,
+    source="adjoint of Bellec et al. 2020, Methods Eqs 13–14 and 28",
+    facing="future",
+    parameters=True,
+    causal=False,
+    memory=(1, 1),
+    time=(2, 0),
+    uses_feedback=True,
+    parent="eprop",
+    change="the same numbers by a sweep backwards",
+    examples=({}, {"order": 2}),
 )

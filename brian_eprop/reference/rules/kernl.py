@@ -5,9 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..options import number_within
-from ..propagation.eligibility import EligibilityVectors
-from ..rule import Recursion, Rule
+from ..backward import EligibilityVectors
+from ..rule import Recursion, Rule, number_within
 
 
 class KeRNL(Recursion):

@@ -2,16 +2,8 @@
 
 import numpy as np
 
-from ..options import positive_whole, require_single_delays
-from ..propagation.kronecker import (
-    carried,
-    drive_jacobian,
-    gradient_of_products,
-    n_sources,
-    presynaptic,
-    signs,
-)
-from ..rule import Recursion, Rule
+from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from .kronecker import carried, drive_jacobian, gradient_of_products, n_sources, presynaptic, signs
 
 
 class OK(Recursion):

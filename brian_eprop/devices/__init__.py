@@ -1,1 +1,0 @@
-"""How an array-level network becomes Brian2 objects, and where these run."""

@@ -1,0 +1,436 @@
+"""The engine ``credit``: the past is recorded per neuron, and its adjoint is played backwards.
+
+Σ_t L^t F_κ(e_ji)^t is linear in the arrivals that the trace is driven by, so that it equals the
+sum, over all arrivals, of b·λ, with λ the adjoint of the trace's recursion: one number per
+state and neuron, swept backwards in time at the end of each window. Per step a few numbers per
+neuron are kept, and nothing is done per synapse; afterwards every arrival is given its credit.
+Letting credit flow on, backwards across recurrent synapses, gives e-prop of higher order, and
+back-propagation through time.
+"""
+
+import math
+
+import numpy as np
+from brian2.core.variables import ArrayVariable
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import get_device
+
+from ..brian.code import declare, parent_group, see_new_variables
+from ..brian.step_flags import EPISODE
+from ..calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
+from ..calculus.derivatives import NoDerivativeError
+from ..calculus.one_step import one_step
+from .backward_pass import Replay, Row
+from .history import SpikeRecorder, available_memory
+from .populations import CreditPopulation, CreditReadout
+from .presynaptic import Pathway, collector
+
+#: Longest trial, in steps, whose past is kept as a whole at order 1.
+WHOLE = 5000
+#: Steps of a window, where the past is not kept as a whole.
+SEGMENT = 1000
+
+
+class Credit:
+    """Learning by credit that flows backwards.
+
+    Parameters
+    ----------
+    learner : Learner
+
+    Attributes
+    ----------
+    crosses_synapses : bool
+        Credit flows on across recurrent synapses: the order is above 1.
+    carries : bool
+        Windows may begin within a trial; what earlier arrivals have left behind is carried
+        along per synapse.
+    window : int
+        Longest window, in steps.
+    rows : int
+        Steps of the past that are kept.
+    tail : int
+        Steps before a window from which spikes arrive in it.
+    """
+
+    def __init__(self, learner):
+        self.learner, self.name = learner, learner.readout.name
+        order, trial, interval = learner.rule.order, learner.trial, learner.interval
+        self.crosses_synapses, self.unlimited = order > 1, math.isinf(order)
+        if EPISODE in (trial, interval):
+            raise ValueError(
+                f"Learner.reset_every = {trial!r}, update_every = {interval!r}: credit flows back "
+                "from the end of windows of a known length; choose EProp(engine='traces') for "
+                "episodes that end when they do"
+            )
+        whole = trial is not None and (interval is None or interval % trial == 0)
+        if self.crosses_synapses and not whole:
+            raise ValueError(
+                f"EProp.order = {order}: credit flows back to the beginning of a trial, so that "
+                "trials must be reset, and updates must not be more frequent: give the learner "
+                "reset_every, and an update_every that is a multiple of it; or choose order=1, "
+                "whose windows may be shorter"
+            )
+        if learner.trainable and not whole:
+            raise ValueError(
+                f"Learner.trainable = {list(learner.trainable)}: the gradient of a parameter is "
+                "that of whole trials; give the learner reset_every, and an update_every that is "
+                "a multiple of it"
+            )
+        at_once = self.crosses_synapses or learner.trainable
+        self.carries = not (whole and (at_once or trial <= WHOLE))
+        limits = [steps for steps in (trial, interval) if steps]
+        self.window = min([SEGMENT, *limits]) if self.carries else trial
+        if self.carries and learner.readout.rewarded:
+            raise ValueError(
+                f"'{self.name}' has rewards, which come after what they are for: credit flows "
+                "back to the beginning of a trial. Give the learner reset_every, of at most "
+                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose "
+                "EProp(engine='traces')"
+            )
+        self.rows, self.tail, self.standalone = self.window, 0, False
+        self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
+        self._describe_window()
+        self.readout = CreditReadout(learner.readout, self)
+        learner.readout.contained_objects.append(Replay(self))
+
+    def _describe_window(self):
+        readout = self.learner.readout
+        for name in ("__window_ends", "__window_start", "__replayed_step", "__run_end"):
+            declare(readout, name, shared=True, dtype=np.int64)
+        ends = ["__episode_ends > 0", "__update_due > 0"]
+        if self.carries:
+            ends.append(f"timestep(t, dt) + 1 - __window_start >= {self.window}")
+            ends.append("timestep(t, dt) + 1 == __run_end")
+        readout.describe_step(
+            "__window_start = int(__started > 0)*__window_start"
+            " + int(__started == 0)*timestep(t, dt)\n"
+            f"__window_ends = int({' or '.join(ends)})"
+        )
+
+    @property
+    def credit_rows(self):
+        """The rows whose sum is the credit of a weight."""
+        hops = 0 if self.unlimited else self.learner.rule.order - 1
+        return ("credit", *(f"credit{q}" for q in range(1, hops + 1)))
+
+    @property
+    def rows_with_inflow(self):
+        """Rows that credit flows into from other neurons: {row: the row that it comes from}."""
+        if self.unlimited:
+            return {"credit": "credit"}
+        return dict(zip(self.credit_rows[1:], self.credit_rows, strict=False))
+
+    def rows_of(self, states, group):
+        """The adjoints of a group: see backward_pass.py."""
+        inflow, found = self.rows_with_inflow, []
+        regularized = "__rate_pressure" in group.variables
+        for name in self.credit_rows:
+            terms = [f"_inflow_{name}"] if name in inflow else []
+            if name == "credit":
+                terms.append("__credit_signal")
+                if regularized and not self.carries:
+                    terms.append("__rate_pressure")
+            found.append(Row(name, " + ".join(terms), inflow.get(name, "")))
+        if self.carries:
+            found += [Row(f"carry_{state}", "") for state in states]
+            found.append(Row("carrybar", "__credit_filter"))
+            if regularized:
+                found.append(Row("carrysum", "1"))
+        return found
+
+    def population(self, group, attach=None):
+        """The group as one that credit flows through."""
+        self.learner.share(group, "__replayed_step", "__window_start")
+        if self.carries:
+            self.learner.share(group, "__credit_filter", "__kappa")
+        return CreditPopulation(group, self, attach or group.contained_objects.append)
+
+    def record_spikes(self, source, attach=None):
+        """Keep the spikes of a group; the name of the variable that holds them."""
+        group = parent_group(source)
+        if group not in self.sources:
+            self.sources[group] = SpikeRecorder(self, group)
+            (attach or group.contained_objects.append)(self.sources[group])
+        return self.sources[group].kept
+
+    def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
+        """Plan synapses onto a population."""
+        population = self.learner.population(parent_group(target))
+        linearization = population.linearize(on_pre, weight, names, synaptic)
+        see_new_variables(target)
+        about = (on_pre, weight, target, population.step, synaptic)
+        known = population.adjoint.states
+        effects = {s: e for s, e in arrivals(*about).items() if s in known}
+        jump = {}
+        if self.crosses_synapses or population.parameters:
+            jump = {s: e for s, e in jumps(*about).items() if s in known}
+        return Pathway(self, population, effects, jump, linearization.states, timing)
+
+    def onto_readout(self, target, on_pre, weight, names, timing):
+        """Plan synapses onto the readout."""
+        about = (on_pre, weight, target, one_step(target, names))
+        return Pathway(self, self.readout, arrivals(*about), jumps(*about), ("y",), timing)
+
+    def send_back(self, pathway, population, weight):
+        """Let the error flow backwards along synapses onto the readout."""
+        signal = population.add_signal()
+        name = f"{pathway.synapses.name}_feedback"
+        pathway.send_back(population, signal, name, weight, ("credit",))
+
+    def send_back_dense(self, synapses, population):
+        """Let the error flow to a population along feedback weights of their own."""
+        signal = population.add_signal()
+        self.learner.share(synapses, "__replayed_step", "__window_start")
+        synapses.variables.add_reference(
+            "__sum_0", population.group, signal, index="_postsynaptic_idx"
+        )
+        self.dense.append((synapses, population))
+
+    def reaches(self, population):
+        """Whether the error of the readout has an effect on a population."""
+        self._join()
+        return bool(population.signals or population.inflow)
+
+    def check_delay_onto_readout(self, name, reach):
+        """Raise an error for delays along which an error would come back to an earlier window."""
+        if self.carries and reach:
+            raise ValueError(
+                f"'{name}' delays spikes on their way to the readout by up to {reach} steps, and "
+                f"its trials are learned from in windows of {self.window} steps: errors would come "
+                "back to spikes of the window before. Give the learner reset_every, of at most "
+                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose order=2, "
+                "which keeps whole trials; or no delay here"
+            )
+
+    def prepare(self):
+        """Make room for the past of one window; called by whatever runs first."""
+        self.standalone = isinstance(get_device(), CPPStandaloneDevice)
+        for pathway in self.pathways:
+            if pathway.owner is self.readout and pathway.backwards:
+                self.check_delay_onto_readout(pathway.synapses.name, pathway.reach)
+            if not self.carries and (pathway.reach or 0) >= self.window:
+                raise ValueError(
+                    f"the delay of '{pathway.synapses.name}' reaches over {pathway.reach} steps, "
+                    f"but a trial has {self.window}: its spikes would never arrive; make delays "
+                    "shorter or trials longer"
+                )
+        self.tail = max(map(self._reach, self.pathways), default=0) if self.carries else 0
+        self.rows = self.window + self.tail
+        receivers = self.receivers()
+        self._check_memory(receivers)
+        for recording in (*receivers, *self.sources.values()):
+            recording.prepare(self.rows)
+
+    def receivers(self):
+        """Wherever trained synapses end."""
+        learning = [p for p in self.learner.populations.values() if p.learns]
+        return [self.readout.receiver, *(p.receiver for p in learning)]
+
+    def follow(self, reading, reader):
+        """Take the step of each population, and the way credit goes, from the network that runs.
+
+        Parameters
+        ----------
+        reading : NetworkReading
+        reader : NetworkReader
+            What runs further recorders.
+
+        Raises
+        ------
+        UnreadableNetworkError
+            For a path that credit would have to go and cannot.
+        """
+        while self._go_along(reading, reader):
+            reading.read_paths()
+        self.running = {id(obj) for obj in reading.objects}
+        for group, stages in reading.stages.items():
+            population = self.learner.populations[group]
+            population.follow(stages, reading.position, reader)
+            if self.carries:
+                for pathway in population._projections():
+                    reached = population.adjoint.reached_from(pathway.effects)
+                    if set(reached) - set(pathway.states):
+                        raise ValueError(
+                            f"other code lets arrivals of '{pathway.synapses.name}' reach "
+                            f"'{(set(reached) - set(pathway.states)).pop()}' of group "
+                            f"'{group.name}', which windows within a trial do not carry along: "
+                            f"give the learner reset_every, of at most {WHOLE} steps, and no more "
+                            "frequent updates"
+                        )
+        reading.check_paths(crosses=self.crosses_synapses)
+        # All variables are there when the network is stored, or restored before its first run
+        self._join()
+        for synapses, name in self.used_later():
+            reading.check_constant(synapses, name)
+
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended, and the synapses."""
+        for pathway in self._active:
+            used = list(pathway.effects.values())
+            used += pathway.jumps.values() if pathway.backwards else ()
+            names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
+
+    def _go_along(self, reading, reader):
+        """Let credit flow along paths of plain synapses and of groups that do not learn.
+
+        Returns
+        -------
+        bool
+            Whether something is followed that was not before.
+        """
+        learner, new = self.learner, False
+        for path in reading.paths:
+            onto_readout = path.end is learner.readout
+            if onto_readout and not learner.feedback_is("symmetric"):
+                continue  # errors come back along feedback weights of their own
+            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
+                continue
+            for action in path.actions:
+                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
+                if spikes and action.owner not in learner.populations:
+                    self._check_clock(action.owner)
+                    population = self.population(action.owner, reader.keep)
+                    learner.populations[action.owner] = population
+                    population.derive(())
+                    new = True
+            for action in path.actions:
+                if self._can_follow(action):
+                    self._check_clock(action.owner.source)
+                    self._check_clock(action.owner.target)
+                    self._follow_synapses(action, reading, reader)
+                    new = True
+        return new
+
+    def _check_clock(self, group):
+        """Raise an error for a group on the way of credit that has another time step."""
+        readout = self.learner.readout
+        if group.clock.dt_ != readout.clock.dt_:
+            raise ValueError(
+                f"EProp(order={self.learner.rule.order}): credit would have to cross group "
+                f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
+                f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
+            )
+
+    @property
+    def _active(self):
+        """The projections whose spikes arrive."""
+        return [p for p in self.pathways if p.synapses.active and id(p.synapses) in self.running]
+
+    @property
+    def followed_synapses(self):
+        """The synapses along which credit flows."""
+        return [pathway.synapses for pathway in self.pathways]
+
+    def _can_follow(self, action):
+        """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
+        if action.kind != "synapses" or action.runner.prepost != "pre":
+            return False
+        synapses = action.owner
+        known = any(pathway.synapses is synapses for pathway in self.pathways)
+        target = parent_group(synapses.target)
+        receives = target is self.learner.readout or target in self.learner.populations
+        of_spikes = action.runner.objname == "pre" and action.runner.event == "spike"
+        return not known and receives and of_spikes
+
+    def _follow_synapses(self, action, reading, reader):
+        """Let credit flow along plain synapses, as if they were trained and fixed."""
+        synapses, learner = action.owner, self.learner
+        target = parent_group(synapses.target)
+        owner = self.readout if target is learner.readout else learner.populations[target]
+        step = one_step(target, learner.namespace)
+        own = synapses.equations.names if synapses.equations is not None else set()
+        try:
+            jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
+        except NoDerivativeError as error:
+            raise NoDerivativeError(
+                f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "
+                "choose order=1"
+            ) from None
+        if not jump:
+            raise ValueError(
+                f"{action} lets spikes of '{synapses.source.name}' change no state of group "
+                f"'{target.name}', but a parameter, through which credit of order "
+                f"{learner.rule.order} would have to flow: let them change a variable with an "
+                "equation of its own, or choose order=1"
+            )
+        timing = reading.timing_of(synapses, learner)
+        pathway = Pathway(self, owner, {}, jump, (), timing)
+        pathway.install(synapses, reader.keep)
+        if target is learner.readout:
+            source = learner.populations[parent_group(synapses.source)]
+            self.send_back(pathway, source, None)
+
+    def _reach(self, pathway):
+        """Steps over which a pathway's spikes may be under way."""
+        known = pathway.reach
+        return self.window if known is None else known
+
+    def bytes_kept(self, receivers):
+        """What the past of a window takes."""
+        per_step = sum(8 * len(r.recorded) * len(r.group) for r in receivers)
+        per_step += sum(4 * (len(group) + 1) for group in self.sources)
+        return per_step * self.rows
+
+    def _check_memory(self, receivers):
+        needed, free = self.bytes_kept(receivers), available_memory()
+        if needed > 0.9 * free:
+            raise MemoryError(
+                f"learning with order = {self.learner.rule.order} keeps the past of a trial of "
+                f"{self.window} steps: {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free; "
+                "make trials shorter (reset_every), or choose order=1 with updates within the "
+                "trial, whose windows are short"
+            )
+
+    def players(self):
+        """Code of the way back: before it, and in each of its steps, in order."""
+        populations = [p for p in self.learner.populations.values() if p.learns]
+        self._join()
+        active = self._active
+        for pathway in active:
+            pathway.prepare(self._reach(pathway))
+        for receiver in self.receivers():
+            receiver.prepare_outputs()
+        begin = [self.readout.begin(), *(p.begin() for p in populations)]
+        begin += [place for pathway in active for place in pathway.begin()]
+        first, sweeps = [], []
+        for population in populations:
+            before, sweep = population.players()
+            first += before
+            sweeps.append(sweep)
+        collectors = [c for pathway in active for c in pathway.collectors()]
+        collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
+        credits = [pathway.player() for pathway in active if pathway.effects]
+        return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
+
+    def _join(self):
+        """Connect what has been created: credit flows from each population into its sources."""
+        for pathway in self.pathways:
+            source = self.learner.populations.get(parent_group(pathway.synapses.source))
+            onto_neurons = pathway.owner is not self.readout
+            if pathway.backwards or not (onto_neurons and source is not None and source.learns):
+                continue
+            if pathway.early and not pathway.later:
+                raise ValueError(
+                    f"'{source.group.name}' fires before the thresholds of a step and its spikes "
+                    f"act through '{pathway.synapses.name}' in the same step; credit of order "
+                    "above 1 needs its thresholds in the slot 'thresholds'"
+                )
+            for row, origin in self.rows_with_inflow.items():
+                variable = source.add_inflow(row)
+                name = f"{pathway.synapses.name}_{row}_inflow"
+                weight = pathway.synapses.weight if pathway.effects else None
+                pathway.send_back(source, variable, name, weight, (origin,))
+
+    def _dense_collector(self, synapses, population):
+        output = self.readout.receiver.output({"y": 1}, True, ("credit",))
+        local = "__passed_error"
+        if local not in synapses.variables:
+            synapses.variables.add_reference(
+                local, self.readout.group, output, index="_presynaptic_idx"
+            )
+        name = f"{population.group.name}_feedback"
+        return collector(synapses, f"B*{local}", "__sum_0", "_synaptic_post", name)

@@ -1,0 +1,354 @@
+"""Eligibility traces of synapses: the Brian2 code that advances them in every step.
+
+Per synapse and step, with the coefficients of the postsynaptic neuron (traces.py):
+
+    e_trace = c·s         e_bar ← κ e_bar + g e_trace         grad ← grad + L e_bar
+    s ← A s + D b x       x: spikes that arrived after the threshold
+
+An entry of s whose dynamics are the same for all neurons of the target, and that is driven
+by all spikes without delay, depends on the presynaptic neuron alone (for LIF: the low-pass of
+its spike train). It is kept once per presynaptic neuron, as a variable of the source.
+"""
+
+from dataclasses import dataclass
+
+from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
+from brian2.devices.device import get_device
+
+from ..brian import schedule
+from ..brian.code import (
+    GatedCode,
+    LearningCode,
+    declare,
+    internal,
+    on_spike,
+    parent_group,
+    run_code,
+    see_target,
+    with_own_templates,
+)
+from ..calculus.statements import printed
+from .trials import at_trial_start
+
+
+class EverySynapse(LearningCode):
+    """Abstract code for all of a projection, in each step.
+
+    Brian2's state update would look up the neurons of each synapse. In C++ standalone programs
+    synapses onto consecutive neurons are passed over without, in a loop that a compiler can
+    vectorize.
+    """
+
+    def __init__(self, synapses, code, moment, name):
+        super().__init__(
+            synapses,
+            "stateupdate",
+            code=code,
+            clock=synapses.clock,
+            when=moment.when,
+            order=moment.order,
+            name=name,
+            check_units=False,
+            template_kwds={"synapses": synapses},
+        )
+
+    def before_run(self, run_namespace):
+        """Choose the template of the present target."""
+        target = get_device().code_object_class()
+        standalone = target is CPPStandaloneCodeObject
+        self.template = "every_synapse" if standalone else "stateupdate"
+        self.codeobj_class = with_own_templates(target) if standalone else None
+        super().before_run(run_namespace)
+
+
+#: Shared variables of the readout that the code of synapses reads, and that of their source.
+SHARED = ("__kappa", "__gain", "__signal_scale", "__trial_begins", "__episode_ends")
+SOURCE_SHARED = ("__kappa", "__trial_begins")
+
+
+@dataclass(frozen=True)
+class PresynapticTraces:
+    """Entries of the eligibility vector that are kept per presynaptic neuron.
+
+    In the code, ``{name}`` stands for the variable of the source that belongs to this projection.
+
+    Attributes
+    ----------
+    variables : tuple of str
+        Names by which the synapses see them.
+    on_spike : str
+        Run for the neurons that fire, when their spikes arrive.
+    advance : str
+        Run for all neurons in every step, at ``moment``.
+    shared : tuple of str
+        Shared variables of the target that the code reads.
+    moment : Moment
+    """
+
+    variables: tuple
+    on_spike: str
+    advance: str
+    shared: tuple
+    moment: schedule.Moment
+
+
+@dataclass
+class Eligibility:
+    """The code of a projection that computes its traces and its gradient.
+
+    Attributes
+    ----------
+    learner : Learner
+    variables : dict of str to str or None
+        Variables of the synapses, and the state whose unit they have.
+    on_pre : str
+        Statements that follow those of the user when a spike arrives.
+    advance : str
+        Statements for every synapse in every step.
+    presynaptic : PresynapticTraces or None
+    effect : sympy.Expr, optional
+        Onto the readout: ∂(jump of y)/∂w of an arriving spike.
+    """
+
+    learner: object
+    variables: dict
+    on_pre: str
+    advance: str
+    presynaptic: PresynapticTraces | None
+    effect: object = None
+
+    def install(self, synapses):
+        """Add the code to a Synapses object that has the variables."""
+        self.synapses = synapses
+        name, learner = synapses.name, self.learner
+        learner.share(synapses, *SHARED)
+        if learner.readout.rewarded:
+            learner.share(synapses, "td_error", "__credit_decay")
+        if self.presynaptic is not None:
+            _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
+        see_target(synapses, self.advance)
+        every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
+        synapses.contained_objects.append(every)
+        cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
+        if learner.trial is not None and cleared:
+            at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
+        if "__e_sum" in self.variables:
+            code = "grad += __rate_pressure_post*__e_sum\n__e_sum = 0"
+            see_target(synapses, code)
+            runner = GatedCode(
+                synapses, code, "__episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
+            )
+            synapses.contained_objects.append(runner)
+
+
+def of_neurons(learner, linearization, entries, *, early, uniform_delay, regularized):
+    """Eligibility of synapses onto spiking neurons.
+
+    Parameters
+    ----------
+    learner : Learner
+    linearization : Linearization
+    entries : Coefficients
+        Its entries, as variables of the target.
+    early : bool
+        Spikes arrive between state update and threshold, and act in the same step.
+    uniform_delay : bool
+        All spikes arrive without delay.
+    regularized : bool
+        The sum of e over the trial is needed.
+    """
+    states = linearization.states
+    before = _presynaptic_states(linearization, entries) if uniform_delay else ()
+    own = [name for name in states if name not in before]
+    # What arrives after the threshold must not enter the trace of this step.
+    waiting = [] if early else [name for name in linearization.arrivals if name in own]
+
+    on_pre = []
+    for name in (n for n in linearization.arrivals if n in own):
+        gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
+        target = internal("arrived", name) if name in waiting else f"eps_{name}"
+        on_pre.append(f"{target} += ({printed(linearization.arrivals[name])}){gate}")
+
+    def at_synapse(entry):
+        return printed(entry) if entry.is_number else f"{entry}_post"
+
+    def next_value(row):
+        carried = [
+            f"{at_synapse(entries.A[row, column])}*eps_{column}"
+            for column in states
+            if (row, column) in entries.A
+        ]
+        arrived = [
+            f"{at_synapse(entries.D[row, column])}*{internal('arrived', column)}"
+            for column in waiting
+            if (row, column) in entries.D
+        ]
+        # An arrival at a presynaptic entry that reaches a postsynaptic one within the step
+        arrived += [
+            f"{at_synapse(entries.D[row, column])}*{at_synapse(entries.b[column])}*__arrived"
+            for column in before
+            if not early and (row, column) in entries.D
+        ]
+        return " + ".join(carried + arrived) or "0"
+
+    read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
+    advance = [
+        f"e_trace = {' + '.join(read)}",
+        "e_bar = __kappa*e_bar + __gain*e_trace",
+        *_gradient(learner, "L_post*e_bar"),
+        *(["__e_sum += e_trace"] if regularized else []),
+        *(f"_next_{row} = {next_value(row)}" for row in own),
+        *(f"eps_{row} = _next_{row}" for row in own),
+        *(f"{internal('arrived', name)} = 0" for name in waiting),
+    ]
+    variables = {f"eps_{n}": n for n in own} | {internal("arrived", n): n for n in waiting}
+    others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
+    variables |= dict.fromkeys(others)
+    return Eligibility(
+        learner,
+        variables=variables,
+        on_pre="\n".join(on_pre),
+        advance="\n".join(advance),
+        presynaptic=_presynaptic_traces(entries, before, early) if before else None,
+    )
+
+
+def of_readout(learner, effect, *, uniform_delay):
+    """Eligibility of synapses onto a leaky readout: the low-pass of their spikes.
+
+    dE/dW_kj = Σ_t error_k^t g F_κ(z_j)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 29).
+
+    Parameters
+    ----------
+    learner : Learner
+    effect : sympy.Expr
+        ∂(jump of y)/∂w of an arriving spike.
+    uniform_delay : bool
+        All spikes arrive without delay.
+    """
+    gradient = "\n".join(_gradient(learner, "__signal_scale*__gain*error_post*eps_y"))
+    summed = dict.fromkeys(_gradient_variables(learner))
+    if uniform_delay and effect.is_number:
+        advance = f"{{eps_y}} = {{__kappa}}*{{eps_y}} + {printed(effect)}*{{__arrived}}\n"
+        presynaptic = PresynapticTraces(
+            variables=("eps_y", "__arrived"),
+            on_spike="{__arrived} += 1",
+            advance=advance + "{__arrived} = 0",
+            shared=(),
+            moment=schedule.READOUT_TRACES,
+        )
+        return Eligibility(learner, summed, "", gradient, presynaptic, effect)
+    return Eligibility(
+        learner,
+        variables={**summed, "eps_y": "y", "__arrived_y": "y"},
+        on_pre=f"__arrived_y += {printed(effect)}",
+        advance=f"eps_y = __kappa*eps_y + __arrived_y\n__arrived_y = 0\n{gradient}",
+        presynaptic=None,
+        effect=effect,
+    )
+
+
+def _gradient(learner, term):
+    """Code that adds to the gradient what a synapse contributes in a step, x.
+
+    With rewards it counts by all TD errors that follow, of which the last is known now:
+    Σ_t δ^t F_γ(x)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 34–37).
+    """
+    if not learner.readout.rewarded:
+        return [f"grad += {term}"]
+    return [
+        "grad += __td_error*credit_trace",
+        f"credit_trace = __credit_decay*credit_trace + {term}",
+    ]
+
+
+def _gradient_variables(learner):
+    return ("grad", "credit_trace") if learner.readout.rewarded else ("grad",)
+
+
+def _presynaptic_states(linearization, entries):
+    """The largest set of states that nothing of the postsynaptic neuron acts on."""
+    shared = {name for phase in entries.phases.values() for name in phase.uniform}
+    kept = [n for n in linearization.states if n not in linearization.step.clamped]
+    kept = [n for n in kept if n not in linearization.arrivals or n in entries.b]
+
+    def uniform(entry):
+        return entry.is_number or str(entry) in shared
+
+    def depends_on_source_only(row):
+        return all(
+            column in kept and uniform(entry)
+            for matrix in (entries.A, entries.D)
+            for (target, column), entry in matrix.items()
+            if target == row
+        )
+
+    while not all(depends_on_source_only(row) for row in kept):
+        kept = [row for row in kept if depends_on_source_only(row)]
+    return tuple(kept)
+
+
+def _presynaptic_traces(entries, states, early):
+    def at_source(entry):
+        return printed(entry) if entry.is_number else _of_projection(str(entry))
+
+    arriving = [name for name in states if name in entries.b]
+    arrived, eps = _of_projection("__arrived"), {n: _of_projection(f"eps_{n}") for n in states}
+    advance = []
+    for row in states:
+        terms = [
+            f"{at_source(entries.A[row, column])}*{eps[column]}"
+            for column in states
+            if (row, column) in entries.A
+        ]
+        if not early:
+            terms += [
+                f"{at_source(entries.D[row, column])}*{at_source(entries.b[column])}*{arrived}"
+                for column in arriving
+                if (row, column) in entries.D
+            ]
+        advance.append(f"_next_{row} = {' + '.join(terms) or '0'}")
+    advance += [f"{eps[row]} = _next_{row}" for row in states]
+    if early:
+        on_spike_code = "\n".join(
+            f"{eps[name]} += {at_source(entries.b[name])}" for name in arriving
+        )
+    else:
+        on_spike_code = f"{arrived} += 1"
+        advance.append(f"{arrived} = 0")
+    used = [*entries.A.values(), *entries.D.values(), *entries.b.values()]
+    code = "\n".join([*advance, on_spike_code])
+    return PresynapticTraces(
+        variables=(*(f"eps_{name}" for name in states), *(() if early else ("__arrived",))),
+        on_spike=on_spike_code,
+        advance="\n".join(advance),
+        shared=tuple(sorted({str(e) for e in used if _of_projection(str(e)) in code})),
+        moment=schedule.PRESYNAPTIC_TRACES,
+    )
+
+
+def _of_projection(name):
+    """Where the name of a variable of the source goes, in the code of `PresynapticTraces`."""
+    return f"{{{name}}}"
+
+
+def _install_presynaptic(synapses, traces, learner, arrival):
+    name = synapses.name
+    source, target = parent_group(synapses.source), parent_group(synapses.target)
+    own = {v: internal(name, v) for v in (*traces.variables, *traces.shared, *SOURCE_SHARED)}
+    for variable in traces.variables:
+        declare(source, own[variable])
+        index = "_presynaptic_idx"
+        synapses.variables.add_reference(variable, source, own[variable], index=index)
+    for shared in traces.shared:
+        source.variables.add_reference(own[shared], target, shared, index="0")
+    # Another learner's traces may be kept in the same source.
+    learner.share(source, *SOURCE_SHARED, prefix=name)
+    moment = schedule.Moment(arrival, 0)
+    on_spike(source, traces.on_spike.format(**own), moment, f"{name}_presynaptic_arrivals")
+    advance = traces.advance.format(**own)
+    run_code(source, advance, traces.moment, f"{name}_presynaptic_traces")
+    if learner.trial is not None:
+        cleared = "\n".join(f"{own[variable]} = 0" for variable in traces.variables)
+        begins = own["__trial_begins"]
+        at_trial_start(source, cleared, f"{name}_presynaptic_trial_start", gate=begins)

@@ -1,0 +1,155 @@
+"""Ring buffers of one row per time step: the record of a window that the backward pass reads.
+
+Row t mod R holds what was recorded in step t. Credit that arrivals will be given is kept
+likewise, each row twice, R rows apart, so that the credit of the next R steps always is one
+contiguous piece: a synapse with a delay finds its own at a fixed distance.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from brian2.devices.device import get_device
+
+from ..brian import schedule
+from ..brian.code import LearningCode, internal, with_own_templates
+
+#: Where Linux tells about processes and their control groups.
+PROCESSES, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+
+
+def resize_rows(variable, size):
+    """Give a variable its size, as zeros if that is a new one."""
+    if variable.size != size:
+        variable.resize(size)
+
+
+def available_memory():
+    """Bytes that can be had without swapping, by this machine and by a container around us."""
+    return max(0, min([_free_on_machine(), *_free_in_containers()]))
+
+
+def _free_on_machine():
+    try:
+        lines = dict(line.split(":") for line in (PROCESSES / "meminfo").read_text().splitlines())
+        return 1024 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _free_in_containers():
+    """What each control group of Linux (version 1 or 2) that limits this process leaves free."""
+    try:
+        groups = (PROCESSES / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for group in groups:
+        _, controllers, path = group.split(":", 2)
+        if controllers == "":
+            root, limit, used = GROUPS, "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            root, limit, used = GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        # Limits of the groups around it count too; inside a container only the root can be seen.
+        for folder in (root / path.lstrip("/"), *(root / path.lstrip("/")).parents):
+            if folder.is_relative_to(root):
+                yield from _free_in(folder, limit, used)
+
+
+def _free_in(folder, limit, used):
+    try:
+        # "max" if there is no limit
+        free = int((folder / limit).read_text()) - int((folder / used).read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):
+        return
+    # Files that were read once are given up first.
+    of_files = [int(line.split()[1]) for line in lines if line.startswith("inactive_file ")]
+    yield free + sum(of_files)
+
+
+def steps_of(delay, dt):
+    """Delays in whole steps, rounded as Brian2's spike queue does."""
+    return np.floor(np.asarray(delay) / dt + 0.5).astype(int)
+
+
+class Recorder(LearningCode):
+    """Runs code for a group in every step, and keeps some of its variables.
+
+    Parameters
+    ----------
+    engine : Credit
+    group : Group
+    code : str
+        Abstract code.
+    moment : Moment
+    name : str
+    recorded : dict of str to str
+        Name of the rows by variable.
+    """
+
+    def __init__(self, engine, group, code, moment, name, recorded):
+        super().__init__(
+            group,
+            "record",
+            code=code,
+            clock=group.clock,
+            when=moment.when,
+            order=moment.order,
+            name=name,
+            check_units=False,
+            needed_variables=[*recorded, *recorded.values()],
+        )
+        self.engine, self.recorded = engine, recorded
+
+    def change(self, code, recorded, moment):
+        """Run other code at another moment, and keep other variables."""
+        self.abstract_code, self.recorded = code, recorded
+        self.when, self.order = moment
+        self.needed_variables = [*recorded, *recorded.values()]
+
+    def before_run(self, run_namespace):
+        """Make room before the code that writes there is made."""
+        self.engine.prepare()
+        self.codeobj_class = with_own_templates(get_device().code_object_class())
+        variables = self.group.variables
+        self.template_kwds = {
+            "rows": self.engine.rows,
+            "recorded": [(variables[n], variables[row]) for n, row in self.recorded.items()],
+        }
+        super().before_run(run_namespace)
+
+
+class SpikeRecorder(LearningCode):
+    """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
+
+    def __init__(self, engine, group):
+        self.kept = internal(engine.name, "spikes")
+        group.variables.add_dynamic_array(self.kept, size=0, dtype=np.int32)
+        super().__init__(
+            group,
+            "record_spikes",
+            clock=group.clock,
+            when=schedule.RECORD_SPIKES.when,
+            order=schedule.RECORD_SPIKES.order,
+            name=f"{group.name}_{engine.name}_spikes_recorder",
+            needed_variables=["_spikespace", self.kept],
+        )
+        self.engine = engine
+
+    def prepare(self, rows):
+        """Make room for so many steps of the past."""
+        resize_rows(self.group.variables[self.kept], rows * (len(self.group) + 1))
+
+    def before_run(self, run_namespace):
+        """Make room before the code that writes there is made."""
+        self.engine.prepare()
+        self.codeobj_class = with_own_templates(get_device().code_object_class())
+        variables = self.group.variables
+        self.template_kwds = {
+            "rows": self.engine.rows,
+            "spikespace": variables["_spikespace"],
+            "kept": variables[self.kept],
+        }
+        super().before_run(run_namespace)

@@ -1,0 +1,346 @@
+"""Adjoints of groups and of the readout: what each records, and how its credit is swept.
+
+The readout is an adjoint like any other, its error filtered by what is still to come:
+
+    λ_y^t = κ λ_y^{t+1} + g error^t          the credit of a spike that arrives in step t
+
+With rewards an error counts by the advantage of its step, in which TD errors are summed up on
+the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
+"""
+
+from typing import ClassVar
+
+from brian2.core.variables import Variables
+from sympy import sympify
+
+from ..brian import schedule
+from ..brian.code import declare, internal
+from ..calculus.adjoint import END, Adjoint
+from ..calculus.linearization import linearize, linearize_neuron
+from ..calculus.one_step import STANDARD
+from ..calculus.statements import printed
+from .backward_pass import Sweep, row_variable
+from .history import Recorder
+from .postsynaptic import Receiver
+
+#: What people record of the engine ``traces``, besides eps_<state>.
+TRACES = ("e_trace", "e_bar", "L", "psi")
+
+
+class NotComputedError(KeyError):
+    """A variable that only the engine ``traces`` computes."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+class _VariablesWithoutTraces(Variables):
+    def __getitem__(self, item):
+        try:
+            return super().__getitem__(item)
+        except KeyError:
+            if item in TRACES or item.startswith("eps_"):
+                raise NotComputedError(
+                    f"'{self.owner.name}' has no variable '{item}': the engine 'credit' computes "
+                    "gradients without traces and learning signals. To record them, choose "
+                    "EProp(engine='traces')"
+                ) from None
+            raise
+
+
+def explain_missing_traces(group):
+    """Let a group say why it has no traces, when it is asked for them."""
+    # Groups create their variables themselves, in the middle of their constructor.
+    group.variables.__class__ = _VariablesWithoutTraces
+
+
+class CreditPopulation:
+    """A group whose incoming synapses learn, or which has synapses onto the readout.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        The whole group, not a sub-group of it.
+    engine : Credit
+    attach : callable
+        What lets a recorder run with the network.
+    """
+
+    #: Arrivals after the threshold change nothing before the next step.
+    acts_at_once = False
+
+    def __init__(self, group, engine, attach):
+        self.group, self.engine, self.attach = group, engine, attach
+        explain_missing_traces(group)
+        self.adjoint = self.receiver = None
+        self.credit_rows = engine.credit_rows
+        self.signals, self.inflow = [], {}
+        self.declared, self.recorders = set(), {}
+        self.followed = (STANDARD, [], frozenset())
+
+    @property
+    def traces(self):
+        """What synapses carry along besides the eligibility vector, and its row."""
+        summed = {"__e_sum": "carrysum"} if self.engine.learner.regularizers else {}
+        return {"e_bar": "carrybar"} | summed
+
+    @property
+    def parameters(self):
+        """Names of the parameters that are trained."""
+        return tuple(self.adjoint.parameters)
+
+    @property
+    def learns(self):
+        return self.adjoint is not None
+
+    def linearize(self, on_pre, weight, namespace, synaptic):
+        """Linearize the group for a projection; derive, at the first one, what is recorded.
+
+        Returns
+        -------
+        Linearization
+            Of the states between weight and threshold.
+        """
+        surrogate = self.engine.learner.rule.surrogate_of(self.group)
+        projection = linearize(
+            self.group, surrogate, self._paths, on_pre, weight, namespace, synaptic
+        )
+        if not self.learns:
+            self.derive(self.engine.learner.train_parameters(self.group))
+        return projection
+
+    def derive(self, trained):
+        """Derive the group on its own, with the parameters that it trains."""
+        self._take(self._linearized(), trained, self.attach)
+
+    @property
+    def _paths(self):
+        """How paths through the reset are differentiated."""
+        return self.engine.learner.rule.paths_of(self.group)
+
+    def _linearized(self, *in_network):
+        learner = self.engine.learner
+        surrogate, names = learner.rule.surrogate_of(self.group), learner.namespace
+        return linearize_neuron(self.group, surrogate, self._paths, names, *in_network)
+
+    def _take(self, linearization, trained, attach):
+        """Record, from now on, what the backward pass of this linearization needs."""
+        self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
+        self.rows = self.engine.rows_of(self.adjoint.states, self.group)
+        if self.receiver is None:
+            self.receiver = Receiver(
+                self.group, self.engine, lambda early: self.adjoint.place(early=early)
+            )
+        self.receiver.keep(self.adjoint.recorded)
+        self._declare()
+        self._record_step(attach)
+
+    def _record_step(self, attach, just_before=schedule.just_before):
+        """Have the coefficients of update, threshold and reset recorded where these run now."""
+        group = self.group
+        thresholder = group.thresholder["spike"]
+        runners = {
+            "update": group.state_updater,
+            "threshold": thresholder,
+            "reset": group.resetter.get("spike", thresholder),
+        }
+        for stage, runner in runners.items():
+            self._record(stage, just_before(runner), attach)
+        self._record(END, schedule.COEFFICIENTS, attach)
+
+    def follow(self, stages, position, reader):
+        """Take the stages of the network that runs for those of the step.
+
+        Parameters
+        ----------
+        stages : Stages
+        position : dict of str to int
+            Of the objects of the network, as they run.
+        reader : NetworkReader
+            What runs the recorders of further stages.
+        """
+        order = stages.order(position)
+        changing = reader.reading.changing(self.group) - self.step.varying
+        if (order, stages.pieces, changing) != self.followed:
+            changing = reader.reading.changing(self.group)
+            linearization = self._linearized(stages.pieces, order, changing)
+            # Brian2 has asked the group already for what it contains
+            self._take(linearization, self.adjoint.parameters, reader.keep)
+            self.followed = (order, list(stages.pieces), frozenset())
+        just_before = reader.reading.just_before
+        self._record_step(reader.keep, just_before)
+        for piece in stages.pieces:
+            runner = stages.actions[piece.name].runner
+            self._record(piece.name, just_before(runner), reader.add)
+        places = {name: position[action.name] for name, action in stages.actions.items()}
+        places.setdefault("reset", places["threshold"])
+        self.receiver.arrange([places[name] for name in order], position, self._projections())
+
+    def _projections(self):
+        """The projections that end on the group."""
+        return [p for p in self.engine.pathways if p.owner is self and p.synapses.active]
+
+    @property
+    def watched(self):
+        """The states that only code which can be differentiated may change."""
+        return [name for name in self.adjoint.states if name in self.group.variables]
+
+    @property
+    def between_steps(self):
+        """Variables that must not change between two steps: none."""
+        return ()
+
+    def _declare(self):
+        group, adjoint = self.group, self.adjoint
+        names = {"__credit_signal"}
+        names |= {row.variable(state) for row in self.rows for state in adjoint.states}
+        for phase in adjoint.phases.values():
+            names |= phase.variables
+        for name in sorted(names - self.declared):
+            declare(group, name)
+        for name, value in adjoint.constants.items():
+            uniform = not {s.name for s in value.free_symbols} & self.step.per_neuron
+            if name.name not in self.declared:
+                declare(group, name.name, shared=uniform)
+        self.declared |= names | {name.name for name in adjoint.constants}
+
+    def _record(self, stage, moment, attach):
+        """Have the coefficients of a stage recorded, just before it runs."""
+        adjoint = self.adjoint
+        kept = {n: internal("kept", n) for n, s in adjoint.recorded.items() if s == stage}
+        code = adjoint.phases[stage].code if stage in adjoint.phases else ""
+        if stage not in self.recorders:
+            if not (kept or code):
+                return
+            name = f"{self.group.name}_recorder_{stage}"
+            self.recorders[stage] = Recorder(self.engine, self.group, code, moment, name, kept)
+            attach(self.recorders[stage])
+        else:
+            self.recorders[stage].change(code, kept, moment)
+            if stage not in (*STANDARD, END):
+                attach(self.recorders[stage])
+
+    def add_signal(self):
+        """A new variable that is one summand of dE/dz, through the readout."""
+        name = internal("credit_signal", str(len(self.signals)))
+        declare(self.group, name)
+        self.signals.append(name)
+        return name
+
+    def add_inflow(self, row):
+        """A new variable that is one summand of dE/dz, through other neurons."""
+        names = self.inflow.setdefault(row, [])
+        name = internal(row, "inflow", str(len(names)))
+        declare(self.group, name)
+        names.append(name)
+        return name
+
+    def begin(self):
+        """Code that runs before the way back begins."""
+        constants = self.adjoint.constants.items()
+        code = [f"{name} = {printed(value)}" for name, value in sorted(constants, key=self._shared)]
+        for row in self.rows:
+            for state in self.adjoint.states:
+                code.append(f"{row.variable(state)} = {int(row.name == f'carry_{state}')}")
+        return self.receiver.begin(code)
+
+    def _shared(self, item):
+        """Brian2 wants shared variables written before any other."""
+        return not self.group.variables[item[0].name].scalar
+
+    def players(self):
+        """Code of one step of the backward pass: before, and after, credit comes from elsewhere.
+
+        Returns
+        -------
+        list of Player, Player
+        """
+        outputs = list(self.receiver.outputs.values())
+        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
+        advance = [
+            f"__credit_signal = {' + '.join(self.signals) or '0'}",
+            *(
+                f"_inflow_{row} = {' + '.join(self.inflow.get(row, ())) or '0'}"
+                for row in self.engine.rows_with_inflow
+            ),
+            *sweep.after_threshold,
+            *sweep.before_threshold,
+        ]
+        if not self.engine.crosses_synapses:
+            return [], self.receiver.player("sweep", advance, outputs)
+        # What neurons of the same step receive back is needed before their thresholds
+        late = [output for output in outputs if not output.early]
+        early = [output for output in outputs if output.early]
+        first = [self.receiver.player("arrivals", sweep.after_threshold, late)] if late else []
+        return first, self.receiver.player("sweep", advance, early)
+
+
+class CreditReadout:
+    """The readout of a learner.
+
+    Parameters
+    ----------
+    readout : LeakyReadout
+    engine : Credit
+    """
+
+    #: What synapses carry along besides the eligibility vector.
+    traces: ClassVar[dict] = {}
+    #: A spike changes the output, and the error, of the step in which it arrives.
+    acts_at_once = True
+    credit_rows = ("credit",)
+    #: The readout has nothing but weights to learn.
+    parameters = ()
+
+    def __init__(self, readout, engine):
+        self.group, self.engine = readout, engine
+        recorded = ["error", "td_error", "__continued"] if readout.rewarded else ["error"]
+        self.receiver = Receiver(readout, engine, lambda early: 0)
+        self.receiver.keep(dict.fromkeys(recorded, END))
+        declare(readout, "credit_y")
+        if readout.rewarded:
+            declare(readout, "__advantage")
+            declare(readout, "__continued")
+        if engine.carries:
+            declare(readout, "__carry_y_y")
+            declare(readout, "__credit_filter", shared=True)
+        kept = {name: internal("kept", name) for name in recorded}
+        name = f"{readout.name}_recorder"
+        code = "__continued = __credit_decay" if readout.rewarded else ""
+        recorder = Recorder(engine, readout, code, schedule.RECORD_ERROR, name, kept)
+        readout.contained_objects.append(recorder)
+
+    def begin(self):
+        """Code that runs before the way back begins."""
+        code = ["__credit_filter = 1/__kappa"] if self.engine.carries else []
+        code.append("credit_y = 0")
+        if self.group.rewarded:
+            code.append("__advantage = 0")
+        if self.engine.carries:
+            code.append("__carry_y_y = 1")
+        return self.receiver.begin(code)
+
+    def player(self):
+        """Code of one step of the way back."""
+        code = ["__credit_filter = __kappa*__credit_filter"] if self.engine.carries else []
+        credit = "credit_y = __kappa*credit_y + __gain*__signal_scale"
+        if self.group.rewarded:
+            # The TD error of the step before becomes known in a step.
+            code.append(f"{credit}*__advantage*__past_error")
+            code.append("__advantage = __past_td_error + __past_continued*__advantage")
+        else:
+            code.append(f"{credit}*__past_error")
+        if self.engine.carries:
+            code.append("__carry_y_y = __kappa*__carry_y_y")
+        outputs = list(self.receiver.outputs.values())
+        return self.receiver.player("sweep", [*code, *self._put_out(outputs)], outputs)
+
+    @staticmethod
+    def _put_out(outputs):
+        """Credit of the spikes of a step, for each way in which they act."""
+        lines = []
+        for output in outputs:
+            credit = " + ".join(row_variable(row, "y") for row in output.rows)
+            effect = printed(sympify(output.effects["y"]))
+            lines.append(f"{output.name} = ({effect})*({credit})")
+        return lines

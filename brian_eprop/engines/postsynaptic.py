@@ -1,0 +1,164 @@
+"""Where spikes arrive: the credit that arrivals are given, in the form synapses ask for."""
+
+from dataclasses import dataclass, replace
+
+from brian2.utils.stringtools import get_identifiers
+
+from ..brian.code import declare, internal
+from .backward_pass import Player
+from .history import resize_rows
+
+
+@dataclass(frozen=True)
+class Output:
+    """The credit of arrivals that act in the same way.
+
+    Attributes
+    ----------
+    name : str
+        The variable that holds it.
+    rows : tuple of str
+        The rows that are summed.
+    effects : dict of str to sympy.Expr
+        b of each state, in names of the group.
+    early : bool
+        The arrivals are before the threshold.
+    place : int
+        How many stages of the step are before the arrivals.
+    """
+
+    name: str
+    rows: tuple
+    effects: dict
+    early: bool
+    place: int = 0
+
+
+class Receiver:
+    """A group with the variables that its incoming synapses read on the way back.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+    engine : Credit
+    alone : callable
+        The number of stages before an arrival that is early (True) or late (False), for the group
+        on its own.
+
+    Attributes
+    ----------
+    recorded : dict of str to str
+        The stage before which each variable is recorded, by its name.
+    """
+
+    def __init__(self, group, engine, alone):
+        self.group, self.engine, self.alone, self.places = group, engine, alone, {}
+        self.outputs, self.reach, self.recorded = {}, {}, {}
+
+    def keep(self, recorded):
+        """Keep the past of these variables, and of no others."""
+        self.recorded = recorded
+        for name in recorded:
+            if internal("past", name) not in self.group.variables:
+                declare(self.group, internal("past", name))
+                self.group.variables.add_dynamic_array(internal("kept", name), size=0)
+
+    def arrange(self, stages, position, pathways):
+        """Put arrivals where they are among the stages of the step.
+
+        Parameters
+        ----------
+        stages : list of int
+            Where each stage runs, in order.
+        position : dict of str to int
+            Where objects run, by their names.
+        pathways : list of Pathway
+            That end here.
+
+        Raises
+        ------
+        ValueError
+            If spikes that act alike arrive at different moments.
+        """
+        places = {}
+        for pathway in pathways:
+            name = pathway.synapses.pre.name
+            place = sum(stage < position[name] for stage in stages)
+            if places.setdefault(pathway.early, (place, name))[0] != place:
+                raise ValueError(
+                    f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
+                    "and other code changes its state between them: give their .pre the same order"
+                )
+        self.places = {early: place for early, (place, _) in places.items()}
+        for key, output in self.outputs.items():
+            self.outputs[key] = replace(output, place=self._place(output.early))
+
+    def _place(self, early):
+        return self.places[early] if early in self.places else self.alone(early)
+
+    def output(self, effects, early, rows):
+        """The name of an output, made when it is first asked for; see `Output`."""
+        key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())))
+        if key not in self.outputs:
+            name = internal("arriving", str(len(self.outputs)))
+            declare(self.group, name)
+            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
+        return self.outputs[key].name
+
+    def delayed(self, output):
+        """The rows in which an output waits for the spikes that it is the credit of."""
+        name = f"{output}_later"
+        if name not in self.group.variables:
+            self.group.variables.add_dynamic_array(name, size=0)
+            self.reach[output] = 0
+        return name
+
+    def prepare(self, rows):
+        """Make room for so many steps of the past."""
+        for name in self.recorded:
+            resize_rows(self.group.variables[internal("kept", name)], rows * len(self.group))
+
+    def prepare_outputs(self):
+        """Make room for the credit of delayed arrivals: each row is there twice."""
+        for output, reach in self.reach.items():
+            size = 2 * (reach + 1) * len(self.group)
+            resize_rows(self.group.variables[f"{output}_later"], size)
+
+    def begin(self, code):
+        """Code that runs before the way back begins."""
+        later = [self.group.variables[f"{output}_later"] for output in self.reach]
+        return Player(
+            self.group,
+            "begin",
+            "\n".join(code),
+            f"{self.group.name}_begin",
+            needed=[kept.name for kept in later],
+            later=later,
+        )
+
+    def player(self, name, code, outputs):
+        """Code of one step of the way back, which writes these outputs."""
+        variables, text = self.group.variables, "\n".join(code)
+        names = get_identifiers(text)
+        replayed = [
+            (variables[internal("past", n)], variables[internal("kept", n)])
+            for n in self.recorded
+            if internal("past", n) in names
+        ]
+        later = [
+            (variables[o.name], variables[f"{o.name}_later"], self.reach[o.name] + 1)
+            for o in outputs
+            if o.name in self.reach
+        ]
+        needed = [v.name for pair in replayed for v in pair] + [o.name for o in outputs]
+        return Player(
+            self.group,
+            "sweep",
+            text,
+            f"{self.group.name}_{name}",
+            needed=needed + [kept.name for _, kept, _ in later],
+            rows=self.engine.rows,
+            replayed=replayed,
+            outputs=[variables[o.name] for o in outputs],
+            later=later,
+        )

@@ -1,0 +1,287 @@
+"""Synapses on the way back: every arrival is given its credit.
+
+grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
+dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
+"""
+
+import numpy as np
+import sympy
+from brian2.utils.stringtools import get_identifiers
+
+from ..brian.code import internal, parent_group
+from ..calculus.arrivals import check_constant, common_effects
+from ..calculus.derivatives import derivative
+from ..calculus.programs import symbol
+from ..calculus.statements import printed
+from .backward_pass import Player, carry_on
+from .history import resize_rows, steps_of
+
+
+class Pathway:
+    """A projection of trainable synapses.
+
+    Parameters
+    ----------
+    engine : Credit
+    owner : CreditPopulation or CreditReadout
+        Where the spikes arrive.
+    effects, jumps : dict of str to sympy.Expr
+        ∂Δ/∂w and Δ of each state, in names of the synapse.
+    states : tuple of str
+        Entries of the eligibility vector.
+    timing : Timing
+
+    Attributes
+    ----------
+    on_pre : str
+        Statements that follow those of the user when a spike arrives: none.
+    """
+
+    on_pre = ""
+
+    def __init__(self, engine, owner, effects, jumps, states, timing):
+        self.engine, self.owner, self.receiver = engine, owner, owner.receiver
+        self.effects, self.jumps, self.states, self.timing = effects, jumps, states, timing
+        self.early = timing.early or owner.acts_at_once
+        self.later = not timing.without_delay or timing.lag > 0
+        self.traces = owner.traces if engine.carries else {}
+        self.backwards, self.collected = [], []
+
+    @property
+    def variables(self):
+        """Variables of the synapses, and the state whose unit they have."""
+        carried = {f"eps_{s}": s for s in self.states} if self.engine.carries else {}
+        carried |= dict.fromkeys(self.traces)
+        return {"grad": None} | carried | {internal("next", n): s for n, s in carried.items()}
+
+    def install(self, synapses, attach=None):
+        """Add to a Synapses object, which has the variables, what it needs on the way back.
+
+        Parameters
+        ----------
+        synapses : Synapses
+        attach : callable, optional
+            What lets a recorder of the spikes run with the network, where it exists already.
+        """
+        self.synapses = synapses
+        self.read = {}
+        learner = self.engine.learner
+        learner.share(synapses, "__replayed_step", "__window_start", "__window_ends")
+        learner.share(synapses, "__trial_begins", "__episode_ends", "__kappa")
+        variables, source = synapses.variables, parent_group(synapses.source)
+        kept = self.engine.record_spikes(source, attach)
+        variables.add_reference("__kept_spikes", source, kept, index="0")
+        for name in ("__row_first", "__row_order", "__arrival_idx"):
+            variables.add_dynamic_array(name, size=0, dtype=np.int32)
+        check_constant(synapses, self.receiver.group, self.effects, self.engine.learner)
+        self.common = common_effects(synapses, self.effects) if self.effects else None
+        self.engine.pathways.append(self)
+        if not self.effects:
+            return
+        code = [f"grad += {self._credit('__arriving_grad', self.owner.credit_rows)}"]
+        if self.engine.carries:
+            rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
+            for name, row in rows.items():
+                credit = self._credit(internal("arriving", name), (row,))
+                code.append(f"{internal('next', name)} += {credit}")
+            carry_on(self)
+        self.code = "\n".join([*code, *self._of_parameters()])
+
+    def _proportional(self):
+        """Whether a spike does nothing but what is proportional to the weight."""
+        if self.common is None:
+            return False
+        weight = symbol(self.synapses.weight)
+        return all(
+            (self.jumps.get(s, 0) - weight * self.effects.get(s, 0)).expand() == 0
+            for s in {*self.jumps, *self.effects}
+        )
+
+    def _credit(self, local, rows, factors=None):
+        """Code of Σ_state factor·credit (factor: b), reading names that begin with `local`."""
+        early, receiver = self.early, self.receiver
+        if factors is None and self.common is not None:
+            return self._refer(local, receiver.output(self.common, early, rows))
+        terms = []
+        for state, factor in (factors or self.effects).items():
+            output = receiver.output({state: sympy.S.One}, early, rows)
+            terms.append(f"({printed(factor)})*{self._refer(f'{local}_{state}', output)}")
+        return " + ".join(terms)
+
+    def _refer(self, local, output):
+        """A name of the synapse for the credit at the time of its arrival."""
+        variables, group = self.synapses.variables, self.receiver.group
+        if self.later:
+            kept = self.receiver.delayed(output)
+            variables.add_reference(local, group, kept, index="__arrival_idx")
+        else:
+            variables.add_reference(local, group, output, index="_postsynaptic_idx")
+        self.read[local] = output
+        return local
+
+    def _of_parameters(self):
+        """Code of the gradients of parameters of the receiver that arrivals depend on."""
+        code = []
+        for name in self.owner.parameters:
+            changes = {}
+            for state, jump in self.jumps.items():
+                change = derivative(jump, symbol(name)) + derivative(jump, symbol(f"{name}_post"))
+                if change != 0:
+                    changes[state] = change
+            if changes:
+                check_constant(self.synapses, self.receiver.group, changes, self.engine.learner)
+                credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
+                code.append(f"grad_{name}_post += {credit}")
+        return code
+
+    def send_back(self, population, variable, name, weight, row):
+        """Let credit flow to the neurons that the spikes came from.
+
+        Parameters
+        ----------
+        population : CreditPopulation
+            These neurons.
+        variable : str
+            Their variable that receives it.
+        name : str
+            Of the code.
+        weight : str or None
+            What takes the place of the weight (feedback weights); the weight's own name else, None
+            for synapses that have none.
+        row : tuple of str
+            The rows that it comes from.
+        """
+        local = internal("passed", str(len(self.backwards)))
+        if self._proportional():
+            code = f"{weight}*{self._credit(local, row)}"
+        elif weight is not None and weight != self.synapses.weight:
+            code = f"{weight}*({self._credit(local, row)})"
+        else:
+            check_constant(self.synapses, self.receiver.group, self.jumps, self.engine.learner)
+            code = self._credit(local, row, self.jumps)
+        place = internal("sum", str(len(self.backwards)))
+        self.synapses.variables.add_reference(
+            place, population.group, variable, index="_presynaptic_idx"
+        )
+        self.backwards.append((code, place, name, population))
+
+    @property
+    def reach(self):
+        """Steps from a spike to its latest arrival; None if only the program will know."""
+        if not self.later:
+            return 0
+        try:
+            delays = np.atleast_1d(self.synapses.pre.variables["delay"].get_value())
+        except NotImplementedError:
+            return None
+        return int(steps_of(delays, self.synapses.clock.dt_).max(initial=0)) + self.timing.lag
+
+    def prepare(self, reach):
+        """Make room for the credit of arrivals up to so many steps away."""
+        for output in set(self.read.values()):
+            if self.later:
+                self.receiver.reach[output] = max(reach, self.receiver.reach[output])
+        if not self.engine.standalone:
+            self._sort()
+
+    def _sort(self):
+        """Find the synapses of each source, and where each synapse finds its credit."""
+        variables, n = self.synapses.variables, len(self.receiver.group)
+        pre, post = (variables[f"_synaptic_{side}"].get_value() for side in ("pre", "post"))
+        counts = np.bincount(pre, minlength=len(parent_group(self.synapses.source)))
+        delays = steps_of(self.synapses.pre.variables["delay"].get_value(), self.synapses.clock.dt_)
+        values = {
+            "__row_first": np.concatenate([[0], np.cumsum(counts)]),
+            "__row_order": np.argsort(pre, kind="stable"),
+            "__arrival_idx": (delays + self.timing.lag) * n + post,
+        }
+        for name, value in values.items():
+            resize_rows(variables[name], len(value))
+            variables[name].set_value(value.astype(np.int32))
+
+    def begin(self):
+        """Code that runs before the way back begins: a program has to look up delays itself."""
+        if not (self.later and self.engine.standalone):
+            return []
+        synapses = self.synapses
+        place, delay = synapses.variables["__arrival_idx"], synapses.pre.variables["delay"]
+        return [
+            Player(
+                synapses,
+                "place_arrivals",
+                "",
+                f"{synapses.name}_places",
+                needed=["__arrival_idx", "_synaptic_post"],
+                synapses=synapses,
+                place=place,
+                delay=delay,
+                lag=self.timing.lag,
+                reach=max(self.receiver.reach[output] for output in self.read.values()),
+                n=len(self.receiver.group),
+            )
+        ]
+
+    def player(self):
+        """Code that gives every arrival of the spikes of one step its credit."""
+        synapses = self.synapses
+        return Player(
+            synapses,
+            "credit",
+            self.code,
+            f"{synapses.name}_credit",
+            needed=["__kept_spikes"],
+            synapses=synapses,
+            kept=synapses.variables["__kept_spikes"],
+            rows=self.engine.rows,
+            n_source=len(parent_group(synapses.source)),
+            later=self._later(self.code),
+        )
+
+    def collectors(self):
+        """Code that sums what each presynaptic neuron receives."""
+        return [self._collector(*flow) for flow in self.backwards if flow[-1].learns]
+
+    def _collector(self, code, place, name, population):
+        if not self.engine.standalone:
+            return collector(self.synapses, code, place, "_synaptic_pre", name, self._later(code))
+        variables, gate = self.synapses.variables, None
+        if "psi" in population.adjoint.recorded:
+            variables.add_reference("__kept_psi", population.group, "__kept_psi", index="0")
+            gate = variables["__kept_psi"]
+        return Player(
+            self.synapses,
+            "collect_rows",
+            f"_passed = {code}",
+            name,
+            needed=[place, *(["__kept_psi"] if gate is not None else [])],
+            synapses=self.synapses,
+            target=variables[place],
+            later=self._later(code),
+            gate=gate,
+            rows=self.engine.rows,
+        )
+
+    def _later(self, code):
+        """The rows of delayed credit that a piece of code reads, and how many there are."""
+        reach, n, names = self.receiver.reach, len(self.receiver.group), get_identifiers(code)
+        return [
+            (self.synapses.variables[local], reach[output] + 1, n)
+            for local, output in self.read.items()
+            if self.later and local in names
+        ]
+
+
+def collector(synapses, code, place, index, name, later=()):
+    """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
+    variables = synapses.variables
+    return Player(
+        synapses,
+        "collect",
+        f"_passed = {code}",
+        name,
+        needed=[place, index],
+        synapses=synapses,
+        target=variables[place],
+        index=variables[index],
+        later=later,
+    )

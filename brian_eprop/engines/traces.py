@@ -1,0 +1,328 @@
+"""The engine ``traces``: every synapse carries its eligibility trace, advanced every step.
+
+Here are the engine and its populations: ψ, the coefficients A, D and c, and the learning signal,
+which all synapses onto a group have in common. The synapses' half is ``eligibility``.
+"""
+
+from dataclasses import replace
+
+from brian2.core.variables import Subexpression
+
+from ..brian import schedule
+from ..brian.code import (
+    declare,
+    internal,
+    parent_group,
+    run_code,
+    see_new_variables,
+    sum_over_synapses,
+)
+from ..calculus.arrivals import arrivals
+from ..calculus.derivatives import NoDerivativeError
+from ..calculus.linearization import linearize
+from ..calculus.one_step import STANDARD, one_step, symbol
+from ..calculus.statements import Phase, printed
+from .eligibility import of_neurons, of_readout
+
+
+class Traces:
+    """Learning by eligibility traces that are advanced in every step.
+
+    Parameters
+    ----------
+    learner : Learner
+    """
+
+    def __init__(self, learner):
+        self.learner = learner
+
+    def population(self, group):
+        """The group as one that has coefficients and a learning signal."""
+        return Population(group, self.learner.rule)
+
+    def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
+        """Plan synapses onto a population."""
+        population = self.learner.population(parent_group(target))
+        eligibility = of_neurons(
+            self.learner,
+            *population.linearize(on_pre, weight, names, synaptic),
+            early=timing.early,
+            uniform_delay=timing.unconditional,
+            regularized=bool(self.learner.regularizers),
+        )
+        see_new_variables(target)
+        return eligibility
+
+    def onto_readout(self, target, on_pre, weight, names, timing):
+        """Plan synapses onto the readout."""
+        effect = arrivals(on_pre, weight, target, one_step(target, names))["y"]
+        if symbol(weight) in effect.free_symbols:
+            raise NoDerivativeError(
+                f"on_pre = '{on_pre}': the output must be proportional to the weight '{weight}'"
+            )
+        return of_readout(self.learner, effect, uniform_delay=timing.unconditional)
+
+    def send_back(self, eligibility, population, weight):
+        """Let the error flow backwards along synapses onto the readout."""
+        signal = population.add_signal(internal("L", str(len(population.signals))))
+        expression = f"{weight}*({printed(eligibility.effect)})*error_post"
+        sum_over_synapses(eligibility.synapses, expression, signal, "pre", schedule.FEEDBACK)
+
+    def send_back_dense(self, synapses, population):
+        """Let the error flow to a population along feedback weights of their own."""
+        signal = population.add_signal(internal("L", str(len(population.signals))))
+        sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
+
+    @property
+    def followed_synapses(self):
+        """Plain synapses along which errors flow back: none."""
+        return ()
+
+    def used_later(self):
+        """Variables of synapses that are read when a window has ended: none."""
+        return ()
+
+    def follow(self, reading, reader):
+        """Raise an error unless traces follow all that happens in the network that runs.
+
+        Parameters
+        ----------
+        reading : NetworkReading
+        reader : NetworkReader
+        """
+        for group, stages in reading.stages.items():
+            self.learner.populations[group].follow(stages, reading.position, reader)
+        reading.check_paths(crosses=False)
+
+    def check_delay_onto_readout(self, name, reach):
+        """Nothing is left to check: synapses of this engine onto the readout have no delay."""
+
+    def reaches(self, population):
+        """Whether the error of the readout has an effect on a population."""
+        return bool(population.signals)
+
+
+_MOMENTS = {
+    "before_start": schedule.ARRIVAL_EFFECT,
+    "before_thresholds": schedule.AT_THRESHOLD,
+    "before_resets": schedule.BEFORE_RESET,
+    "end": schedule.COEFFICIENTS,
+}
+
+
+class Population:
+    """A group of neurons whose incoming synapses learn.
+
+    Holds ψ, the coefficients A, D and c and the learning signal L as variables of the
+    group, each computed once per neuron and step.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        The whole group, not a sub-group of it.
+    rule : EProp
+    """
+
+    def __init__(self, group, rule):
+        self.group = group
+        self.rule = rule
+        self.phases = {}
+        self.effects = {}
+        self.runners = {}
+        self.signals = []
+        self.step, self.watched, self.jacobians = None, (), []
+        declare(group, "L")
+        self.signal_code = run_code(
+            group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
+        )
+
+    def linearize(self, on_pre, weight, namespace, synaptic):
+        """Linearize the group for synapses with this ``on_pre``; add what they need.
+
+        Returns
+        -------
+        linearization : Linearization
+        coefficients : Coefficients
+            Its entries, as the group's variables.
+        """
+        linearization = linearize(
+            self.group,
+            surrogate=self.rule.surrogate_of(self.group),
+            reset_path=self.rule.paths_of(self.group),
+            on_pre=on_pre,
+            weight=weight,
+            namespace=namespace,
+            synaptic=synaptic,
+        )
+        self.step = linearization.step
+        self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
+        self.jacobians.append(linearization.integrator_jacobian)
+        self.jacobians += linearization.definitions.values()
+        coefficients = linearization.coefficients
+        for slot, phase in coefficients.phases.items():
+            if slot != "before_start":
+                self._merge(slot, phase)
+        effects = {
+            name: self._effect(name, linearization.arrivals[name]) for name in coefficients.b
+        }
+        return linearization, replace(coefficients, b=effects)
+
+    def follow(self, stages, position, reader):
+        """Raise an error unless the step of the network that runs is that of the traces.
+
+        Parameters
+        ----------
+        stages : Stages
+        position : dict of str to int
+            Of the objects of the network, as they run.
+        reader : NetworkReader
+
+        Raises
+        ------
+        ValueError
+            Naming what else changes the state, or a parameter between two steps.
+        """
+        group, actions = self.group, stages.actions
+        names = "EProp(engine='credit') differentiates it"
+        for piece in stages.pieces:
+            raise ValueError(
+                f"{actions[piece.name]} changes the state of group '{group.name}' besides its "
+                f"update, threshold and reset, which eligibility traces do not follow; {names}"
+            )
+        if stages.order(position) != STANDARD:
+            raise ValueError(
+                f"the step of group '{group.name}' is {', '.join(stages.order(position))} in this "
+                f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
+                f"default schedule; {names}"
+            )
+        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
+        if seen is not None:
+            place = position[seen.name]
+            if not position[actions["update"].name] < place < position[threshold.name]:
+                raise ValueError(
+                    f"{threshold} of group '{group.name}' does not run in the slot 'thresholds', "
+                    "after the state update: eligibility traces are those of Brian2's default "
+                    f"schedule; {names}"
+                )
+        reset = actions.get("reset")
+        for name, synapses in reader.reading.projections.items():
+            arrives = synapses.active and parent_group(synapses.target) is group
+            if reset is None or not arrives:
+                continue
+            if position[name] > position[reset.name] or reset.runner.when != "resets":
+                raise ValueError(
+                    f"{reset} of group '{group.name}' does not run in the slot 'resets', after "
+                    f"the spikes of '{synapses.name}' have arrived: eligibility traces are those "
+                    f"of Brian2's default schedule; {names}"
+                )
+        self._check_within_step(reader.reading, actions)
+        self._check_between_steps(reader.reading, position)
+        for effect in self.effects:
+            for name in sorted(s.name for s in effect.free_symbols):
+                action = reader.reading.written.get(group.variables.get(name))
+                if action is not None:
+                    raise ValueError(
+                        f"{action} changes '{name}' of group '{group.name}', on which the effect "
+                        "of spikes depends: let it be a variable of the synapses"
+                    )
+
+    def _check_within_step(self, reading, actions):
+        """What ψ and the reset are computed from must not change before they are used."""
+        for slot, stage in (("before_thresholds", "threshold"), ("before_resets", "reset")):
+            if slot not in self.runners or stage not in actions:
+                continue
+            runner, used = self.runners[slot], actions[stage]
+            changed = reading.changed_between(
+                self.group, runner.abstract_code, runner.name, used.name
+            )
+            if changed is not None:
+                raise ValueError(
+                    f"{changed[0]} changes '{changed[1].name}' of group '{self.group.name}' "
+                    f"between the slot '{slot}', in which eligibility traces read it, and the "
+                    f"{stage}: choose an earlier slot, or EProp(engine='credit')"
+                )
+
+    def _check_between_steps(self, reading, position):
+        """What the update multiplies must not change after traces have been moved on with it."""
+        variables = {self.group.variables[name]: name for name in self.between_steps}
+        for name in self._linked_expressions():
+            behind = reading.read_by(self.group, name)
+            variables |= dict.fromkeys(behind, name)
+            by_python = bool(reading.python) and not all(v.constant for v in behind)
+            if by_python or reading.changes_with_time(self.group, name):
+                raise ValueError(
+                    f"'{name}', on which the next step of group '{self.group.name}' depends, is "
+                    "linked to an expression of another group that may change between two steps, "
+                    "and eligibility traces are moved on with its old value: use "
+                    f"EProp(engine='credit'), or write '{name}' as a subexpression of the equations"
+                )
+        update = position[self.group.state_updater.name]
+        moved_on = position[self.runners["end"].name] if "end" in self.runners else update
+        for action in reading.actions:
+            place = position[action.name]
+            within = place < update or place > moved_on
+            own = action.owner is self.group and action.kind in ("state update", "reset")
+            if not within or own or action.kind in ("learning", "Python"):
+                continue
+            for effect in action.effects:
+                if effect.variable in variables:
+                    raise ValueError(
+                        f"{action} changes '{variables[effect.variable]}', on which the next step "
+                        f"of group '{self.group.name}' depends, after its eligibility traces have "
+                        "been moved on with the old value: use EProp(engine='credit'), or write "
+                        f"'{variables[effect.variable]}' as a subexpression of the equations"
+                    )
+
+    @property
+    def between_steps(self):
+        """Variables of the group that the next update multiplies the traces by."""
+        return sorted(n for n in self._multiplied() if not self.group.variables[n].read_only)
+
+    def _linked_expressions(self):
+        """Variables that stand for expressions of other groups, and are multiplied likewise."""
+        variables = self.group.variables
+        return sorted(n for n in self._multiplied() if isinstance(variables[n], Subexpression))
+
+    def _multiplied(self):
+        used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
+        return {symbol.name for symbol in used} & self.group.variables.keys()
+
+    def _effect(self, state, arrival):
+        """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
+        effect = arrival.xreplace(
+            {s: symbol(s.name.removesuffix("_post")) for s in arrival.free_symbols}
+        )
+        if effect.is_number:
+            return effect
+        if effect not in self.effects:
+            name = internal("b", state, str(len(self.effects)))
+            declare(self.group, name, shared=True)
+            self.effects[effect] = symbol(name)
+            code = "\n".join(f"{held} = {printed(value)}" for value, held in self.effects.items())
+            self._run("before_start", code)
+        return self.effects[effect]
+
+    def _merge(self, slot, phase):
+        known = set().union(*(p.variables for p in self.phases.values()))
+        for name in sorted(phase.variables - known):
+            declare(self.group, name, shared=name in phase.uniform)
+        self.phases[slot] = self.phases.get(slot, Phase()).merge(phase)
+        self._run(slot, self.phases[slot].code)
+
+    def _run(self, slot, code):
+        if slot not in self.runners:
+            name = f"{self.group.name}_coefficients_{slot}"
+            self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
+        self.runners[slot].abstract_code = code
+
+    def add_signal(self, name):
+        """A new variable of the group that is one summand of its learning signal."""
+        declare(self.group, name)
+        self.signals.append(name)
+        self.signal_code.abstract_code = f"L = __signal_scale*({' + '.join(self.signals)})"
+        return name
+
+    @property
+    def learns(self):
+        """Whether trained synapses end on the group."""
+        return bool(self.runners)

@@ -1,0 +1,161 @@
+"""Files that appear under their name only when they are complete, and are read only undamaged.
+
+HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
+damage sends it into a loop without end: a file is made in memory, and its bytes are checked
+before they are understood.
+"""
+
+import hashlib
+import io
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5netcdf
+import xarray
+from xarray.backends import H5NetCDFStore
+
+#: How the name of an unfinished file ends, after the number of the process that writes it.
+UNFINISHED = ".brian_eprop.tmp"
+
+
+@contextmanager
+def replacing(path, what):
+    """Open a new file in binary mode; at the end it takes the place of an old one.
+
+    After an error or an interrupt the old file is as it was.
+
+    Parameters
+    ----------
+    path : path-like
+    what : str
+        What is written, for the error message.
+
+    Yields
+    ------
+    file
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written to; names the path.
+    """
+    path = Path(path)
+    # In the same folder: os.replace is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    try:
+        with open(temporary, "wb") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise type(error)(error.errno, f"cannot write {what} '{path}': {error.strerror}") from error
+
+
+def is_abandoned(path):
+    """Whether a file is one that a process was writing when it was killed.
+
+    To be asked when this process writes nothing beside it: in a container, the one that was killed
+    may have had the same number.
+    """
+    number = path.name.removesuffix(UNFINISHED).rpartition(".")[2]
+    if not path.name.endswith(UNFINISHED) or not number.isdecimal():
+        return False
+    return int(number) == os.getpid() or not _lives(int(number))
+
+
+def remove_abandoned(folder):
+    """Remove what killed processes have left unfinished in a folder, but not in those in it."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        if is_abandoned(path):
+            path.unlink(missing_ok=True)
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True
+
+
+#: The last bytes of a file: this, then the SHA-256 of all that is before. HDF5 knows where its
+#: own content ends, so that other programs do not see them.
+SEAL = b"\nbrian_eprop sha256 "
+
+
+def write_netcdf(dataset, path, what):
+    """Write a dataset; an old file is replaced when the new one is complete.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+    path : path-like
+    what : str
+        What is written, for the error message.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist, cannot be written to, or is full.
+    """
+    content = _as_netcdf(dataset)
+    with replacing(path, what) as file:
+        file.write(content + _seal(content))
+
+
+def read_netcdf(path):
+    """Read a file that :func:`write_netcdf` has written.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    xarray.Dataset
+        In memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a byte of it has changed, or if nothing says that none has: another program has
+        written it, or has changed it.
+    """
+    found = Path(path).read_bytes()
+    length = len(found) - len(_seal(b""))
+    content, seal = found[: max(length, 0)], found[max(length, 0) :]
+    if not seal.startswith(SEAL):
+        raise ValueError(
+            "its checksum is missing, so that it is only a part of a file, or another program "
+            "has written or changed it"
+        )
+    if seal != _seal(content):
+        raise ValueError("its checksum is wrong")
+    return xarray.load_dataset(io.BytesIO(content), engine="h5netcdf")
+
+
+def _as_netcdf(dataset):
+    """The bytes of a netCDF file, compressed."""
+    compressed = {
+        name: {"zlib": True}
+        for name, array in dataset.data_vars.items()
+        if array.size and array.dtype != object
+    }
+    memory = io.BytesIO()
+    with h5netcdf.File(memory, "w") as file:
+        dataset.dump_to_store(H5NetCDFStore(file), encoding=compressed)
+    return memory.getvalue()
+
+
+def _seal(content):
+    return SEAL + hashlib.sha256(content).hexdigest().encode()

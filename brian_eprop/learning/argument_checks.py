@@ -1,0 +1,381 @@
+"""Checks of the arguments of TrainableSynapses and Learner.
+
+Each message names the object, the value and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from brian2 import Equations, Function, Group, NetworkOperation, NeuronGroup, Quantity
+from brian2.core.spikesource import SpikeSource
+from brian2.equations.equations import PARAMETER, EquationError
+from brian2.units import second
+from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
+from brian2.utils.stringtools import get_identifiers
+
+from ..brian.code import parent_group
+from ..brian.step_flags import EPISODE, check_multiples
+from ..calculus.derivatives import NoDerivativeError
+from ..calculus.programs import check_statements
+from ..checks import check_own_clock, check_unit, entries, number, shown, text, unit_name
+from ..engines.contract import Learning
+from ..neurons.model_checks import check_method
+from .readout import LeakyReadout
+from .rule import EProp
+
+#: Slots in which spikes may arrive: after the threshold (they act on the next step), or
+#: between state update and threshold (they act on this one).
+ARRIVALS = ("synapses", "after_groups")
+
+
+def checked_learner(learner: Learning | None) -> Learning:
+    """The argument ``learner``, which must be given, and be one."""
+    if learner is None:
+        raise TypeError(
+            "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
+            "brian2.Synapses for fixed weights"
+        )
+    if not hasattr(learner, "populations"):
+        raise TypeError(f"TrainableSynapses.learner = {learner!r} is not a Learner")
+    return learner
+
+
+def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses):
+    """Raise an error unless the arguments of TrainableSynapses fit each other."""
+    for name, group in (("source", source), ("target", target)):
+        if not isinstance(group, Group | SpikeSource):
+            raise TypeError(
+                f"TrainableSynapses.{name} = {shown(group)} is not a group of neurons, such as a "
+                "NeuronGroup"
+            )
+    if not isinstance(on_pre, str):
+        raise TypeError(
+            f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
+        )
+    check_statements("TrainableSynapses.on_pre", on_pre.replace(";", "\n"))
+    if isinstance(delay, dict):
+        raise TypeError(
+            f"TrainableSynapses.delay = {delay!r}: there is one pathway; give its delay alone"
+        )
+    if delay is not None:
+        _check_delay(delay)
+    if not isinstance(arrival, str) or arrival not in ARRIVALS:
+        raise ValueError(
+            f"TrainableSynapses.arrival = {arrival!r} is not one of "
+            f"{', '.join(repr(slot) for slot in ARRIVALS)}"
+        )
+    check_own_clock("TrainableSynapses", as_synapses)
+    check_method(as_synapses.get("method", "exact"), "TrainableSynapses: ")
+    if "on_event" in as_synapses:
+        raise ValueError(
+            f"TrainableSynapses.on_event = {as_synapses['on_event']!r}: the gradient is that of "
+            "spikes; leave it out"
+        )
+    group = parent_group(target)
+    if isinstance(group, LeakyReadout):
+        _check_readout(group, learner, arrival)
+    elif not isinstance(group, NeuronGroup):
+        raise TypeError(
+            f"TrainableSynapses.target = '{group.name}' is a {type(group).__name__}; trainable "
+            "synapses end on a NeuronGroup or on the learner's readout"
+        )
+
+
+def _check_delay(delay):
+    name = "TrainableSynapses.delay"
+    check_unit(name, delay, second, "2*ms")
+    number(name, delay, "be one finite time ≥ 0", any_unit=True)
+
+
+def _check_readout(readout, learner, arrival):
+    if readout is not learner.readout:
+        raise ValueError(
+            f"TrainableSynapses.target = '{readout.name}' is not the readout of the learner, "
+            f"which is '{learner.readout.name}'; one learner reduces the error of one readout: "
+            "use one LeakyReadout with more outputs, or a second Learner"
+        )
+    if arrival != "synapses":
+        raise ValueError(
+            f"TrainableSynapses.arrival = '{arrival}' onto readout '{readout.name}': it takes "
+            "spikes after the threshold, in the slot 'synapses'"
+        )
+
+
+def checked_equations(model):
+    """The equations of the synapses; an error that names the argument if they are none."""
+    if isinstance(model, Equations):
+        return model
+    try:
+        return Equations(text("TrainableSynapses.model", model, "w : 1"))
+    except EquationError as error:
+        raise ValueError(
+            f"TrainableSynapses.model = {model!r} cannot be read as equations "
+            f"({' '.join(str(error).split())}); write for example 'w : 1'"
+        ) from None
+
+
+def check_weight(equations, weight):
+    """Raise an error unless the weight is a parameter that acts through spikes alone."""
+    text("TrainableSynapses.weight", weight, "w")
+    if weight not in equations.names or equations[weight].type != PARAMETER:
+        raise ValueError(
+            f"TrainableSynapses.weight = '{weight}' is not a parameter of the model; the model "
+            f"must have a line '{weight} : 1'"
+        )
+    flags = {"shared", "constant"}.intersection(equations[weight].flags)
+    if flags:
+        raise ValueError(
+            f"the weight '{weight}' is flagged {', '.join(sorted(flags))}; a trained weight "
+            "changes and is one per synapse: remove the flag"
+        )
+    for equation in equations.values():
+        if equation.expr is not None and weight in equation.identifiers:
+            raise NoDerivativeError(
+                f"the equation of '{equation.varname}' uses the weight '{weight}', which would "
+                "act between spikes; a trainable weight acts through on_pre only"
+            )
+
+
+def check_names(equations, added):
+    """Raise an error if the user's model has a name that learning adds."""
+    clash = added & equations.names
+    if clash:
+        raise ValueError(
+            f"the model of the synapses defines '{min(clash)}', a name that learning adds "
+            "itself; rename it"
+        )
+
+
+def with_constants(on_pre, namespace, names, known, target):
+    """``on_pre`` with the numbers of the synapses' own namespace in the place of their names.
+
+    Parameters
+    ----------
+    on_pre : str
+    namespace, names : dict
+        The argument ``namespace``, and all names that are known to the caller.
+    known : set of str
+        Names of variables, which go before those of a namespace.
+    target : Group
+
+    Raises
+    ------
+    ValueError
+        For a function of the synapses' own, or a name that means something else to the target.
+    """
+    of_target = parent_group(target).namespace or {}
+    for name in sorted(get_identifiers(on_pre)):
+        if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
+            continue
+        drawn = names.get(name)
+        if isinstance(drawn, Function) and not drawn.stateless:
+            raise NoDerivativeError(
+                f"on_pre = {on_pre!r} draws random numbers from '{name}': draw them into a "
+                "variable of the synapses first, in a run_regularly"
+            )
+        if name in namespace:
+            value = namespace[name]
+            if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
+                raise NoDerivativeError(
+                    f"on_pre = {on_pre!r} uses '{name}' of TrainableSynapses.namespace, which is "
+                    f"{shown(value)}: what a spike does must be told in numbers and variables; "
+                    "give a number"
+                )
+            on_pre = re.sub(rf"\b{name}\b", f"({float(value)!r})", on_pre)
+        elif name in of_target:
+            raise ValueError(
+                f"on_pre = {on_pre!r} uses '{name}', which the target '{target.name}' has in a "
+                "namespace of its own, and the synapses do not: give it in "
+                "TrainableSynapses.namespace too, or rename it"
+            )
+    return on_pre
+
+
+def constants(namespace):
+    """What of the names of a caller equations may use: numbers and functions."""
+    kinds = (int, float, np.number, np.ndarray, Function)
+    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
+
+
+def check_namespace(synapses):
+    """Raise an error if a constant of the synapses was changed since they were created."""
+    for name, value in synapses.derived_namespace.items():
+        if name in get_identifiers(synapses.user_on_pre):
+            now = synapses.namespace.get(name)
+            if not (value is now or np.array_equal(value, now)):
+                raise ValueError(
+                    f"'{synapses.name}'.namespace['{name}'] was changed from {value!s} to {now!s} "
+                    "after its effect had been derived; create the synapses with the new value"
+                )
+
+
+def checked_bounds(bounds, dimensions, learner):
+    """Lower and upper bound as numbers in SI units, or None."""
+    if bounds is None:
+        return None
+    if learner.interval is None:
+        raise ValueError(
+            f"TrainableSynapses.bounds = {bounds!r}: weights are clipped when they are updated, "
+            "but the learner has no optimizer"
+        )
+    if np.size(bounds) != 2:
+        raise ValueError(f"TrainableSynapses.bounds = {bounds!r} must be a pair (low, high)")
+    low, high = bounds
+    for value in (low, high):
+        if get_dimensions(value) is not dimensions:
+            raise DimensionMismatchError(
+                f"TrainableSynapses.bounds = {bounds!r} must be in the unit of the weight, "
+                f"'{unit_name(dimensions)}'"
+            )
+    if not float(low) <= float(high):
+        raise ValueError(
+            f"TrainableSynapses.bounds = {bounds!r}: the first must not be above the second"
+        )
+    return float(low), float(high)
+
+
+def check_no_delay_onto_readout(delay, readout):
+    """Raise an error for a delay on the way to the readout."""
+    if delay is not None and np.any(np.asarray(delay) != 0):
+        raise ValueError(
+            f"delay = {delay!r} of synapses onto readout '{readout.name}': the engine 'traces' "
+            "pairs the error of a step with the spikes of that step; use no delay here"
+        )
+
+
+def check_time_step(learner, *groups):
+    """Raise an error unless all groups run with the time step of the readout."""
+    readout = learner.readout
+    for group in groups:
+        if group.clock.dt_ != readout.clock.dt_:
+            raise ValueError(
+                f"'{group.name}' runs with dt = {group.clock.dt!s} but the readout "
+                f"'{readout.name}' with {readout.clock.dt!s}; learning needs one time step"
+            )
+
+
+def check_before_run(synapses, timing):
+    """Raise an error for what has changed, or was set, since the synapses were created.
+
+    Parameters
+    ----------
+    synapses : TrainableSynapses
+    timing : Timing
+        As it was when the traces were made.
+    """
+    name, source = synapses.name, synapses.source
+    check_namespace(synapses)
+    check_time_step(synapses.learner, source, synapses.target, synapses)
+    delays = _known_values(synapses.pre, "delay")
+    if timing.without_delay and np.any(delays != 0):
+        later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
+        learner = synapses.learner
+        if parent_group(synapses.target) is learner.readout and learner.rule.engine == "traces":
+            raise ValueError(f"{later}, but synapses onto a readout have none")
+        raise ValueError(
+            f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "
+            "have delays"
+        )
+    check_finite(synapses, _known_values(synapses, synapses.weight))
+
+
+def check_finite(synapses, weights):
+    """Raise an error for weights that are not finite numbers."""
+    weights = np.atleast_1d(np.asarray(weights, dtype=float))
+    if not np.isfinite(weights).all():
+        where = int(np.argmin(np.isfinite(weights)))
+        raise ValueError(
+            f"'{synapses.name}'.{synapses.weight}[{where}] = {weights.flat[where]}; weights must "
+            "be finite"
+        )
+
+
+def check_gradient(synapses):
+    """Raise an error for gradients that are not finite numbers."""
+    gradient = _known_values(synapses, "grad")
+    if not np.isfinite(gradient).all():
+        where = int(np.argmin(np.isfinite(gradient)))
+        raise FloatingPointError(
+            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs "
+            "or the states of neurons have become too large; use smaller weights, a smaller "
+            "surrogate gradient (EProp.surrogate) or shorter trials"
+        )
+
+
+def _known_values(owner, variable):
+    """Values of a variable; none where a standalone program will compute them."""
+    try:
+        return np.atleast_1d(owner.variables[variable].get_value())
+    except NotImplementedError:
+        return np.zeros(0)
+
+
+def checked_operations(given):
+    """The argument ``given``: network operations."""
+    for operation in entries("Learner.given", given, "[operation]"):
+        if not isinstance(operation, NetworkOperation):
+            raise TypeError(
+                f"Learner.given = [..., {shown(operation)}, ...]: give the NetworkOperations whose "
+                "changes of a state count as given"
+            )
+    return tuple(given)
+
+
+def check_readout(readout):
+    if not isinstance(readout, LeakyReadout):
+        raise TypeError(
+            f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
+            "of one"
+        )
+    if readout.learner is not None:
+        raise ValueError(
+            f"readout '{readout.name}' already has a learner; give all its synapses the same"
+        )
+    if readout.target is None and not readout.rewarded:
+        raise ValueError(
+            f"readout '{readout.name}' has no target and therefore no error to learn from; create "
+            "it with LeakyReadout(..., target=...)"
+        )
+
+
+def check_types(rule, regularizers):
+    if rule is not None and not isinstance(rule, EProp):
+        raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
+    known = isinstance(regularizers, list | tuple)
+    if not known or not all(hasattr(one, "pressure") for one in regularizers):
+        raise TypeError(
+            f"Learner.regularizers = {regularizers!r} is not a list of regularizers, such as "
+            "[FiringRateRegularizer(10*Hz, 0.1)]"
+        )
+
+
+def check_optimizer(optimizer):
+    if optimizer is not None and not hasattr(optimizer, "statements"):
+        raise TypeError(
+            f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
+        )
+
+
+def check_durations(learner):
+    """Raise an error unless trial, window and interval fit each other, and what is measured."""
+    if learner.window is not None and (
+        learner.trial in (None, EPISODE) or learner.window > learner.trial
+    ):
+        trial = f"of {learner.trial} steps" if isinstance(learner.trial, int) else "without length"
+        raise ValueError(
+            f"Learner.learning_window ({learner.window} steps) is the last part of a trial, here "
+            f"{trial}: it needs reset_every, and cannot be longer"
+        )
+    check_multiples(learner.trial, learner.interval)
+    if learner.regularizers and learner.episode is None:
+        raise ValueError(
+            "Learner.regularizers: the rate of a neuron is measured over a trial; give "
+            "reset_every or update_every"
+        )
+    if learner.readout.average and learner.scored is None:
+        raise ValueError(
+            "LeakyReadout.average divides by the length of the learning window; give the "
+            "learner reset_every or learning_window"
+        )

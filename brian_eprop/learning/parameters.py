@@ -1,0 +1,245 @@
+"""Parameters of neurons that are trained: time constants, thresholds, adaptation, biases …"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from brian2 import Quantity, get_dimensions
+from brian2.equations.equations import PARAMETER
+from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
+
+from ..checks import entries, number, suggest
+from .optimizers import Optimizer
+from .updates import Trained, Update
+
+
+@dataclass(frozen=True)
+class ParameterTraining:
+    """How a parameter of the neurons is trained.
+
+    ::
+
+        p ← clip(p − scale · step(scale · dE/dp), low, high)
+
+    with the optimizer's step: it works on p/scale, so that one learning rate serves parameters
+    of any unit.
+
+    Parameters
+    ----------
+    bounds : (low, high), optional
+        Values are clipped to this interval after each update.
+    scale : Quantity, optional
+        Default: the mean of abs(p) over the neurons when learning is set up.
+    optimizer : GradientDescent or Adam, optional
+        Default: that of the weights. Its learning rate is a number.
+    """
+
+    bounds: tuple[float | Quantity, float | Quantity] | None = None
+    scale: Quantity | None = None
+    optimizer: Optimizer | None = None
+
+    def __post_init__(self):
+        bounds = self.bounds
+        if bounds is not None:
+            if np.ndim(bounds) == 0 and not isinstance(bounds, tuple | list):
+                raise TypeError(f"ParameterTraining.bounds = {bounds!r} must be a pair (low, high)")
+            # a list, as files give it; the dataclass is frozen
+            object.__setattr__(self, "bounds", tuple(bounds))
+        if self.scale is not None:
+            name, must = "ParameterTraining.scale", "be finite and above 0"
+            number(name, self.scale, must, any_unit=True)
+        if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
+            raise TypeError(
+                f"ParameterTraining.optimizer = {self.optimizer!r} is not an optimizer; give one "
+                "such as Adam(5e-3)"
+            )
+
+
+Bounds: TypeAlias = tuple[float | Quantity, float | Quantity]
+#: Which parameters a user wants trained, and how.
+Trainable: TypeAlias = Sequence[str] | Mapping[str, ParameterTraining | Bounds | None]
+
+
+def checked_trainable(trainable):
+    """The argument ``trainable`` as {name: ParameterTraining}.
+
+    Parameters
+    ----------
+    trainable : sequence of str, or mapping of str to ParameterTraining, (low, high) or None
+
+    Raises
+    ------
+    TypeError
+        If it is neither; names what is wrong.
+    """
+    if isinstance(trainable, str):
+        raise TypeError(f"trainable = {trainable!r} is one name; give a list, [{trainable!r}]")
+    if not isinstance(trainable, Mapping):
+        names = entries("trainable", trainable, "['tau_m']")
+        if not all(isinstance(name, str) for name in names):
+            raise TypeError(f"trainable = {trainable!r} must be a list of names, such as ['tau_m']")
+        trainable = dict.fromkeys(names)
+    found = {}
+    for name, how in trainable.items():
+        if how is None or isinstance(how, tuple | list):
+            how = ParameterTraining(bounds=how)
+        if not isinstance(name, str) or not isinstance(how, ParameterTraining):
+            raise TypeError(
+                f"trainable[{name!r}] = {how!r} is not understood; give a list of names, or a "
+                "dict {name: (low, high)} or {name: ParameterTraining(...)}"
+            )
+        found[name] = how
+    return found
+
+
+def own_parameters(group, trainable):
+    """Those of the trainable parameters that a group has.
+
+    Raises
+    ------
+    ValueError
+        If one is not a parameter with one value per neuron, or acts on refractoriness.
+    """
+    found = {}
+    for name, how in trainable.items():
+        if name not in group.equations.names:
+            continue
+        equation = group.equations[name]
+        if equation.type != PARAMETER:
+            raise ValueError(
+                f"trainable names '{name}', which is no parameter of group '{group.name}' but "
+                f"follows an equation; make it a parameter: '{name} : 1 (constant)'"
+            )
+        if group.variables[name].scalar or "constant" not in equation.flags:
+            raise ValueError(
+                f"trainable names '{name}' of group '{group.name}', which is "
+                f"{'shared by all neurons' if group.variables[name].scalar else 'not constant'}; "
+                f"each neuron learns its own: flag it as (constant) and not as (shared)"
+            )
+        refractory = group._refractory if isinstance(group._refractory, str) else ""
+        check_refractoriness(name, refractory, f"group '{group.name}'")
+        found[name] = how
+    return found
+
+
+def check_refractoriness(name, refractory, owner):
+    """Raise an error if the expression of the refractoriness of an owner uses a parameter."""
+    if re.search(rf"\b{name}\b", refractory):
+        raise ValueError(
+            f"trainable names '{name}', which {owner} uses for its refractoriness "
+            f"'{refractory}': that has no derivative"
+        )
+
+
+def check_names(trainable, groups):
+    """Raise an error for a name that no group has."""
+    check_known(
+        trainable, {n for g in groups for n, eq in g.equations.items() if eq.type == PARAMETER}
+    )
+
+
+def check_known(trainable, known):
+    """Raise an error for a name that is not among the known."""
+    known = sorted(known)
+    for name in trainable:
+        if name not in known:
+            raise ValueError(
+                f"trainable names '{name}', which is no parameter of the neurons that learn"
+                f"{suggest(name, known)}; there are {', '.join(known) or 'none'}"
+            )
+
+
+def install(group, trained, learner):
+    """Let the optimizer of a learner change the parameters of a group.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        With a variable ``grad_<name>`` for each.
+    trained : dict of str to ParameterTraining
+    learner : Learner
+    """
+
+    def made():
+        return [_trained(group, name, how, learner) for name, how in trained.items()]
+
+    Update(group, learner, made, f"{group.name}_optimizer")
+
+
+def _trained(group, name, how, learner):
+    """A parameter as what the optimizer changes: it works on p/scale."""
+    scale = scale_of(_values(group, name), name, how, f"group '{group.name}'")
+    change = [f"{name} = {name} - {scale!r}*_step"]
+    if how.bounds is not None:
+        low, high = bounds_of(group.variables[name].dim, name, how)
+        change.append(f"{name} = clip({name}, {low!r}, {high!r})")
+    return Trained(
+        name,
+        f"grad_{name}",
+        f"{name}/scale",
+        DIMENSIONLESS,
+        f"{scale!r}*grad_{name}/{learner.trials_per_update}",
+        tuple(change),
+        suffix=f"_{name}",
+        optimizer=how.optimizer,
+    )
+
+
+def _values(group, name):
+    """The present values; 0 where they are not known before the program runs."""
+    variable = group.variables[name]
+    try:
+        return Quantity(variable.get_value(), dim=variable.dim)
+    except NotImplementedError:
+        return Quantity(0.0, dim=variable.dim)
+
+
+def scale_of(values, name, how, owner):
+    """The scale of a parameter in SI units.
+
+    Parameters
+    ----------
+    values : Quantity
+        Of the neurons of the owner; the mean of their magnitudes is the default.
+    name : str
+    how : ParameterTraining
+    owner : str
+        What has the parameter, as errors name it.
+    """
+    if how.scale is None:
+        scale = float(np.mean(np.abs(np.asarray(values))))
+        if not scale > 0:
+            raise ValueError(
+                f"the scale of the trained parameter '{name}' of {owner} is not known: "
+                "its values are 0, or set when the program runs; give "
+                f"trainable={{'{name}': ParameterTraining(scale=...)}}"
+            )
+        return scale
+    scale = _in_units("scale", how.scale, get_dimensions(values), name)
+    if not 0 < scale < np.inf:
+        raise ValueError(f"trainable['{name}'].scale = {how.scale!r} must be finite and above 0")
+    return scale
+
+
+def bounds_of(dimensions, name, how):
+    """Lower and upper bound in SI units."""
+    if np.size(how.bounds) != 2:
+        raise ValueError(f"trainable['{name}'].bounds = {how.bounds!r} must be a pair (low, high)")
+    low, high = (_in_units("bounds", value, dimensions, name) for value in how.bounds)
+    if not low < high:
+        raise ValueError(
+            f"trainable['{name}'].bounds = {how.bounds!r}: the first must be below the second"
+        )
+    return low, high
+
+
+def _in_units(what, value, dimensions, name):
+    fail_for_dimension_mismatch(
+        value,
+        Quantity(1, dim=dimensions),
+        f"trainable['{name}'].{what} = {{value}} does not have the unit of the parameter",
+        value=value,
+    )
+    return float(value)

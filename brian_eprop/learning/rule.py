@@ -1,0 +1,236 @@
+"""The learning rule, and regularizers: how much of which gradient is computed, by which engine."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from brian2 import NeuronGroup, Quantity
+from brian2.groups.subgroup import Subgroup
+from brian2.units import DimensionMismatchError, hertz
+from brian2.utils.stringtools import get_identifiers
+
+from ..brian import schedule
+from ..brian.code import GatedCode, declare, on_spike
+from ..brian.step_flags import EPISODE
+from ..calculus.linearization import RESET_PATHS
+from ..calculus.programs import assigned_names
+from ..checks import dimensions_of, number, table
+from ..types import Bools, Engine, Floats, ResetPath, Surrogate
+
+ENGINES = ("credit", "traces")
+
+
+@dataclass(frozen=True)
+class EProp:
+    """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).
+
+    ::
+
+        dE/dW_ji ≈ Σ_t L_j^t F_κ(e_ji)^t          L_j^t = ∂E/∂z_j^t without the future
+
+    Parameters
+    ----------
+    order : int or inf
+        1: the local rule of the paper's Eq. 1. m: all paths from a weight to the loss that
+        cross at most m − 1 explicit edges, recurrent synapses and explicit reset paths, count.
+        ``math.inf``: all paths; with symmetric feedback this is the exact gradient, that of
+        back-propagation through time, with ψ in place of the derivative of a spike.
+    engine : {"credit", "traces"}
+        ``"credit"`` records a few numbers per neuron and step and sweeps credit backwards at
+        the end of each window: the same gradient at about the price of the simulation.
+        ``"traces"`` advances the eligibility traces of every synapse in every step, so that
+        they can be recorded; order 1 only.
+    surrogate : surrogate or dict of NeuronGroup to surrogate, optional
+        ψ, see `brian_eprop.neurons.surrogates`, of all groups or of each:
+        ``{excitatory: …, inhibitory: …}``. Default, also for a group that the dict does not name:
+        what the neuron model suggests.
+    reset_path : dict of str to {"implicit", "explicit", "detached"}
+        How the path spike → variable through the reset is differentiated, for the variables
+        named. ``"explicit"`` and ``"detached"`` both leave it out at order 1. A name is one that
+        some group that learns has; the name of a custom event with ``"detached"`` says that the
+        times of the event count as given.
+
+    Raises
+    ------
+    ValueError
+        For a value that is not among these.
+    """
+
+    order: float = 1
+    engine: Engine = "credit"
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(default=None, hash=False)
+    reset_path: Mapping[str, ResetPath] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self):
+        if not isinstance(self.engine, str) or self.engine not in ENGINES:
+            raise ValueError(
+                f"EProp.engine = {self.engine!r} is not known; choose one of "
+                f"{', '.join(repr(known) for known in ENGINES)}"
+            )
+        whole = isinstance(self.order, int | np.integer) and not isinstance(self.order, bool)
+        exact = isinstance(self.order, float) and self.order == math.inf
+        if not (whole and self.order >= 1) and not exact:
+            raise ValueError(
+                f"EProp.order = {self.order!r} must be 1, 2, 3 … or math.inf (the exact gradient)"
+            )
+        if self.engine == "traces" and self.order != 1:
+            raise ValueError(
+                f"EProp.order = {self.order!r}: eligibility traces are local, which is order 1; "
+                "leave out engine='traces' for higher orders"
+            )
+        if isinstance(self.surrogate, Mapping):
+            object.__setattr__(self, "surrogate", dict(self.surrogate))  # the dataclass is frozen
+            for group, surrogate in self.surrogate.items():
+                _check_group(group)
+                _check_surrogate(f"EProp.surrogate of group '{group.name}'", surrogate)
+        elif self.surrogate is not None:
+            _check_surrogate("EProp.surrogate", self.surrogate)
+        paths = table("EProp.reset_path", self.reset_path, "{'v': 'explicit'}")
+        object.__setattr__(self, "reset_path", paths)
+        for name, path in paths.items():
+            if not isinstance(path, str) or path not in RESET_PATHS:
+                raise ValueError(
+                    f"EProp.reset_path['{name}'] = {path!r} is not one of "
+                    f"{', '.join(repr(known) for known in RESET_PATHS)}"
+                )
+
+    def surrogate_of(self, group: NeuronGroup) -> Surrogate | None:
+        """ψ of a group, as it is given here; None for what its neuron model suggests."""
+        if isinstance(self.surrogate, Mapping):
+            return self.surrogate.get(group)
+        return self.surrogate
+
+    def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
+        """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
+        known = set(assigned_names(group.event_codes.get("spike", "")))
+        used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
+        known |= {"lastspike"} & used
+        return {name: path for name, path in self.reset_path.items() if name in known}
+
+
+def _check_group(group):
+    if isinstance(group, Subgroup):
+        raise ValueError(
+            f"EProp.surrogate names '{group.name}', which is a part of group "
+            f"'{group.source.name}': all neurons of a group have one ψ; name the whole group"
+        )
+    if not isinstance(group, NeuronGroup):
+        raise TypeError(
+            f"EProp.surrogate has the key {group!r}, which is no NeuronGroup; write "
+            "{excitatory: PiecewiseLinear(height=0.3, width=1.0)} with the group itself"
+        )
+    if "spike" not in group.events:
+        raise ValueError(
+            f"EProp.surrogate names group '{group.name}', which has no threshold and so no ψ; "
+            "leave it out"
+        )
+
+
+def _check_surrogate(name, surrogate):
+    if not hasattr(surrogate, "expression") or isinstance(surrogate, type):
+        raise ValueError(
+            f"{name} = {surrogate!r} is not a surrogate; give one of "
+            "brian_eprop.neurons.surrogates, such as PiecewiseLinear(height=0.3, width=1.0)"
+        )
+
+
+def BPTT(
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = None,
+    reset_path: Mapping[str, ResetPath] | None = None,
+) -> EProp:
+    """Back-propagation through time: :class:`EProp` of order ∞.
+
+    ::
+
+        dE/dW_ji = Σ_t λ_j^t · ∂h_j^t/∂W_ji          λ_j^t = dE/dh_j^t along all paths
+
+    with ψ for the derivative of a spike (Werbos 1990, Proc. IEEE 78:1550; Bellec et al. 2020,
+    Nat. Commun. 11:3625, Methods). It is exact with symmetric feedback; other feedback weights
+    take the place of the readout's.
+
+    Parameters
+    ----------
+    surrogate, reset_path
+        As for `EProp`.
+
+    Returns
+    -------
+    EProp
+    """
+    return EProp(
+        order=math.inf, surrogate=surrogate, reset_path={} if reset_path is None else reset_path
+    )
+
+
+@dataclass(frozen=True)
+class FiringRateRegularizer:
+    """Keeps the rate of every neuron near a target.
+
+    ::
+
+        E_reg = (c/2) Σ_j (f_j − f*)²       dE_reg/dW_ji = c (f_j − f*)/T · Σ_t e_ji^t
+
+    f_j is the neuron's mean rate in a trial of T steps, in spikes per step, and e the
+    unfiltered eligibility trace (Bellec et al. 2020, Nat. Commun. 11:3625, Methods, "Firing
+    rate regularization"). With ``average=True`` in the readout it is divided by the length of
+    the learning window, as the loss is.
+
+    Parameters
+    ----------
+    target : Quantity
+        f*, in Hz.
+    strength : float
+        c.
+    """
+
+    target: Quantity = field(default_factory=lambda: 10 * hertz)
+    strength: float = 1.0
+
+    def __post_init__(self):
+        name = "FiringRateRegularizer.target"
+        if dimensions_of(name, self.target, "10*Hz") is not hertz.dim:
+            raise DimensionMismatchError(f"{name} = {self.target!r} must be a rate; write 10*Hz")
+        number(name, self.target, "be one finite rate ≥ 0", any_unit=True)
+        number("FiringRateRegularizer.strength", self.strength)
+
+    def pressure(self, count: str, steps: str) -> str:
+        """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
+        return f"{float(self.strength)!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
+
+    def penalty(self, spikes: Bools, dt: Quantity) -> Floats:
+        """E_reg of every trial.
+
+        Parameters
+        ----------
+        spikes : (batch, T, n) bool array
+        dt : Quantity
+
+        Returns
+        -------
+        (batch,) ndarray
+        """
+        excess = spikes.mean(axis=1) - float(self.target * dt)
+        return 0.5 * float(self.strength) * (excess**2).sum(axis=-1)
+
+
+def regularize(learner, group):
+    """Count the spikes of a group and turn the count into a pressure on its rate."""
+    declare(group, "__spike_count")
+    declare(group, "__rate_pressure")
+    on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
+    learner.share(group, "__episode_begins", "__episode_ends", "__learns")
+    code, name = "__spike_count = 0", f"{group.name}_spike_count_begins"
+    group.contained_objects.append(
+        GatedCode(group, code, "__episode_begins", schedule.TRIAL_START, name)
+    )
+    steps = learner.episode
+    if steps == EPISODE:
+        learner.share(group, "episode_step")
+        steps = "(__episode_step + 1)"
+    total = " + ".join(r.pressure("__spike_count", steps) for r in learner.regularizers)
+    code = f"__rate_pressure = __learns*__signal_scale*({total})"
+    name = f"{group.name}_rate_pressure"
+    group.contained_objects.append(
+        GatedCode(group, code, "__episode_ends", schedule.REGULARIZATION, name)
+    )

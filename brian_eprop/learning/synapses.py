@@ -1,0 +1,310 @@
+"""Trainable synapses: Brian2 Synapses that know the gradient of their weights.
+
+Brian2 pushes each synapse of each spike through a queue, and runs the synapses' code over
+what it finds there. Without a delay the queue holds nothing: in C++ standalone programs the
+template ``deliver`` runs the same code over the synapses of each spike, in the same order, in a
+loop that a compiler can vectorize where the targets of a neuron are consecutive.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from brian2 import Equations, Group, NeuronGroup, Quantity, Synapses, TimedArray, ms, second
+from brian2.core.namespace import get_local_namespace
+from brian2.core.spikesource import SpikeSource
+from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
+from brian2.devices.device import get_device
+from brian2.groups.group import CodeRunner
+from brian2.synapses.synapses import SynapticPathway
+from brian2.units.fundamentalunits import DIMENSIONLESS
+
+from ..brian.code import declare, is_internal, parent_group, with_own_templates, without_names
+from ..calculus.arrivals import OF_ALL_SYNAPSES
+from ..checks import flag, refuse_change, table, unit_name
+from ..engines.populations import explain_missing_traces
+from ..engines.trials import Timing, dropped_at_trial_start
+from . import argument_checks as validation
+from .feedback import random_feedback
+from .learner import Learner
+from .updates import Trained, Update
+
+
+class DirectPathway(SynapticPathway):
+    """A presynaptic pathway without delay, and in C++ standalone programs without a queue.
+
+    Elsewhere it is Brian2's. A program ends with an error if a delay was set after all.
+    """
+
+    def create_code_objects(self, run_namespace):
+        codeobj_class = get_device().code_object_class()
+        if codeobj_class is not CPPStandaloneCodeObject:
+            super().create_code_objects(run_namespace)
+            return
+        self.template = "deliver"
+        self.codeobj_class = with_own_templates(codeobj_class)
+        self.needed_variables = [self.eventspace_name]
+        self.template_kwds = {
+            "synapses": self.synapses,
+            "events": self.source.variables[self.eventspace_name],
+        }
+        # Not Brian2's method, which creates the queue
+        CodeRunner.create_code_objects(self, run_namespace)
+
+
+class DirectSynapses(Synapses):
+    """Synapses whose presynaptic pathways are direct if they are created with ``delay=0*ms``."""
+
+    def _add_updater(self, code, prepost, objname=None, delay=None, event="spike"):
+        objname = super()._add_updater(code, prepost, objname, delay, event)
+        if prepost == "pre" and delay is not None and float(delay) == 0:
+            # Brian2 names the class of its pathways in the middle of this method.
+            getattr(self, objname).__class__ = DirectPathway
+        return objname
+
+
+#: Attributes that cannot be changed any more, and what to do instead.
+FIXED = {
+    name: f"create other synapses, TrainableSynapses(..., {argument}=...)"
+    for name, argument in (
+        ("learner", "learner"),
+        ("weight", "weight"),
+        ("arrival", "arrival"),
+        ("timing", "delay"),
+    )
+}
+
+
+class TrainableSynapses(DirectSynapses):
+    r"""Synapses whose weights follow the gradient that a learner asks for.
+
+    It is a :class:`brian2.Synapses`: connect, set weights and delays, monitor and index it
+    as usual. It adds the variable (i: pre, j: post)
+
+    ::
+
+        grad          dE/dw, summed since the last update, in SI units
+
+    which is complete at the end of a window: of a trial, or of an interval between updates.
+    With ``EProp(engine="traces")`` it is up to date in every step, and there are also
+
+    ::
+
+        eps_<state>   eligibility vector s_ji = ∂(state of j)/∂w
+        e_trace       eligibility trace e_ji = c_j · s_ji
+        e_bar         F_κ(e_ji)^t = κ F_κ(e_ji)^{t−1} + g e_ji^t
+
+    (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 13–14, 28), and in the target ``psi`` and
+    the learning signal ``L``. Monitors see e_trace, e_bar, L and grad of a step in the slot
+    ``after_end``, and the eps that made this e_trace in ``before_end``.
+
+    Parameters
+    ----------
+    source, target : SpikeSource, NeuronGroup or Subgroup
+        As for Synapses. The target is a group with a threshold, or the learner's readout.
+    model : str
+        Equations of the synapses; the weight must be a parameter among them.
+    on_pre : str
+        Must add (something proportional to) the weight to a variable of the target.
+    weight : str
+        Which variable is trained.
+    learner : Learner
+    arrival : {"synapses", "after_groups"}
+        The slot in which spikes act on the target: after the threshold (Brian2's default; a
+        spike acts in the next step), or before it (an input of the same step).
+    bounds : (low, high), optional
+        Weights are clipped to this interval after each update.
+    fixed : bool
+        The weights stay as they are; credit of order above 1 flows across the synapses all the
+        same.
+    delay : Quantity, optional
+        One delay for all synapses. ``delay=0*ms`` tells that there will be none: compiled
+        programs then deliver spikes without a queue, and traces that depend on the
+        presynaptic neuron alone are kept per neuron. Without it each synapse may have its
+        own, as usual.
+    namespace : dict, optional
+        As for Synapses.
+    **as_synapses
+        Everything else that Synapses takes.
+
+    Raises
+    ------
+    NoDerivativeError
+        If the effect of the weight on the target cannot be differentiated; names why.
+    ValueError, TypeError
+        For an argument that does not fit; names it, its value and the remedy.
+    DimensionMismatchError
+        For bounds, or an optimizer's learning rate, that do not fit the weight's unit.
+
+    Notes
+    -----
+    With adaptive feedback the synapses onto the readout also have a variable ``B``, drawn
+    from N(0, 1/n) for n presynaptic neurons at every :meth:`connect`; set it afterwards to
+    choose other values.
+    """
+
+    def __init__(
+        self,
+        source: SpikeSource,
+        target: Group | None = None,
+        model: str | Equations = "w : 1",
+        on_pre: str = "v_post += w",
+        weight: str = "w",
+        learner: Learner | None = None,
+        *,
+        arrival: str = "synapses",
+        bounds: tuple[float | Quantity, float | Quantity] | None = None,
+        fixed: bool = False,
+        delay: Quantity | None = None,
+        namespace: Mapping[str, Any] | None = None,
+        **as_synapses: Any,
+    ) -> None:
+        target = source if target is None else target
+        learner = validation.checked_learner(learner)
+        validation.check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses)
+        validation.check_time_step(learner, source, target)
+        equations = validation.checked_equations(model)
+        fixed = flag("TrainableSynapses.fixed", fixed)
+        namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
+        validation.check_weight(equations, weight)
+        limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
+        optimizer = None if fixed else learner.optimizer
+        if optimizer is not None:
+            optimizer.check_unit(weight, equations[weight].dim)
+        names = get_local_namespace(level=1) | namespace
+        learner.namespace.update(validation.constants(names))
+        on_pre = on_pre.replace(";", "\n")
+        # What is derived is computed in the groups, whose names may mean something else.
+        known = set(equations.names) | OF_ALL_SYNAPSES | parent_group(target).variables.keys()
+        derived = validation.with_constants(on_pre, namespace, names, known, target)
+        if parent_group(target) is learner.readout and learner.rule.engine == "traces":
+            validation.check_no_delay_onto_readout(delay, learner.readout)
+            delay = 0 * ms
+        timing = Timing.of(source, arrival, delay, learner)
+        if parent_group(target) is learner.readout:
+            plan = learner.engine.onto_readout(target, derived, weight, names, timing)
+            feedback = _feedback(learner, source, weight)
+        else:
+            synaptic = (set(equations.names) | OF_ALL_SYNAPSES) - {weight}
+            plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
+            feedback = None
+
+        dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
+        public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
+        added = Equations("\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items()))
+        validation.check_names(equations, added.names)
+        # The effect of an arrival is in terms of what is there before on_pre changes it.
+        code = f"{plan.on_pre}\n{on_pre}"
+        if timing.crosses_trials:
+            code = dropped_at_trial_start(on_pre, weight, timing.lag, plan.on_pre)
+        super().__init__(
+            source,
+            target,
+            equations + added,
+            on_pre=code,
+            delay=delay,
+            namespace=namespace,
+            **as_synapses,
+        )
+        attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
+        for name in (*attributes, "model_names", "derived_namespace", "error_along"):
+            self.add_attribute(name)
+        self.fixed, self.user_on_pre = fixed, on_pre
+        self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
+        self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
+        for name, dim in dimensions.items():
+            if name not in public:
+                declare(self, name, dimensions=dim)
+            self.variables[name].of_learning = True
+        # What else is there is not the user's, whom Brian2 would warn of names
+        self.pre.when, self.pre.user_code = arrival, on_pre
+        if learner.rule.engine == "credit":
+            explain_missing_traces(self)
+        if timing.crosses_trials:
+            learner.share(self.pre, "trial_step")
+        plan.install(self)
+        #: The variable along which the error comes back: the weight, "B", or None
+        self.error_along = feedback
+        if feedback is not None:
+            self._send_back(plan, feedback)
+        if learner.interval is not None and not fixed:
+            self._add_update(limits, ["B"] if feedback == "B" else [])
+        learner.reset_with_trial(source)
+        learner.projections.append(self)
+
+    def connect(self, *args: Any, level: int = 0, **kwds: Any) -> None:
+        """Add synapses; see :meth:`brian2.Synapses.connect`."""
+        super().connect(*args, level=level + 1, **kwds)
+        if self.error_along == "B":
+            self.B = "random_feedback(i*second, j)"
+
+    def __setattr__(self, name, value, level=0):
+        if name in FIXED and self.__dict__.get(name) is not None:
+            refuse_change("TrainableSynapses", name, FIXED[name])
+        if name == self.__dict__.get("weight") and not isinstance(value, str):
+            validation.check_finite(self, value)
+        # One frame further from the names of the user, which text may use
+        super().__setattr__(name, value, level=level + 1)
+
+    def _create_variables(self, equations, user_dtype=None):
+        """The variables; a neuron's may have the name of a synapse's, as `w` in AdEx models.
+
+        In on_pre and in indexing the name is that of the synapse, and ``name_post`` that of the
+        neuron.
+        """
+        sides = {"pre": self.source, "post": self.target}
+        with without_names(equations.names, *sides.values()) as hidden:
+            super()._create_variables(equations, user_dtype=user_dtype)
+        for side, group in sides.items():
+            for name in hidden.get(id(group), ()):
+                index = "0" if group.variables[name].scalar else f"_{side}synaptic_idx"
+                self.variables.add_reference(f"{name}_{side}", group, name, index=index)
+
+    def _send_back(self, plan, feedback):
+        """Let the error go backwards along these synapses to the neurons they come from."""
+        learner, source = self.learner, self.source
+        if feedback == "B":
+            weights = random_feedback(len(self.target), len(source), learner.next_seed())
+            # The same in every device, also where the synapses are not known before the run
+            self.namespace["random_feedback"] = TimedArray(weights.T, dt=1 * second)
+        learner.engine.send_back(plan, learner.population(parent_group(source)), feedback)
+
+    def _add_update(self, limits, moving_along):
+        learner, weight = self.learner, self.weight
+        kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
+        change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
+        if limits is not None:
+            change.append(f"{weight} = clip({weight}, {limits[0]!r}, {limits[1]!r})")
+        dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
+        trained = Trained(weight, "grad", weight, dim, mean, tuple(change))
+        Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
+
+    def before_run(self, run_namespace: Mapping[str, Any]) -> None:
+        """Check what may have been changed since the synapses were created."""
+        super().before_run(run_namespace)
+        validation.check_before_run(self, self.timing)
+        self.learner.check_complete()
+
+    def after_run(self) -> None:
+        """Raise an error if gradients that no optimizer has looked at are not finite."""
+        super().after_run()
+        validation.check_gradient(self)
+
+
+def _dimensions(plan, feedback, of_weight, target):
+    """The variables that learning adds, and their dimensions; losses and spikes have none."""
+    dimensions = {}
+    for name, state in plan.variables.items():
+        of_state = DIMENSIONLESS if state is None else target.variables[state].dim
+        dimensions[name] = of_state / of_weight
+    if feedback == "B":
+        dimensions["B"] = DIMENSIONLESS
+    return dimensions
+
+
+def _feedback(learner, source, weight):
+    """What takes the error backwards along synapses onto the readout, if anything does."""
+    if not isinstance(parent_group(source), NeuronGroup):
+        return None
+    if learner.feedback_is("adaptive"):
+        return "B"
+    return weight if learner.feedback_is("symmetric") else None

@@ -1,0 +1,318 @@
+"""Constraints on weights, from the start and after every update: signs, bounds, decay, rewiring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from brian2 import Quantity
+
+from ..checks import suggest
+from ..types import Bools, Floats, Matrix
+
+if TYPE_CHECKING:
+    from .population import PopulationDescription
+
+__all__ = [
+    "CONSTRAINTS",
+    "MATRICES",
+    "Bounds",
+    "DaleLaw",
+    "DeepR",
+    "WeightDecay",
+]
+
+#: The weights of a network that are trained.
+MATRICES: tuple[Matrix, ...] = ("w_in", "w_rec", "w_out")
+
+
+@dataclass(frozen=True)
+class DaleLaw:
+    """A neuron excites all its targets, or inhibits them all.
+
+    ::
+
+        w_jk ≤ 0 if j is inhibitory, w_jk ≥ 0 otherwise
+
+    Initial weights keep their size and get the sign. A weight that an update would take across 0
+    stays at 0 (a projection, which is what gradient descent under this constraint asks for).
+
+    Parameters
+    ----------
+    inhibitory : sequence of int
+        Numbers of the inhibitory populations, in the order of ``RecurrentNetwork.neurons``.
+    matrices : sequence of {"w_rec", "w_out"}
+        Weights of the synapses that these neurons send.
+
+    Raises
+    ------
+    ValueError
+        For a value that does not fit.
+    """
+
+    inhibitory: Sequence[int]
+    matrices: Sequence[Matrix] = ("w_rec", "w_out")
+
+    def __post_init__(self):
+        given = self.inhibitory
+        whole = isinstance(given, list | tuple) and all(type(number) is int for number in given)
+        if not whole or min(given, default=0) < 0 or len(set(given)) < len(given):
+            raise ValueError(
+                f"DaleLaw.inhibitory = {given!r} must be a list of different numbers of "
+                "populations, such as [1] for the second one of RecurrentNetwork.neurons"
+            )
+        object.__setattr__(self, "inhibitory", tuple(given))
+        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+        if "w_in" in self.matrices:
+            raise ValueError(
+                f"DaleLaw.matrices = {self.matrices!r}: 'w_in' comes from the inputs, which are no "
+                "population; use Bounds(low=0, matrices=['w_in']) for excitatory inputs"
+            )
+
+    def interval(self, populations: Sequence[PopulationDescription]) -> tuple[Floats, Floats]:
+        """Lowest and highest weight of each neuron's synapses : (n_rec, 1) ndarrays."""
+        kinds = [k in self.inhibitory for k, p in enumerate(populations) for _ in range(p.count)]
+        inhibits = np.array(kinds)[:, np.newaxis]
+        return np.where(inhibits, -np.inf, 0.0), np.where(inhibits, 0.0, np.inf)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """low ≤ w ≤ high, by clipping, for all synapses that exist.
+
+    Parameters
+    ----------
+    low, high : float
+        In the model's ``weight_unit``, as the weights are.
+    matrices : sequence of {"w_in", "w_rec", "w_out"}
+
+    Raises
+    ------
+    ValueError
+        For a value that does not fit.
+    """
+
+    low: float = -np.inf
+    high: float = np.inf
+    matrices: Sequence[Matrix] = MATRICES
+
+    def __post_init__(self):
+        for name in ("low", "high"):
+            value = _number(self, name)
+            if value is None or np.isnan(value):
+                raise ValueError(
+                    f"Bounds.{name} = {getattr(self, name)!r} must be a number, as weights are "
+                    "numbers in the model's weight_unit"
+                )
+        if not self.low < self.high:
+            raise ValueError(f"Bounds.low = {self.low!r} must be below Bounds.high = {self.high!r}")
+        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+
+    def interval(self, populations: Sequence[PopulationDescription]) -> tuple[float, float]:
+        """Lowest and highest weight."""
+        return self.low, self.high
+
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """w ← (1 − rate) w − step: decoupled from the gradient and what optimizers make of it.
+
+    (Loshchilov & Hutter 2019, arXiv 1711.05101, AdamW; there the rate is ηλ.)
+
+    Parameters
+    ----------
+    rate : float
+        Fraction by which weights shrink in an update; it does not change with the learning rate.
+    matrices : sequence of {"w_in", "w_rec", "w_out"}
+
+    Raises
+    ------
+    ValueError
+        For a value that does not fit.
+    """
+
+    rate: float
+    matrices: Sequence[Matrix] = MATRICES
+
+    def __post_init__(self):
+        _check_fraction(self, "rate")
+        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+
+
+def _check_fraction(constraint, name):
+    """Raise an error unless a field is a number from 0 to 1."""
+    value = _number(constraint, name)
+    if value is None or not 0 <= value <= 1:
+        raise ValueError(
+            f"{type(constraint).__name__}.{name} = {getattr(constraint, name)!r} must be a number "
+            "from 0 to 1"
+        )
+
+
+def _checked_matrices_of(constraint):
+    """The field ``matrices`` as a tuple of names of weight matrices."""
+    given, kind = constraint.matrices, type(constraint).__name__
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError(
+            f"{kind}.matrices = {given!r} must be a list of matrices, such as ['w_rec']"
+        )
+    for name in given:
+        if name not in MATRICES:
+            raise ValueError(
+                f"{kind}.matrices names {name!r}, which is not one of {', '.join(MATRICES)}"
+                f"{suggest(name, MATRICES)}"
+            )
+    return tuple(given)
+
+
+def _number(constraint, name):
+    """The value of a field as a float, None if it is none."""
+    value = getattr(constraint, name)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool | Quantity)
+    return float(value) if number else None
+
+
+@dataclass(frozen=True)
+class DeepR:
+    """DEEP R: synapses that cross 0 go dormant, and as many others become active.
+
+    Each synapse that may exist has a sign s, which it keeps, and a size θ = s w. In an update,
+    for all active synapses and with the learning rate η of the optimizer::
+
+        θ ← θ − s·step − η l1 + √(2 η temperature) ν,   ν ~ N(0, 1)
+
+    Those with θ < 0 become dormant, w = 0; then dormant ones are drawn, all with the same
+    probability, and become active with θ = 0, until there are as many as before (Bellec, Kappel,
+    Maass & Legenstein 2018, ICLR, arXiv 1711.05136, algorithm 1). ``step`` is that of the
+    optimizer: η s dE/dw as in the paper with :class:`GradientDescent`; others replace it, and
+    keep η in the other two terms. What the optimizer remembers of a synapse starts at 0 each time
+    it becomes active.
+
+    At the start the active synapses are drawn among those whose weights are not 0, and if these
+    are too few, among the others. Signs are those of the initial weights, else drawn; DaleLaw and
+    Bounds on one side of 0 decide first.
+
+    Parameters
+    ----------
+    density : float
+        Fraction of the synapses of ``connectivity`` that are active at any time, above 0.
+    temperature, l1 : float
+        T and α of the paper.
+    matrices : sequence of {"w_in", "w_rec", "w_out"}
+    seed : int
+        Of all that is drawn, together with the number of the update: training that is continued
+        is the same as without a break.
+
+    Raises
+    ------
+    ValueError
+        For a value that does not fit.
+
+    Notes
+    -----
+    Simulation and gradient contain all synapses of ``connectivity``, dormant ones with the weight
+    0: rewiring needs no compilation, but no less time and memory than training them all.
+    """
+
+    density: float
+    temperature: float = 0.0
+    l1: float = 0.0
+    matrices: Sequence[Matrix] = ("w_in", "w_rec")
+    seed: int = 0
+
+    def __post_init__(self):
+        _check_fraction(self, "density")
+        for name in ("temperature", "l1"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= value < np.inf:
+                raise ValueError(f"DeepR.{name} = {value!r} must be a finite number ≥ 0")
+        if type(self.seed) is not int or self.seed < 0:
+            raise ValueError(f"DeepR.seed = {self.seed!r} must be an integer ≥ 0")
+        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+
+    def count(self, mask: Bools) -> int:
+        """How many of the synapses in a mask are active."""
+        return round(self.density * int(mask.sum()))
+
+    def start(
+        self, name: Matrix, weights: Floats, mask: Bools, low: Floats | float, high: Floats | float
+    ) -> dict[str, np.ndarray]:
+        """Which synapses are active before the first update.
+
+        Parameters
+        ----------
+        name : str
+            Of the matrix.
+        weights : (n_pre, n_post) ndarray
+            Between low and high.
+        mask : (n_pre, n_post) bool ndarray
+            The synapses that may exist.
+        low, high : (n_pre, n_post) ndarray
+            Between them are the weights.
+
+        Returns
+        -------
+        dict of str to (n_pre, n_post) ndarray
+            ``active`` : bool; ``signs`` : 1 or −1.
+        """
+        rng = self._generator(name, 0)
+        signs = np.where(rng.random(mask.shape) < 0.5, -1.0, 1.0)
+        signs = np.where(weights != 0, np.sign(weights), signs)
+        signs = np.where(low >= 0, 1.0, np.where(high <= 0, -1.0, signs))
+        order = rng.permutation(np.flatnonzero(mask))
+        order = order[np.argsort(weights.ravel()[order] == 0, kind="stable")]
+        active = np.zeros(mask.shape, dtype=bool)
+        active.ravel()[order[: self.count(mask)]] = True
+        return {"active": active, "signs": signs}
+
+    def rewired(
+        self,
+        name: Matrix,
+        weights: Floats,
+        mask: Bools,
+        wiring: Mapping[str, np.ndarray],
+        rate: float,
+        updates: int,
+    ) -> tuple[Floats, dict[str, np.ndarray], Bools]:
+        """Weights and active synapses after an update.
+
+        Parameters
+        ----------
+        name : str
+            Of the matrix.
+        weights : (n_pre, n_post) ndarray
+            After the optimizer's step.
+        mask : (n_pre, n_post) bool ndarray
+        wiring : dict
+            As from :meth:`start`.
+        rate : float
+            η.
+        updates : int
+            1 in the first update.
+
+        Returns
+        -------
+        weights : (n_pre, n_post) ndarray
+        wiring : dict
+        kept : (n_pre, n_post) bool ndarray
+            Active before and since.
+        """
+        rng, signs = self._generator(name, updates), wiring["signs"]
+        noise = np.sqrt(2 * rate * self.temperature) * rng.standard_normal(mask.shape)
+        size = signs * weights - rate * self.l1 + noise
+        kept = wiring["active"] & (size >= 0)
+        missing = self.count(mask) - np.count_nonzero(kept)
+        drawn = rng.choice(np.flatnonzero(mask & ~kept), missing, replace=False)
+        active = kept.copy()
+        active.ravel()[drawn] = True
+        return np.where(kept, signs * size, 0.0), dict(wiring) | {"active": active}, kept
+
+    def _generator(self, name, updates):
+        return np.random.default_rng([self.seed, updates, MATRICES.index(name)])
+
+
+Constraint: TypeAlias = DaleLaw | Bounds | WeightDecay | DeepR
+CONSTRAINTS = {cls.__name__: cls for cls in (DaleLaw, Bounds, WeightDecay, DeepR)}

@@ -1,0 +1,311 @@
+r"""Is what Brian2 computes for a neuron model the gradient? An answer without SymPy.
+
+A small recurrent network of the model runs in Brian2 with trainable synapses. Its recorded
+states are then enough to compute everything again from finite differences of Brian2's own time
+step, ψ from its formula in NumPy, and the recursion (Bellec et al. 2020, Nat. Commun. 11:3625,
+Eqs 13–14 and 28)
+
+    e^t = c·s^t,   s^{t+1} = F'(J (s^t + b x) + k e^t),   dE/dw = Σ_t L^t F_κ(e)^t
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from brian2 import Quantity, ms
+from brian2.parsing.statements import parse_statement
+
+from .. import reference
+from ..checks import quantity
+from ..neurons.neuron_model import NeuronModel, load_model
+from ..neurons.surrogates import Formula
+from ..reference.surrogates import SURROGATES
+from ..types import FilePath
+from .checked_model import (
+    NAMESPACE,
+    TAU_STEPS,
+    copies,
+    evaluate,
+    run_model,
+    state_names,
+    step_derivatives,
+)
+from .runtime import numpy_runtime
+
+DIFFERENCES, REFERENCE = 1e-6, 1e-10
+#: The reference's names of the surrogates.
+KINDS = {
+    "PiecewiseLinear": "piecewise_linear",
+    "Exponential": "exponential",
+    "FastSigmoid": "fast_sigmoid",
+    "Arctan": "arctan",
+    "MultiGaussian": "multi_gaussian",
+}
+
+
+@dataclass(frozen=True)
+class CheckedQuantity:
+    """One quantity of a model, computed by learning and again from finite differences.
+
+    Attributes
+    ----------
+    quantity : str
+    error : float
+        Largest difference relative to the largest value.
+    tolerance : float
+    passed : bool
+    reason : str
+        Why it did not pass, if the error is not the reason.
+    """
+
+    quantity: str
+    error: float
+    tolerance: float
+    passed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What :func:`check_model` found; ``str`` makes a table of it.
+
+    Attributes
+    ----------
+    model, method : str
+    dt : Quantity
+    steps, spikes : int
+        Length of the simulation, and spikes of all neurons in it.
+    rows : tuple of CheckedQuantity
+    """
+
+    model: str
+    method: str
+    dt: Quantity
+    steps: int
+    spikes: int
+    rows: tuple[CheckedQuantity, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every comparison passed."""
+        return all(row.passed for row in self.rows)
+
+    def __str__(self):
+        title = (
+            f"{self.model}, {self.method}, dt = {self.dt!s}: "
+            f"{self.spikes} spikes in {self.steps} steps"
+        )
+        width = max(len(row.quantity) for row in self.rows)
+        lines = [title, f"{'':{width}}  relative error  tolerance"]
+        for row in self.rows:
+            verdict = "ok" if row.passed else f"FAILED {row.reason}".rstrip()
+            lines.append(
+                f"{row.quantity:{width}}  {row.error:14.1e}  {row.tolerance:9.0e}  {verdict}"
+            )
+        return "\n".join(lines)
+
+
+@numpy_runtime()
+def check_model(
+    model: NeuronModel | FilePath,
+    *,
+    method: str | None = None,
+    neurons: int = 4,
+    steps: int = 300,
+    seed: int = 0,
+    dt: Quantity | None = None,
+) -> CheckReport:
+    """Compare a model's traces and gradients in Brian2 with finite differences.
+
+    Everything runs with Brian2's numpy target, whatever is set.
+
+    Parameters
+    ----------
+    model : NeuronModel, str or Path
+        A model, its name, or the path of its file.
+    method : str, optional
+        Integration method instead of the model's.
+    neurons, steps : int
+        Size of the group and length of the simulation.
+    seed : int
+        Of weights, input and target.
+    dt : Quantity, optional
+        Time step. Default: what the model's description says after 'Suggested dt:', else
+        0.1 ms.
+
+    Returns
+    -------
+    CheckReport
+        Rows for ψ, every entry of the eligibility vector, the eligibility trace and the
+        gradient; for lif and alif with their own method, the gradients of the reference too. A
+        quantity that is 0 throughout does not pass.
+
+    Raises
+    ------
+    ModelError, NoDerivativeError
+        If the model cannot be loaded or linearized.
+    """
+    if not isinstance(model, NeuronModel):
+        model = load_model(model)
+    dt = _time_step(model) if dt is None else dt
+    method = method or model.method
+
+    def build(n):
+        return model.group(n, dt=dt, method=method)
+
+    rng = np.random.default_rng(seed)
+    run = run_model(model, method, neurons, steps, rng, dt)
+    expected = _expected(model, build, run)
+    rows = [_compare("psi", run.psi, expected["psi"])]
+    for name in run.states:
+        found = {block: run.eps[block][name] for block in run.eps}
+        rows.append(_compare(f"eps_{name}", found, expected["eps"][name]))
+    rows.append(_compare("e_trace", run.e_trace, expected["e_trace"]))
+    rows.append(_compare("gradient", run.gradient, expected["gradient"]))
+    if _has_reference(model, method):
+        rows.append(
+            _compare("gradient (reference)", run.gradient, _reference(run, build(1), dt), REFERENCE)
+        )
+    if run.spikes.sum() == 0:
+        reason = "no neuron fires, whatever the weights"
+        rows = [CheckedQuantity(r.quantity, r.error, r.tolerance, False, reason) for r in rows]
+    return CheckReport(model.name, method, dt, steps, int(run.spikes.sum()), tuple(rows))
+
+
+def _time_step(model):
+    found = re.search(r"Suggested\s+dt:\s*([\d.]+)\s*(\w+)", model.description)
+    return quantity("*".join(found.groups())) if found else 0.1 * ms
+
+
+def _compare(name, found, expected, tolerance=DIFFERENCES):
+    if not isinstance(found, dict):
+        found, expected = {"": found}, {"": expected}
+    error = 0.0
+    for key in found:
+        largest = np.abs(expected[key]).max()
+        if not np.isfinite(largest):
+            return CheckedQuantity(
+                name, np.nan, tolerance, False, "the model overflows; try a smaller dt"
+            )
+        if largest == 0:
+            return CheckedQuantity(name, np.nan, tolerance, False, f"{key} is 0 throughout".strip())
+        error = max(error, np.abs(found[key] - expected[key]).max() / largest)
+    # A NaN compares as False
+    return CheckedQuantity(name, float(error), tolerance, bool(error <= tolerance))
+
+
+def _expected(model, build, run):
+    """ψ, s, e and the gradient again, from the recorded states alone."""
+    names = state_names(build(1))
+    n = run.spikes.shape[1]
+    steps = step_derivatives(build(n * copies(len(names))), names, run.trajectory)
+    psi = _psi(model, build(n), steps.distance)
+    if "not_refractory" in run.trajectory.threshold:
+        psi = psi * run.trajectory.threshold["not_refractory"]
+    c = psi[..., np.newaxis] * steps.slope
+    identity = np.eye(len(names))
+    J = np.where(run.spikes[..., np.newaxis, np.newaxis], steps.reset, identity)
+    k = steps.jump * [model.reset_path.get(name, "implicit") == "implicit" for name in names]
+
+    signal = (run.output - run.target) @ run.weights["w_out"].T
+    kappa = np.exp(-1 / TAU_STEPS)
+    found = {"psi": psi, "eps": {name: {} for name in names}, "e_trace": {}, "gradient": {}}
+    ready = np.ones(run.spikes.shape)
+    arrivals = {
+        "w_in": (run.inputs, model.on_input, run.trajectory.threshold.get("not_refractory", ready)),
+        "w_rec": (run.spikes, model.on_pre, run.trajectory.reset.get("not_refractory", ready)),
+    }
+    for block, (spikes, code, flags) in arrivals.items():
+        exists = run.weights[block] != 0
+        b = _arrival(code, build(n), names) * _listening(flags, build(1), names)
+        s = np.zeros((*exists.shape, len(names)))
+        filtered, gradient, vectors, traces = 0.0, 0.0, [], []
+        for t in range(run.steps):
+            arrived = spikes[t][:, np.newaxis, np.newaxis] * b[t]
+            if t > 0:
+                s = np.einsum("jab,ijb->ija", steps.update[t], s)
+            if block == "w_in":
+                s = s + arrived
+            s = s * exists[..., np.newaxis]
+            trace = np.einsum("ja,ija->ij", c[t], s)
+            vectors.append(s)
+            traces.append(trace)
+            filtered = kappa * filtered + trace
+            gradient = gradient + signal[t] * filtered
+            if block == "w_rec":
+                s = s + arrived
+            s = np.einsum("jab,ijb->ija", J[t], s) + k[t] * trace[..., np.newaxis]
+        for column, name in enumerate(names):
+            found["eps"][name][block] = np.array(vectors)[..., column]
+        found["e_trace"][block] = np.array(traces)
+        found["gradient"][block] = gradient
+    return found
+
+
+def _psi(model, group, distance):
+    """ψ by the reference's formula in NumPy."""
+    surrogate = model.surrogate
+    if isinstance(surrogate, Formula):
+        code = surrogate.expression("x")
+        return np.vectorize(lambda x: float(eval(code, NAMESPACE | {"x": x})))(distance)
+
+    def number(value):
+        return evaluate(value, group, {}) if isinstance(value, str) else float(np.asarray(value))
+
+    height, width = number(surrogate.height), number(surrogate.width)
+    h, s = (number(getattr(surrogate, name, 0.0)) for name in ("h", "s"))
+    return SURROGATES[KINDS[type(surrogate).__name__]].derivative(distance, height, width, h, s)
+
+
+def _arrival(code, group, names):
+    """Effect of an arriving spike of unit weight on every state: (neurons, states) array."""
+    values = {name: np.asarray(getattr(group, f"{name}_")[:]) for name in group.equations}
+    values |= {"dt": float(group.clock.dt)} | {name: np.zeros(len(group)) for name in names}
+    values = NAMESPACE | values | {f"{name}_post": value for name, value in values.items()}
+
+    def after(weight):
+        now = values | {"w": weight}
+        for line in (line.split("#")[0].strip() for line in code.split("\n")):
+            if line:
+                target, operation, text, _ = parse_statement(line)
+                # The code is the user's own model, which Brian2 has just run as well.
+                value = eval(text, {}, now)
+                now[target] = now[target] + value if operation == "+=" else value
+        return np.stack([now[f"{name}_post"] + now[name] for name in names], axis=-1)
+
+    return after(1.0) - after(0.0)
+
+
+def _listening(flags, group, names):
+    """Which states an arrival can reach: (T, neurons, states) of 0 and 1.
+
+    States that are held during refractoriness are deaf then.
+    """
+    deaf = ["unless refractory" in group.user_equations[name].flags for name in names]
+    return np.where(deaf, flags[..., np.newaxis], 1)
+
+
+def _has_reference(model, method):
+    own = model.name in ("lif", "alif") and model == load_model(model.name)
+    return own and method == model.method
+
+
+def _reference(run, group, dt):
+    """Gradients of the NumPy reference for the same network."""
+
+    def value(name, missing=0.0):
+        return float(getattr(group, f"{name}_")[:]) if name in group.variables else missing
+
+    network = reference.SpikingNetwork(
+        w_in=run.weights["w_in"],
+        w_rec=run.weights["w_rec"],
+        w_out=run.weights["w_out"],
+        alpha=np.exp(-float(dt) / value("tau_m")),
+        rho=np.exp(-float(dt) / value("tau_a")) if "tau_a" in group.variables else 0.0,
+        beta=value("beta"),
+        v_th=value("v_th"),
+        n_ref=round(value("t_ref") / float(dt)),
+        kappa=np.exp(-1 / TAU_STEPS),
+    )
+    gradients = reference.gradients(network, run.inputs, run.target, rule="eprop")
+    return {"w_in": gradients.w_in, "w_rec": gradients.w_rec}

@@ -1,0 +1,251 @@
+"""Training state: what an update changes, and files that hold it with the description (.npz).
+
+The file holds arrays and JSON. Nothing in it is executed when it is read.
+"""
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from brian2 import Quantity, get_dimensions, second
+
+from ..checks import shown
+from ..files import replacing
+from ..learning.optimizers import GradientDescent
+from ..reference import Gradients
+from . import serialization
+from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
+from .constraints import DeepR
+from .description import MATRICES
+from .parameters import checked_parameters, start_values, update
+from .validation import checked_matrices, checked_optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All that training changes; a new one replaces it as a whole.
+
+    Attributes
+    ----------
+    weights : dict of str to ndarray
+    parameters : dict of str to (n_rec,) Quantity
+        Those that are trained; nan where a neuron has no such parameter.
+    moments : dict of str to dict of str to ndarray
+        The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name.
+    updates : int
+        How many updates there have been.
+    wiring : dict of str to dict of str to ndarray
+        ``active`` and ``signs`` of the synapses of each matrix that is rewired; see
+        :class:`~brian_eprop.network.constraints.DeepR`.
+    """
+
+    weights: dict
+    parameters: dict = field(default_factory=dict)
+    moments: dict = field(default_factory=dict)
+    updates: int = 0
+    wiring: dict = field(default_factory=dict)
+
+
+def check_present(optimizer):
+    """Raise an error if there is no optimizer."""
+    if optimizer is None:
+        raise ValueError(
+            "RecurrentNetwork.optimizer is missing; create the network with one, for example "
+            "optimizer=Adam(5e-3)"
+        )
+
+
+def updated(state, optimizer, gradients, description):
+    """The state after one step of the optimizer, with which all constraints hold.
+
+    These follow in the order of :mod:`.constraining`. With adaptive feedback B receives the same
+    update as w_out, transposed, and both shrink by the fraction ``feedback_decay`` (Kolen &
+    Pollack 1994; Bellec et al. 2020, Nat. Commun. 11:3625, Methods).
+
+    Parameters
+    ----------
+    state : TrainingState
+        It is not changed.
+    optimizer : GradientDescent or Adam
+    gradients : Gradients
+    description : NetworkDescription
+
+    Returns
+    -------
+    TrainingState
+
+    Raises
+    ------
+    FloatingPointError
+        If a weight would not be finite, or a parameter out of its range.
+    ValueError
+        If there is no optimizer, no gradient of a trained parameter, or a weight where DeepR
+        has no active synapse.
+    """
+    check_present(optimizer)
+    if not isinstance(gradients, Gradients):
+        raise TypeError(
+            f"gradients = {shown(gradients)}: give what RecurrentNetwork.gradients returns"
+        )
+    check_wiring(description, state.weights, state.wiring)
+    weights, moments = dict(state.weights), {}
+    for name in MATRICES:
+        moments[name] = dict(state.moments.get(name, {}))
+        step = optimizer.step(getattr(gradients, name), moments[name], state.updates + 1)
+        step = np.where(description.connectivity[name], step, 0.0)
+        kept = kept_by_decay(description, name)
+        if name == "w_out" and description.feedback == "adaptive":
+            kept *= 1 - description.feedback_decay
+            weights["feedback"] = kept * weights["feedback"] - step.T
+        weights[name] = kept * weights[name] - step
+    for name, values in weights.items():
+        if not np.isfinite(values).all():
+            raise FloatingPointError(
+                f"'{name}' is no longer finite after update {state.updates + 1}: training has "
+                "diverged; use a smaller learning rate"
+            )
+    parameters = _updated_parameters(state, optimizer, gradients, description, moments)
+    wiring = _rewire(state, optimizer, description, weights, moments)
+    weights = within_limits(description, weights)
+    return TrainingState(weights, parameters, moments, state.updates + 1, wiring)
+
+
+def _rewire(state, optimizer, description, weights, moments):
+    """The wiring after the update; weights and moments of rewired matrices are replaced."""
+    wiring, updates = {}, state.updates + 1
+    for name, before in state.wiring.items():
+        deep_r = of_kind(description, name, DeepR)
+        # of this update, whatever the schedule
+        rate = float(GradientDescent(optimizer.learning_rate).step(np.ones(()), {}, updates))
+        about = (description.connectivity[name], before, rate, updates)
+        weights[name], wiring[name], kept = deep_r.rewired(name, weights[name], *about)
+        moments[name] = {n: np.where(kept, values, 0.0) for n, values in moments[name].items()}
+    return wiring
+
+
+def _updated_parameters(state, optimizer, gradients, description, moments):
+    """The parameters after the update; what the optimizer remembers of them joins the moments."""
+    parameters = {}
+    for name, values in checked_parameters(description, state.parameters).items():
+        if name not in gradients.parameters:
+            raise ValueError(
+                f"the gradients have none of the parameter '{name}', which is trained; take them "
+                "from RecurrentNetwork.gradients"
+            )
+        own = moments[f"parameters.{name}"] = dict(state.moments.get(f"parameters.{name}", {}))
+        about = (gradients.parameters[name], optimizer, own, state.updates + 1)
+        parameters[name] = update(description, name, values, *about)
+    try:
+        return checked_parameters(description, parameters)
+    except ValueError as error:
+        raise FloatingPointError(
+            f"after update {state.updates + 1} {error}; use a smaller learning rate, or bounds as "
+            "in trainable={'tau_m': (5*ms, 50*ms)}"
+        ) from error
+
+
+FORMAT = "brian_eprop network 1"
+
+
+def write(path, description, optimizer, state):
+    """Write a network; the file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : path-like
+    description : NetworkDescription
+    optimizer : GradientDescent, Adam or None
+    state : TrainingState
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; one that was there before is not changed.
+    """
+    config = {
+        "format": FORMAT,
+        # Masks and delays go among the arrays.
+        "description": serialization.encode(description, without=("connectivity", "delays")),
+        "optimizer": serialization.encode(optimizer),
+        "updates": state.updates,
+    }
+    arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
+    arrays |= {f"delays/{name}": np.asarray(values) for name, values in description.delays.items()}
+    arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
+    arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
+    for group, matrices in (("moments", state.moments), ("wiring", state.wiring)):
+        for matrix, entries in matrices.items():
+            arrays |= {f"{group}/{matrix}/{name}": values for name, values in entries.items()}
+    with replacing(path, "the network") as file:
+        np.savez(file, config=json.dumps(config), **arrays)
+
+
+def read(path):
+    """Read what :func:`write` has written.
+
+    Returns
+    -------
+    description, optimizer, state
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, or is not a saved network.
+    """
+    try:
+        if os.path.exists(path) and not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of arrays")
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        config = json.loads(str(arrays.pop("config")))
+        if config["format"] != FORMAT:
+            raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
+        kinds = ("connectivity", "delays", "weights", "parameters", "moments", "wiring")
+        groups = {kind: {} for kind in kinds}
+        for name, values in arrays.items():
+            group, matrix, *entry = name.split("/")
+            where = groups[group].setdefault(matrix, {}) if entry else groups[group]
+            where[entry[0] if entry else matrix] = values
+        description = serialization.decode(config["description"])
+        delays = {name: values * second for name, values in groups["delays"].items()}
+        description = replace(description, connectivity=groups["connectivity"], delays=delays)
+        weights = checked_matrices(description, groups["weights"])
+        start = start_values(description)
+        parameters = {
+            name: Quantity(values, dim=get_dimensions(start[name]))
+            for name, values in groups["parameters"].items()
+        }
+        parameters = checked_parameters(description, parameters)
+        optimizer = checked_optimizer(serialization.decode(config["optimizer"]))
+        check_wiring(description, weights, groups["wiring"])
+        trained = (weights, parameters, groups["moments"], int(config["updates"]))
+        state = TrainingState(*trained, groups["wiring"])
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"there is no file '{path}'; give one that RecurrentNetwork.save has written"
+        ) from None
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        # of a file that pretends to hold more than there can be
+        ArithmeticError,
+        MemoryError,
+        RecursionError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise ValueError(
+            f"'{path}' is damaged or is not a network written by RecurrentNetwork.save ({error}); "
+            "use an older checkpoint"
+        ) from error
+    return description, optimizer, state

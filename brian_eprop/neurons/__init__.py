@@ -1,0 +1,1 @@
+"""Neuron models and their surrogates: what a neuron is, before anything learns."""

@@ -1,0 +1,230 @@
+"""Refusals: what runs in a network with a learning group and would make its gradient wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from brian2.utils.stringtools import get_identifiers
+
+from ..brian.code import parent_group
+from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
+
+
+def check_membership(reading):
+    """Everything that the learner knows must run, or be switched off as a whole."""
+    learner, running = reading.learner, {id(obj) for obj in reading.objects}
+    for synapses in learner.projections:
+        if not synapses.active:
+            continue
+        if id(synapses) not in running:
+            raise UnreadableNetworkError(
+                f"'{synapses.name}' belongs to the learner of '{learner.readout.name}', but is "
+                "not in the Network that runs: add it to the Network, or switch it off with "
+                f"{synapses.name}.active = False"
+            )
+        if id(synapses.pre) not in running:
+            raise UnreadableNetworkError(
+                f"'{synapses.name}'.pre is not active, so that no spike arrives, but the "
+                f"synapses themselves are: set '{synapses.name}'.active = False"
+            )
+    for group, population in learner.populations.items():
+        if population.learns and group.active and id(group) not in running:
+            raise UnreadableNetworkError(
+                f"group '{group.name}' learns, but is not in the Network that runs: add it"
+            )
+
+
+def check_readout(reading):
+    """Nothing but spikes may act on the readout, between its leak and its error."""
+    readout = reading.learner.readout
+    own = {readout.variables[n]: n for n in ("y", "error", "loss") if n in readout.variables}
+    leak = reading.position[readout.state_updater.name]
+    for action in reading.actions:
+        written = [own[e.variable] for e in action.effects if e.variable in own]
+        if not written or action.runner is readout.state_updater:
+            continue
+        if action.kind != "synapses" or "y" not in written:
+            raise UnreadableNetworkError(
+                f"{action} changes '{written[0]}' of readout '{readout.name}', whose error "
+                "would be another than the one that is differentiated: only spikes act on a "
+                "readout"
+            )
+        for effect in action.effects:
+            adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
+            trained = action.name in reading.projections
+            if effect.variable in own and not (adds or trained):
+                raise UnreadableNetworkError(
+                    f"{action} does not merely add to 'y' of readout '{readout.name}', which "
+                    "changes what earlier spikes have left there: write y_post += …"
+                )
+        if not leak < reading.position[action.name] < reading.end:
+            raise UnreadableNetworkError(
+                f"{action} acts on readout '{readout.name}' before its leak, or after its "
+                "error of the step: let its spikes arrive between the two, in the slot "
+                "'synapses' of Brian2's default schedule"
+            )
+
+
+def check_order(reading, group):
+    """The stages of a group must be where their coefficients are recorded."""
+    stages = reading.stages[group]
+    place = {name: reading.position[a.name] for name, a in stages.actions.items()}
+    if place.get("reset", place["threshold"]) < place["threshold"]:
+        raise UnreadableNetworkError(
+            f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
+            "spikes of a step would act in the next; move it behind the threshold"
+        )
+    check_stored(reading, group, stages)
+    for name, action in stages.actions.items():
+        if place[name] > reading.end:
+            raise UnreadableNetworkError(
+                f"{action} of group '{group.name}' changes its state at the end of a step, "
+                "when the learner has looked at it already: choose an earlier slot, such as "
+                "when='resets'"
+            )
+
+
+def check_refractoriness(reading, group):
+    """Nothing but Brian2 may set what tells whether a neuron is refractory."""
+    flags = {group.variables[n]: n for n in OF_REFRACTORINESS if n in group.variables}
+    for action in reading.actions:
+        for effect in action.effects:
+            if effect.variable in flags:
+                raise UnreadableNetworkError(
+                    f"{action} changes '{flags[effect.variable]}' of group '{group.name}', "
+                    "which Brian2 sets at each spike and in each step, and which tells when "
+                    f"its neurons are refractory: {OF_ONES_OWN}"
+                )
+
+
+def check_stored(reading, group, stages):
+    """A '(constant over dt)' expression must see the state that the update sees."""
+    stored = reading.position.get(getattr(group.subexpression_updater, "name", None))
+    if stored is None:
+        return
+    states = reading.states(group).keys()
+    for action in reading.actions:
+        between = (
+            stored < reading.position[action.name] < reading.position[group.state_updater.name]
+        )
+        if between and action.kind != "learning":
+            if any(effect.variable in states for effect in action.effects):
+                raise UnreadableNetworkError(
+                    f"{action} changes the state of group '{group.name}' after its "
+                    "'(constant over dt)' expressions of the step have been stored: remove "
+                    "the flag, or choose another slot"
+                )
+
+
+def check_weight(reading, synapses):
+    """A weight is one number for the whole trial: only the optimizer changes it."""
+    action = reading.written.get(synapses.variables[synapses.weight])
+    if action is not None:
+        raise UnreadableNetworkError(
+            f"{action} changes the weight '{synapses.weight}' of '{synapses.name}', besides "
+            "the optimizer: the gradient is that of a weight that stays as it is for a trial. "
+            "Change it between two runs, or in a network operation in the slot 'start' of the "
+            "first step of a trial"
+        )
+
+
+def check_arrivals(reading, synapses):
+    """Spikes must arrive at the moment for which their credit was derived."""
+    target, source = parent_group(synapses.target), parent_group(synapses.source)
+    place, timing = reading.position[synapses.pre.name], synapses.timing
+    thresholder = getattr(source, "thresholder", {}).get("spike", source)
+    if thresholder.name not in reading.position:
+        return
+    fired = reading.position[thresholder.name] < place
+    if timing.lag != int(not fired):
+        raise UnreadableNetworkError(
+            f"the spikes of '{source.name}' reach '{synapses.name}' in the "
+            f"{'same' if fired else 'next'} step, by the order in which this network runs its "
+            f"objects, but its traces are made for the {'same' if timing.lag == 0 else 'next'} "
+            "one: use Brian2's default schedule, or set the slots before creating the synapses"
+        )
+    if target in reading.stages:
+        before = place < reading.position[reading.stages[target].actions["threshold"].name]
+        if before != timing.early:
+            raise UnreadableNetworkError(
+                f"the spikes of '{synapses.name}' arrive "
+                f"{'before' if before else 'after'} the threshold of '{target.name}' in this "
+                f"network, but its traces are made for arrival='{synapses.arrival}': use "
+                "Brian2's default schedule, or another arrival"
+            )
+
+
+def check_rule(reading):
+    """Raise an error for what the rule names and no group of the network has.
+
+    Raises
+    ------
+    UnreadableNetworkError
+    """
+    rule, populations = reading.learner.rule, reading.learner.populations
+    learning = [group for group, p in populations.items() if p.learns]
+    for name in rule.reset_path:
+        if not any(name in {*rule.paths_of(g), *g.events} - {"spike"} for g in learning):
+            groups = ", ".join(f"'{group.name}'" for group in learning) or "none"
+            raise UnreadableNetworkError(
+                f"EProp.reset_path names '{name}', which the reset of no group that learns "
+                f"({groups}) changes, and which is no event of theirs; remove or rename it"
+            )
+    trained = [obj for obj in reading.objects if hasattr(obj, "user_on_pre")]
+    known = {parent_group(end) for s in trained for end in (s.source, s.target)}
+    for group in rule.surrogate if isinstance(rule.surrogate, Mapping) else ():
+        if group not in {*known, *learning}:
+            where = "" if group in reading.objects else " and is not in the Network that runs"
+            raise UnreadableNetworkError(
+                f"EProp.surrogate names group '{group.name}', which has no trained synapses"
+                f"{where}, so that its ψ would have no effect: leave it out, or name the group "
+                "that you mean"
+            )
+
+
+def check_names(reading, namespace):
+    """Raise an error for a constant of the user with the name of a public variable of learning.
+
+    Parameters
+    ----------
+    namespace : dict
+        Of the run.
+    """
+    readout = reading.learner.readout
+    for action in reading.actions:
+        owner = action.owner
+        if action.kind == "learning" or owner in (None, readout):
+            continue
+        own = getattr(owner, "model_names", None)
+        if own is None:
+            own = frozenset(getattr(owner, "equations", None) or ())
+        known = {**namespace, **(getattr(owner, "namespace", None) or {})}
+        trained = reading.projections.get(action.name)
+        code = trained.user_on_pre if trained is not None else action.code
+        if action.kind == "state update":
+            code = " ".join(owner.equations.identifiers)
+            if isinstance(getattr(owner, "_refractory", None), str):
+                code += f" {owner._refractory}"
+        for name in sorted(get_identifiers(code) & known.keys() - own):
+            variable = owner.variables.get(name)
+            of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
+            if of_readout or getattr(variable, "of_learning", False):
+                raise UnreadableNetworkError(
+                    f"{action} uses the constant '{name}', but '{owner.name}' has a variable "
+                    "of this name, which learning has added, and which would be used instead: "
+                    "rename the constant"
+                )
+
+
+def check_parameters(reading, action):
+    """What spikes of plain synapses do must not depend on a trained parameter."""
+    if action.kind != "synapses" or action.name in reading.projections:
+        return
+    population = reading.learner.populations.get(action.target)
+    used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
+    for parameter in getattr(population, "parameters", ()) if population else ():
+        if parameter in used:
+            raise UnreadableNetworkError(
+                f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
+                "depends on it; make it TrainableSynapses(..., fixed=True)"
+            )

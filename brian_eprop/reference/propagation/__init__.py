@@ -1,1 +1,0 @@
-"""What rules carry along: credit backwards in time, eligibility and influence forwards."""

@@ -1,0 +1,390 @@
+"""Rate networks: cells of Elman and Jordan, leaky units, LSTM and GRU, and arrays of weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from .network import Block, Network
+from .step import Step
+
+if TYPE_CHECKING:
+    from .step import Step
+
+
+def rate_step(before, u, leak, phi, slope) -> Step:
+    """c^t = (1 − leak) c^{t−1} + leak φ(u), h = c, for any cell of this form.
+
+    Parameters
+    ----------
+    before : Step or None
+    u : (batch, n_rec) ndarray
+    leak : float
+    phi, slope : (batch, n_rec) ndarrays
+        φ(u) and φ'(u).
+    """
+    last = np.zeros_like(u) if before is None else before.state[0]
+    h = (1 - leak) * last + leak * phi
+    one = np.ones((1, *u.shape))
+    return Step(
+        state=h[np.newaxis],
+        observable=h,
+        implicit=(1 - leak) * one[np.newaxis],
+        observation=one,
+        drive=leak * slope[np.newaxis, np.newaxis],
+        self_edge=np.zeros_like(one),
+    )
+
+
+@dataclass(frozen=True)
+class LeakyRate:
+    """The leaky unit of RFLO (Murray 2019, eLife 8:e43299, Eq. 1).
+
+    ::
+
+        h_j^t = (1 − a) h_j^{t−1} + a tanh(u_j^t)
+        D = 1 − a,  K_j = a (1 − tanh²(u_j)),  q = 1
+
+    Parameters
+    ----------
+    leak : float
+        a = dt/τ, above 0 and at most 1.
+    """
+
+    leak: float = 0.1
+
+    name: ClassVar = "leaky_rate"
+    states: ClassVar = ("h",)
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def __post_init__(self):
+        if not 0 < self.leak <= 1:
+            raise ValueError(f"LeakyRate: 'leak' is {self.leak}; give dt/τ, above 0 and at most 1")
+
+    def check(self, network: RateNetwork) -> None:
+        """Every network fits."""
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """All-to-all, self-connections included."""
+        return np.ones(shape, dtype=bool)
+
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
+        """The next step; nothing is ever held."""
+        phi = np.tanh(drive[0])
+        return rate_step(before, drive[0], self.leak, phi, 1 - phi**2)
+
+
+@dataclass(frozen=True)
+class Elman:
+    """The tanh unit of Elman 1990, Cognitive Science 14(2): all its memory is explicit.
+
+    ::
+
+        h_j^t = tanh(u_j^t)
+        D = 0,  K_j = 1 − h_j²,  q = 1
+    """
+
+    name: ClassVar = "elman"
+    states: ClassVar = ("h",)
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def check(self, network: RateNetwork) -> None:
+        """Every network fits."""
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """All-to-all, self-connections included."""
+        return np.ones(shape, dtype=bool)
+
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
+        """The next step; nothing is ever held."""
+        h = np.tanh(drive[0])
+        return rate_step(before, drive[0], 1.0, h, 1 - h**2)
+
+
+@dataclass(frozen=True)
+class Jordan:
+    """A network whose only recurrence leads through its outputs (Jordan 1986).
+
+    The outputs are units of the layer, the last `visible` ones of the network; every connection
+    takes one step, as in the networks of Williams & Zipser 1989. So the weights onto the outputs
+    are recurrent weights, and every rule treats them as such::
+
+        hidden  h_j^t = tanh(u_j^t)     from the inputs and the outputs of the step before
+        output  y_k^t = u_k^t           from the hidden units of the step before
+        D = 0,  K = 1 − h² or 1,  q = 1
+    """
+
+    name: ClassVar = "jordan"
+    states: ClassVar = ("h",)
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def check(self, network: RateNetwork) -> None:
+        """Refuse connections that go round the outputs."""
+        if not network.visible:
+            raise ValueError(
+                f"RateNetwork: 'visible' is {network.visible}, but the recurrence of Jordan leads "
+                "through outputs; say how many of the last units are the outputs"
+            )
+        for name in ("mask_in", "mask_rec"):
+            mask = getattr(network, name)
+            allowed = self.default_mask(network, name, mask.shape)
+            if np.any(mask & ~allowed):
+                i, j = np.argwhere(mask & ~allowed)[0]
+                raise ValueError(
+                    f"RateNetwork: '{name}'[{i}, {j}] is True; in a network of Jordan inputs and "
+                    "outputs lead to hidden units, and hidden units to outputs: leave the mask away"
+                )
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """Inputs and outputs to hidden units, hidden units to outputs."""
+        mask = np.ones(shape, dtype=bool)
+        if name != "mask_out":
+            onto_output = np.arange(shape[1]) >= shape[1] - network.visible
+            from_hidden = name == "mask_rec" and np.arange(shape[0]) < shape[0] - network.visible
+            mask = np.equal.outer(np.broadcast_to(from_hidden, shape[0]), onto_output)
+        return mask
+
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
+        """The next step; nothing is ever held."""
+        (u,) = drive
+        linear = np.arange(network.n_rec) >= network.n_rec - network.visible
+        phi = np.where(linear, u, np.tanh(u))
+        return rate_step(before, u, 1.0, phi, np.where(linear, 1.0, 1 - phi**2))
+
+
+def logistic(u):
+    """1/(1 + exp(−u)), without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * u))
+
+
+@dataclass(frozen=True)
+class LSTM:
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)::
+
+        i = σ(u_0),  f = σ(u_1),  g = tanh(u_2),  o = σ(u_3)
+        c^t = f c^{t−1} + i g,      h^t = o tanh(c^t)
+        D = [[f, 0], [0, 0]],       q = (o (1 − tanh²c), tanh c)
+        K = c-row (g i(1 − i), c^{t−1} f(1 − f), i (1 − g²), 0), o-row (0, 0, 0, o(1 − o))
+
+    The output gate is a second hidden state without memory: so h is a function of the states, as
+    every rule expects, and c is the implicit recurrence (Bellec et al. 2020, supplement).
+    `w_in`, `w_rec` and `bias` have the axis (i, f, g, o).
+    """
+
+    name: ClassVar = "lstm"
+    states: ClassVar = ("c", "o")
+    gates: ClassVar = 4
+    gates_in: ClassVar = [0, 1, 2, 3]
+    gates_rec: ClassVar = [0, 1, 2, 3]
+
+    def check(self, network: RateNetwork) -> None:
+        """Every network fits."""
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """All-to-all, self-connections included."""
+        return np.ones(shape, dtype=bool)
+
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
+        """The next step; nothing is ever held."""
+        last = np.zeros_like(drive[0]) if before is None else before.state[0]
+        i, f, o = logistic(drive[[0, 1, 3]])
+        g = np.tanh(drive[2])
+        c = f * last + i * g
+        squashed = np.tanh(c)
+        implicit = np.zeros((2, 2, *c.shape))
+        implicit[0, 0] = f
+        gain = np.zeros((2, 4, *c.shape))
+        gain[0, :3] = g * i * (1 - i), last * f * (1 - f), i * (1 - g**2)
+        gain[1, 3] = o * (1 - o)
+        return Step(
+            state=np.stack([c, o]),
+            observable=o * squashed,
+            implicit=implicit,
+            observation=np.stack([o * (1 - squashed**2), squashed]),
+            drive=gain,
+            self_edge=np.zeros((2, *c.shape)),
+        )
+
+
+@dataclass(frozen=True)
+class GRU:
+    """The gated recurrent unit with the reset gate after the recurrent product::
+
+        r = σ(u_0),  z = σ(u_1),  h̃ = tanh(u_2 + r u_3)
+        h^t = z h^{t−1} + (1 − z) h̃
+        D = z,  q = 1
+        K = (k u_3 r(1 − r), (h^{t−1} − h̃) z(1 − z), k, k r),  k = (1 − z)(1 − h̃²)
+
+    The drives u are those of reset gate, update gate, and the candidate's from the inputs (u_2)
+    and from the recurrent connections (u_3). `w_in` has the axis (r, z, u_2), `w_rec`
+    (r, z, u_3), `bias` all four. Only in this form, in which the gate of a unit acts on that
+    unit alone, does a weight act in one step on one unit (as in Menick et al. 2020,
+    arXiv 2006.07232). Cho et al. 2014, arXiv 1406.1078.
+    """
+
+    name: ClassVar = "gru"
+    states: ClassVar = ("h",)
+    gates: ClassVar = 4
+    gates_in: ClassVar = [0, 1, 2]
+    gates_rec: ClassVar = [0, 1, 3]
+
+    def check(self, network: RateNetwork) -> None:
+        """Every network fits."""
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """All-to-all, self-connections included."""
+        return np.ones(shape, dtype=bool)
+
+    def advance(
+        self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
+    ) -> Step:
+        """The next step; nothing is ever held."""
+        last = np.zeros_like(drive[0]) if before is None else before.state[0]
+        r, z = logistic(drive[:2])
+        candidate = np.tanh(drive[2] + r * drive[3])
+        h = z * last + (1 - z) * candidate
+        onto_candidate = (1 - z) * (1 - candidate**2)
+        gains = [
+            onto_candidate * drive[3] * r * (1 - r),
+            (last - candidate) * z * (1 - z),
+            onto_candidate,
+            onto_candidate * r,
+        ]
+        one = np.ones((1, *h.shape))
+        return Step(
+            state=h[np.newaxis],
+            observable=h,
+            implicit=z[np.newaxis, np.newaxis],
+            observation=one,
+            drive=np.stack(gains)[np.newaxis],
+            self_edge=np.zeros_like(one),
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RateNetwork(Network):
+    """One hidden layer of rate units: tanh, leaky, LSTM, GRU.
+
+    Parameters
+    ----------
+    w_in, w_rec, w_out, kappa, readout_gain, feedback
+        See :class:`~brian_eprop.reference.network.Network`.
+    mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+        Likewise; `mask_rec` defaults to what the cell has: all-to-all with self-connections, or
+        the two layers of Jordan.
+    loss, average
+        See :class:`~brian_eprop.reference.network.Network`.
+    cell : Elman, LeakyRate, Jordan, LSTM or GRU
+        An object of `brian_eprop.reference.rate`; its docstring has the equations.
+    bias : (n_rec,) or (gates, n_rec) array, optional
+        Of every drive; default 0.
+    bias_out : (n_out,) array, optional
+        Of the readout, not filtered; default 0.
+    visible : int
+        The number of units that are themselves the outputs, y_k = h_k; they are the last ones.
+        `w_out` is then left out, and does not learn.
+    teacher_forcing : bool
+        In training, let the visible units send their targets instead of what they computed, in
+        the steps that count (Williams & Zipser 1989).
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, a value that is not finite or out of range, or an unknown name.
+    """
+
+    cell: Elman | LeakyRate | Jordan | LSTM | GRU
+    # None is replaced by the visible units
+    w_out: np.ndarray | None = None  # type: ignore[assignment]
+    bias: np.ndarray | None = None
+    bias_out: np.ndarray | None = None
+    visible: int = 0
+    teacher_forcing: bool = False
+
+    def __post_init__(self):
+        self._set_visible()
+        super().__post_init__()
+        gates = self.cell.gates
+        shape = (self.n_rec,) if gates == 1 else (gates, self.n_rec)
+        for name, expected in (("bias", shape), ("bias_out", (self.n_out,))):
+            value = getattr(self, name)
+            bias = np.zeros(expected) if value is None else self._numbers(name, value)
+            if bias.shape != expected:
+                raise ValueError(
+                    f"{self._name}: '{name}' has shape {bias.shape}; give {expected}"
+                    + (f" for the {gates} gates of {self.cell.name}" if name == "bias" else "")
+                )
+            self._set(name, bias)
+        self.cell.check(self)
+
+    def _set_visible(self):
+        if isinstance(self.visible, bool) or self.visible != int(self.visible) or self.visible < 0:
+            raise ValueError(
+                f"{self._name}: 'visible' is {self.visible!r}; give a number of units, 0 or more"
+            )
+        self._set("teacher_forcing", bool(self.teacher_forcing))
+        if not self.visible:
+            if self.w_out is None:
+                raise ValueError(
+                    f"{self._name}: 'w_out' is None; give a matrix (n_rec, n_out), or make the "
+                    "last units the outputs with 'visible'"
+                )
+            if self.teacher_forcing:
+                raise ValueError(
+                    f"{self._name}: 'teacher_forcing' is True, but no unit has a target; say with "
+                    "'visible' how many of the last units are the outputs"
+                )
+            return
+        n_rec = np.shape(self.w_rec)[-1] if np.ndim(self.w_rec) >= 2 else 0
+        if self.visible > n_rec:
+            raise ValueError(
+                f"{self._name}: 'visible' is {self.visible}, but there are {n_rec} units"
+            )
+        selection = np.eye(n_rec)[:, n_rec - self.visible :]
+        # a changed copy of a network brings its selection along
+        if self.w_out is not None and not np.array_equal(self.w_out, selection):
+            raise ValueError(
+                f"{self._name}: 'w_out' is given, but the last {self.visible} units are the "
+                "outputs; leave 'w_out' or 'visible' away"
+            )
+        self._set("w_out", selection)
+
+    @cached_property
+    def blocks(self) -> dict[str, Block]:
+        every = list(range(self.cell.gates))
+        one = np.ones((1, self.n_rec), dtype=bool)
+        return super().blocks | {"bias": Block(every, "one", one, np.zeros((1, self.n_rec), int))}
+
+    @property
+    def readout_weights(self) -> tuple[str, ...]:
+        """Names of the weights of the readout that learn."""
+        return () if self.visible else ("w_out", "bias_out")
+
+    def forced(self, targets: np.ndarray, weight: np.ndarray) -> list[np.ndarray] | None:
+        """Targets in place of the observables of the visible units, in the steps that count."""
+        if not self.teacher_forcing:
+            return None
+        sent = np.full((*targets.shape[:2], self.n_rec), np.nan)
+        counts = weight[..., np.newaxis] > 0
+        sent[..., self.n_rec - self.visible :] = np.where(counts, targets, np.nan)
+        return list(sent.swapaxes(0, 1))
+
+    def _default_mask(self, name, shape):
+        return self.cell.default_mask(self, name, shape)

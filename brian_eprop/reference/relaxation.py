@@ -1,0 +1,327 @@
+"""Rate networks that settle: their description, the relaxation to a fixed point, its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def logistic(u):
+    # 1/(1 + exp(−u)) without overflow for large negative u
+    return 0.5 * (1 + np.tanh(0.5 * u))
+
+
+# φ(u), and its derivative as a function of the rate x = φ(u)
+PHI: dict[str, tuple[Callable, Callable]] = {
+    "tanh": (np.tanh, lambda x: 1 - x**2),
+    "logistic": (logistic, lambda x: x * (1 - x)),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ConvergentNetwork:
+    """One layer of rate units, driven by a constant input s until it settles.
+
+    Row = pre, column = post in every matrix. Potential u, rate x, input s::
+
+        du_j/dt = −u_j + Σ_i w_rec[i,j] x_i + Σ_i w_in[i,j] s_i + b_j,    x_j = φ(u_j)
+
+    so that x_j = φ(Σ_i w_rec[i,j] x_i + Σ_i w_in[i,j] s_i + b_j) at the fixed point. The output y
+    is the rate of the last ``n_out`` units; its cost is C = ½ Σ_k (y_k − y*_k)².
+
+    Any w_rec with which the network settles suits recurrent backpropagation. With a symmetric
+    w_rec there is an energy, Hopfield's, whose stationary points are the fixed points::
+
+        E(x) = Σ_j ∫^{x_j} φ⁻¹(r) dr − ½ Σ_ij w_rec[i,j] x_i x_j − Σ_ij w_in[i,j] s_i x_j
+               − Σ_j b_j x_j,        du_j/dt = −∂E/∂x_j,        dE/dt = −Σ_j φ'(u_j) (du_j/dt)² ≤ 0
+
+    Equilibrium propagation asks for any energy. Scellier & Bengio 2017 take ½ Σ_j u_j² in place of
+    the integral and cost the potentials; this one has the fixed points of the rate network, so
+    that both rules have the same gradient.
+
+    Parameters
+    ----------
+    w_in : (n_in, n) array
+    w_rec : (n, n) array
+        Self-connections are allowed.
+    bias : (n,) array
+        b, given as a number or as an array.
+    n_out : int
+    phi : {"tanh", "logistic"}
+    step : float
+        Length h of a step u ← u + h du/dt, in time constants; below 1 the iteration is damped. It
+        converges near a fixed point if every eigenvalue λ of the linearized w_rec has
+        ``|1 − h + hλ| < 1``.
+    tolerance : float
+        The iteration ends when no ``|du_j/dt|`` is larger, in units of
+        ``max(1, max_j |Σ_i w_in[i,j] s_i + b_j|)``.
+    max_iterations : int
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, a value that is not finite or out of range, or an unknown name.
+
+    References
+    ----------
+    Pineda 1987, Phys. Rev. Lett. 59:2229 (the network); Hopfield 1984, PNAS 81:3088 (the energy);
+    Scellier & Bengio 2017, Front. Comput. Neurosci. 11:24, Section 2.
+    """
+
+    w_in: np.ndarray
+    w_rec: np.ndarray
+    bias: np.ndarray | float = 0.0
+    n_out: int = 1
+    phi: Literal["tanh", "logistic"] = "tanh"
+    step: float = 0.5
+    tolerance: float = 1e-12
+    max_iterations: int = 10_000
+
+    def __post_init__(self):
+        for name in ("w_in", "w_rec", "bias"):
+            self._set(name, finite_array("ConvergentNetwork", name, getattr(self, name)))
+        if self.w_rec.ndim != 2 or self.w_rec.shape[0] != self.w_rec.shape[1]:
+            raise ValueError(
+                f"ConvergentNetwork: 'w_rec' has shape {self.w_rec.shape}; "
+                "give a square matrix (n, n)"
+            )
+        if self.w_in.ndim != 2 or self.w_in.shape[1] != self.n:
+            raise ValueError(
+                f"ConvergentNetwork: 'w_in' has shape {self.w_in.shape}; "
+                f"give (n_in, {self.n}) for the {self.n} units of 'w_rec' "
+                "(row = pre, column = post)"
+            )
+        try:
+            self._set("bias", np.broadcast_to(self.bias, (self.n,)))
+        except ValueError:
+            raise ValueError(
+                f"ConvergentNetwork: 'bias' has shape {self.bias.shape}; "
+                f"give a single value or an array of shape {(self.n,)}"
+            ) from None
+        if self.phi not in PHI:
+            known = ", ".join(f"'{name}'" for name in PHI)
+            raise ValueError(f"ConvergentNetwork: 'phi' is {self.phi!r}; give one of {known}")
+        self._set_number("n_out", 1, self.n, whole=True)
+        self._set_number("max_iterations", 1, np.inf, whole=True)
+        self._set_number("step", 0, 1)
+        self._set_number("tolerance", 0, 1)
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return self.w_in.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Number of units."""
+        return self.w_rec.shape[0]
+
+    def external(self, inputs: np.ndarray) -> np.ndarray:
+        """Drive from outside the layer, Σ_i w_in[i,j] s_i + b_j."""
+        return inputs @ self.w_in + self.bias
+
+    def rate(self, u: np.ndarray) -> np.ndarray:
+        """x = φ(u)."""
+        return PHI[self.phi][0](u)
+
+    def slope(self, x: np.ndarray) -> np.ndarray:
+        """φ'(u) at the rate x = φ(u)."""
+        return PHI[self.phi][1](x)
+
+    def error(self, x: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """∂C/∂x, (batch, n): y − y* in the output units and 0 in the others."""
+        error = np.zeros_like(x)
+        error[:, -self.n_out :] = x[:, -self.n_out :] - targets
+        return error
+
+    def loss(self, x: np.ndarray, targets: np.ndarray) -> float:
+        """C, averaged over the batch."""
+        return float(0.5 * np.sum(self.error(x, targets) ** 2) / len(x))
+
+    def _set(self, name, value):
+        if isinstance(value, np.ndarray):
+            # a private copy: the description must not change under the caller's hands
+            value = value.copy()
+            value.setflags(write=False)
+        object.__setattr__(self, name, value)
+
+    def _set_number(self, name, low, high, whole=False):
+        given = getattr(self, name)
+        number = finite_array("ConvergentNetwork", name, given)
+        if whole:
+            valid = number.ndim == 0 and low <= number <= high and number == np.round(number)
+            remedy = f"give a whole number, at least {low}"
+        else:
+            valid = number.ndim == 0 and low < number <= high
+            remedy = f"give a number above {low}"
+        if not valid:
+            remedy += "" if high == np.inf else f" and at most {high}"
+            raise ValueError(f"ConvergentNetwork: '{name}' is {given!r}; {remedy}")
+        self._set(name, int(number) if whole else float(number))
+
+
+def finite_array(owner, name, value):
+    """Value as a float64 array; the error names the owner and the attribute."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{owner}: '{name}' is {value!r}; give numbers without units") from None
+    wrong = ~np.isfinite(array)
+    if np.any(wrong):
+        raise ValueError(
+            f"{owner}: '{name}' contains {array[wrong].flat[0]} "
+            f"({np.sum(wrong)} of {array.size} values are not finite); give finite numbers"
+        )
+    return array
+
+
+def as_inputs(owner, network, inputs):
+    """Inputs (n_in,) or (batch, n_in)."""
+    inputs = finite_array(owner, "inputs", inputs)
+    empty = inputs.ndim == 2 and len(inputs) == 0
+    if inputs.ndim not in (1, 2) or inputs.shape[-1] != network.n_in or empty:
+        raise ValueError(
+            f"{owner}: 'inputs' has shape {inputs.shape}; "
+            f"give ({network.n_in},) or (batch, {network.n_in}), with at least one example"
+        )
+    return inputs
+
+
+def as_task(owner, network, inputs, targets):
+    """Inputs (batch, n_in) and targets (batch, n_out); a single example is a batch of one."""
+    inputs = as_inputs(owner, network, inputs)
+    targets = finite_array(owner, "targets", targets)
+    expected = (*inputs.shape[:-1], network.n_out)
+    if targets.shape != expected:
+        raise ValueError(
+            f"{owner}: 'targets' has shape {targets.shape}; "
+            f"give {expected} for 'inputs' of shape {inputs.shape}"
+        )
+    return np.atleast_2d(inputs), np.atleast_2d(targets)
+
+
+class NotConverged(ArithmeticError):
+    """An iteration has not reached its fixed point."""
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """Where a network has settled. The axis ``batch`` is absent where the inputs had none.
+
+    Attributes
+    ----------
+    u : (batch, n) ndarray
+        Potentials.
+    x : (batch, n) ndarray
+        Rates φ(u); the last n_out are the output.
+    iterations : int
+        Steps until the last example of the batch had settled.
+    """
+
+    u: np.ndarray
+    x: np.ndarray
+    iterations: int
+
+
+def fixed_point(network: ConvergentNetwork, inputs: ArrayLike) -> FixedPoint:
+    """Let a network settle from u = 0: the free phase.
+
+    Parameters
+    ----------
+    network : ConvergentNetwork
+    inputs : (n_in,) or (batch, n_in) array
+        s, constant while the network settles.
+
+    Returns
+    -------
+    FixedPoint
+
+    Raises
+    ------
+    NotConverged
+        If ``network.max_iterations`` steps do not suffice.
+    ValueError
+        If the inputs do not fit the network.
+    """
+    external = network.external(as_inputs("fixed_point", network, inputs))
+    return settle(network, external, np.zeros_like(external), "free phase")
+
+
+def settle(network, external, start, phase, force=lambda x: 0.0, remedy=""):
+    """Fixed point of du/dt = −u + w_recᵀ x + external + force(x), from u = start."""
+    u, iterations = relax(
+        network,
+        lambda u: network.rate(u) @ network.w_rec + external + force(network.rate(u)) - u,
+        start,
+        scale=np.max(np.abs(external), initial=1.0),
+        phase=phase,
+        remedy=remedy,
+    )
+    return FixedPoint(u, network.rate(u), iterations)
+
+
+def relax(network, velocity, start, scale, phase, remedy=""):
+    """Iterate s ← s + h velocity(s) until max |velocity(s)| ≤ tolerance × scale.
+
+    Returns the state and the number of steps; raises NotConverged.
+    """
+    state = start
+    for iteration in range(network.max_iterations + 1):
+        # an iteration that diverges is an error here, not a warning of NumPy
+        with np.errstate(over="ignore", invalid="ignore"):
+            change = velocity(state)
+        residual = np.max(np.abs(change))
+        if residual <= network.tolerance * scale:
+            return state, iteration
+        if not np.isfinite(residual):
+            break
+        state = state + network.step * change
+    # more steps do not help an iteration that has diverged
+    more = f" or 'max_iterations' above {network.max_iterations}" if np.isfinite(residual) else ""
+    raise NotConverged(
+        f"ConvergentNetwork: the {phase} has not settled: after {iteration} iterations the "
+        f"residual is {residual:.2g}, allowed is {network.tolerance * scale:.2g}; give a 'w_rec' "
+        f"with smaller weights or a 'step' below {network.step:g}{remedy}{more}"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EquilibriumGradient:
+    """Gradient of the cost at the free fixed point, averaged over the batch.
+
+    Attributes
+    ----------
+    w_in : (n_in, n) ndarray
+    w_rec : (n, n) ndarray
+        Row = pre, column = post.
+    bias : (n,) ndarray
+    loss : float
+        Cost C of the free fixed point.
+    iterations : int
+        Steps of all relaxations together.
+    """
+
+    w_in: np.ndarray
+    w_rec: np.ndarray
+    bias: np.ndarray
+    loss: float
+    iterations: int
+
+
+def chain_rule(inputs, x, z, loss, iterations):
+    """Gradient from z_j = dC/dI_j, the effect of a current into unit j on the cost.
+
+    dC/dw_rec[i,j] = x_i z_j, dC/dw_in[i,j] = s_i z_j, dC/db_j = z_j, all (batch, ·) averaged.
+    """
+    batch = len(x)
+    return EquilibriumGradient(
+        w_in=inputs.T @ z / batch,
+        w_rec=x.T @ z / batch,
+        bias=z.mean(axis=0),
+        loss=loss,
+        iterations=iterations,
+    )

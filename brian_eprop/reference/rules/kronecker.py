@@ -1,0 +1,297 @@
+"""Stochastic approximations of RTRL by Kronecker products: KF-RTRL, its reverse, and UORO.
+
+They replace the influence G^t = H^t G^{t−1} + F^t of the weights on the states (Williams & Zipser
+1989) by sums of few products, of which H^t G^{t−1} and F^t are one each at least::
+
+    F^t = û^t ⊗ D^t,   dc_k,s/dw[g,i,j] = û_i D[s,k,g,j]
+
+The I sources i of all blocks of weights, inputs, observables and the constant of the bias, stand
+in one vector û, so that the weights are an array (G, I, n_rec). Some of its entries are no weights,
+for want of a connection or of a block that leads from the source to the gate. They do not act on
+the others, and are dropped in the end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..rule import Recursion, Rule, positive_whole, require_single_delays
+
+
+def signs(rng, shape):
+    """Independent random signs, ±1."""
+    return rng.choice((-1.0, 1.0), size=shape)
+
+
+def n_sources(network):
+    """I, the number of sources of all blocks."""
+    return sum(len(block.mask) for block in network.blocks.values())
+
+
+def presynaptic(step):
+    """û, what the sources send; (batch, I). 0 for those without connections."""
+    sent = []
+    for name, block in step.network.blocks.items():
+        arrivals = np.broadcast_to(step.arrivals[name], (step.batch, *block.mask.shape))
+        # with single delays the same arrives over all connections that a source has
+        sources, connected = np.arange(len(block.mask)), block.mask.argmax(axis=1)
+        sent.append(arrivals[:, sources, connected] * block.mask.any(axis=1))
+    return np.concatenate(sent, axis=1)
+
+
+def drive_jacobian(step):
+    """D = ∂c/∂u; (S, batch, n_rec, G, n_rec), diagonal in the units."""
+    units = np.arange(step.network.n_rec)
+    gates, batch = step.drive.shape[1:3]
+    jacobian = np.zeros((len(step.drive), batch, len(units), gates, len(units)))
+    jacobian[:, :, units, :, units] = step.drive.transpose(3, 0, 2, 1)
+    return jacobian
+
+
+def carried(step, before, tangent):
+    """H·X: a change of all states of the step before, (S, batch, n_rec, …), as of this step."""
+    if before is None:
+        return np.zeros_like(tangent)
+    return step.through_implicit(tangent) + step.through_explicit([before.observe(tangent)])
+
+
+def balanced(left, left_axes, right, right_axes):
+    """Factors of products x ⊗ y, scaled such that both have the norm √(‖x‖·‖y‖).
+
+    A sum of products into which every factor enters with a random sign has the least variance when
+    the factors of each product are of the same norm (Tallec & Ollivier 2017, arXiv 1702.05043).
+    Where one factor is 0, and so the product, both become 0: the limit of both norms going to 0,
+    which adds nothing to the noise. The papers' programs add a small constant to every norm.
+
+    Parameters
+    ----------
+    left, right : ndarray
+    left_axes, right_axes : tuple of int
+        The axes of the factor; what is left are those of the different products, in the same order.
+    """
+    # roots of the norms, since their quotient may be too large for a float
+    root_left = np.sum(left**2, axis=left_axes) ** 0.25
+    root_right = np.sum(right**2, axis=right_axes) ** 0.25
+    both = (root_left > 0) & (root_right > 0)
+    ratio = np.divide(root_right, root_left, out=np.zeros_like(root_left), where=both)
+    inverse = np.divide(root_left, root_right, out=np.zeros_like(root_left), where=both)
+    return np.expand_dims(ratio, left_axes) * left, np.expand_dims(inverse, right_axes) * right
+
+
+def existing(network):
+    """Which entries of a (G, I, n_rec) array are weights."""
+    exists = np.zeros((network.cell.gates, n_sources(network), network.n_rec), dtype=bool)
+    for _, block, rows in _rows(network):
+        exists[block.gates, rows] = block.mask
+    return exists
+
+
+def by_block(network, weights):
+    """{name: (gates, n_pre, n_rec)} from an array (G, I, n_rec)."""
+    return {name: weights[block.gates, rows] for name, block, rows in _rows(network)}
+
+
+def gradient_of_products(network, credit, left, right):
+    """Σ_batch Σ_r u_r ⊗ (credit · A_r) for every block.
+
+    Parameters
+    ----------
+    credit : (S, batch, n_rec) ndarray
+    left : (batch, R, I) ndarray
+        u.
+    right : (S, batch, n_rec, R, G, n_rec) ndarray
+        A.
+    """
+    signal = np.einsum("sbk,sbkrgj->brgj", credit, right)
+    return by_block(network, np.einsum("bri,brgj->gij", left, signal))
+
+
+def _rows(network):
+    """Name and block with the places of its sources among all."""
+    first = 0
+    for name, block in network.blocks.items():
+        last = first + len(block.mask)
+        yield name, block, slice(first, last)
+        first = last
+
+
+class KFRTRL(Recursion):
+    """One product u ⊗ A, u of a value for each source and A of one for each state and drive::
+
+        u^t = p_1 u^{t−1} + σ p_2 û^t
+        A^t = H^t A^{t−1} / p_1 + σ D^t / p_2
+        p_1 = √(‖H A‖ / ‖u‖),  p_2 = √(‖D‖ / ‖û‖)
+        dE/dW_ij ≈ Σ_t u_i^t (∂E^t/∂c^t · A_j^t)
+
+    with a random sign σ in every step. The paper draws a sign for either summand of u; the
+    product depends on whether they are equal only. Where û or D is 0 nothing is added: see
+    :func:`~brian_eprop.reference.rules.kronecker.balanced`.
+
+    Stored are u, (batch, copies, I), and A, (S, batch, n_rec, copies, G, n_rec).
+
+    Parameters
+    ----------
+    average : int
+        The number of independent copies of which the mean is taken (k-KF-RTRL-AVG).
+    """
+
+    def __init__(self, network, rng, *, average=1):
+        super().__init__(network, rng)
+        require_single_delays("kf_rtrl", network)
+        self.copies = positive_whole("kf_rtrl", "average", average)
+
+    def start(self, batch):
+        network, copies = self.network, self.copies
+        n_rec, gates = network.n_rec, network.cell.gates
+        self.before = None
+        self.u = np.zeros((batch, copies, n_sources(network)))
+        self.a = np.zeros((network.n_states, batch, n_rec, copies, gates, n_rec))
+
+    def step(self, step, signal):
+        # axes of u and of A, without those of the batch and of the copies
+        axes = (2,), (0, 2, 4, 5)
+        u, a = balanced(self.u, axes[0], carried(step, self.before, self.a), axes[1])
+        sent = presynaptic(step)[:, np.newaxis]
+        driven = drive_jacobian(step)[:, :, :, np.newaxis]
+        sent, driven = balanced(sent, axes[0], driven, axes[1])
+        sign = signs(self.rng, u.shape[:2])
+        self.before = step
+        self.u = u + sign[:, :, np.newaxis] * sent
+        self.a = a + sign[:, np.newaxis, :, np.newaxis, np.newaxis] * driven
+        credit = signal.credit(step) / self.copies
+        return gradient_of_products(self.network, credit, self.u, self.a)
+
+
+KF_RTRL_RULE = Rule(
+    name="kf_rtrl",
+    recursion=KFRTRL,
+    source="Mujika, Meier & Steger 2018, arXiv 1805.10842",
+    facing="past",
+    memory=(2, 0),
+    time=(3, 0),
+    stochastic=True,
+    unbiased=True,
+    parent="rtrl",
+    change="one random Kronecker product",
+    examples=({}, {"average": 4}),
+)
+
+
+class ReverseKFRTRL(Recursion):
+    """One product A ⊗ B, A of a value for each drive and B of one for each state and source::
+
+        A^t = p_0 A^{t−1} + p_1 ν^t
+        B^t = H^t B^{t−1} / p_0 + (D^t ν^t) ⊗ û^t / p_1
+        p_0 = √(‖H B‖ / ‖A‖),  p_1 = √(‖(D ν) ⊗ û‖ / ‖ν‖)
+        dE/dW_ij ≈ Σ_t A_j^t (∂E^t/∂c^t · B_i^t)
+
+    with fresh random signs ν in every step, one for each drive of each unit. Where û is 0 nothing
+    is added, ν neither: see :func:`~brian_eprop.reference.rules.kronecker.balanced`.
+
+    Stored are A, (batch, G, n_rec), and B, (S, batch, n_rec, I).
+    """
+
+    def __init__(self, network, rng):
+        super().__init__(network, rng)
+        require_single_delays("r_kf_rtrl", network)
+
+    def start(self, batch):
+        network = self.network
+        self.before = None
+        self.a = np.zeros((batch, network.cell.gates, network.n_rec))
+        self.b = np.zeros((network.n_states, batch, network.n_rec, n_sources(network)))
+
+    def step(self, step, signal):
+        # axes of A and of B, without that of the batch
+        axes = (1, 2), (0, 2, 3)
+        a, b = balanced(self.a, axes[0], carried(step, self.before, self.b), axes[1])
+        noise = signs(self.rng, a.shape)
+        of_states = np.einsum("sgbk,bgk->sbk", step.drive, noise)
+        driven = np.einsum("sbk,bi->sbki", of_states, presynaptic(step))
+        noise, driven = balanced(noise, axes[0], driven, axes[1])
+        self.before, self.a, self.b = step, a + noise, b + driven
+        paid = np.einsum("sbk,sbki->bi", signal.credit(step), self.b)
+        return by_block(self.network, np.einsum("bgj,bi->gij", self.a, paid))
+
+
+R_KF_RTRL_RULE = Rule(
+    name="r_kf_rtrl",
+    recursion=ReverseKFRTRL,
+    source="Marschall, Cho & Savin 2020, J. Mach. Learn. Res. 21(135), R-KF-RTRL",
+    facing="past",
+    memory=(2, 0),
+    time=(3, 0),
+    stochastic=True,
+    unbiased=True,
+    parent="kf_rtrl",
+    change="the other index in the vector",
+)
+
+
+NOISE = ("all", "driven")
+
+
+class UORO(Recursion):
+    """One random product s̃ ⊗ θ̃ of a change of all states and one of all weights::
+
+        s̃^t = ρ_0 H^t s̃^{t−1} + ρ_1 ν^t
+        θ̃^t = θ̃^{t−1} / ρ_0 + ν^tᵀ F^t / ρ_1
+        ρ_0 = √(‖θ̃^{t−1}‖ / ‖H^t s̃^{t−1}‖),  ρ_1 = √(‖νᵀF‖ / ‖ν‖)
+        dE/dW_ij ≈ Σ_t (∂E^t/∂c^t · s̃^t) θ̃_ij^t
+
+    with fresh random signs ν in every step, one for each state of each unit. Norms are those of
+    one sequence and of existing weights. The published small constant in the norms is not needed:
+    see :func:`~brian_eprop.reference.rules.kronecker.balanced`.
+
+    Stored are s̃, (S, batch, n_rec), and θ̃, (batch, G, n_pre of all blocks, n_rec).
+
+    Parameters
+    ----------
+    noise : {"all", "driven"}
+        The states that get noise: all, as published, or only those on which a weight acts in the
+        step, K ≠ 0. The noise of the others does not bear on the mean; for an ALIF neuron it is
+        that on the adaptation, whose F is 0. Not in the paper.
+    """
+
+    def __init__(self, network, rng, *, noise="all"):
+        super().__init__(network, rng)
+        require_single_delays("uoro", network)
+        if noise not in NOISE:
+            raise ValueError(f"rule 'uoro': 'noise' is {noise!r}; give 'all' or 'driven'")
+        self.noise = noise
+        self.exists = existing(network)
+
+    def start(self, batch):
+        self.before = None
+        self.states = np.zeros((self.network.n_states, batch, self.network.n_rec))
+        self.weights = np.zeros((batch, *self.exists.shape))
+
+    def step(self, step, signal):
+        noise = signs(self.rng, step.state.shape)
+        if self.noise == "driven":
+            noise *= np.any(step.drive != 0, axis=1)
+        of_drive = np.einsum("sgbj,sbj->bgj", step.drive, noise)
+        immediate = np.einsum("bi,bgj->bgij", presynaptic(step), of_drive) * self.exists
+        # axes of a change of the states and of the weights, without that of the batch
+        axes = (0, 2), (1, 2, 3)
+        old = carried(step, self.before, self.states)
+        old, old_weights = balanced(old, axes[0], self.weights, axes[1])
+        new, new_weights = balanced(noise, axes[0], immediate, axes[1])
+        self.before, self.states, self.weights = step, old + new, old_weights + new_weights
+        paid = np.einsum("sbk,sbk->b", signal.credit(step), self.states)
+        return by_block(self.network, np.einsum("b,bgij->gij", paid, self.weights))
+
+
+UORO_RULE = Rule(
+    name="uoro",
+    recursion=UORO,
+    source="Tallec & Ollivier 2017, arXiv 1702.05043, Algorithm 1",
+    facing="past",
+    memory=(2, 0),
+    time=(2, 0),
+    stochastic=True,
+    unbiased=True,
+    parent="rtrl",
+    change="one random product",
+    examples=({}, {"noise": "driven"}),
+)

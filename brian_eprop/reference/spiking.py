@@ -1,0 +1,364 @@
+"""Spiking networks: LIF and ALIF cells, with thresholds, refractoriness and the own spike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .network import Network
+from .step import Step
+from .surrogates import SURROGATES, antiderivative, pseudo_derivative
+
+
+class Spiking(NamedTuple):
+    """What a spiking cell remembers beside its states, each (batch, n_rec).
+
+    Attributes
+    ----------
+    threshold : ndarray
+        A.
+    psi : ndarray
+        Pseudo-derivative.
+    silent : bool ndarray
+        Whether the neuron is refractory.
+    countdown : int ndarray
+        Steps of refractoriness left.
+    """
+
+    threshold: np.ndarray
+    psi: np.ndarray
+    silent: np.ndarray
+    countdown: np.ndarray
+
+
+class Held(NamedTuple):
+    """What a run takes from another one.
+
+    Attributes
+    ----------
+    silent : (batch, n_rec) bool ndarray, optional
+        Refractory steps.
+    own : (batch, n_rec) ndarray, optional
+        Spikes of the step before in the resets whose path is detached.
+    spikes : (batch, n_rec) ndarray, optional
+        The spikes of this step; those of another simulator.
+    """
+
+    silent: np.ndarray | None = None
+    own: np.ndarray | None = None
+    spikes: np.ndarray | None = None
+
+
+def held_by(network, steps, own=False):
+    """What a smooth run keeps of the run `steps`.
+
+    The refractory steps, which have no derivative; with `own` also the spikes in detached resets,
+    so that weights varied around those of `steps` see exactly the paths that the gradient follows.
+    """
+    nothing = np.zeros_like(steps[0].observable)
+    before = [nothing, *(step.observable for step in steps[:-1])]
+    return [
+        Held(step.memory.silent, z if own else None) for step, z in zip(steps, before, strict=True)
+    ]
+
+
+def own_spike(network, before, held, variable, batch):
+    """z^{t−1} as it acts on a variable at the reset."""
+    if held is not None and held.own is not None and network.reset_path[variable] == "detached":
+        return held.own
+    return np.zeros((batch, network.n_rec)) if before is None else before.observable
+
+
+def fire(network, before, v, threshold, held):
+    """Spikes, pseudo-derivative and refractoriness.
+
+    Returns
+    -------
+    spikes : (batch, n_rec) ndarray
+    memory : Spiking
+    """
+    distance = v - threshold
+    countdown = np.zeros(distance.shape, dtype=int)
+    if before is not None:
+        countdown = np.maximum(before.memory.countdown - 1, 0)
+    silent = held.silent if held is not None and held.silent is not None else countdown > 0
+    if held is not None and held.spikes is not None:
+        spikes = held.spikes
+    elif network.smooth:
+        spikes = antiderivative(network, distance) * ~silent
+    else:
+        spikes = (distance > 0) * ~silent * 1.0
+    countdown = np.where(spikes > 0, network.n_ref, countdown)
+    psi = pseudo_derivative(network, distance) * ~silent
+    return spikes, Spiking(threshold, psi, silent, countdown)
+
+
+def self_edges(network, before, edges, implicit, batch):
+    """The own spike's edges to the states: implicit ones go into D, explicit ones are returned.
+
+    Parameters
+    ----------
+    edges : dict of str to (n_rec,) ndarray
+        {state variable: ∂c/∂z of the step before}, in the order of the states.
+    implicit : (S, S, batch, n_rec) ndarray
+        D without the spike; changed in place.
+
+    Returns
+    -------
+    (S, batch, n_rec) ndarray
+    """
+    explicit = np.zeros((len(edges), batch, network.n_rec))
+    for row, (variable, edge) in enumerate(edges.items()):
+        if network.reset_path[variable] == "explicit":
+            explicit[row] = edge
+        elif network.reset_path[variable] == "implicit" and before is not None:
+            # z^{t−1} is a function of c^{t−1}; the output of the readout is not part of it
+            implicit[row] += edge * before.observation[: len(edges)]
+    return explicit
+
+
+@dataclass(frozen=True)
+class LIF:
+    """The leaky integrate-and-fire cell of Bellec et al. 2020, Methods Eqs 6–8::
+
+        v_j^t = α_j v_j^{t−1} + u_j^t − v_th,j z_j^{t−1}
+        z_j^t = [v_j^t > v_th,j], and 0 in refractory steps
+
+        q_j^t = ψ_j^t        D_j^t = α_j − v_th,j ψ_j^{t−1}        K_j = 1
+
+    The term with ψ in D is that of an implicit reset; an explicit one is the self-edge −v_th,j.
+    """
+
+    name: ClassVar = "lif"
+    states: ClassVar = ("v",)
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def advance(self, network, before, drive, held):
+        """The next step; see :class:`brian_eprop.reference.spiking.Held`."""
+        (u,) = drive
+        batch = len(u)
+        last = np.zeros_like(u) if before is None else before.state[0]
+        reset = network.v_th * own_spike(network, before, held, "v", batch)
+        v = network.alpha * last + u - reset
+        threshold = np.broadcast_to(network.v_th, v.shape)
+        spikes, memory = fire(network, before, v, threshold, held)
+        implicit = np.empty((1, 1, *u.shape))
+        implicit[0, 0] = network.alpha
+        self_edge = self_edges(network, before, {"v": -network.v_th}, implicit, batch)
+        return Step(
+            state=v[np.newaxis],
+            observable=spikes,
+            implicit=implicit,
+            observation=memory.psi[np.newaxis],
+            drive=np.ones((1, 1, *u.shape)),
+            self_edge=self_edge,
+            memory=memory,
+        )
+
+
+@dataclass(frozen=True)
+class ALIF:
+    """The adaptive cell of Bellec et al. 2020, Methods Eqs 6–11::
+
+        v_j^t = α_j v_j^{t−1} + u_j^t − v_th,j z_j^{t−1}
+        a_j^t = ρ_j a_j^{t−1} + z_j^{t−1}
+        z_j^t = [v_j^t > A_j^t],  A_j^t = v_th,j + β_j a_j^t, and 0 in refractory steps
+
+        q_j^t = (ψ_j^t, −β_j ψ_j^t)        K_j = (1, 0)
+        D_j^t = diag(α_j, ρ_j) + (own spike's implicit edges) ⊗ q_j^{t−1}
+
+    The own spike enters v with −v_th and a with 1. Where `reset_path` calls such an edge implicit,
+    it is substituted into D through z = z(v, a); where it calls it explicit, it is a self-edge;
+    where detached, nothing.
+
+    Jacobians: Bellec et al. 2020, Methods Eqs 13, 22–25.
+    """
+
+    name: ClassVar = "alif"
+    states: ClassVar = ("v", "a")
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def advance(self, network, before, drive, held):
+        """The next step; see :class:`brian_eprop.reference.spiking.Held`."""
+        (u,) = drive
+        batch = len(u)
+        v_last, a_last = np.zeros((2, *u.shape)) if before is None else before.state[:2]
+        reset = network.v_th * own_spike(network, before, held, "v", batch)
+        v = network.alpha * v_last + u - reset
+        a = network.rho * a_last + own_spike(network, before, held, "a", batch)
+        threshold = network.v_th + network.beta * a
+        spikes, memory = fire(network, before, v, threshold, held)
+        implicit = np.zeros((2, 2, *u.shape))
+        implicit[0, 0] = network.alpha
+        implicit[1, 1] = network.rho
+        edges = {"v": -network.v_th, "a": np.ones(network.n_rec)}
+        self_edge = self_edges(network, before, edges, implicit, batch)
+        drive = np.zeros((2, 1, *u.shape))
+        drive[0] = 1
+        return Step(
+            state=np.stack([v, a]),
+            observable=spikes,
+            implicit=implicit,
+            observation=np.stack([memory.psi, -network.beta * memory.psi]),
+            drive=drive,
+            self_edge=self_edge,
+            memory=memory,
+        )
+
+
+RESET_PATHS = ("implicit", "explicit", "detached")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpikingNetwork(Network):
+    """One hidden layer of LIF and ALIF neurons with a leaky readout.
+
+    Row = pre, column = post in every matrix. In the step t (states before the first step are 0)::
+
+        v_j^t = α_j v_j^{t−1} − v_th,j z_j^{t−1}
+                + Σ_i w_in[i,j] x_i^{t−d_in[i,j]} + Σ_i w_rec[i,j] z_i^{t−1−d_rec[i,j]}
+        a_j^t = ρ_j a_j^{t−1} + z_j^{t−1}
+        A_j^t = v_th,j + β_j a_j^t
+        z_j^t = [v_j^t > A_j^t], and 0 in the n_ref,j − 1 steps after a spike
+        ψ_j^t = ψ_j(v_j^t − A_j^t), and 0 in the same steps
+        y_k^t = κ y_k^{t−1} + readout_gain Σ_j w_out[j,k] z_j^t
+
+    Per-neuron attributes are given as a number or as an array (n_rec,).
+
+    Parameters
+    ----------
+    w_in, w_rec, w_out, kappa, readout_gain, feedback
+        See :class:`~brian_eprop.reference.network.Network`.
+    mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+        Likewise; the default of `mask_rec` is all-to-all without autapses.
+    loss, average
+        See :class:`~brian_eprop.reference.network.Network`.
+    alpha : (n_rec,) array
+        Membrane decay α = exp(−dt/tau_m).
+    v_th : (n_rec,) array
+        Base threshold and size of the subtractive reset.
+    rho : (n_rec,) array
+        Adaptation decay ρ = exp(−dt/tau_a).
+    beta : (n_rec,) array
+        Threshold increase per unit of adaptation; 0 makes the neuron LIF.
+    n_ref : (n_rec,) int array
+        Minimum inter-spike interval in steps; 0 and 1 both mean no silent step.
+    surrogate : str or sequence of n_rec str
+        Kind of the pseudo-derivative, a key of `brian_eprop.reference.surrogates.SURROGATES`.
+    surrogate_height, surrogate_width : (n_rec,) arrays, optional
+        Default: 0.3/v_th and v_th, as in Bellec et al. 2020.
+    surrogate_h, surrogate_s : (n_rec,) arrays
+        Weight and relative width of the side lobes, used by ``multi_gaussian`` only.
+    reset_path : mapping
+        For "v" (reset) and "a" (spike-triggered adaptation), how the path from the own spike to
+        that variable is differentiated: "implicit" (part of the local trace), "explicit" (an
+        explicit self-edge: dropped by e-prop, kept by bptt and rtrl) or "detached" (never).
+    rate_target : (n_rec,) array
+        Firing rate f* of the regularization, in spikes per step.
+    rate_strength : (n_rec,) array
+        c in the added loss ½ Σ_j c_j (f_j − f*_j)² of each trial.
+    smooth : bool
+        z = Φ(v − A) with Φ' = ψ instead of a step, so that the surrogate gradient is the true
+        one. What has no derivative is kept from the spiking run: the refractory steps.
+    adaptive : bool, optional
+        Whether units have the state a; default: where a beta is not 0. It does not change the
+        gradient.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, a value that is not finite or out of range, or an unknown name.
+
+    References
+    ----------
+    Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 6–11.
+    """
+
+    alpha: np.ndarray | float
+    v_th: np.ndarray | float
+    rho: np.ndarray | float = 0.0
+    beta: np.ndarray | float = 0.0
+    n_ref: np.ndarray | int = 0
+    surrogate: np.ndarray | str = "piecewise_linear"
+    surrogate_height: np.ndarray | float | None = None
+    surrogate_width: np.ndarray | float | None = None
+    surrogate_h: np.ndarray | float = 0.15
+    surrogate_s: np.ndarray | float = 6.0
+    reset_path: Mapping[str, str] = field(default_factory=dict)
+    rate_target: np.ndarray | float = 0.0
+    rate_strength: np.ndarray | float = 0.0
+    smooth: bool = False
+    adaptive: bool | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        n_rec = self.n_rec
+        self._set_per_unit("v_th")
+        self._check_positive("v_th")
+        if self.adaptive is False and np.any(self.beta):
+            raise ValueError(
+                f"{self._name}: 'adaptive' is False, but 'beta' is not 0; leave one of them away"
+            )
+        self._set_per_unit("alpha", 0, 1, "exp(-dt/tau_m)")
+        self._set_per_unit("rho", 0, 1, "exp(-dt/tau_a)")
+        self._set_per_unit("beta")
+        self._set_integers("n_ref", (n_rec,))
+        self._set_per_unit("rate_target")
+        self._set_per_unit("rate_strength")
+        for name, default in (
+            ("surrogate_height", lambda: 0.3 / self.v_th),
+            ("surrogate_width", lambda: self.v_th),
+        ):
+            if getattr(self, name) is None:
+                self._set(name, default())
+        self._set_per_unit("surrogate_height")
+        self._set_per_unit("surrogate_h")
+        for name in ("surrogate_width", "surrogate_s"):
+            self._set_per_unit(name)
+            self._check_positive(name)
+
+        kinds = np.asarray(self.surrogate, dtype=str)
+        for kind in np.unique(kinds):
+            self._check_choice("surrogate", str(kind), SURROGATES)
+        self._set("surrogate", self._broadcast("surrogate", kinds, (n_rec,)))
+        self._set_reset_path()
+
+    @cached_property
+    def cell(self) -> ALIF | LIF:
+        """ALIF, or LIF, which has no adaptation to carry along."""
+        adaptive = np.any(self.beta) if self.adaptive is None else self.adaptive
+        return ALIF() if adaptive else LIF()
+
+    @property
+    def rate_regularized(self) -> bool:
+        """Whether the loss depends on firing rates."""
+        return bool(np.any(self.rate_strength))
+
+    def _default_mask(self, name, shape):
+        mask = np.ones(shape, dtype=bool)
+        if name == "mask_rec":
+            np.fill_diagonal(mask, False)
+        return mask
+
+    def _check_positive(self, name):
+        if not np.all(getattr(self, name) > 0):
+            raise ValueError(
+                f"{self._name}: '{name}' is {getattr(self, name).min()} for a neuron; "
+                "give positive values"
+            )
+
+    def _set_reset_path(self):
+        path = {"v": "explicit", "a": "implicit"}
+        for variable, kind in dict(self.reset_path).items():
+            self._check_choice("reset_path (its key)", variable, tuple(path))
+            self._check_choice(f"reset_path['{variable}']", kind, RESET_PATHS)
+            path[variable] = kind
+        self._set("reset_path", path)

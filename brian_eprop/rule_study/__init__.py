@@ -1,0 +1,19 @@
+"""Learning rules side by side: trained with the reference, compared, counted, and in a table.
+
+The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
+"""
+
+from .learning import SGD, Adam, Training, train
+from .study import RuleComparison, format_rules, format_table
+from .tasks import TASKS
+
+__all__ = [
+    "SGD",
+    "TASKS",
+    "Adam",
+    "RuleComparison",
+    "Training",
+    "format_rules",
+    "format_table",
+    "train",
+]

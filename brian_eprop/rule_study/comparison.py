@@ -1,0 +1,192 @@
+"""Rules side by side on one network: error, spread, memory, operations, time."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..reference.computation import parse_rule, rule_label
+from ..reference.problem import Problem
+from ..reference.rule import Recursion, RuleDoesNotApply
+from ..reference.rules import RULES
+from .operations import count, counted, stored_numbers
+
+#: How often rules that learn something of the network see the sequences before they are judged.
+LESSONS = 50
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One rule on one network, against back-propagation through time.
+
+    All over the weights of the recurrent layer, g the gradient of the rule and g* that of bptt.
+    For a rule without randomness there is one draw, and no spread.
+
+    Attributes
+    ----------
+    label : str
+        The rule with its options.
+    rule : str
+    error, error_spread : float
+        ‖g − g*‖/‖g*‖, mean and standard deviation over draws.
+    cosine, cosine_spread : float
+        g·g*/(‖g‖ ‖g*‖).
+    bias : float
+        ‖mean of g − g*‖/‖g*‖; for draws of finite number not below spread/√draws.
+    spread : float
+        √(Σ var g)/‖g*‖, the relative standard deviation of one draw.
+    memory : int
+        Numbers stored at the end of the sequences, without the weights.
+    operations : float
+        Floating-point operations per step, counted; each multiplication or addition is one.
+    seconds : float
+        Per step, median of several runs.
+    refusal : str or None
+        Why the rule does not apply to the network, or where it diverged; everything else is then
+        NaN.
+    """
+
+    label: str
+    rule: str
+    error: float = math.nan
+    error_spread: float = math.nan
+    cosine: float = math.nan
+    cosine_spread: float = math.nan
+    bias: float = math.nan
+    spread: float = math.nan
+    memory: float = math.nan
+    operations: float = math.nan
+    seconds: float = math.nan
+    refusal: str | None = None
+
+
+def compare(
+    network,
+    inputs,
+    targets,
+    rules,
+    *,
+    learning_window=None,
+    spikes=None,
+    draws=20,
+    repeats=3,
+    seed=0,
+):
+    """Compare rules on one network and one batch of sequences.
+
+    Parameters
+    ----------
+    network, inputs, targets, learning_window, spikes
+        See :func:`brian_eprop.reference.gradients`.
+    rules : sequence of str
+        As :func:`parse_rule` reads them.
+    draws : int
+        Of stochastic rules.
+    repeats : int
+        Runs of which the median time is taken.
+    seed : int
+
+    Returns
+    -------
+    list of Comparison
+        In the order of `rules`. A rule that does not apply has a `refusal`.
+
+    Raises
+    ------
+    ValueError
+        Wrong shapes or values, what is no rule, an option out of range, or a gradient of bptt that
+        is 0 everywhere.
+    """
+    problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    exact = _flat(problem, problem.gradient(_at_work("bptt", problem, seed), RULES["bptt"]))
+    if not np.any(exact):
+        raise ValueError(
+            "compare: the gradient of bptt is 0 everywhere, so that nothing can be compared; "
+            "give stronger inputs or weights"
+        )
+    return [_compared(problem, exact, *parse_rule(text), draws, repeats, seed) for text in rules]
+
+
+def _compared(problem, exact, name, options, feedback, draws, repeats, seed):
+    rule, label = RULES[name], rule_label(name, options, feedback)
+    if feedback == "symmetric":
+        problem = problem.with_symmetric_feedback()
+    try:
+        recursion = _at_work(name, problem, seed, options)
+        for _ in range(LESSONS if rule.learned else 0):
+            problem.gradient(recursion, rule)
+        seconds, found = [], []
+        for _ in range(max(repeats, draws if rule.stochastic else 1)):
+            before = time.perf_counter()
+            found.append(_flat(problem, problem.gradient(recursion, rule)))
+            seconds.append(time.perf_counter() - before)
+    except (RuleDoesNotApply, ArithmeticError) as error:
+        return Comparison(label, name, refusal=str(error))
+    found = np.array(found if rule.stochastic else found[:1])
+    norm = np.linalg.norm(exact)
+    errors = np.linalg.norm(found - exact, axis=1) / norm
+    lengths = np.maximum(np.linalg.norm(found, axis=1), np.finfo(float).tiny)
+    cosines = found @ exact / (lengths * norm)
+    return Comparison(
+        label=label,
+        rule=name,
+        error=float(np.mean(errors)),
+        error_spread=float(np.std(errors)),
+        cosine=float(np.mean(cosines)),
+        cosine_spread=float(np.std(cosines)),
+        bias=float(np.linalg.norm(found.mean(axis=0) - exact) / norm),
+        spread=float(np.sqrt(np.sum(found.var(axis=0))) / norm),
+        memory=_memory(problem, name, options, seed),
+        operations=_operations(problem, name, options, seed) / problem.n_steps,
+        seconds=float(np.median(seconds)) / problem.n_steps,
+    )
+
+
+def _at_work(name, problem, seed, options=None) -> Recursion:
+    return RULES[name].at_work(problem.network, np.random.default_rng(seed), **(options or {}))
+
+
+def _flat(problem, gradient):
+    """The gradient of the recurrent layer as one vector, 0 for absent connections."""
+    masked = (
+        np.where(problem.network.mask_of(name), gradient[name], 0.0)
+        for name in problem.network.blocks
+    )
+    return np.concatenate([array.ravel() for array in masked])
+
+
+def _operations(problem, name, options, seed):
+    """Operations of the recursion over the sequences, the forward pass left out."""
+    watched = copy.copy(problem)
+    arrays = ("state", "observable", "output", "implicit", "observation", "readout", "drive")
+    watched.steps = [
+        replace(
+            step,
+            **{field: counted(getattr(step, field)) for field in (*arrays, "self_edge")},
+            arrivals={block: counted(array) for block, array in step.arrivals.items()},
+        )
+        for step in problem.steps
+    ]
+    recursion = _at_work(name, problem, seed, options)
+    with count() as counter:
+        watched.gradient(recursion, RULES[name])
+    return sum(counter)
+
+
+def _memory(problem, name, options, seed):
+    """Numbers that the recursion holds after the last step, or after its end if these are more."""
+    recursion = _at_work(name, problem, seed, options)
+    sizes = []
+
+    def finish():
+        sizes.append(stored_numbers(recursion))
+        return type(recursion).finish(recursion)
+
+    # the rule's own end is the last moment at which the steps are there for sure
+    recursion.finish = finish
+    problem.gradient(recursion, RULES[name])
+    return max(*sizes, stored_numbers(recursion))

@@ -1,0 +1,380 @@
+"""Comparing learning rules on one network: tables, figures and the files they are kept in.
+
+comparison.json   the settings, and every number of the tables
+table.txt         what was printed
+figures/          drawn from the above
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from ..checks import suggest
+from ..files import replacing
+from ..network import RecurrentNetwork
+from ..network.runtime import numpy_runtime
+from ..plotting.rules import save_comparison_figures
+from ..plotting.style import check_format
+from ..reference import RULES, draw_network
+from ..reference.computation import described_rule, example_rules, parse_rule, rule_label
+from ..reference.rule import RuleDoesNotApply
+from ..types import FigureFormat, FilePath
+from .comparison import Comparison, compare
+from .learning import Adam, train
+from .tasks import TASKS
+
+
+def format_table(table: Sequence[Comparison]) -> str:
+    """Comparisons as text: one rule a line, those that do not apply below.
+
+    Parameters
+    ----------
+    table : list of :class:`brian_eprop.rule_study.comparison.Comparison`
+
+    Returns
+    -------
+    str
+    """
+    head = ("rule", "error", "±", "cosine", "±", "bias", "stored", "flop/step", "µs/step", "")
+    rows = [head]
+    for row in table:
+        if row.refusal is None:
+            rule = described_rule(row.label)
+            spread = (f"{row.error_spread:.2g}", f"{row.cosine_spread:.2g}")
+            rows.append(
+                (
+                    row.label,
+                    f"{row.error:.2g}",
+                    spread[0] if rule.stochastic else "",
+                    f"{row.cosine:.3f}",
+                    spread[1] if rule.stochastic else "",
+                    f"{row.bias:.2g}" if rule.stochastic else "",
+                    f"{row.memory:.3g}",
+                    f"{row.operations:.3g}",
+                    f"{1e6 * row.seconds:.3g}",
+                    _kind(rule),
+                )
+            )
+    lines = _aligned(rows, left={0, len(head) - 1})
+    refused = [f"{row.label}: {row.refusal}" for row in table if row.refusal is not None]
+    return "\n".join(lines + (["", *refused] if refused else [])) + "\n"
+
+
+def format_rules() -> str:
+    """All rules as text: what they are, what they cost, and where they come from."""
+    rows = [("rule", "kind", "facing", "memory", "time/step", "source")]
+    for name, registered in RULES.items():
+        for options in registered.examples:
+            rule = registered.with_options(options)
+            costs = (_power(rule.memory), _power(rule.time))
+            source = rule.source if options is registered.examples[0] else ""
+            label = rule_label(name, options)
+            rows.append((label, _kind(rule), rule.facing, *costs, source))
+    return "\n".join(_aligned(rows, left=set(range(6)))) + "\n"
+
+
+def _kind(rule):
+    kind = ["exact" if rule.exact else "unbiased" if rule.unbiased else "biased"]
+    kind += ["causal"] * rule.causal + ["local"] * rule.local + ["learned"] * rule.learned
+    return ", ".join(kind)
+
+
+def _power(exponents):
+    """n²T for (2, 1)."""
+    powers = ("", "{}", "{}²", "{}³", "{}⁴")
+    units, steps = (
+        powers[exponent].format(of) for exponent, of in zip(exponents, "nT", strict=True)
+    )
+    return units + steps
+
+
+def _aligned(rows, left):
+    """Lines of columns of one width each, the columns in `left` to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            text.ljust(width) if k in left else text.rjust(width)
+            for k, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+#: Probability of a spike per step and input.
+INPUT_RATE = 0.05
+#: Backwards, hops are the same numbers at a price that does not grow like n⁴.
+ORDERS = {
+    "hops": "eprop_reverse(order={}, feedback=symmetric)",
+    "horizon": "eprop(order={}, truncation=horizon, feedback=symmetric)",
+}
+#: Steps, and draws of stochastic rules, in the measurement of costs.
+COST_STEPS = 10
+COSTS = ("memory", "operations", "seconds")
+#: Of adaptive feedback, as in the TIMIT experiment of Bellec et al. 2020.
+FEEDBACK_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class RuleComparison:
+    """What is compared, on which network.
+
+    Attributes
+    ----------
+    cell : str
+        Units of a random network, a key of `brian_eprop.reference.CELLS`.
+    weights : str or None
+        File of a trained RecurrentNetwork of lif and alif neurons that is taken instead. Its
+        forward pass is Brian2's.
+    n_in, n_rec, n_out : int
+        Sizes of a random network.
+    density : float
+        Fraction of recurrent connections.
+    steps, batch : int
+        Length and number of the sequences.
+    rules : tuple of str
+        As `brian_eprop.reference.computation.parse_rule` reads them; empty: all, with the options
+        of their examples.
+    draws : int
+        Of stochastic rules.
+    orders : int
+        Largest order of the curve of e-prop's error; 0 leaves it out.
+    sizes : tuple of int
+        Numbers of units at which the cost is measured, with as many inputs; empty leaves it out.
+    task : str or None
+        Task on which the rules learn, a key of `brian_eprop.rule_study.TASKS`.
+    iterations, seeds : int
+        Length of the training, and how often it is done.
+    update : {"sequence", "step"}
+    learning_rate : float
+        Of Adam.
+    seed : int
+    """
+
+    cell: str = "alif"
+    weights: str | None = None
+    n_in: int = 10
+    n_rec: int = 20
+    n_out: int = 2
+    density: float = 1.0
+    steps: int = 50
+    batch: int = 1
+    rules: tuple[str, ...] = ()
+    draws: int = 50
+    orders: int = 8
+    sizes: tuple[int, ...] = ()
+    task: str | None = None
+    iterations: int = 200
+    seeds: int = 3
+    update: Literal["sequence", "step"] = "sequence"
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+    def __post_init__(self):
+        for text in self.rules:
+            parse_rule(text)
+        for name in ("steps", "batch", "draws", "iterations", "seeds"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or value != int(value) or value < 1:
+                raise ValueError(f"{name} = {value!r} must be a whole number ≥ 1")
+        if self.orders < 0 or any(size < 2 for size in self.sizes):
+            raise ValueError(
+                f"orders = {self.orders} must be 0 or more, sizes = {self.sizes} 2 or more units"
+            )
+        if self.task is not None and self.task not in TASKS:
+            raise ValueError(
+                f"task = '{self.task}' is not known{suggest(self.task, TASKS)}; choose one of "
+                f"{', '.join(sorted(TASKS))}"
+            )
+
+    def run(
+        self, folder: FilePath, *, progress: bool = True, figures: FigureFormat = "png"
+    ) -> list[Comparison]:
+        """Compare, and write a folder.
+
+        Parameters
+        ----------
+        folder : Path
+            Must be new or empty.
+        progress : bool
+            Show progress bars.
+        figures : {"png", "svg", "pdf"}
+            Their format.
+
+        Returns
+        -------
+        list of Comparison
+
+        Raises
+        ------
+        FileExistsError
+            If there is something in the folder; nothing is changed then.
+        ValueError
+            For what cannot be compared, and figures without such a format; nothing is written.
+        """
+        check_format(figures)
+        folder = Path(folder)
+        if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+            raise FileExistsError(
+                f"the folder '{folder}' exists already; nothing was changed: name another one "
+                "with --out, or remove it"
+            )
+        rules = self.rules or tuple(example_rules())
+        problem = self._problem()
+        bar = tqdm(rules, disable=not progress, desc="comparing", unit="rule")
+        table = [self._compared([rule], problem)[0] for rule in bar]
+        found = {
+            "settings": asdict(self),
+            "rules": [asdict(row) for row in table],
+            "orders": self._orders(problem),
+            "costs": self._costs(rules, progress),
+            "learning": {"scores": {}, "failures": {}},
+        }
+        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        self._write(folder, found, table, figures)
+        if self.task is not None:
+            # may take hours: what there is by now is safe
+            found["learning"] = self._learning(rules, progress)
+            self._write(folder, found, table, figures)
+        return table
+
+    def _write(self, folder, found, table, figures):
+        text = json.dumps(_without_nan(found), indent=1)
+        for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
+            with replacing(folder / name, "the comparison") as file:
+                file.write(content.encode())
+        described = {row.label: described_rule(row.label) for row in table}
+        registry = list(RULES.values())
+        save_comparison_figures(folder / "figures", found, described, registry, figures)
+
+    def _problem(self):
+        """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""
+        rng = np.random.default_rng([self.seed, 1])
+        if self.weights is None:
+            network = draw_network(
+                self.cell, self.n_in, self.n_rec, self.n_out, density=self.density, seed=self.seed
+            )
+            owner = None
+        else:
+            owner = RecurrentNetwork.load(self.weights)
+            network = owner.reference_network()
+        inputs = rng.random((self.batch, self.steps, network.n_in)) < INPUT_RATE
+        spikes = None
+        if owner is not None:
+            with numpy_runtime():
+                spikes = owner.simulate(inputs).spikes
+        return network, inputs, self._targets(network, rng), spikes
+
+    def _targets(self, network, rng):
+        """Sines of random periods and phases, or one random class for each sequence."""
+        if network.loss == "cross_entropy":
+            classes = rng.integers(network.n_out, size=self.batch)
+            one_hot = np.eye(network.n_out)[classes]
+            return np.repeat(one_hot[:, np.newaxis], self.steps, axis=1)
+        shape = (self.batch, 1, network.n_out)
+        cycles, phase = rng.uniform(1, 4, shape), rng.uniform(0, 2 * np.pi, shape)
+        t = np.arange(self.steps)[:, np.newaxis] / self.steps
+        return np.sin(2 * np.pi * cycles * t + phase)
+
+    def _compared(self, rules, problem, draws=None, repeats=3):
+        network, inputs, targets, spikes = problem
+        return compare(
+            network,
+            inputs,
+            targets,
+            rules,
+            spikes=spikes,
+            draws=draws or self.draws,
+            repeats=repeats,
+            seed=self.seed,
+        )
+
+    def _orders(self, problem):
+        """Relative errors of e-prop of order 1, 2, … with true readout weights."""
+        return {
+            truncation: [
+                row.error
+                for row in self._compared(
+                    [rule.format(m) for m in range(1, self.orders + 1)], problem, repeats=1
+                )
+            ]
+            for truncation, rule in ORDERS.items()
+            if self.orders
+        }
+
+    def _costs(self, rules, progress):
+        """Numbers stored, operations and seconds per step of every rule at every size."""
+        costs = {}
+        for n in tqdm(self.sizes, disable=not progress or not self.sizes, desc="measuring costs"):
+            n_out = min(self.n_out, n - 1)
+            network = draw_network(self.cell, n, n, n_out, density=self.density, seed=self.seed)
+            rng = np.random.default_rng([self.seed, 3])
+            # what is measured does not depend on the activity, but nothing can be compared without
+            inputs = rng.random((1, COST_STEPS, n)) < 0.5
+            targets = rng.normal(size=(1, COST_STEPS, n_out))
+            for row in self._compared(rules, (network, inputs, targets, None), draws=1):
+                if row.refusal is None:
+                    of_rule = costs.setdefault(row.label, {name: [] for name in COSTS})
+                    for name in COSTS:
+                        of_rule[name].append(getattr(row, name))
+        for label, of_rule in costs.items():
+            rule = described_rule(label)
+            of_rule["exponents"] = {
+                "memory": rule.memory[0],
+                "operations": rule.time[0],
+                "seconds": rule.time[0],
+            }
+        return costs
+
+    def _learning(self, rules, progress):
+        """Scores (seeds, iterations) of every rule, trained on the task, and why one has none."""
+        scores, failures = {}, {}
+        for label in tqdm(rules, disable=not progress, desc=f"learning {self.task}", unit="rule"):
+            try:
+                scores[label] = [self._scores(*parse_rule(label), k) for k in range(self.seeds)]
+            except (RuleDoesNotApply, ArithmeticError) as error:
+                failures[label] = str(error)
+        return {"scores": scores, "failures": failures}
+
+    def _scores(self, name, options, feedback, k):
+        """Scores of one training by a rule."""
+        task = TASKS[self.task]()
+        network = draw_network(
+            self.cell,
+            task.n_in,
+            self.n_rec,
+            task.n_out,
+            density=self.density,
+            loss=task.loss,
+            average=True,
+            seed=[self.seed, k],
+        )
+        training = train(
+            replace(network, feedback=None) if feedback == "symmetric" else network,
+            task,
+            name,
+            Adam(self.learning_rate),
+            self.iterations,
+            batch=self.batch,
+            update=self.update,
+            adaptive_feedback=feedback == "adaptive",
+            decay=FEEDBACK_DECAY if feedback == "adaptive" else 0.0,
+            seed=k,
+            **options,
+        )
+        return [entry["score"] for entry in training.history]
+
+
+def _without_nan(tree):
+    """None for NaN, which JSON does not know."""
+    if isinstance(tree, dict):
+        return {key: _without_nan(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_without_nan(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree

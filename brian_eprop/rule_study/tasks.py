@@ -1,0 +1,453 @@
+"""Tasks with which learning rules are compared: aⁿbⁿ, copy, string memorization, add, mimic."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from .task import (
+    Task,
+    Trials,
+    bits_per_character,
+    cross_entropy,
+    fraction_right,
+    mean_squared_error,
+)
+
+A, B, BOUNDARY = range(3)
+
+
+@dataclass(frozen=True)
+class AnBn(Task):
+    """
+    Predict the next character of a string aⁿbⁿ between two boundaries.
+
+    ::
+
+        input   # a a a b b b
+        target          b b #
+
+    How many a there are cannot be known, but all that follows the first b can: those n
+    steps count, the last of which demands the boundary. Characters are one-hot (a, b, boundary)
+    in inputs and outputs; n is uniform on ``n_min`` … ``n_max``, and shorter strings are padded
+    with inputs of 0 that do not count. An output that does not count at best
+    predicts a boundary after each b with probability p = 1/⟨n⟩, at
+    −p log₂ p − (1 − p) log₂(1 − p) bits per character: 0.33 with the default range. Since most
+    counted characters are b, that is low; `accepted` is the sharper number.
+
+    Parameters
+    ----------
+    n_min, n_max : int
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    References
+    ----------
+    Gers & Schmidhuber (2001), IEEE Trans. Neural Networks 12(6), doi:10.1109/72.963769.
+    Tallec & Ollivier (2018), ICLR, arXiv 1702.05043, with n = 1 … 32. That only the
+    characters count which can be known is ours.
+    """
+
+    n_min: int = 1
+    n_max: int = 32
+    name: ClassVar[str] = "anbn"
+    n_in: ClassVar[int] = 3
+    n_out: ClassVar[int] = 3
+    loss: ClassVar[str] = "cross_entropy"
+    score_name: ClassVar[str] = "bits per character"
+
+    def __post_init__(self):
+        self._require_whole(1, "without an a there is nothing to count", "n_min")
+        self._require_whole(
+            self.n_min, f"the range of n begins at AnBn.n_min = {self.n_min}", "n_max"
+        )
+
+    @property
+    def steps(self):
+        """2 n_max + 1, whatever the n that are drawn."""
+        return 2 * self.n_max + 1
+
+    def score(self, outputs, trials):
+        """Bits per character that can be known."""
+        return bits_per_character(outputs, trials)
+
+    def accepted(self, outputs, trials):
+        """Fraction of the strings that are predicted right to the end, from the first b on."""
+        return fraction_right(outputs, trials)
+
+    def _draw(self, rng, batch):
+        inputs = np.full((batch, self.steps), -1)
+        targets = np.full((batch, self.steps), -1)
+        for trial, n in enumerate(rng.integers(self.n_min, self.n_max, size=batch, endpoint=True)):
+            inputs[trial, 0] = BOUNDARY
+            inputs[trial, 1 : n + 1] = A
+            inputs[trial, n + 1 : 2 * n + 1] = B
+            targets[trial, n + 1 : 2 * n] = B
+            targets[trial, 2 * n] = BOUNDARY
+        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
+
+
+DELIMITER, RECALL = 2, 3  # inputs 0 and 1 are the bits
+SPREAD = 5  # lengths below the longest that are still drawn
+
+
+@dataclass(frozen=True)
+class Copy(Task):
+    """
+    See ℓ random bits and a delimiter, then say the bits in their order.
+
+    ::
+
+        input   1 0 1 | ? ? ?
+        target          1 0 1
+
+    The length ℓ of each trial is uniform on max(L − 5, 1) … L. The level L grows by one when
+    the bits per character of an iteration are below a threshold; how far it comes in a given
+    time is what rules are compared by. Trials shorter than 2L + 1 steps are padded with
+    inputs of 0 that do not count. Inputs are one-hot (0, 1, delimiter, recall); outputs are
+    the two bits, and only the recalled ones count. An output that knows nothing has 1 bit per
+    character.
+
+    Parameters
+    ----------
+    level : int
+        L, the longest string.
+    threshold : float
+        Bits per character below which the next level begins.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    References
+    ----------
+    Menick, Elsen, Evci, Osindero, Simonyan & Graves (2021), ICLR, arXiv 2006.07232: the
+    curriculum. The recall symbol and the padding are ours.
+    """
+
+    level: int = 1
+    threshold: float = 0.15
+    name: ClassVar[str] = "copy"
+    n_in: ClassVar[int] = 4
+    n_out: ClassVar[int] = 2
+    loss: ClassVar[str] = "cross_entropy"
+    score_name: ClassVar[str] = "bits per character"
+
+    def __post_init__(self):
+        self._require_whole(1, "a string has at least one bit, so begin with 1", "level")
+        # written so that NaN is refused too
+        if not 0 < self.threshold < 1:
+            raise ValueError(
+                f"Copy.threshold = {self.threshold!r} must be between 0 (perfect) and 1 (a guess) "
+                "bit per character; the paper has 0.15"
+            )
+
+    @property
+    def steps(self):
+        """2L + 1, whatever the lengths that are drawn."""
+        return 2 * self.level + 1
+
+    def score(self, outputs, trials):
+        """Bits per recalled character."""
+        return bits_per_character(outputs, trials)
+
+    def after(self, score):
+        """The next level if ``score``, in bits per character, is below the threshold."""
+        return replace(self, level=self.level + 1) if score < self.threshold else self
+
+    def _draw(self, rng, batch):
+        shortest = max(self.level - SPREAD, 1)
+        lengths = rng.integers(shortest, self.level, size=batch, endpoint=True)
+        bits = rng.integers(2, size=(batch, self.level))
+        inputs = np.full((batch, self.steps), -1)
+        targets = np.full((batch, self.steps), -1)
+        for trial, length in enumerate(lengths):
+            recalled = slice(length + 1, 2 * length + 1)
+            inputs[trial, :length] = bits[trial, :length]
+            inputs[trial, length] = DELIMITER
+            inputs[trial, recalled] = RECALL
+            targets[trial, recalled] = bits[trial, :length]
+        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
+
+
+BLANK, RECALL = 2, 3  # inputs 0 and 1 are the bits
+
+
+@dataclass(frozen=True)
+class StringMemorization(Task):
+    """
+    See a random string of bits, hold it while nothing comes, then say it in its order.
+
+    ::
+
+        input   1 0 1 . . . . ? ? ?
+        target                1 0 1
+
+    Unlike `Copy`, the time over which a gradient must reach is set by itself: every bit
+    is recalled ``length + delay`` steps after it was shown. Inputs are one-hot (0, 1,
+    blank, recall); outputs are the two bits, and only the recalled ones count. An output that
+    knows nothing has 1 bit per character, one that holds m bits of the string 1 − m/length.
+
+    Parameters
+    ----------
+    length : int
+        Bits of the string.
+    delay : int
+        Blank steps between string and recall.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    References
+    ----------
+    Benzing, Gauy, Mujika, Martinsson & Steger (2019), ICML, arXiv 1902.03993, remember
+    strings of binary characters; their layout of a trial could not be read, so the symbols,
+    the delay, the default numbers and the absence of a curriculum are ours.
+    """
+
+    length: int = 5
+    delay: int = 10
+    name: ClassVar[str] = "string_memorization"
+    n_in: ClassVar[int] = 4
+    n_out: ClassVar[int] = 2
+    loss: ClassVar[str] = "cross_entropy"
+    score_name: ClassVar[str] = "bits per character"
+
+    def __post_init__(self):
+        self._require_whole(1, "a string has at least one bit", "length")
+        self._require_whole(0, "0 asks for the string at once", "delay")
+
+    @property
+    def steps(self):
+        """2 length + delay."""
+        return 2 * self.length + self.delay
+
+    def score(self, outputs, trials):
+        """Bits per recalled character."""
+        return bits_per_character(outputs, trials)
+
+    def _draw(self, rng, batch):
+        bits = rng.integers(2, size=(batch, self.length))
+        inputs = np.full((batch, self.steps), BLANK)
+        inputs[:, : self.length] = bits
+        inputs[:, -self.length :] = RECALL
+        targets = np.full((batch, self.steps), -1)
+        targets[:, -self.length :] = bits
+        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
+
+
+LOSSES = ("cross_entropy", "mse")
+
+
+@dataclass(frozen=True)
+class Add(Task):
+    """
+    Say how likely a coin shows heads, given the tosses t₁ and t₂ steps ago.
+
+    .. math:: y^t = \\tfrac12 + \\tfrac12 x^{t - t_1} - \\tfrac14 x^{t - t_2}
+
+    The inputs are x and 1 − x with x ∼ Bernoulli(½), the targets y and 1 − y. How well a
+    network does tells what it remembers: see `floors`. Steps before t = max(t₁, t₂), whose past
+    lies before the trial, do not count; the paper has one endless trial instead.
+
+    Parameters
+    ----------
+    delays : (int, int)
+        t₁ and t₂, different.
+    steps : int
+        Steps T of a trial, more than the longer delay.
+    loss : str
+        ``"cross_entropy"``, the paper's, or ``"mse"``.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    References
+    ----------
+    Marschall, Cho & Savin (2020), JMLR 21, arXiv 1907.02649; the targets are the
+    probabilities themselves, ``deterministic=True`` in github.com/omarschall/vanilla-rtrl.
+    The coin is from r2rt.com/recurrent-neural-networks-in-tensorflow-i.html (Pitis 2016).
+    """
+
+    delays: tuple = (5, 9)
+    steps: int = 60
+    loss: str = "cross_entropy"
+    name: ClassVar[str] = "add"
+    n_in: ClassVar[int] = 2
+    n_out: ClassVar[int] = 2
+
+    def __post_init__(self):
+        try:
+            delays = tuple(operator.index(delay) for delay in self.delays)
+        except TypeError:
+            delays = ()
+        if len(delays) != 2 or delays[0] == delays[1] or min(delays) < 0:
+            raise ValueError(
+                f"Add.delays = {self.delays!r} must be two different whole numbers ≥ 0; give how "
+                "many steps ago the two inputs were, for instance (5, 9)"
+            )
+        object.__setattr__(self, "delays", delays)
+        self._require_whole(
+            max(delays) + 1,
+            f"with Add.delays = {delays} the first target is in step {max(delays)}",
+            "steps",
+        )
+        if self.loss not in LOSSES:
+            raise ValueError(f"Add.loss = {self.loss!r} is unknown; take one of {LOSSES}")
+
+    @property
+    def score_name(self):
+        """``"cross-entropy"`` (in nats, as in the paper) or ``"mean squared error"``."""
+        return "cross-entropy" if self.loss == "cross_entropy" else "mean squared error"
+
+    @property
+    def floors(self):
+        """
+        Expected score of the best output that knows only some of the two inputs.
+
+        With p = E[y | what is known], the cross-entropy is E[−p log p − (1−p) log(1−p)] and
+        the mean squared error E[(y − p)²]. In nats the four are 0.662, 0.519, 0.628 and 0.454.
+
+        Returns
+        -------
+        dict of str to float
+            ``"none"``, ``"first"`` (t₁ alone), ``"second"`` (t₂ alone), ``"both"``.
+        """
+        y = self._probability(*np.ix_((0, 1), (0, 1)))
+        known = {
+            "none": y.mean(keepdims=True),
+            "first": y.mean(axis=1, keepdims=True),
+            "second": y.mean(axis=0, keepdims=True),
+            "both": y,
+        }
+        if self.loss == "mse":
+            return {name: float(np.mean((y - p) ** 2)) for name, p in known.items()}
+        return {name: float(_entropy(p).mean()) for name, p in known.items()}
+
+    def score(self, outputs, trials):
+        """Mean over the counted steps, of the cross-entropy in nats or the squared error."""
+        if self.loss == "mse":
+            return mean_squared_error(outputs, trials)
+        return cross_entropy(outputs, trials)
+
+    def _draw(self, rng, batch):
+        x = rng.integers(2, size=(batch, self.steps)).astype(float)
+        first = max(self.delays)
+        y = np.full((batch, self.steps), 0.5)
+        y[:, first:] = self._probability(
+            *(x[:, first - delay : self.steps - delay] for delay in self.delays)
+        )
+        weight = np.zeros((batch, self.steps))
+        weight[:, first:] = 1
+        return Trials(np.stack([x, 1 - x], axis=-1), np.stack([y, 1 - y], axis=-1), weight)
+
+    @staticmethod
+    def _probability(first, second):
+        return 0.5 + 0.5 * first - 0.25 * second
+
+
+def _entropy(p):
+    q = np.stack([p, 1 - p])
+    # 0 log 0 = 0: a coin may be certain
+    return -np.sum(q * np.log(np.where(q > 0, q, 1)), axis=0)
+
+
+@dataclass(frozen=True)
+class Mimic(Task):
+    """
+    Reproduce the outputs of a fixed random network, the teacher, on random inputs.
+
+    .. math::
+        h^t &= \\tanh(x^t W_{in} + h^{t-1} W_{rec} + b), \\quad h^{-1} = 0 \\\\
+        y^t &= h^t W_{out} + b_{out}
+
+    with inputs x ∼ Bernoulli(½). The teacher's W_in and W_out are normal of variance
+    1/(number of presynaptic units), W_rec is orthogonal and the biases are normal of
+    standard deviation 0.1. A tanh network of ``n_teacher`` units can be perfect.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    n_teacher : int
+        Units of the teacher.
+    steps : int
+        Steps T of a trial; all count.
+    teacher_seed : int
+        The teacher is drawn from it, and is the same in all trials.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
+
+    References
+    ----------
+    Marschall, Cho & Savin (2020), JMLR 21, arXiv 1907.02649; sizes and distributions as in
+    github.com/omarschall/vanilla-rtrl. Trials of finite length are ours.
+    """
+
+    n_in: int = 32
+    n_out: int = 32
+    n_teacher: int = 32
+    steps: int = 60
+    teacher_seed: int = 0
+    name: ClassVar[str] = "mimic"
+    loss: ClassVar[str] = "mse"
+    score_name: ClassVar[str] = "mean squared error"
+
+    def __post_init__(self):
+        self._require_whole(
+            1, "nothing can be mimicked without it", "n_in", "n_out", "n_teacher", "steps"
+        )
+        self._require_whole(0, "take any seed of numpy.random.default_rng", "teacher_seed")
+
+    @cached_property
+    def teacher(self):
+        """
+        Weights and biases of the teacher.
+
+        Returns
+        -------
+        dict of str to ndarray
+            ``w_in`` (n_in, n_teacher), ``w_rec`` (n_teacher, n_teacher), ``b`` (n_teacher,),
+            ``w_out`` (n_teacher, n_out), ``b_out`` (n_out,).
+        """
+        rng = np.random.default_rng(self.teacher_seed)
+        n = self.n_teacher
+        return {
+            "w_in": rng.normal(0, 1 / np.sqrt(self.n_in), (self.n_in, n)),
+            "w_rec": np.linalg.qr(rng.normal(0, 1, (n, n)))[0],
+            "b": rng.normal(0, 0.1, n),
+            "w_out": rng.normal(0, 1 / np.sqrt(n), (n, self.n_out)),
+            "b_out": rng.normal(0, 0.1, self.n_out),
+        }
+
+    def score(self, outputs, trials):
+        """Mean squared error over outputs, steps and trials."""
+        return mean_squared_error(outputs, trials)
+
+    def _draw(self, rng, batch):
+        inputs = rng.integers(2, size=(batch, self.steps, self.n_in)).astype(float)
+        targets = np.empty((batch, self.steps, self.n_out))
+        teacher = self.teacher
+        h = np.zeros((batch, self.n_teacher))
+        for t in range(self.steps):
+            h = np.tanh(inputs[:, t] @ teacher["w_in"] + h @ teacher["w_rec"] + teacher["b"])
+            targets[:, t] = h @ teacher["w_out"] + teacher["b_out"]
+        return Trials(inputs, targets, np.ones((batch, self.steps)))
+
+
+#: name → class of the task
+TASKS = {task.name: task for task in (Add, AnBn, Copy, Mimic, StringMemorization)}

@@ -1,0 +1,383 @@
+"""The report of a run folder, finished or not: one page with figures and derived equations.
+
+The equations are MathML, which browsers show by themselves.
+"""
+
+import base64
+import json
+import math
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import jinja2
+import numpy as np
+import sympy
+from brian2 import ms
+from brian2.parsing.sympytools import str_to_sympy
+from sympy.core.function import AppliedUndef
+from sympy.printing.mathml import mathml
+
+from ..calculus.linearization import MEANINGS, linearize
+from ..calculus.one_step import NEXT_NOT_REFRACTORY
+from ..calculus.statements import without_repetition
+from ..files import replacing
+from ..network import RecurrentNetwork
+from ..network.constraints import MATRICES
+from ..plotting.run import save_run_figures
+from ..recording import Recording
+from ..types import FilePath
+from . import folder as files
+from .configuration import Configuration
+from .folder import CONFIGURATION, Result
+from .surroundings import environment
+from .verification import GradientCheck, check_gradients
+
+#: Names that are written otherwise in mathematics, and what they mean.
+WRITTEN = {"psi": "ψ", "spiked": "z", "not_refractory": "ρ", NEXT_NOT_REFRACTORY: "ρ⁺"}
+MEANT = MEANINGS | {"not_refractory": "whether the neuron integrates in step t"}
+#: A hyphen that should be a minus, and a product that would read as one name.
+MARKS = {
+    "<mo>-</mo>": "<mo>−</mo>",
+    "<mo>&InvisibleTimes;</mo>": '<mspace width="0.2em"></mspace>',
+}
+
+
+@dataclass(frozen=True)
+class ModelEquations:
+    """What a population's synapses need, derived from the equations of its neurons.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    count : int
+        Neurons.
+    code : str
+        The model's equations, as given to Brian2.
+    rows : list of (str, str)
+        Left-hand and right-hand sides, MathML.
+    meanings : dict of str to str
+        Of the symbols that are in no equation of the user.
+    """
+
+    name: str
+    count: int
+    code: str
+    rows: list
+    meanings: dict
+
+
+def model_equations(population, rule):
+    """The equations of a :class:`PopulationDescription` that learns with a rule."""
+    model = population.learning_with(rule)
+    model = replace(model, method=population.overrides.get("method", model.method))
+    derived = linearize(model)
+    states = derived.states
+    rows = [("<mi>ψ</mi>", str_to_sympy(derived.surrogate_code))]
+    for letter, vector in (("c", derived.c), ("b", derived.b)):
+        rows += [
+            (_indexed(letter, name), entry)
+            for name, entry in zip(states, vector, strict=True)
+            if entry != 0
+        ]
+    for letter, columns in (("A", states), ("D", tuple(derived.arrivals))):
+        matrix = getattr(derived, letter)
+        rows += [
+            (_indexed(letter, f"{row},{column}"), matrix[i, j])
+            for i, row in enumerate(states)
+            for j, column in enumerate(states)
+            if matrix[i, j] != 0 and column in columns
+        ]
+    rows += [
+        (_mathml(name), value) for name, value in without_repetition(derived.definitions, "q_")
+    ]
+    used = {str(s) for _, right in rows for s in right.free_symbols}
+    meanings = {WRITTEN[name]: MEANT[name] for name in WRITTEN if name in used}
+    return ModelEquations(
+        name=model.name,
+        count=population.count,
+        code="\n".join(line.strip() for line in str(model.equations).strip().splitlines()),
+        rows=[(left, _mathml(right)) for left, right in rows],
+        meanings=meanings,
+    )
+
+
+def _indexed(letter, index):
+    return f"<msub><mi>{letter}</mi><mtext>{escape(index)}</mtext></msub>"
+
+
+def _mathml(expression):
+    # int(ρ) is how Brian2 makes a number of a condition
+    indicators = {f: f.args[0] for f in expression.atoms(AppliedUndef) if str(f.func) == "int_"}
+    names = {s: sympy.Symbol(WRITTEN[str(s)]) for s in expression.free_symbols if str(s) in WRITTEN}
+    expression = expression.xreplace(indicators).xreplace(names)
+    # a fraction as an exponent would be too small to read
+    expression = expression.replace(sympy.exp, sympy.Function("exp"))
+    text = mathml(expression, printer="presentation")
+    for mark, readable in MARKS.items():
+        text = text.replace(mark, readable)
+    return text
+
+
+@dataclass(frozen=True)
+class RunContents:
+    """A run as far as it has come; reading it executes nothing.
+
+    Attributes
+    ----------
+    folder : Path
+    configuration : Configuration
+    history : list of dict
+        Empty before the first iteration.
+    result : Result or None
+        None if the run has not ended.
+    environment : dict of str to str
+        Empty if the run has written none.
+    network : RecurrentNetwork or None
+        The trained one, else that of the last checkpoint.
+    recordings : dict of str to Recording
+    """
+
+    folder: Path
+    configuration: Configuration
+    history: list
+    result: Result | None
+    environment: dict
+    network: RecurrentNetwork | None
+    recordings: dict
+
+    def task(self):
+        """The task, as far as it is known without executing anything; None if nothing is."""
+        if not self.configuration.own_task:
+            return self.configuration.make_task()
+        recordings = list(self.recordings.values())
+        return RecordedTask(recordings[-1]) if recordings else None
+
+    @classmethod
+    def read(cls, folder):
+        """Read a run folder.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the folder is none of a run.
+        ValueError
+            If a file in it is damaged; names the file.
+        """
+        folder = Path(folder)
+        files.check_is_run(folder)
+        saved = [folder / name for name in (files.WEIGHTS, files.CHECKPOINT)]
+        saved = [path for path in saved if path.exists()]
+        return cls(
+            folder=folder,
+            configuration=Configuration.read(folder / files.CONFIGURATION, execute=False),
+            history=files.read_history(folder) if (folder / files.HISTORY).exists() else [],
+            result=files.read_result(folder),
+            environment=_environment(folder / files.ENVIRONMENT),
+            network=RecurrentNetwork.load(saved[0]) if saved else None,
+            # "before" before "after"
+            recordings={p.stem: Recording.load(p) for p in reversed(files.recordings(folder))},
+        )
+
+
+def _environment(path):
+    """With what the run was made; empty if there is no such file."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"'{path}' is damaged ({error}); put it back, or remove it") from None
+
+
+@dataclass(frozen=True)
+class RecordedTask:
+    """Of a task that is a Python file, and not executed: the one trial that was recorded."""
+
+    recording: Recording
+
+    def sample(self, rng, batch):
+        return self.recording.inputs[None], self.recording.target[None]
+
+
+REPORT = "report.html"
+#: Rows of the table of iterations, besides the last.
+MILESTONES = 9
+#: Columns of that table: the key of an entry, and its title.
+COLUMNS = {
+    "loss": "Loss",
+    "regularization": "Regularization",
+    "metric": "Metric",
+    "validation": "Validation",
+    "rate": "Rate (Hz)",
+}
+#: Sections of figures, by how the names of their files begin.
+SECTIONS = {
+    "learning": ("learning",),
+    "trial": ("trial", "decision"),
+    "weights": ("weights",),
+}
+MIME = {".png": "image/png", ".svg": "image/svg+xml"}
+ENDINGS = {
+    "iterations": "ended after its last iteration",
+    "goal": "reached its goal",
+    "patience": "ended when validation got no better",
+    "interrupted": "was interrupted",
+    "diverged": "diverged",
+}
+
+
+def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
+    """Write ``report.html`` into a run folder: one file, which needs no other and no network.
+
+    It has how the run ended, learning curves, a trial before and after, the weights, a check of
+    the gradients (:func:`check_gradients`), the equations that were derived, the configuration
+    and what it ran on. A run that is not finished is reported as far as it has come.
+
+    Nothing in the folder is executed: of a task that is a Python file the recorded trial is taken,
+    and decisions are not drawn.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    path : Path
+    check : GradientCheck or None
+        None if no network has been saved yet.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is none of a run.
+    ValueError
+        If a file in it is damaged; names the file.
+    OSError
+        If the report cannot be written; an older one stays as it was.
+    """
+    run = RunContents.read(folder)
+    task, check, equations = run.task(), None, []
+    if run.network is not None and task is not None:
+        check = check_gradients(run.network, task, run.configuration.seed)
+        d = run.network.description
+        equations = [model_equations(population, d.rule) for population in d.populations]
+    milestones = _milestones(run.history)
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"number": _number, "scientific": _scientific}
+    templates.filters |= {"duration": _duration, "base64": _base64}
+    text = templates.get_template("page.html").render(
+        run=run,
+        title=Path(run.configuration.task).stem.replace("_", " ").capitalize(),
+        setup=run.configuration.setup,
+        network=_network(run.network),
+        ending=ENDINGS[run.result.ended] if run.result else "has not ended",
+        check=check,
+        worst=max((row.error for row in check.rows), default=None) if check else None,
+        equations=equations,
+        figures=_figures(run, task),
+        milestones=milestones,
+        columns={k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)},
+        matrices=_matrices(run.network),
+        toml=(run.folder / CONFIGURATION).read_text(encoding="utf-8"),
+        now=environment(),
+    )
+    path = run.folder / REPORT
+    with replacing(path, "the report") as file:
+        file.write(text.encode())
+    return path, check
+
+
+def _figures(run, task):
+    """By section, a list of (name, data URL)."""
+    found = {section: [] for section in SECTIONS}
+    if run.history and run.network is not None:
+        with TemporaryDirectory() as folder:
+            weights = run.network.weights
+            paths = save_run_figures(Path(folder), run.history, weights, run.recordings, task)
+            for path in paths:
+                section = next(s for s, names in SECTIONS.items() if path.stem.startswith(names))
+                url = f"data:{MIME[path.suffix]};base64,{_base64(path.read_bytes())}"
+                found[section].append((path.stem.replace("_", " "), url))
+    return found
+
+
+def _milestones(history):
+    """Entries at times that grow by the same factor, the best validation, and the last."""
+    if not history:
+        return []
+    last = len(history) - 1
+    chosen = {0, last, *np.geomspace(1, max(last, 1), MILESTONES).astype(int).tolist()}
+    judged = [k for k, entry in enumerate(history) if "validation" in entry]
+    if judged:
+        chosen.add(min(judged, key=lambda k: history[k]["validation"]))
+    return [history[k] for k in sorted(chosen) if k <= last]
+
+
+def _network(network):
+    """What the network is, in words : dict of str to str."""
+    if network is None:
+        return {}
+    d = network.description
+    words = {
+        "Neurons": " + ".join(f"{p.count} {p.model.name}" for p in d.populations),
+        "Inputs": d.n_in,
+        "Outputs": f"{d.n_out}, with a time constant of {_number(float(d.tau_out / ms))} ms",
+        "Time step": f"{_number(float(d.dt / ms))} ms",
+        "Loss": {"mse": "mean squared error", "cross_entropy": "cross-entropy"}[d.loss],
+        "Rule": f"e-prop of order {_number(d.rule.order)}",
+        "Feedback": d.feedback,
+        "Optimizer": f"{type(network.optimizer).__name__}({network.optimizer.learning_rate})",
+        "Trained as well": ", ".join(d.trainable),
+        "Constraints": ", ".join(type(constraint).__name__ for constraint in d.constraints),
+        "Updates": network.updates,
+    }
+    return {name: value for name, value in words.items() if value != ""}
+
+
+def _matrices(network):
+    """Of each weight matrix: name, shape, number of synapses, mean and standard deviation."""
+    if network is None:
+        return []
+    rows = []
+    for name in MATRICES:
+        mask = network.description.connectivity[name]
+        values = network.weights[name][mask]
+        rows.append((name, mask.shape, values.size, values.mean(), values.std()))
+    return rows
+
+
+def _number(value):
+    if value is None:
+        return "–"
+    return "∞" if value == math.inf else _minus(f"{value:.4g}")
+
+
+def _scientific(value):
+    return _minus(f"{value:.1e}")
+
+
+def _minus(text):
+    """With a minus in the place of a hyphen, and without the first 0 of an exponent."""
+    return text.replace("e-0", "e-").replace("-", "−")
+
+
+def _duration(seconds):
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {seconds:.0f} s" if minutes else f"{seconds:.1f} s"
+
+
+def _base64(content):
+    content = content.encode() if isinstance(content, str) else content
+    return base64.b64encode(content).decode()

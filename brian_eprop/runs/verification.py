@@ -1,0 +1,193 @@
+"""Checks from the command line: the network of a user's script, and gradients of a trained network.
+
+The script is run up to its first run with a learner, which is checked instead. The gradients are
+those of a short trial of the network's task, computed twice.
+"""
+
+import math
+import runpy
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from brian2 import Network
+from brian2.core.base import BrianObjectException
+from brian2.core.namespace import get_local_namespace
+
+from .. import reference
+from ..checking.own_network import check_network
+from ..checking.report import NetworkCheck
+from ..learning.readout import LeakyReadout
+from ..network import RecurrentNetwork
+from ..network.constraints import MATRICES
+from ..network.model_check import CheckedQuantity
+from ..network.runtime import numpy_runtime
+from ..tasks import Task
+from ..types import FilePath
+
+
+class _Checked(BaseException):
+    """Leaves the script: what comes after the run is of no interest."""
+
+    def __init__(self, found):
+        self.found = found
+
+
+def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCheck:
+    """Run a script, and check the learner of its first run that has one.
+
+    Parameters
+    ----------
+    path : str or Path
+        Is run as ``__main__``; what it does before that run, it does.
+    synapses, seed : int
+        As for :meth:`Learner.check`.
+
+    Returns
+    -------
+    NetworkCheck
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file; or its runs contain no learner.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    run, arguments, folders = Network.run, sys.argv, list(sys.path)
+
+    def checked(network, duration, *args, namespace=None, level=0, **kwds):
+        readouts = (obj for obj in network.sorted_objects if isinstance(obj, LeakyReadout))
+        learner = next((obj.learner for obj in readouts if obj.learner is not None), None)
+        if learner is None:
+            names = get_local_namespace(level=level + 1) if namespace is None else namespace
+            return run(network, duration, *args, namespace=names, **kwds)
+        if namespace is None:
+            namespace = get_local_namespace(level=level + 1)
+        length = duration if learner.trial is None else None
+        found = check_network(learner, length, network, synapses, seed, namespace, level)
+        raise _Checked(found)
+
+    Network.run = checked
+    sys.argv, sys.path = [str(path)], [str(path.resolve().parent), *folders]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except _Checked as left:
+        return left.found
+    except BrianObjectException as error:
+        raise error.__cause__ from None
+    finally:
+        Network.run, sys.argv, sys.path = run, arguments, folders
+    raise ValueError(f"{path}: no run of it has a Learner; there is nothing to check")
+
+
+#: The last steps of a trial, where its errors count, that are simulated.
+STEPS = 500
+#: Sums over steps and synapses in another order.
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What :func:`check_gradients` found.
+
+    Attributes
+    ----------
+    against : str
+        What the gradients were compared with; empty if there is nothing that knows the network.
+    reason : str
+        Why they are compared with that, or with nothing.
+    order : int or inf
+        Of the rule.
+    steps, spikes : int
+        Length of the trial, and spikes of all recurrent neurons in it.
+    rows : tuple of CheckedQuantity
+        The spikes, and the gradients of the weight matrices.
+    """
+
+    against: str
+    reason: str
+    order: float
+    steps: int
+    spikes: int
+    rows: tuple[CheckedQuantity, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether there was something to compare with, and everything agrees."""
+        return bool(self.rows) and all(row.passed for row in self.rows)
+
+
+@numpy_runtime()
+def check_gradients(network: RecurrentNetwork, task: Task, seed: int) -> GradientCheck:
+    """Compute a network's gradients in Brian2, and once more without.
+
+    Brian2 runs with its numpy target. The other gradients are those of the NumPy reference, with
+    a simulation of its own; if it does not know the neurons, those of eligibility traces in
+    Brian2, which are of order 1.
+
+    Parameters
+    ----------
+    network : RecurrentNetwork
+    task : object
+        See :mod:`brian_eprop.tasks`.
+    seed : int
+        Of the trial; of a longer one the last 500 steps are taken.
+
+    Returns
+    -------
+    GradientCheck
+        Errors are relative to the largest entry; up to 1e-9 they pass.
+    """
+    inputs, targets = task.sample(np.random.default_rng([seed, 2]), 1)
+    inputs, targets = inputs[0, -STEPS:], targets[0, -STEPS:]
+    window = getattr(task, "learning_window", None)
+    trial = (inputs, targets, None if window is None else min(window, len(inputs)))
+    rule = network.description.rule
+    against, reason = "the NumPy reference", ""
+    try:
+        same = network.reference_network()
+        # No path crosses more synapses than there are steps.
+        order = len(inputs) if rule.order == math.inf else rule.order
+        expected = reference.gradients(
+            same, *trial[:2], "eprop_reverse", trial[2], order=min(order, len(inputs))
+        )
+    except ValueError as error:
+        reason = str(error)
+        against, rule = "the eligibility traces in Brian2", replace(rule, order=1, engine="credit")
+        try:
+            network = _with_rule(network, rule)
+            expected = _with_rule(network, replace(rule, engine="traces")).gradients(*trial)
+        except ValueError as no_traces:
+            return GradientCheck("", f"{reason}; {no_traces}", rule.order, len(inputs), 0, ())
+    found = network.gradients(*trial)
+    rows = [_spikes(found.spikes, expected.spikes)]
+    rows += [_gradient(name, getattr(found, name), getattr(expected, name)) for name in MATRICES]
+    spikes = int(found.spikes.sum())
+    return GradientCheck(against, reason, rule.order, len(inputs), spikes, tuple(rows))
+
+
+def _with_rule(network, rule):
+    """The same network, weights only, with another rule."""
+    d, weights = network.description, network.weights
+    other = RecurrentNetwork.from_description(
+        replace(d.with_parameters(network.parameters), rule=rule)
+    )
+    other.weights.update(weights)
+    return other
+
+
+def _spikes(found, expected):
+    differ = int((found != expected).sum())
+    reason = "" if found.any() else "no neuron fires"
+    return CheckedQuantity("spikes", differ, 0.0, not reason and not differ, reason)
+
+
+def _gradient(name, found, expected):
+    largest = np.abs(expected).max()
+    if largest == 0:
+        return CheckedQuantity(name, math.nan, TOLERANCE, False, "the gradient is 0 throughout")
+    error = float(np.abs(found - expected).max() / largest)
+    return CheckedQuantity(name, error, TOLERANCE, error <= TOLERANCE)

@@ -1,0 +1,222 @@
+"""Other code as stages of a group's step has the same gradients on numpy, cython and C++."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms, prefs, set_device
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from side_by_side import DT, STEPS, TRIAL, Side, assert_same, run, source
+
+from brian_eprop import EProp, LeakyReadout, Learner, PiecewiseLinear, TrainableSynapses
+from brian_eprop.network.compilation import compile_project
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+N, N_OUT = 8, 2
+MODEL = "dv/dt = -v/(15*ms) : 1\nda/dt = -a/(80*ms) : 1\n"
+SPIKING = dict(threshold="v > 1 + 0.1*a", reset="v -= 1; a += 1", method="euler")
+SURROGATE = PiecewiseLinear(0.5, 0.6)
+
+
+def nothing(name, neurons, readout):
+    return []
+
+
+def on_a_slower_clock(name, neurons, readout):
+    neurons.run_regularly("v *= 0.6; a += 0.1*v", dt=4 * DT, when="start", name=f"{name}_slower")
+    return []
+
+
+def in_every_step(name, neurons, readout):
+    code = "v = clip(v, -0.2, 5)"
+    neurons.run_regularly(code, dt=DT, when="before_thresholds", name=f"{name}_clipping")
+    return []
+
+
+def at_an_event(name, neurons, readout):
+    neurons.run_on_event("kick", "a = 0.5*a + 0.1*v")
+    return []
+
+
+def shunted(name, neurons, readout):
+    """Plain synapses that scale a state."""
+    inhibitory = NeuronGroup(
+        3, "x : 1", threshold="(timestep(t, dt) + 2*i) % 7 == 0", name=f"{name}_shunting",
+        namespace={},
+    )  # fmt: skip
+    scaling = Synapses(
+        inhibitory, neurons, "f : 1 (constant)", on_pre="v_post *= f", name=f"{name}_scaling",
+        namespace={},
+    )  # fmt: skip
+    scaling.connect()
+    scaling.f = np.linspace(0.7, 1.1, 3 * N)
+    return [inhibitory, scaling]
+
+
+def through_helpers(name, neurons, readout):
+    """A loop over a group that does not learn, and plain synapses onto the readout."""
+    helpers = NeuronGroup(
+        5, "dx/dt = -x/(10*ms) : 1", threshold="x > 0.5", reset="x = 0", refractory=1 * ms,
+        method="exponential_euler", name=f"{name}_helpers", namespace={},
+    )  # fmt: skip
+    made = [helpers]
+    for k, (pre, post, code, sign, delay) in enumerate(
+        [
+            (neurons, helpers, "x_post += c", 0.4, None),
+            (helpers, neurons, "v_post += c", -0.4, 2 * ms),
+            (helpers, readout, "y_post += c", 0.5, 0 * ms),
+        ]
+    ):
+        plain = Synapses(
+            pre, post, "c : 1 (constant)", on_pre=code, name=f"{name}_plain_{k}", namespace={},
+            **({} if delay is None else {"delay": delay}),
+        )  # fmt: skip
+        plain.connect()
+        plain.c = sign * np.linspace(0.5, 1.5, len(pre) * len(post))
+        made.append(plain)
+    return made
+
+
+def resets_before_synapses(name, neurons, readout):
+    neurons.resetter["spike"].when = "before_synapses"
+    return []
+
+
+#: Equations, arguments of the group, what else there is, reset paths.
+KINDS = {
+    "plain": (MODEL, {}, nothing, {}),
+    "slower_clock": (MODEL, {}, on_a_slower_clock, {}),
+    "every_step": (MODEL, {}, in_every_step, {}),
+    "event": (MODEL, {"events": {"kick": "v > 0.5"}}, at_an_event, {"kick": "detached"}),
+    "factor": (MODEL, {}, shunted, {}),
+    "helpers": (MODEL, {}, through_helpers, {}),
+    "other_order": (MODEL, {}, resets_before_synapses, {}),
+    "gate": (
+        MODEL,
+        {
+            "threshold": "v > 1 + 0.1*a and t > lastspike + 3*ms and (i + timestep(t, dt)) % 5 > 0",
+            "refractory": 1 * ms,
+        },
+        nothing,
+        {"v": "implicit"},
+    ),
+}  # fmt: skip
+ORDERS = {"plain": 2, "slower_clock": math.inf, "event": 2, "every_step": 1}
+
+
+def side(name, inputs, kind):
+    equations, group, others, paths = KINDS[kind]
+    rng = np.random.default_rng(6)
+    neurons = NeuronGroup(N, equations, name=f"{name}_neurons", namespace={}, **SPIKING | group)
+    readout = LeakyReadout(
+        N_OUT, tau=20 * ms, target=rng.normal(0, 1, (STEPS, N_OUT)), name=f"{name}_readout"
+    )
+    rule = EProp(order=ORDERS.get(kind, math.inf), surrogate=SURROGATE, reset_path=paths)
+    learner = Learner(readout, rule, reset_every=TRIAL * DT)
+    synapses, weights = {}, {}
+    for block, pre, post, on_pre, scale in (
+        ("w_in", inputs, neurons, "v_post += w", 0.5),
+        ("w_rec", neurons, neurons, "v_post += w", 0.3),
+        ("w_out", neurons, readout, "y_post += w", 0.3),
+    ):
+        made = TrainableSynapses(
+            pre, post, on_pre=on_pre, learner=learner, name=f"{name}_{block}", namespace={}
+        )
+        made.connect()
+        weights[block] = rng.normal(0.1, scale, len(pre) * len(post))
+        made.w = weights[block]
+        if block == "w_rec":
+            made.delay = rng.integers(0, 4, N * N) * DT
+        synapses[block] = made
+    others = others(name, neurons, readout)
+    monitors = [
+        SpikeMonitor(one, name=f"{one.name}_spikes_seen")
+        for one in others
+        if isinstance(one, NeuronGroup)
+    ]
+    made = Side(name, neurons, readout, learner, synapses, [*others, *monitors], weights)
+    made.seen = monitors
+    return made
+
+
+def results(kinds):
+    """Results by kind, of networks side by side."""
+    defaultclock.dt = DT
+    inputs = source()
+    sides = {kind: side(kind, inputs, kind) for kind in kinds}
+    found = run(sides.values(), inputs)
+    for kind, one in sides.items():
+        for monitor in one.seen:
+            found[kind][f"spikes of {monitor.name}"] = np.array(monitor.count[:], dtype=float)
+    return found
+
+
+def one_by_one(kinds):
+    return {kind: results([kind])[kind] for kind in kinds}
+
+
+@pytest.fixture(scope="module")
+def expected():
+    """Results of the numpy target."""
+    return {}
+
+
+def of_numpy(expected):
+    if not expected:
+        expected |= one_by_one(KINDS)
+    for kind, found in expected.items():
+        assert 0.02 < found["raster"].mean() < 0.5, kind
+        assert np.mean(found["psi"] == 0) > 0.1
+        for block in ("w_in", "w_rec", "w_out"):
+            assert np.abs(found[f"{block} grad"]).max() > 1e-3
+        for name, count in found.items():
+            assert not name.startswith("spikes of") or count.sum() > 10
+    return expected
+
+
+def test_each_kind_changes_the_gradient(expected):
+    found = of_numpy(expected)
+    for kind in KINDS.keys() - {"plain"}:
+        assert side_by_side_difference(found[kind], found["plain"]) > 1e-3, kind
+
+
+def side_by_side_difference(found, other):
+    return max(
+        np.max(np.abs(found[f"{b} grad"] - other[f"{b} grad"])) for b in ("w_in", "w_rec")
+    )  # fmt: skip
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@pytest.mark.cython
+@pytest.mark.parametrize("kind", ["factor", "gate"])
+def test_cython_has_the_gradients_of_numpy(kind, expected):
+    of_numpy(expected)
+    prefs.codegen.target = "cython"
+    assert_same(results([kind])[kind], expected[kind])
+
+
+@pytest.fixture
+def standalone(tmp_path, monkeypatch):
+    def compile_source(device, directory, compiler, debug, clean):
+        compile_project(Path(directory))
+
+    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_source)
+    set_device("cpp_standalone", directory=tmp_path / "program", build_on_run=True)
+    yield
+    device.reinit()
+    set_device("runtime")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@pytest.mark.standalone
+@pytest.mark.parametrize("part", [0, 1])
+def test_programs_have_the_gradients_of_numpy(part, expected, request):
+    kinds = list(KINDS)[part::2]
+    of_numpy(expected)
+    request.getfixturevalue("standalone")
+    for kind, found in results(kinds).items():
+        assert_same(found, expected[kind])

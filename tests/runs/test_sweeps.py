@@ -1,0 +1,191 @@
+"""Sweeps: every combination once, what is missing is added, one table of all."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+from joblib import parallel_config
+from typer.testing import CliRunner
+
+from brian_eprop.cli import app
+from brian_eprop.runs import sweeps
+from brian_eprop.runs.folder import read_history
+from brian_eprop.runs.sweeps import Sweep, label, run_sweep
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+BASE = """
+task = "temporal_xor"
+device = "runtime"
+
+[options]
+cue = "4*ms"
+delay = "2*ms"
+answer = "4*ms"
+rate = "400*Hz"
+
+[setup]
+iterations = 2
+batch_size = 2
+evaluation_trials = 4
+neurons = [{ model = "lif", count = 5 }]
+"""
+SWEEP = """
+[sweep]
+seed = [1, 2]
+
+[sweep.variants.slow]
+setup.learning_rate = 1e-4
+
+[sweep.variants."three, BPTT"]
+setup.order = inf
+setup.iterations = 3
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(BASE + SWEEP)
+    return path
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_every_combination_and_ends_with_a_table(config, tmp_path):
+    folder, said = tmp_path / "out", []
+    table, failed = run_sweep(Sweep.read(config), folder, report=said.append)
+    assert not failed and len(said) == 5
+    runs = {path.name for path in folder.iterdir() if path.is_dir()}
+    variants = ("slow", "three, BPTT")
+    assert runs == {f"{v}, seed={s}" for v in variants for s in (1, 2)}
+    assert dict(table.sizes) == {"variant": 2, "seed": 2, "iteration": 3}
+    np.testing.assert_array_equal(table["iterations"].sel(variant="slow"), 2)
+    np.testing.assert_array_equal(table["iterations"].sel(variant="three, BPTT"), 3)
+    history = read_history(folder / "three, BPTT, seed=2")
+    curve = table["curve_loss"].sel(variant="three, BPTT", seed=2)
+    np.testing.assert_array_equal(curve, [entry["loss"] for entry in history])
+    assert np.isnan(table["curve_loss"].sel(variant="slow", iteration=2)).all()
+    assert (table["ended"] == "iterations").all()
+    assert np.isfinite(table["test"]).all() and (table["rate"] > 0).all()
+    assert table["rate"].attrs["units"] == "Hz"
+    with xr.open_dataset(folder / "table.nc") as written:
+        xr.testing.assert_identical(written["test"].load(), table["test"])
+    for name in ("learning_curves.png", "results.png"):
+        assert (folder / name).stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_what_is_finished_is_not_repeated_and_what_was_killed_goes_on(config, tmp_path):
+    folder, plan = tmp_path / "out", Sweep.read(config)
+    first, _ = run_sweep(plan, folder, report=[].append)
+    kept = (folder / "slow, seed=1" / "history.jsonl").stat().st_mtime_ns
+    killed = folder / "slow, seed=2"
+    (killed / "result.json").unlink()
+    said = []
+    again, _ = run_sweep(plan, folder, report=said.append)
+    assert said[0] == "4 runs, 3 of them finished before" and len(said) == 2
+    assert (folder / "slow, seed=1" / "history.jsonl").stat().st_mtime_ns == kept
+    xr.testing.assert_identical(again.drop_vars("seconds"), first.drop_vars("seconds"))
+
+
+@pytest.mark.slow
+def test_processes_and_clusters_change_nothing(config, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    plan = Sweep.read(config)
+    alone, _ = run_sweep(plan, tmp_path / "alone", report=[].append)
+    two, _ = run_sweep(plan, tmp_path / "two", workers=2, report=[].append)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        parallel_config(backend="dask"),
+    ):
+        many, _ = run_sweep(plan, tmp_path / "many", workers=-1, report=[].append)
+    for other in (two, many):
+        xr.testing.assert_identical(other.drop_vars("seconds"), alone.drop_vars("seconds"))
+    # also what Brian2 runs with is that of this process
+    environments = [json.loads(path.read_text()) for path in tmp_path.rglob("environment.json")]
+    assert [about["codegen.target"] for about in environments] == ["numpy"] * 12
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch):
+    right = sweeps.train
+
+    def train(configuration, folder, **options):
+        if "slow" in folder.name:
+            raise OSError("no room")
+        return right(configuration, folder, **options)
+
+    monkeypatch.setattr(sweeps, "train", train)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(out), "--format", "pdf"])
+    assert done.exit_code == 1
+    assert "slow, seed=1: failed: no room" in done.output
+    for name in ("results.pdf", "three, BPTT, seed=1/figures/trial_after.pdf"):
+        assert (out / name).read_bytes()[:4] == b"%PDF"
+    assert not list(out.rglob("*.png"))
+    with xr.open_dataset(tmp_path / "out" / "table.nc") as table:
+        assert (table["ended"].sel(variant="slow") == "missing").all()
+        assert (table["ended"].sel(variant="three, BPTT") == "iterations").all()
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_sweep_is_refused(config, tmp_path):
+    run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
+    config.write_text(config.read_text().replace("1e-4", "1e-3"))
+    with pytest.raises(ValueError, match="holds a run of another configuration"):
+        run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
+
+
+def test_a_grid_of_keys(tmp_path):
+    path = tmp_path / "grid.toml"
+    step = '{ kind = "StepDecay", start = 1.0, factor = 0.5, every = 2 }'
+    path.write_text(
+        f"""{BASE}
+        [sweep]
+        "setup.learning_rate" = [1e-3, {step}]
+        "options.delay" = ["2*ms", "3*ms"]
+        """
+    )
+    plan = Sweep.read(path)
+    assert [label(point) for point in plan.points()][:2] == [
+        "setup.learning_rate=0.001, options.delay=2_ms",
+        "setup.learning_rate=0.001, options.delay=3_ms",
+    ]
+    last = plan.configuration(plan.points()[-1])
+    assert last.setup.learning_rate.every == 2 and float(last.options["delay"]) == 3e-3
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ("", "there is no table [sweep]"),
+        ("[sweep]\nseed = 3", "sweep.seed = 3 must be a list"),
+        ("[sweep]\nseed = []", "sweep.seed = [] must be a list"),
+        ("[sweep]\nseed = [1, -2]", "in seed=-2: seed = -2 must be an integer"),
+        ('[sweep]\n"setup.feedbck" = ["random"]', "did you mean 'feedback'"),
+        ("[sweep.variants]\nslow = 3", "sweep.variants.slow = 3 must be a part"),
+        ("[sweep.variants.slow]\nsetup.iterations = 0", "in slow: iterations = 0"),
+        ("[sweep", "is not TOML"),
+    ],
+)
+def test_a_wrong_sweep_is_told_in_words_before_anything_runs(tmp_path, sweep, message):
+    path = tmp_path / "wrong.toml"
+    path.write_text(BASE + sweep)
+    done = CliRunner().invoke(app, ["sweep", str(path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2 and "Traceback" not in done.output
+    assert message in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_published_sweeps_can_be_read():
+    from pathlib import Path
+
+    found = sorted((Path(__file__).parents[2] / "benchmarks/reproductions").glob("*.toml"))
+    assert found
+    for path in found:
+        assert len(Sweep.read(path).points()) >= 3
+    assert json.dumps(Sweep.read(found[0]).base)
