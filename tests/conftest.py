@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 #: Random examples of each test. The first two are the same ones every time; new ones, once in a
 #: while: pytest -m hypothesis --hypothesis-profile search
-EXAMPLES = {"fast": 5, "ci": 25, "search": 500}
+EXAMPLES = {"fast": 3, "ci": 25, "search": 500}
 for profile, number in EXAMPLES.items():
     settings.register_profile(
         profile,
@@ -39,7 +39,9 @@ def pytest_configure(config):
 
 
 def pytest_itemcollected(item):
-    """Cases that are alike but for a value are fast for some values only."""
+    """Cases that are alike but for a value: the first is fast, or those of some values are."""
+    if item.get_closest_marker("first_case_is_fast") and any(item.callspec.indices.values()):
+        item.add_marker(pytest.mark.slow)
     for marker in item.iter_markers("slow_unless"):
         values = item.callspec.params
         if any(values[name] not in fast for name, fast in marker.kwargs.items()):

@@ -170,6 +170,7 @@ def test_plot_draws_the_figures_again(config, tmp_path):
     assert done.exit_code == 2 and "choose one of png, svg, pdf" in done.output
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -248,6 +249,7 @@ def test_derive_prints_the_equations():
     assert wrong.exit_code == 2 and "did you mean 'alif'" in wrong.output
 
 
+@pytest.mark.slow
 def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
     done = brian_eprop("check", "lif")
     assert done.exit_code == 0, done.output

@@ -117,6 +117,7 @@ def raised_by_us(error):
     return PACKAGE in Path(trace.tb_frame.f_code.co_filename).parents
 
 
+@pytest.mark.first_case_is_fast
 @models(corpus_table.MODELS)
 def test_a_published_model_fires(name):
     fired = plain_spikes(name)
@@ -125,6 +126,7 @@ def test_a_published_model_fires(name):
         assert len(neurons) >= 5, f"group '{group}' fires {len(neurons)} times"
 
 
+@pytest.mark.slow
 @models(ACCEPTED)
 def test_a_published_model_learns_with_the_right_gradient(name):
     """Right: as finite differences of the network itself, over the first part of the run."""
@@ -157,6 +159,7 @@ def test_a_published_model_that_cannot_learn_is_refused_before_the_first_step(na
     assert not steps
 
 
+@pytest.mark.first_case_is_fast
 @models(ACCEPTED)
 def test_learning_without_an_optimizer_leaves_a_published_model_as_it_is(name):
     """The spikes are those of the script without learning: no name of ours meets one of its own."""

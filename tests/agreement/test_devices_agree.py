@@ -62,6 +62,7 @@ def test_every_pair_of_options_occurs_and_few_networks_are_compiled():
     assert values == {(name, value) for name, options in FACTORS.items() for value in options}
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(name=[n for n in BOTH if n.startswith("traces")][:4])
 @pytest.mark.parametrize("name", [n for n in BOTH if n.startswith("traces")])
 def test_credit_is_that_of_the_traces(name, expected):

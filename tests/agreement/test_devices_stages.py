@@ -176,6 +176,7 @@ def of_numpy(expected):
     return expected
 
 
+@pytest.mark.slow
 def test_each_kind_changes_the_gradient(expected):
     found = of_numpy(expected)
     for kind in KINDS.keys() - {"plain"}:

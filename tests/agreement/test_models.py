@@ -40,6 +40,7 @@ def with_rule(network, **rule):
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(model=["lif", "alif", "adex"], segment=[None], density=[None])
 @pytest.mark.parametrize("density", [None, 0.1])
 @pytest.mark.parametrize("segment", [None, 30])

@@ -98,6 +98,7 @@ def test_five_published_losses_are_reproduced_by_a_compiled_program(name, standa
     assert get_device() is standalone
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_trajectory_of_nest_is_reproduced(name):
     case = load_case(name)
@@ -114,6 +115,7 @@ def test_trajectory_of_nest_is_reproduced(name):
         assert difference(found.threshold, case.local["th"]) < NEST
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_gradient_of_nest_is_reproduced(name):
     case = load_case(name)
@@ -124,6 +126,7 @@ def test_gradient_of_nest_is_reproduced(name):
         assert difference(getattr(found, block), case.gradient[block]) < NEST, block
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(block=[BLOCKS[0]])
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_gradient_wrong_by_a_thousandth_is_seen(block):

@@ -48,6 +48,7 @@ STIMULATED = "dv/dt = -v*g/(20*ms) : volt\ng = STIM(t) : 1"
 WITH_PARAMETER = "dv/dt = -v*g/(20*ms) : volt\ng : 1"
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("others", [set_in_start, summed, set_by_operation])
 def test_a_factor_of_the_state_is_that_of_this_step(others):
     assert_same_or_refused(lambda: Small(STIMULATED), lambda: Small(WITH_PARAMETER, others))
@@ -132,6 +133,7 @@ def loop(fixed):
     return others
 
 
+@pytest.mark.slow
 def test_credit_goes_through_groups_that_do_not_learn():
     def fixed():
         return Small(others=loop(fixed=True), order=math.inf)
@@ -201,6 +203,7 @@ def test_adaptation_may_be_called_w():
     assert_same_or_refused(lambda: adapting("a"), lambda: adapting("w"))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["started", "kappa", "signal_scale", "psi", "spiked", "L", "y"])
 def test_a_constant_may_be_called_as_a_variable_of_ours_or_is_refused(name):
     def decaying(constant):

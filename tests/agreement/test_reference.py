@@ -130,6 +130,7 @@ def test_gradients_are_those_of_the_reference(network, seed, batch, window):
         assert not np.diag(found.w_rec).any()
 
 
+@pytest.mark.slow
 def test_a_second_call_starts_afresh_and_new_weights_are_used():
     network = RecurrentNetwork("alif", N_IN, 6, N_OUT, seed=2)
     network.weights["w_in"] *= 2
@@ -149,6 +150,7 @@ def test_a_second_call_starts_afresh_and_new_weights_are_used():
     )
 
 
+@pytest.mark.slow
 def test_simulation_has_the_spikes_and_outputs_of_learning():
     network = RecurrentNetwork([("lif", 4, {}), ("alif", 4, {})], N_IN, 8, N_OUT, seed=2)
     network.weights["w_in"] *= 2
@@ -183,6 +185,7 @@ def test_no_recurrent_synapses_at_all():
     assert_gradients_equal(found, expected, names=("w_in", "w_out", "readout", "learning_signal"))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("t_ref", [2.6, 3.0, 3.4])
 def test_refractoriness_between_two_steps_is_counted_as_brian2_does(t_ref):
     network = RecurrentNetwork([("lif", 6, {"t_ref": t_ref * ms})], N_IN, 6, N_OUT, seed=4)
@@ -256,6 +259,7 @@ def physical_network(model, scale, **arguments):
     return RecurrentNetwork(model, 8, 4, 1, dt=0.1 * ms, weights=weights, seed=1, **arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", PHYSICAL)
 def test_models_with_units_fire_and_have_gradients(model):
     network = physical_network(model, PHYSICAL[model])
@@ -269,6 +273,7 @@ def test_models_with_units_fire_and_have_gradients(model):
     assert not np.diag(found.w_rec).any()
 
 
+@pytest.mark.slow
 def test_gradients_are_per_unit_of_the_weights():
     """The same network in volts and in millivolts: only the numbers change."""
     found = {}

@@ -182,7 +182,7 @@ def assert_enough(words, number):
 
 
 def test_whole_networks_are_right_or_refused():
-    assert_enough(try_networks(0, 30, synapses=1), 30)
+    assert_enough(try_networks(0, 6, synapses=1), 6)
 
 
 @pytest.mark.slow
@@ -228,6 +228,7 @@ network.add(X)
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(slot=["after_groups"])
 @pytest.mark.parametrize("slot", ["after_groups", "after_synapses"])
 @pytest.mark.parametrize("writer", WRITERS)
@@ -247,6 +248,7 @@ network.add(V)
 """
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(order=["3"])
 @pytest.mark.parametrize("order", ["2", "3", "math.inf"])
 @pytest.mark.parametrize("slot", ["start", "before_thresholds", "after_synapses"])

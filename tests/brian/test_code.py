@@ -109,6 +109,7 @@ def names_of_brian2():
     return {n for o in (group, synapses, synapses.pre) for n in o.variables if n[0] == "_"}
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_variable_that_learning_adds_is_public_or_begins_with_two_underscores(kind):
     for name in variables(kind):
@@ -153,6 +154,7 @@ class Roles:
         return small
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     ["credit", "windows", "traces"]
@@ -176,6 +178,7 @@ def test_a_user_may_have_any_internal_name(kind, role):
     np.testing.assert_allclose(outcome(names), expected, rtol=TOLERANCE, atol=1e-12)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", KINDS)
 def test_lists_of_states_have_no_internal_names(kind):
     small = learning(kind)
@@ -196,6 +199,7 @@ def test_lists_of_states_of_a_readout_with_rewards():
         assert re.search(rf"\b{name}\b", described), name
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", KINDS)
 def test_nobody_is_warned_of_names_in_what_the_user_has_not_written(kind):
     small = learning(kind)
@@ -211,6 +215,7 @@ def test_nobody_is_warned_of_names_in_what_the_user_has_not_written(kind):
     assert [message for _, _, message in logs] == []
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "kind, name",
     [("credit", name) for name in ("psi", "credit_v", "grad")]

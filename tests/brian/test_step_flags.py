@@ -167,6 +167,7 @@ BEGIN = 12.5 * ms
 ON = (np.arange(STEPS) >= 13) & (np.arange(STEPS) < 57)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("periods", PERIODS)
 def test_only_errors_of_learning_steps_count(periods):
     """In every kind of window, with phases between runs and by a condition of the time."""
@@ -191,6 +192,7 @@ def test_only_errors_of_learning_steps_count(periods):
         assert_same(every.gradients, expected.gradients)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [2, np.inf])
 def test_credit_of_higher_order_comes_from_learning_steps_alone(order):
     """Errors of two disjoint phases add up to those of all steps."""
@@ -204,6 +206,7 @@ def test_credit_of_higher_order_comes_from_learning_steps_alone(order):
     assert all(np.abs(part["w_in"]).max() > 1e-3 for part in parts)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_no_weight_moves_while_learning_is_off(engine):
     """A test phase between two trials: as if it had not been, but for the time."""
@@ -224,6 +227,7 @@ def test_no_weight_moves_while_learning_is_off(engine):
         assert_same(net.weights, before)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_what_was_learned_before_a_phase_waits_for_the_next_update(engine):
     options = dict(optimizer=GradientDescent(0.01), update_every=2 * T * ms, reset_every=T * ms)
@@ -238,6 +242,7 @@ def test_what_was_learned_before_a_phase_waits_for_the_next_update(engine):
     assert_same(net.weights, expected)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 @pytest.mark.parametrize("periods", ["whole", "within", "carried"])
 def test_a_rate_counts_if_learning_is_on_at_the_end_of_its_trial(engine, periods):
@@ -306,6 +311,7 @@ class TestBurnIn:
         moved = np.abs(net.weights["w_in"] - W_IN).max()
         assert net.spikes.num_spikes > 20 and moved > 1e-4
 
+    @pytest.mark.first_case_is_fast
     def test_before_the_learner_enters_the_network(self, engine, periods, regularized):
         options = self.options(periods, regularized)
         net = Net(engine, start=BURN_IN, **options)
@@ -322,6 +328,7 @@ class TestBurnIn:
         net.run(3 * T)
         self.assert_expected(net, engine, options)
 
+    @pytest.mark.first_case_is_fast
     def test_until_a_trial_is_started(self, engine, periods, regularized):
         options = self.options(periods, regularized)
         if periods == "carried":
@@ -340,6 +347,7 @@ class TestBurnIn:
         self.assert_expected(net, engine, options)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_a_learner_that_is_created_after_a_burn_in(engine):
     """The state in which its first trial starts is the one that the others return to."""
@@ -376,6 +384,7 @@ def test_a_learner_that_is_created_after_a_burn_in(engine):
 
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 class TestStartTrial:
+    @pytest.mark.first_case_is_fast
     def test_it_takes_the_present_state_to_return_to(self, engine):
         net = Net(engine, **WHOLE).run(T)
         net.group.v = 7 * mV
@@ -388,15 +397,18 @@ class TestStartTrial:
         np.testing.assert_allclose(net.group.v[:], other.group.v[:], rtol=1e-12)
         assert np.all(net.group.v[:] > 5 * mV)
 
+    @pytest.mark.first_case_is_fast
     def test_it_is_refused_in_the_midst_of_what_is_learned(self, engine):
         net = Net(engine, **WHOLE).run(T + 5)
         with pytest.raises(ValueError, match="5 steps of the present trial"):
             net.learner.start_trial()
 
+    @pytest.mark.first_case_is_fast
     def test_it_needs_trials(self, engine):
         with pytest.raises(ValueError, match="reset_every"):
             Net(engine).learner.start_trial()
 
+    @pytest.mark.first_case_is_fast
     def test_before_the_learning_window_nothing_is_lost(self, engine):
         options = dict(learning_window=10 * ms, **WHOLE)
         net = Net(engine, start=BURN_IN, **options).run(BURN_IN)
@@ -404,6 +416,7 @@ class TestStartTrial:
         net.learner.start_trial()
         assert_same(net.run(T).gradients, Net(engine, **options).run(T).gradients)
 
+    @pytest.mark.first_case_is_fast
     def test_complete_trials_of_an_interval_stay_in_their_mean(self, engine):
         options = dict(reset_every=T * ms, update_every=2 * T * ms, optimizer=GradientDescent(0.01))
         net = Net(engine, **options).run(T)
@@ -424,6 +437,7 @@ def switch(objects, active):
         one.active = active
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("periods, says", [(WHOLE, "had not ended"), ({}, "give Learner reset")])
 def test_a_learner_that_was_switched_off_while_it_learned_is_refused(periods, says):
     net = Net(**periods).run(5)
@@ -436,6 +450,7 @@ def test_a_learner_that_was_switched_off_while_it_learned_is_refused(periods, sa
     assert says in str(raised.value.__cause__)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_a_learner_that_is_switched_on_again_begins_a_trial(engine):
     """No flag of its last step stays up, and the state is that of the first trial's start."""
@@ -462,6 +477,7 @@ def test_a_learner_that_is_switched_on_again_begins_a_trial(engine):
     assert any(np.abs(net.gradients[n] - first[n]).max() > 1e-3 for n in first)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_a_phase_survives_store_and_restore(engine):
     net = Net(engine, **WHOLE).run(T)
@@ -493,6 +509,7 @@ class TestOptimizer:
             synapses.w = before[synapses.name]
         assert_same(net.gradients, plain.run(2 * T).gradients)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("first", [None, GradientDescent(0.02)])
     def test_another_kind_starts_anew(self, first):
         net = Net(optimizer=first, **self.options).run(T)
@@ -536,6 +553,7 @@ class TestOptimizer:
 
 
 class TestTarget:
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("timed", [False, True])
     def test_another_target_acts_from_the_next_run_on(self, timed):
         net = Net(**WHOLE)
@@ -545,6 +563,7 @@ class TestTarget:
         np.testing.assert_allclose(net.readout.error[:], net.readout.y[:] - other[T - 1])
         assert np.abs(net.gradients["w_in"] - Net(**WHOLE).run(T).gradients["w_in"]).max() > 1e-3
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "wrong, says",
         [
@@ -567,6 +586,7 @@ class TestTarget:
             LeakyReadout(1, tau=20 * ms).target = np.ones(T)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "name, value",
     [
@@ -590,6 +610,7 @@ def test_what_cannot_change_says_why(name, value):
         setattr(learner, name, value)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["learner", "weight", "arrival", "timing"])
 def test_what_cannot_change_of_synapses_says_why(name):
     net = Net()
@@ -604,6 +625,7 @@ def test_what_cannot_change_of_a_readout_says_why():
         Net().readout.learner = None
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["readout", "group"])
 def test_brian2s_switch_is_brian2s_and_refused_where_learning_needs_the_object(name):
     net = Net(**WHOLE).run(3)
@@ -678,6 +700,7 @@ class TestReset:
             Fed(listed=["plain"]).run(T)
             Net(**WHOLE).run(T)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "statement, same",
         [
@@ -746,6 +769,7 @@ class TestReset:
 class TestNumbersThatAreNotFinite:
     options: ClassVar = dict(update_every=T * ms, reset_every=T * ms)
 
+    @pytest.mark.first_case_is_fast
     def test_a_gradient_stops_the_run_before_the_update(self, engine):
         net = Net(engine, optimizer=Adam(0.01), **self.options).run(T)
         before = net.weights
@@ -762,11 +786,13 @@ class TestNumbersThatAreNotFinite:
         except FloatingPointError as error:
             return error
 
+    @pytest.mark.first_case_is_fast
     def test_a_weight_stops_the_run_after_the_update(self, engine):
         net = Net(engine, optimizer=GradientDescent(1e308), **self.options)
         with pytest.raises(FloatingPointError, match=r"w_\w+\.w\[\d+\] = -?inf after update 1"):
             net.run(2 * T)
 
+    @pytest.mark.first_case_is_fast
     def test_without_an_optimizer_the_run_is_the_last_to_see_it(self, engine):
         net = Net(engine, **WHOLE)
         net.readout.y = np.nan

@@ -14,11 +14,13 @@ def assert_passes(small):
     assert found.passed, str(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("order", "engine"), [(1, "credit"), (1, "traces"), (math.inf, "credit")])
 def test_the_places_of_neurons_never_change(order, engine):
     assert_passes(Small(on_pre="v_post += w*mV*exp(-abs(i - j)/3.0)", order=order, engine=engine))
 
 
+@pytest.mark.slow
 def test_plain_synapses_may_use_the_places_of_neurons():
     def others(small):
         synapses = Synapses(small.group, small.group, on_pre="v_post += 0.3*(i - j)*mV")
@@ -39,6 +41,7 @@ def depressing(order, engine="credit"):
     return small
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, math.inf])
 def test_trained_synapses_with_a_memory_have_a_remedy_that_works(order):
     error = refusal(lambda: depressing(order))
@@ -94,6 +97,7 @@ NOT_FOLLOWED = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", NOT_FOLLOWED)
 def test_what_credit_cannot_cross_is_given_at_order_1(case):
     """The remedy of each message is possible, and passes the check."""

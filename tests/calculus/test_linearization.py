@@ -91,6 +91,7 @@ def checked(build, on_pre="v_post += w", kicks=KICK_V, rule=RULE, **options):
 # ------------------------------------------------------------------------ models
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(method=["euler", "exponential_euler"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", available_models())
@@ -121,6 +122,7 @@ def assert_typesettable(latex):
     assert latex.count(r"\left") == latex.count(r"\right")
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["lif", "cuba_alif", "izhikevich"])
 def test_reset_paths_other_than_implicit_leave_the_jump_out(name):
     model, build = builder(name, "euler")
@@ -174,6 +176,7 @@ def test_a_jump_that_is_left_out_is_found(adex):
 # -------------------------------------------------------------- equations of users
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("flag", ["", "(unless refractory)"])
 @pytest.mark.parametrize(
     ("refractory", "method"),
@@ -270,6 +273,7 @@ def test_additive_noise_is_no_obstacle():
     assert "randn" not in "".join(linearization.statements.values())
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("equations", "reset"),
     [

@@ -116,6 +116,7 @@ def ways():
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "spelling", "order", "engine"), ways())
 def test_where_a_gate_is_closed_psi_is_0(case, spelling, order, engine):
     rule = {"order": order, "engine": engine}
@@ -133,6 +134,7 @@ def test_where_a_gate_is_closed_psi_is_0(case, spelling, order, engine):
     assert_passes(gated(case, spelling, **rule))
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(order=[math.inf])
 @pytest.mark.parametrize(("order", "engine"), RULES)
 def test_a_gate_is_no_path_but_a_wrong_gate_is_found(order, engine, monkeypatch):
@@ -199,6 +201,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", REFUSED)
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_what_has_no_distance_or_no_derivative_is_refused(case, engine):
@@ -232,6 +235,7 @@ PATHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(order=[math.inf])
 @pytest.mark.parametrize("case", PATHS)
 @pytest.mark.parametrize(
@@ -243,6 +247,7 @@ def test_what_spikes_change_acts_on_the_threshold_along_a_path(case, order, engi
     assert_passes(build(threshold, f"v = 0*mV; {reset}", f"{LIF}\n{equations}", rule=rule))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, math.inf])
 def test_an_integer_that_spikes_change_is_like_a_number(order):
     one, other = (
@@ -263,6 +268,7 @@ SINCE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(order=[1], engine=["credit"])
 @pytest.mark.parametrize("where", SINCE)
 @pytest.mark.parametrize(("order", "engine"), RULES)
@@ -274,6 +280,7 @@ def test_the_path_through_the_time_of_the_last_spike_is_left_out_if_one_says_so(
     assert_passes(build(threshold, equations=equations, rule=rule, refractory="False"))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("where", SINCE)
 @pytest.mark.parametrize("paths", [{}, {"lastspike": "implicit"}, {"lastspike": "explicit"}])
 def test_the_path_through_the_time_of_the_last_spike_is_not_left_out_in_silence(where, paths):
@@ -283,6 +290,7 @@ def test_the_path_through_the_time_of_the_last_spike_is_not_left_out_in_silence(
         build(threshold, equations=equations, rule=rule, refractory="False")
 
 
+@pytest.mark.slow
 def test_the_time_of_the_last_spike_in_a_gate_is_no_path():
     small = build("v > vt and t - lastspike > 4.5*ms", refractory="False", order=math.inf)
     assert_passes(small)
@@ -296,6 +304,7 @@ def burst(code):
     }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("path", ["implicit", "detached"])
 @pytest.mark.parametrize("order", [1, math.inf])
 def test_an_event_of_the_spikes_times_is_a_gate_of_its_code(order, path):

@@ -115,6 +115,7 @@ def assert_passes(found):
 RECURRENT = {"recurrent": "v_post += w*mV", "delays": True}
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "options",
     [
@@ -163,6 +164,7 @@ def test_right_gradients_of_order_1_pass(options):
     assert_passes(check(**options))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "surrogate",
     [Exponential(20 / volt, 10 * mV), Arctan(20 / volt, 10 * mV), MultiGaussian(0.5, 8 * mV)],
@@ -171,6 +173,7 @@ def test_every_surrogate_passes(surrogate):
     assert_passes(check(rule=EProp(surrogate=surrogate), synapses=2))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("order", "path", "feedback"),
     [
@@ -187,6 +190,7 @@ def test_right_gradients_of_higher_order_pass(order, path, feedback):
     assert_passes(check(rule=rule, feedback=feedback, group=group, synapses=2, **RECURRENT))
 
 
+@pytest.mark.slow
 def test_trained_parameters_are_checked():
     def values(G, R, L):
         G.tau_m, G.v_th = 20 * ms, 15 * mV
@@ -202,6 +206,7 @@ def test_trained_parameters_are_checked():
     assert {"trained.tau_m", "trained.v_th"} <= {row.projection for row in found.rows}
 
 
+@pytest.mark.slow
 def test_with_traces_each_entry_of_the_eligibility_vector_is_compared():
     found = check(rule=EProp(surrogate=WIDE, engine="traces"))
     assert_passes(found)
@@ -223,6 +228,7 @@ class Wrong:
         )
 
 
+@pytest.mark.slow
 def test_one_wrong_gradient_is_the_worst_row():
     net, learner, made = network()
     net.add(Wrong(1 + 1e-5, 2)(made))
@@ -236,6 +242,7 @@ def test_one_wrong_gradient_is_the_worst_row():
     assert "FAILED" in line
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_another_reset_path_than_the_one_that_was_asked_for_fails(engine):
     net, learner, _ = network(rule=EProp(surrogate=WIDE, engine=engine))
@@ -245,6 +252,7 @@ def test_another_reset_path_than_the_one_that_was_asked_for_fails(engine):
     assert found.worst.error > 1e-3
 
 
+@pytest.mark.slow
 def test_another_surrogate_than_the_one_that_was_asked_for_fails():
     net, learner, _ = network()
     object.__setattr__(learner.rule, "surrogate", PiecewiseLinear(20 / volt, 16 * mV))
@@ -279,6 +287,7 @@ def clipped(v, step):
     np.maximum(v, -2e-3, out=v)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(engine=["credit"])
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 @pytest.mark.parametrize(
@@ -311,6 +320,7 @@ def test_finite_differences_are_those_of_what_runs_and_not_of_what_is_written(co
         assert row.finite_difference == pytest.approx(expected, abs=1e-8 * np.abs(right).max())
 
 
+@pytest.mark.slow
 def test_a_loop_through_other_groups_is_in_the_finite_difference_of_order_inf():
     def loop(G, R, L):
         options = {"threshold": "v > 15*mV", "reset": "v = 0*mV", "method": "euler"}
@@ -333,6 +343,7 @@ def test_a_loop_through_other_groups_is_in_the_finite_difference_of_order_inf():
     assert not learner.check(network=net, synapses=6).passed
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("reached", [False, True])
 def test_a_threshold_without_a_distance_matters_only_where_credit_meets_it(reached):
     def others(G, R, L):
@@ -368,6 +379,7 @@ def test_several_trials_are_checked_at_once():
     assert found.steps == 2 * T
 
 
+@pytest.mark.slow
 def test_the_network_is_left_as_it_was_found():
     def state_of(net):
         values = net.get_states(units=False).items()
@@ -396,6 +408,7 @@ def test_the_network_is_left_as_it_was_found():
     assert np.any(expected[f"{made[0].name}.w"] != before[f"{made[0].name}.w"])
 
 
+@pytest.mark.slow
 def test_what_shows_nothing_does_not_pass():
     silent = check(weight=0)
     assert not silent.passed
@@ -481,6 +494,7 @@ O.w = 1
 """
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("lines", "code", "words"),
     [

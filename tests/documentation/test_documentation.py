@@ -206,6 +206,7 @@ def needs_parameters(name, message):
     return "." not in owner and not isinstance(thing, property)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("module", MODULES)
 def test_docstrings_of_public_names_are_complete(module):
     names = [name for name in public_objects() if name.startswith(f"{module}.")]

@@ -86,6 +86,7 @@ def test_installed_package_is_this_source_tree():
         assert installed.read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_models_are_found_by_a_script_in_a_clone(tmp_path):
     (tmp_path / "brian_eprop").symlink_to(ROOT / "brian_eprop")
     (tmp_path / "models").symlink_to(ROOT / "models")

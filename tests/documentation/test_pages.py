@@ -51,6 +51,7 @@ def test_there_is_something_to_run():
     assert len(RUN["recipes.md"]) > 15
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(page=["own_model.md"])
 @pytest.mark.parametrize("page", [name for name in RUN if RUN[name]])
 def test_blocks_of_the_page_run(page, tmp_path, monkeypatch, numpy_target):

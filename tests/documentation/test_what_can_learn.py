@@ -328,6 +328,7 @@ def root(error):
     return error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_the_page_says_is_refused_is_refused_with_these_words(case):
     (message,) = [cells[1] for cells in rows("refused") if cells[0] == case]
@@ -339,6 +340,7 @@ def test_what_the_page_says_is_refused_is_refused_with_these_words(case):
     assert re.search(expected, str(error)), str(error)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", ACCEPTED)
 def test_what_the_page_says_is_accepted_has_this_role_and_passes_the_check(case):
     (role,) = [cells[1] for cells in rows("accepted") if cells[0] == case]

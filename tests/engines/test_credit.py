@@ -99,10 +99,12 @@ class TestWhatIsWrongIsSeen:
     network = random_network(7, feedback=None, alpha=0.9)
     task = random_task(7, "mse", batch=2)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("order", [1, math.inf])
     def test_nothing_is_wrong(self, order):
         assert relative_error(self.network, *self.task, order) < TOLERANCE
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("order", [1, math.inf])
     def test_a_pseudo_derivative_after_the_reset(self, monkeypatch, order):
         right = NetworkReading.just_before
@@ -134,6 +136,7 @@ def test_bptt_is_the_order_without_end():
     assert_equal(brian, exact)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, math.inf])
 def test_spikes_may_take_time_to_the_readout(order):
     """As if the readout had been compared with what is to be said later."""
@@ -148,6 +151,7 @@ def test_spikes_may_take_time_to_the_readout(order):
         assert difference(later.gradients[name], now.gradients[name]) < TOLERANCE
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [2, math.inf])
 def test_credit_flows_across_fixed_synapses(order):
     network, task = random_network(10, feedback=None), random_task(10, "mse", batch=2)
@@ -160,6 +164,7 @@ def test_credit_flows_across_fixed_synapses(order):
     assert difference(changed, trained.gradients["w_in"]) < TOLERANCE
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order, reset", [(1, True), (1, False), (math.inf, True)])
 def test_a_simulation_may_go_on_in_several_runs(order, reset):
     """Also if a run ends within a trial."""
@@ -174,6 +179,7 @@ def test_a_simulation_may_go_on_in_several_runs(order, reset):
         assert difference(parts.gradients[name], whole.gradients[name]) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_where_nothing_is_learned(monkeypatch):
     """A simulation needs no memory of its past, whichever rule the network learns with."""
     net = RecurrentNetwork("alif", 3, 5, 1, rule=BPTT(), trainable=["beta"], seed=1)
@@ -233,6 +239,7 @@ class TestRefusals:
         options = dict(optimizer=Adam(1e-3), update_every=12 * DT)
         self.refused("updates must not be more frequent", order=math.inf, **options)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("order", [2, math.inf])
     def test_plain_synapses_that_credit_cannot_cross(self, order):
         def change(brian):
@@ -243,6 +250,7 @@ class TestRefusals:
 
         self.refused("draws a random number", change=change, order=order)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("owner, variable", [("w_rec", "e_trace"), (None, "L")])
     def test_a_monitor_of_traces(self, owner, variable):
         message = f"has no variable '{variable}': the engine 'credit' computes"

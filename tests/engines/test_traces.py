@@ -66,6 +66,7 @@ def test_traces_signals_and_gradients_equal_the_reference(example):
     assert_equal(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(delay=[5])
 @pytest.mark.parametrize("surrogate", KINDS)
 @pytest.mark.parametrize("delay", [0, 1, 5, "synaptic"])
@@ -82,6 +83,7 @@ def test_every_refractory_period(n_ref):
     assert_equal(run_recorded(network, *random_task(5, "mse"))[1])
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("autapses", [False, True])
 def test_autapses(autapses):
     mask = np.ones((5, 5), dtype=bool) if autapses else None
@@ -91,6 +93,7 @@ def test_autapses(autapses):
     assert np.any(np.diag(brian.gradients["w_rec"]) != 0) == autapses
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("path_v", ["implicit", "explicit", "detached"])
 @pytest.mark.parametrize("path_a", ["implicit", "explicit", "detached"])
 def test_every_reset_path(path_v, path_a):
@@ -103,6 +106,7 @@ def keeps(brian, name, variable="eps_v"):
     return brian.synapses[name].variables[variable].owner.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 def test_a_trace_of_the_presynaptic_neuron_alone_is_kept_there(kind):
     network = random_network(8, kind, alpha=0.9, max_delay=0)
@@ -115,6 +119,7 @@ def test_a_trace_of_the_presynaptic_neuron_alone_is_kept_there(kind):
         assert keeps(brian, "w_in", "eps_a") == "synapses_in"
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "changes, options",
     [
@@ -146,15 +151,18 @@ class TestWhatMustFail:
     def test_nothing_is_wrong_without_a_mistake(self):
         assert self.wrong() == set()
 
+    @pytest.mark.slow
     def test_a_jump_that_forgets_the_decay_of_the_same_step(self):
         assert {"psi", "eps_v w_rec", "gradient w_rec"} <= self.wrong(on_pre="v_post += w")
 
+    @pytest.mark.slow
     def test_an_input_that_acts_one_step_late(self):
         late = "v_post += w*exp(dt_post/tau_m_post)"
         assert {"psi", "eps_v w_in", "gradient w_in"} <= self.wrong(
             on_input=late, arrival="synapses"
         )
 
+    @pytest.mark.slow
     def test_a_trace_with_the_wrong_time_constant(self):
         alpha = self.network.alpha * 0.98
         correct = self.network
@@ -162,6 +170,7 @@ class TestWhatMustFail:
         expected = gradients(replace(correct, alpha=alpha), *self.task, rule="eprop")
         assert difference(brian.gradients["w_rec"], expected.w_rec) > 1e-3
 
+    @pytest.mark.slow
     def test_psi_after_the_reset(self, monkeypatch):
         moments = {**traces._MOMENTS, "before_thresholds": Moment("after_resets", 0)}
         monkeypatch.setattr(traces, "_MOMENTS", moments)

@@ -28,6 +28,7 @@ def test_every_public_function_and_every_argument_is_there():
         assert taken - {"options"} <= set(arguments()), name
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", CALLS)
 def test_arguments_that_are_right(name):
     defaultclock.dt = 1 * ms

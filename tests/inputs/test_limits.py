@@ -146,6 +146,7 @@ def empty(*names):
     return {name: np.zeros(shapes[name], dtype=bool) for name in names}
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", [EProp(), EProp(engine="traces"), EProp(order=2), BPTT()])
 @pytest.mark.parametrize(
     ("without", "feedback", "message"),
@@ -180,6 +181,7 @@ class Tensor:
         return self.values if dtype is None else self.values.astype(dtype)
 
 
+@pytest.mark.slow
 def test_tensors_are_arrays():
     rng = np.random.default_rng(0)
     inputs, targets = rng.random((30, 3)) < 0.6, rng.normal(size=(30, 2))
@@ -209,6 +211,7 @@ def test_a_second_learner_on_a_group_is_named():
     assert first.name
 
 
+@pytest.mark.slow
 def test_compiled_programs_with_float32_are_refused_before_compiling(tmp_path, monkeypatch):
     monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
     monkeypatch.setitem(prefs, "core.default_float_dtype", np.float32)

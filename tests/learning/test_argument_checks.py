@@ -61,6 +61,7 @@ def refused(error, *words):
 
 
 class TestReadout:
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "changes, error, words",
         [
@@ -121,6 +122,7 @@ class TestReadout:
 
 
 class TestLearner:
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "options, error, words",
         [
@@ -199,6 +201,7 @@ class TestLearner:
 
 
 class TestSynapses:
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "options, error, words",
         [
@@ -231,6 +234,7 @@ class TestSynapses:
         with refused(error, *words):
             TrainableSynapses(target, **({"learner": learner()} | options))
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "bounds, error",
         [
@@ -291,6 +295,7 @@ class TestSynapses:
         with refused(ValueError, "'mine' already has a variable 'psi'", "rename"):
             TrainableSynapses(group, learner=owner)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "options, words",
         [
@@ -352,6 +357,7 @@ class TestWhenTheRunBegins:
         for word in words:
             assert word in str(raised.value.__cause__)
 
+    @pytest.mark.slow
     def test_nothing_is_refused_without_a_mistake(self, parts):
         Network(*parts).run(10 * ms)
 

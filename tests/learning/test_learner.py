@@ -74,6 +74,7 @@ def several_updates(network, inputs, targets, trials, update, bounds=None):
     return network
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(trials=[2], feedback=["given"])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -95,6 +96,7 @@ def test_updates_are_those_of_the_reference(engine, optimizer, trials, feedback)
         assert np.all(brian.matrix(name, "grad") == 0)
 
 
+@pytest.mark.slow
 def test_bounds_clip_the_weights_after_each_update():
     network = random_network(22)
     inputs, targets = random_task(22, "mse", batch=4)
@@ -154,6 +156,7 @@ def online_descent(network, inputs, targets, every, rate):
     return w
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_rate_is_measured_over_the_interval_of_the_updates_without_trials(engine):
     network = random_network(29, rate_strength=30.0, rate_target=0.1)
@@ -182,6 +185,7 @@ def test_the_step_of_arrays_is_that_of_the_synapses(optimizer):
     assert set(state) == set(statements.state)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("every", [1, 5])
 def test_weights_that_change_while_the_network_runs(engine, every):
@@ -216,6 +220,7 @@ class TestFeedback:
             assert difference(brian.gradients[name], getattr(expected, name)) < TOLERANCE
         assert difference(symmetric.w_rec, expected.w_rec) > 0.1
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("optimizer", [GradientDescent(0.01), Adam(0.01)])
     def test_adaptive_feedback_aligns_as_fast_as_it_decays(self, optimizer):
         inputs, targets = random_task(24, "mse", batch=5)
@@ -252,6 +257,7 @@ class TestFeedback:
         assert np.abs(moved).max() > 0.01
         assert difference(brian.matrix("w_out", "B") - before, moved) < TOLERANCE
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("kind", ["random", "adaptive"])
     def test_random_feedback_is_reproduced_by_its_seed(self, kind):
         def weights(seed):
@@ -299,6 +305,7 @@ class TestTrials:
         brian = build(self.network, *task, reset=False).run()
         self.assert_equals_reference(brian, task=task)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("max_delay", [0, 4])
     def test_recurrent_spikes_that_arrive_before_the_threshold(self, max_delay):
         network = random_network(26, max_delay=max_delay)
@@ -485,6 +492,7 @@ class TestOtherNetworks:
             expected_slow += np.outer(filtered, y - target)
         assert difference(np.asarray(synapses.grad).reshape(5, 2), expected_slow) < TOLERANCE
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize(
         "recovery, strengths",
         [

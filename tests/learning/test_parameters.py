@@ -49,6 +49,7 @@ def reference(network, inputs, targets, order):
     return expected
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(max_delay=[3])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("max_delay", [0, 3])
@@ -71,6 +72,7 @@ def test_orders_differ():
         assert difference(first[name], exact[name]) > 0.05
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("optimizer", [GradientDescent(1e-2), Adam(1e-2)])
 def test_an_update_is_relative_to_the_scale(optimizer):
     network, task = varied_network(5), random_task(5, "mse", batch=2)
@@ -99,6 +101,7 @@ def test_bounds_and_scale():
     assert beta.min() >= 0.15 and beta.max() <= 0.16
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "options, error, message",
     [

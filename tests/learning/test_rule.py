@@ -89,6 +89,7 @@ def differ(one, other):
     return [not np.allclose(a, b, rtol=1e-6) for a, b in zip(one, other, strict=True)]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_each_group_has_its_own(engine):
     # onto excitatory, onto inhibitory, excitatory → inhibitory, inhibitory → excitatory
@@ -111,6 +112,7 @@ def test_both_engines_agree():
         np.testing.assert_allclose(credit, traces, rtol=1e-10, atol=1e-15)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(order=[1, math.inf], trained=[True])
 @pytest.mark.parametrize("order", [1, 2, math.inf])
 @pytest.mark.parametrize("trained", [True, False])
@@ -124,6 +126,7 @@ def test_the_check_knows_the_surrogate_of_each_group(order, trained):
     assert any(row.finite_difference != 0 for row in found.rows)
 
 
+@pytest.mark.slow
 def test_the_check_finds_that_two_surrogates_are_taken_for_each_other():
     network, learner, _ = two_groups(lambda exc, inh: EProp(surrogate={exc: WIDE, inh: OWN}))
     exc, inh = learner.rule.surrogate
@@ -132,6 +135,7 @@ def test_the_check_finds_that_two_surrogates_are_taken_for_each_other():
     assert not learner.check(network=network, synapses=3).passed
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_learn_has_its_own_on_the_path_of_credit():
     one, other = (
         gradients(lambda exc, inh, psi=psi: BPTT(surrogate={exc: WIDE, inh: psi}), trained=False)

@@ -61,6 +61,7 @@ def target_rows(seed=0):
     return TARGETS[np.random.default_rng(seed).integers(len(TARGETS), size=len(OUTPUTS))]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("seed", range(4))
 def test_error_and_loss_are_exact_however_far_outputs_are_apart(seed):
     assert_exact(target_rows(seed))
@@ -143,6 +144,7 @@ def test_a_row_that_counts_is_a_probability(value, as_timed_array):
     assert run(target, 7) > 0
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("n", "period", "wrong", "fine"),
     [

@@ -133,6 +133,7 @@ def drawn_feedback(projections):
     return feedback
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(feedback=["adaptive"], divide=[two_groups])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("divide", [two_groups, two_subgroups])
@@ -211,6 +212,7 @@ def test_a_group_and_its_subgroup_are_one_population():
     np.testing.assert_array_equal(found[:, 1:4].ravel(), np.asarray(subset.grad))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("stated", [{}, {"delay": 0 * ms}], ids=["per synapse", "per neuron"])
 def test_projections_with_different_effects_onto_one_group(stated):
     """The gain of each on_pre is in its own gradient, from the first step on."""
@@ -250,6 +252,7 @@ def test_projections_with_different_effects_onto_one_group(stated):
         assert difference(found, gain * expected.w_in) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_current_based_neurons_beside_lif():
     """The reference has no such neuron: the traces are computed here from what was recorded.
 

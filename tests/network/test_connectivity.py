@@ -169,6 +169,7 @@ def test_layered_and_balanced_networks_learn(make, rule, numpy_target):
             assert (net.weights[block][:8] >= 0).all() and (net.weights[block][8:] <= 0).all()
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, 2])
 def test_symmetric_feedback_reaches_as_many_layers_as_the_order_says(order, numpy_target):
     task = Frozen(6, 2)

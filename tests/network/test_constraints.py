@@ -355,6 +355,7 @@ CONTRADICTIONS = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", CONTRADICTIONS)
 def test_constraints_that_contradict_are_refused(case):
     constraints, options, message = CONTRADICTIONS[case]

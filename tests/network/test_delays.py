@@ -98,6 +98,7 @@ def test_gradients_are_those_of_the_reference(delays, rule):
     assert (at_once.spikes != found.spikes).sum() > 10
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["w_in", "w_rec"])
 def test_a_delay_that_is_wrong_by_one_step_would_be_seen(name):
     delays, (inputs, targets) = random_delays("w_in", "w_rec"), task()
@@ -148,6 +149,7 @@ def with_delayed_readout(net, without, inputs, targets, order, window=None):
     return replace(part, **total, loss=loss, readout=readout)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(uniform=[True], window=[15])
 @pytest.mark.parametrize("window", [None, 15])
 @pytest.mark.parametrize("order", [1, 2, math.inf])
@@ -192,6 +194,7 @@ def test_spikes_may_arrive_in_a_later_window(names, feedback, monkeypatch, windo
     assert_gradients_equal(found, expected, spikes=40)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
 def test_errors_do_not_come_back_to_an_earlier_window(feedback, windows_of_7_steps):
     net, (inputs, targets) = network(random_delays("w_out"), feedback=feedback), task()
@@ -220,6 +223,7 @@ def test_synapses_of_brian2_say_that_errors_do_not_come_back_to_an_earlier_windo
     assert f"'{outputs.name}' delays spikes on their way" in str(caught.value.__cause__)
 
 
+@pytest.mark.slow
 def test_random_feedback_comes_back_at_once():
     about, (inputs, targets) = {"rule": EProp(), "feedback": "random"}, task(1)
     net, without = network(random_delays("w_out"), **about), network({}, **about)
@@ -235,6 +239,7 @@ def test_random_feedback_comes_back_at_once():
 
 
 # ------------------------------------------------------------------- trials
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("learning", [True, False])
 def test_spikes_do_not_cross_trials(learning):
     delays = random_delays("w_in", "w_rec", high=12)
@@ -288,6 +293,7 @@ def test_each_neuron_has_its_own_time_constant_in_the_gradient():
 
 
 # ------------------------------------------------------------------- files, and what is refused
+@pytest.mark.slow
 def test_delays_are_saved(tmp_path):
     net, (inputs, targets) = network(random_delays("w_rec") | {"w_in": 2 * ms}), task()
     net.save(tmp_path / "network.npz")
@@ -319,6 +325,7 @@ WRONG = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_delays_are_refused_by_name(case):
     delays, message = WRONG[case]
@@ -332,6 +339,7 @@ def test_delays_without_the_unit_of_time_are_refused(value):
         network({"w_in": value})
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", MATRICES)
 @pytest.mark.parametrize("method", ["gradients", "simulate"])
 def test_delays_longer_than_a_trial_are_refused(name, method):

@@ -23,6 +23,7 @@ def failed(report):
     return {row.quantity for row in report.rows if not row.passed}
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(name=["lif", "adex"])
 @pytest.mark.parametrize("name", available_models())
 def test_every_model_passes(name):
@@ -38,6 +39,7 @@ def test_every_model_passes(name):
     )
 
 
+@pytest.mark.slow
 def test_the_table_names_every_quantity():
     report = check_model("alif", steps=STEPS, seed=3)
     table = str(report)
@@ -108,6 +110,7 @@ def test_a_file_of_ones_own(tmp_path):
 # ------------------------------------------------------------- what is to be noticed
 
 
+@pytest.mark.slow
 def test_a_neuron_that_never_fires_is_no_proof(tmp_path):
     path = tmp_path / "silent.toml"
     path.write_text(OWN.replace("v_th = 1\n", "v_th = 3\n"))  # v cannot exceed 2

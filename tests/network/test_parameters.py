@@ -88,6 +88,7 @@ def expected_gradients(network, inputs, targets, order):
     return expected
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, 2, math.inf])
 def test_gradients_are_those_of_the_reference(order):
     network, task = mixed_network(rule=EProp(order=order)), task_arrays()
@@ -148,6 +149,7 @@ def test_present_values_are_used_everywhere():
 # ------------------------------------------------------------------- updates
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("optimizer", [GradientDescent(1e-3), Adam(1e-2)])
 def test_an_update_is_relative_to_the_scale_of_each_population(optimizer):
     network = mixed_network(
@@ -231,6 +233,7 @@ def rewritten(network, path, change):
     return path
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "change",
     [
@@ -254,6 +257,7 @@ def test_a_file_from_before_there_were_trained_parameters_is_read(tmp_path):
     assert RecurrentNetwork.load(path).parameters == {}
 
 
+@pytest.mark.slow
 def test_what_is_out_of_its_range_after_an_update_is_not_kept():
     network = mixed_network(["tau_m"], optimizer=Adam(2.0))
     state, found = network.state, network.gradients(*task_arrays())
@@ -270,6 +274,7 @@ def test_what_is_out_of_its_range_after_an_update_is_not_kept():
 # ------------------------------------------------------------------- what is refused
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "trainable, error, message",
     [
@@ -331,6 +336,7 @@ def test_a_scale_is_needed_to_train_what_is_0():
     RecurrentNetwork(neurons, **about, optimizer=Adam(1e-3))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "name, values, error, message",
     [
@@ -369,6 +375,7 @@ def test_values_are_checked_before_they_are_used(name, values, error, message):
 # ------------------------------------------------------------------- other models
 
 
+@pytest.mark.slow
 def test_parameters_with_units_learn():
     weights = {"w_in": np.full((8, 4), 400.0)}
     trainable = {"tau_m": (5 * ms, 30 * ms), "I_ext": ParameterTraining(scale=100 * pA)}

@@ -125,6 +125,7 @@ WRONG = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_arguments_are_refused_by_name(case):
     arguments, message = WRONG[case]
@@ -179,6 +180,7 @@ WRONG_TRIALS = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", WRONG_TRIALS)
 def test_wrong_trials_are_refused_by_name(case):
     inputs, targets, message = WRONG_TRIALS[case]

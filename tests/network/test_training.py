@@ -67,6 +67,7 @@ def assert_weights(network, expected):
         np.testing.assert_array_equal(network.weights[name], values)
 
 
+@pytest.mark.slow
 def test_the_loss_of_a_small_task_falls():
     trained = network()
     trained.weights["w_out"] *= 0.2
@@ -89,6 +90,7 @@ def test_loss_and_rate_of_an_iteration_are_those_before_its_update():
     assert entry["rate"] == pytest.approx(before.spikes.mean() * 1000, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_tasks_learning_window_is_used():
     task = FrozenNoise(learning_window=10)
     (entry,) = network().fit(task, 1)
@@ -156,6 +158,7 @@ def test_adaptive_feedback_moves_with_the_readout_and_aligns():
     assert distance() == pytest.approx(start * 0.8**10, rel=1e-9)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("feedback", ["random", "symmetric", np.ones((N_OUT, N_REC))])
 def test_other_feedback_stays(feedback):
     trained = network(feedback=feedback)
@@ -291,6 +294,7 @@ def test_an_update_that_would_not_be_finite_is_not_made():
         np.testing.assert_array_equal(trained.state.moments["w_in"][name], values)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("interrupted", [2, 6])
 def test_an_interrupt_in_an_update_leaves_weights_and_optimizer_consistent(
     monkeypatch, interrupted

@@ -74,6 +74,7 @@ def test_a_batch_is_cut_into_equal_calls(batch):
     assert len(sizes) == 1 and max(sizes) <= 16
 
 
+@pytest.mark.slow
 def test_calls_do_not_change_the_gradients():
     made, task = network(), Noise()
     inputs, targets = task.sample(np.random.default_rng(0), 24)

@@ -81,6 +81,7 @@ def drive():
     return inputs, 0.35 * rng.standard_normal((N_IN, N)) + 0.1, w_rec
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["lif", "alif"])
 @pytest.mark.parametrize("n_ref", range(6))
 def test_published_dynamics_spike_for_spike(name, n_ref, drive):
@@ -172,6 +173,7 @@ FIRING = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(name=["adex", "izhikevich"])
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"lif", "alif"}))
 def test_constant_current_makes_it_fire_plausibly_and_no_current_does_not(name):
@@ -189,6 +191,7 @@ def test_constant_current_makes_it_fire_plausibly_and_no_current_does_not(name):
         assert np.isfinite(np.asarray(group.state(variable))).all()
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", MODELS)
 def test_one_strong_synapse_makes_it_fire_with_the_suggested_on_pre(name):
     model = load_model(name)
@@ -205,6 +208,7 @@ def test_one_strong_synapse_makes_it_fire_with_the_suggested_on_pre(name):
     assert list(spikes.i) == [1]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", MODELS)
 def test_starts_at_its_initial_values_and_carries_its_model(name):
     model = load_model(name)
@@ -222,6 +226,7 @@ def test_starts_at_its_initial_values_and_carries_its_model(name):
 
 
 # A Formula has no height and width, and its units are tested in test_surrogates.py
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", sorted(SURROGATES.keys() - {"Formula"}))
 @pytest.mark.parametrize("name", MODELS)
 def test_surrogate_in_the_units_of_the_model(name, kind):
@@ -276,6 +281,7 @@ def test_distance_is_the_difference_of_the_two_sides():
 # ---------------------------------------------------------------------- overrides refused
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -329,6 +335,7 @@ def test_group_refuses_a_size(size):
 GOOD = (Path(__file__).parents[2] / "models" / "cuba_alif.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

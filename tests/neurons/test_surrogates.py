@@ -73,6 +73,7 @@ def test_every_registered_surrogate_has_an_independent_formula_here():
     assert all(SURROGATES[kind].__name__ == kind for kind in SURROGATES)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", SHAPED)
 @pytest.mark.parametrize(("height", "width"), [(0.3, 1.0), (1 / 3, 0.7), (10.0, 0.03)])
 def test_brian2_evaluates_the_formula(kind, height, width):
@@ -114,6 +115,7 @@ def test_a_compound_distance_keeps_its_value_inside_every_formula():
         )
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", ANTIDERIVATIVE)
 def test_antiderivative_is_zero_at_threshold_and_has_the_surrogate_as_slope(kind):
     surrogate = SURROGATES[kind](0.4, 0.7)

@@ -22,6 +22,7 @@ def network(numpy_target):
     return RecurrentNetwork("alif", 8, 6, 1, optimizer=Adam(1e-2), seed=1)
 
 
+@pytest.mark.slow
 def test_a_film_shows_every_other_state_of_the_network(network, tmp_path):
     film = LearningAnimation(tmp_path / "film.gif", network, INPUTS, TARGETS, every=2, neurons=2)
     start = network.weights["w_in"].copy()

@@ -64,6 +64,7 @@ CALLS = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", CALLS)
 def test_axes_in_are_axes_out_and_default_to_the_current_ones(ax, name):
     assert CALLS[name](ax) is ax
@@ -368,6 +369,7 @@ def test_map_of_rules_has_every_rule_and_what_changes(ax):
     assert {rule.change for rule in rules if rule.parent} <= written
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("metrics", [(0.5, np.nan, 0.2), (np.nan,) * 3])
 def test_a_metric_that_is_not_known_of_each_batch_stops_no_figure(metrics, tmp_path):
     history = [

@@ -7,6 +7,7 @@ from own_networks import LIF, Small, T, refusal
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "options",
     [
@@ -37,6 +38,7 @@ def drawing(code):
     return others
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("code", ["v += randn()*mV", "v = v*0.9 + rand()*mV", "th = rand()*mV"])
 def test_numbers_that_add_to_the_state_or_are_kept_in_a_variable_pass_the_check(code):
     equations = LIF + "\nth : volt"

@@ -125,6 +125,7 @@ def test_python_that_changes_nothing_is_left_alone():
     assert len(seen) == STEPS
 
 
+@pytest.mark.slow
 def test_plain_synapses_are_followed_as_if_they_were_fixed():
     def loop(make):
         def hook(small):

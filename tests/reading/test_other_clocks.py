@@ -36,6 +36,7 @@ def clocked(dt, code, back=""):
     return others
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("dt", "code"),
     [(2 * ms, "v_post *= 0.8"), (0.25 * ms, "v_post += 0.1*mV"), (1.5 * ms, "v_post += 0.1*mV")],
@@ -46,6 +47,7 @@ def test_slower_factors_and_what_merely_adds_pass_the_check(dt, code):
     assert found.passed, str(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("dt", "said"), [(0.25 * ms, "250. us"), (1.5 * ms, "1.5 ms")])
 def test_factors_of_sub_steps_are_refused(dt, said):
     error = refusal(lambda: Small(others=clocked(dt, "v_post *= 0.8")).run())
@@ -55,6 +57,7 @@ def test_factors_of_sub_steps_are_refused(dt, said):
     assert "merely add" in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("dt", [0.5 * ms, 2 * ms])
 def test_credit_does_not_cross_clocks(dt):
     others = clocked(dt, "v_post += 0.1*mV", back="x_post += 0.2")

@@ -34,6 +34,7 @@ def built(others=second_group, order=1, engine="credit", surrogate=WIDE, paths=N
     return Small(others=others, rule=rule, events={"high": "v > 8*mV"}, **neurons)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("order", "engine"), [(1, "credit"), (1, "traces"), (math.inf, "credit")])
 def test_a_name_that_one_group_knows_is_enough(order, engine):
     small = built(order=order, engine=engine, paths={"high": "detached", "a": "detached"})
@@ -41,6 +42,7 @@ def test_a_name_that_one_group_knows_is_enough(order, engine):
     assert found.passed, str(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_a_name_that_no_group_knows_is_refused(engine):
     error = refusal(lambda: built(engine=engine, paths={"low": "detached"}).run())
@@ -49,6 +51,7 @@ def test_a_name_that_no_group_knows_is_refused(engine):
     assert "rename" in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("order", "where"), [(1, "readout"), (math.inf, "group")])
 def test_synapses_at_an_event_of_the_state_need_a_word(order, where):
     """As code does at such an event."""

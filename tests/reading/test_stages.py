@@ -26,6 +26,7 @@ def pulsed(code, order=1):
     return others
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "code",
     [
@@ -48,6 +49,7 @@ def test_plain_synapses_that_scale_a_state_pass_the_check(code, order):
     assert found.passed, str(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("code", "says"),
     [
@@ -62,6 +64,7 @@ def test_what_cannot_be_differentiated_is_refused_by_name(code, says):
     assert says in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("code", ["v *= 0.9", "v -= 0.1*v", "v = v**2/(10*mV)", "v = 3*mV"])
 def test_run_regularly_on_a_slower_clock_passes_the_check(code):
     def others(small):
@@ -72,6 +75,7 @@ def test_run_regularly_on_a_slower_clock_passes_the_check(code):
     assert found.passed, str(found)
 
 
+@pytest.mark.slow
 def test_the_check_finds_code_that_was_left_out(monkeypatch):
     """Negative control: synapses that scale a state are no stages of its step."""
     monkeypatch.setattr(stages, "_add_synapses", lambda *_: None)
@@ -93,6 +97,7 @@ def test_a_scaled_state_is_one_simulation_with_a_smaller_one():
 GATED = "dv/dt = -v*g/(20*ms) : volt\ng : 1"
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, math.inf])
 @pytest.mark.parametrize(
     "codes",
@@ -124,6 +129,7 @@ def test_a_step_of_the_state_is_refused_by_the_name_of_the_code():
 STORED = "dv/dt = (-v + drive)/(20*ms) : volt\ndrive = 5*mV*tanh(v/(9*mV)) : volt"
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("order", "engine"), [(1, "credit"), (1, "traces"), (math.inf, "credit")])
 def test_what_is_stored_once_a_step_is_one_simulation_with_its_text(order, engine):
     assert_same_or_refused(
@@ -161,6 +167,7 @@ def regularly(code):
     return others
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("runs", [forced, regularly])
 @pytest.mark.parametrize(
     ("code", "name"), [("lastspike = t", "lastspike"), ("not_refractory = False", "not_refractory")]
@@ -184,6 +191,7 @@ def test_no_function_of_python_makes_neurons_refractory():
     assert "variable of your own" in error
 
 
+@pytest.mark.slow
 def test_the_remedy_a_gate_of_ones_own_passes_the_check():
     equations = "dv/dt = -v*allowed/(20*ms) : volt (unless refractory)\nallowed : 1"
 

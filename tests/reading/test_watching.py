@@ -32,6 +32,7 @@ def scaled(owner, step=None, **options):
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 @pytest.mark.parametrize("owner", ["inputs", "outputs"])
 class TestWeights:
+    @pytest.mark.first_case_is_fast
     def test_code_that_changes_weights_is_refused(self, owner, engine):
         def others(small):
             getattr(small, owner).run_regularly("w = clip(w, 0, 3)", dt=5 * ms)
@@ -39,12 +40,14 @@ class TestWeights:
         error = refusal(lambda: Small(others=others, engine=engine).run())
         assert f"the weight 'w' of '{owner}'" in error
 
+    @pytest.mark.first_case_is_fast
     def test_python_that_changes_weights_is_refused(self, owner, engine):
         error = refusal(lambda: Small(others=scaled(owner), engine=engine).run())
         assert f"'operation' changes 'w' of the synapses '{owner}' within a trial" in error
         # The error of the readout would come back along other weights
         assert ("counts as given" in error) == (owner == "inputs")
 
+    @pytest.mark.first_case_is_fast
     def test_after_a_trial_weights_may_change(self, owner, engine):
         last = scaled(owner, step=T - 1, when="after_end")
         small, other = Small(others=last, engine=engine), Small(engine=engine)
@@ -53,6 +56,7 @@ class TestWeights:
         np.testing.assert_array_equal(small.gradient, other.gradient)
         assert (getattr(small, owner).w[:] != getattr(other, owner).w[:]).all()
 
+    @pytest.mark.first_case_is_fast
     def test_before_a_trial_weights_may_change(self, owner, engine):
         small, other = Small(others=scaled(owner, step=0), engine=engine), Small(engine=engine)
         synapses = getattr(other, owner)
@@ -84,6 +88,7 @@ def test_python_that_changes_weights_of_followed_synapses_is_refused():
     assert "changes 'w' of the synapses 'plain' within a trial" in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, 2, np.inf])
 def test_an_output_that_feeds_back_is_refused(order):
     def others(small):
@@ -97,6 +102,7 @@ def test_an_output_that_feeds_back_is_refused(order):
     assert "'answers' → 'neurons'" in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("stage", ["state_updater", "thresholder", "resetter"])
 def test_a_stage_that_does_not_run_is_refused(stage):
     def others(small):
@@ -106,6 +112,7 @@ def test_a_stage_that_does_not_run_is_refused(stage):
     assert "its active is False" in refusal(lambda: Small(others=others).run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["v = 0.9*v", "v = v**2/(10*mV)"])
 def test_code_of_a_sub_group_is_a_stage_of_its_neurons(code):
     def others(small):
@@ -161,6 +168,7 @@ def assigned(what):
     return act
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 @pytest.mark.parametrize("what", ["state", "weight", "code", "slot", "active"])
 def test_what_is_changed_between_two_runs_within_a_trial_is_refused(what, engine):
@@ -172,6 +180,7 @@ def test_what_is_changed_between_two_runs_within_a_trial_is_refused(what, engine
     assert ("EProp(engine='credit')" if never else "within a trial") in error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("what", ["state", "weight"])
 def test_what_is_changed_between_two_trials_is_not(what):
     small = Small()

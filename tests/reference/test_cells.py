@@ -37,6 +37,7 @@ def networks(name):
         yield forced, cell_task(forced, 4)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", EXACT)
 @pytest.mark.parametrize("name", ALL)
 def test_exact_rules_agree(name, rule):
@@ -46,6 +47,7 @@ def test_exact_rules_agree(name, rule):
         assert relative(found, bptt, network, tuple(network.parameters)) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", RATE)
 def test_exact_gradient_is_that_of_finite_differences(name):
     for network, task in networks(name):
@@ -57,6 +59,7 @@ def test_exact_gradient_is_that_of_finite_differences(name):
         assert relative(eprop, differences, network) > 1e-2
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("state", range(3))
 @pytest.mark.parametrize("name", RATE)
 def test_finite_differences_see_a_wrong_jacobian(name, state, monkeypatch):
@@ -174,6 +177,7 @@ def test_rate_units_and_gradients_are_those_of_autograd(name):
 # ------------------------------------------------------------------- what cells have
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ALL)
 def test_a_drawn_network_is_active(name):
     network = draw_network(name, 10, 20, 2, density=0.5)

@@ -82,6 +82,7 @@ def differences(network, inputs, targets, symmetric=False):
     return replace(fixed_point_gradient(network, inputs, targets), **result)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("phi, seed", CASES)
 def test_recurrent_backpropagation_is_the_implicit_gradient(phi, seed):
     network, task = random_network(phi, seed), random_task(seed)
@@ -93,6 +94,7 @@ def test_recurrent_backpropagation_is_the_implicit_gradient(phi, seed):
     assert found.iterations > oracle.iterations > 10
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("phi", GAIN)
 def test_implicit_gradient_agrees_with_finite_differences(phi):
     network, task = random_network(phi, 5), random_task(5)
@@ -131,6 +133,7 @@ def test_adjoint_needs_the_transposed_weights(symmetric):
     assert error < 1e-10 if symmetric else error > 0.1
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("phi, seed", CASES)
 @pytest.mark.parametrize("symmetric, order", [(False, 1), (True, 2)])
 def test_error_of_equilibrium_propagation_is_of_this_order(phi, seed, symmetric, order):
@@ -224,6 +227,7 @@ def test_gradient_stays_exact_when_the_error_almost_vanishes():
         )
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", [recurrent_backpropagation, equilibrium_propagation])
 def test_xor_is_learned(rule):
     # some starts end in a local minimum of XOR, at 0.5 of the first loss; this one does not
@@ -257,6 +261,7 @@ ALONE = ConvergentNetwork(w_in=[[1.0]], w_rec=[[0.0]])
 BIFURCATION = ConvergentNetwork(w_in=[[1.0]], w_rec=[[1.0]])
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "call, message",
     [

@@ -67,6 +67,7 @@ def test_kernl_learns_a_kernel_of_the_form_that_it_has():
     assert distance(gradient(problem, "kernl"), exact) > 0.1
 
 
+@pytest.mark.slow
 def test_kernl_compares_what_is_aligned():
     """Marschall et al. compare the filtered noise with an effect that lacks the last noise."""
 
@@ -98,6 +99,7 @@ def test_kernl_compares_what_is_aligned():
     assert kernels[1] == pytest.approx(0.49, abs=0.1)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["leaky_rate", "lif", "alif", "gru", "lstm"])
 def test_kernl_approaches_the_exact_gradient(name):
     problem = problem_of(name, n_steps=30, batch=4)
@@ -141,6 +143,7 @@ def with_oracle(problem, rule, values, **options):
     return vector(problem, problem.gradient(recursion, RULES[rule]))
 
 
+@pytest.mark.first_case_is_fast
 @every_network
 @every_cell
 def test_dni_with_the_true_future_is_bptt(name, options):
@@ -154,6 +157,7 @@ def test_dni_with_the_true_future_is_bptt(name, options):
     assert distance(twice, exact) > 1e-2
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("interval", [1, 3, 5, 12, 100])
 @every_network
 @every_cell
@@ -185,6 +189,7 @@ def test_eprop3_would_count_twice_what_enters_by_implicit_edges():
     assert distance(found, gradient(problem, "bptt")) > 0.1
 
 
+@pytest.mark.first_case_is_fast
 @every_network
 @every_cell
 def test_without_a_prediction_the_local_terms_are_left(name, options):
@@ -247,6 +252,7 @@ def test_dni_is_its_equations_written_out(name):
     assert distance(other, expected) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["elman", "leaky_rate", "gru", "lstm", "jordan"])
 def test_dni_learns_to_predict_the_future(name):
     problem = problem_of(name, batch=1)
@@ -272,6 +278,7 @@ def test_dni_learns_to_predict_the_future(name):
     assert distances[-1] < 0.7 * distance(immediate, exact)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["elman", "gru", "lif", "alif"])
 def test_eprop3_learns_a_sequence_by_heart(name):
     """More predictors than boundaries: there is a prediction without error."""
@@ -285,6 +292,7 @@ def test_eprop3_learns_a_sequence_by_heart(name):
     assert errors[1] < 5e-3
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", ["dni", "eprop3", "kernl"])
 @pytest.mark.parametrize("name", ["alif", "lstm"])
 def test_what_was_learned_acts_on_each_sequence_alone(name, rule):

@@ -115,6 +115,7 @@ def psi_after_reset(network, task):
     return pseudo_derivative(network, distance) * ~run.silent
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", SPIKING)
 @pytest.mark.parametrize("rule", ["superspike", "ottt", "decolle"])
 def test_three_factor_rules_are_products_of_their_factors(rule, name):
@@ -131,6 +132,7 @@ def test_three_factor_rules_are_products_of_their_factors(rule, name):
             assert relative(got, by_hand, network, [block]) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", ["superspike", "ottt", "decolle"])
 def test_the_comparison_sees_a_wrong_factor(rule):
     network = network_of("lif", **KAPPA)
@@ -407,6 +409,7 @@ def test_es_d_rtrl_is_biased_for_a_single_unit():
 # -------------------------------------------------------------------------------- all of the rules
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", CELLS_OF)
 def test_batch_is_the_mean_of_its_sequences_for_every_cell(rule):
     for name in CELLS_OF[rule]:
@@ -458,6 +461,7 @@ def test_refusals_say_why(rule, name, changes, options, message):
         gradients(network, *cell_task(network), rule, **options)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", CELLS_OF)
 def test_numbers_stored_grow_as_the_rule_says(rule):
     stored = {}

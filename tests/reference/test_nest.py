@@ -65,6 +65,7 @@ def mismatch(case, result):
     return max(difference(getattr(result, block), case.gradient[block]) for block in BLOCKS[:2])
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_trajectory_of_nest_is_reproduced(name):
     case = load_case(name)
@@ -82,6 +83,7 @@ def test_trajectory_of_nest_is_reproduced(name):
         assert difference(run.threshold, case.local["th"]) < NEST
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", ["eprop", "eprop_reverse"])
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_gradient_of_nest_is_reproduced(name, rule):
@@ -92,6 +94,7 @@ def test_gradient_of_nest_is_reproduced(name, rule):
         assert difference(getattr(result, block), case.gradient[block]) < NEST, block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TASKS)
 def test_five_published_losses_are_reproduced(name):
     case = load_case(name)
@@ -100,6 +103,7 @@ def test_five_published_losses_are_reproduced(name):
     np.testing.assert_allclose(losses, case.loss_tf, rtol=TENSORFLOW)
 
 
+@pytest.mark.slow
 def test_forward_traces_give_the_published_loss_after_an_update():
     case = load_case("sine_bsshslm_2020")
     result = gradient_of(case, "eprop")
@@ -147,6 +151,7 @@ def with_arrivals(steps, name, shift):
     ]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("change", "error"), [({"kappa": 0.9}, 0.01), ({"readout_gain": 1.0}, 1.0)]
 )
@@ -159,6 +164,7 @@ def test_trace_filtered_with_the_wrong_time_constant_or_gain_is_seen(change, err
     assert mismatch(case, result) > error
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_psi_after_the_reset_is_seen(monkeypatch, name):
     case = load_case(name)
@@ -171,6 +177,7 @@ def test_psi_after_the_reset_is_seen(monkeypatch, name):
     assert mismatch(case, gradient_of(case)) > 0.01
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_psi_alive_in_refractoriness_is_seen(monkeypatch, name):
     case = load_case(name)
@@ -181,6 +188,7 @@ def test_psi_alive_in_refractoriness_is_seen(monkeypatch, name):
     assert mismatch(case, gradient_of(case)) > 0.001
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", TRAJECTORIES)
 def test_the_perturbation_without_a_change_is_none(monkeypatch, name):
     case = load_case(name)
@@ -235,6 +243,7 @@ def test_regularization_with_the_filtered_trace_is_seen(monkeypatch):
     assert abs(losses[1] / case.loss_nest[1] - 1) > TENSORFLOW
 
 
+@pytest.mark.slow
 def test_missing_regularization_is_seen():
     case = load_case("sine_bsshslm_2020")
     losses = losses_of(case, iterations=2, rate_strength=0.0)

@@ -37,6 +37,7 @@ def test_reference_imports_numpy_scipy_and_the_standard_library_only():
 # ------------------------------------------------------------------------------ dynamics
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("max_n_ref", [0, 5])
 def test_simulation_is_the_scalar_recursion(max_n_ref):
     network = random_network(8, max_n_ref=max_n_ref)

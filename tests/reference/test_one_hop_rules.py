@@ -75,6 +75,7 @@ def memoryless(name, options):
     return problem
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("name", "options"), MEMORYLESS)
 def test_mdgl_without_memory_is_every_path_of_one_hop(name, options):
     problem = memoryless(name, options)
@@ -152,6 +153,7 @@ def test_the_causal_filter_of_mdgl_is_exact_for_a_constant_slope():
     assert distance(gradient(problem, "eprop"), one_hop(problem)) > 0.1
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", ["mdgl", "modprop"])
 def test_types_are_labels_and_a_type_for_each_unit_is_none(rule):
     for name in ONE_SLOPE:
@@ -180,6 +182,7 @@ def linear(name, **options):
     return Problem(network, 1e-7 * problem.inputs, problem.targets), 1.0
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ONE_SLOPE)
 @pytest.mark.parametrize("options", [*NETWORKS, {"kappa": 0.5} | DELAYED])
 def test_modprop_with_the_true_slope_is_bptt(name, options):
@@ -189,6 +192,7 @@ def test_modprop_with_the_true_slope_is_bptt(name, options):
     assert distance(gradient(problem, "modprop", mu=0.8 * slope), exact) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ONE_SLOPE)
 @every_network
 def test_modprop_without_gain_is_every_path_of_one_hop(name, options):
@@ -220,6 +224,7 @@ def modprop_forwards(problem, weights, mu):
     return vector(problem, gradient)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("types", [None, (0, 1, 1, 0, 1)])
 def test_modprop_is_a_filter_of_the_traces_by_types(types):
     problem = problem_of(

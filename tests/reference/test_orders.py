@@ -51,6 +51,7 @@ def longest_path(mask):
 # ---------------------------------------------------------------------------- ends of the orders
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @every_network
 def test_first_order_is_eprop(name, options):
@@ -66,6 +67,7 @@ def test_first_order_is_eprop(name, options):
         assert distance(first, eprop) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @every_network
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
@@ -77,6 +79,7 @@ def test_last_order_is_back_propagation(name, options, truncation):
     assert distance(gradient(problem, "eprop"), bptt) > 1e-2
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @every_network
 def test_infinite_order_is_rtrl(name, options):
@@ -87,6 +90,7 @@ def test_infinite_order_is_rtrl(name, options):
         assert distance(endless, rtrl) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 def test_random_feedback_reaches_the_units_and_all_paths_go_on_from_there(name):
     problem = problem_of(name, kappa=0.8)
@@ -100,6 +104,7 @@ def test_random_feedback_reaches_the_units_and_all_paths_go_on_from_there(name):
             assert distance(last, through_feedback) < ROUND_OFF
 
 
+@pytest.mark.slow
 @given(examples())
 def test_orders_end_where_they_must_with_delays_reset_paths_and_refractoriness(example):
     problem = Problem(example.network, example.inputs, example.targets, example.learning_window)
@@ -119,6 +124,7 @@ def test_orders_end_where_they_must_with_delays_reset_paths_and_refractoriness(e
     )
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("truncation", TRUNCATIONS)
 @pytest.mark.parametrize("kappa", [0.0, 0.8])
 def test_no_path_leads_through_teacher_forced_units(truncation, kappa):
@@ -131,6 +137,7 @@ def test_no_path_leads_through_teacher_forced_units(truncation, kappa):
         assert distance(last, bptt) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", SPIKING)
 def test_errors_become_smaller_with_the_order_on_the_whole(kind):
     """Not in each step: the horizon of four steps may be better than that of six."""
@@ -183,6 +190,7 @@ def by_number_of_edges(problem):
     return np.fft.fft(values, axis=0).real / len(roots)
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @every_network
 def test_hops_are_counted(name, options):
@@ -195,6 +203,7 @@ def test_hops_are_counted(name, options):
         assert distance(by_edges[:3].sum(axis=0), by_edges[:2].sum(axis=0)) > 1e-3
 
 
+@pytest.mark.slow
 @given(examples())
 def test_hops_are_counted_with_delays_reset_paths_and_refractoriness(example):
     problem = Problem(example.network, example.inputs, example.targets, example.learning_window)
@@ -207,6 +216,7 @@ def test_hops_are_counted_with_delays_reset_paths_and_refractoriness(example):
         assert error < ROUND_OFF * size
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @pytest.mark.parametrize("order", [2, 3])
 def test_hop_order_is_the_sum_over_its_paths(name, order):
@@ -222,6 +232,7 @@ def test_hop_order_is_the_sum_over_its_paths(name, order):
     assert distance(less, expected) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @pytest.mark.parametrize("kappa", [0.0, 0.8])
 @pytest.mark.parametrize("order", [2, 3, 4])
@@ -277,6 +288,7 @@ def test_second_order_of_lif_with_one_time_constant_factorizes():
 # ------------------------------------------------------------------------------------------ SnAp
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 @every_network
 def test_snap_is_exact_once_the_mask_has_everything(name, options):
@@ -405,6 +417,7 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("rule", "options"), OPTIONS)
 @pytest.mark.parametrize("name", ["alif", "lstm"])
 def test_a_batch_gives_the_sum_of_its_sequences(name, rule, options):
@@ -423,6 +436,7 @@ def test_a_batch_gives_the_sum_of_its_sequences(name, rule, options):
     assert distance(found, expected) < ROUND_OFF
 
 
+@pytest.mark.first_case_is_fast
 @every_cell
 def test_weights_may_change_from_step_to_step(name):
     network = cell_network(name, 1, kappa=0.8, feedback=None)

@@ -65,6 +65,7 @@ def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
         assert relative(found, differences) < DIFFERENCES, rule
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("kind", "loss"), [("lif", "cross_entropy"), ("alif", "mse")])
 @every_reset
 def test_each_parameter_agrees_with_finite_differences(v, a, kind, loss):
@@ -94,6 +95,7 @@ def test_detached_reset_has_its_size_but_no_path():
     assert relative(without, exact) > 1e-2
 
 
+@pytest.mark.slow
 def test_height_and_width_of_the_surrogate_are_constants():
     network = network_of("alif", surrogate_height=None, surrogate_width=None)
     np.testing.assert_array_equal(network.surrogate_width, network.v_th)
@@ -174,6 +176,7 @@ def result_of(problem, rule, **options):
     return vector(problem.gradient(recursion, RULES[rule]))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 @every_reset
 def test_gradient_of_bptt_is_its_definition(v, a, kind):
@@ -184,6 +187,7 @@ def test_gradient_of_bptt_is_its_definition(v, a, kind):
         assert relative(found, by_definition(problem, False, **{part: False})) > 1e-2, part
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 def test_finite_differences_see_a_part_that_is_left_out(kind):
     problem = problem_of(kind, smooth=True)
@@ -194,6 +198,7 @@ def test_finite_differences_see_a_part_that_is_left_out(kind):
         assert relative(by_definition(problem, False, **{part: False}), differences) > 1e-2, part
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 @every_reset
 def test_orders_count_explicit_edges_behind_the_direct_effect(v, a, kind):
@@ -250,6 +255,7 @@ def test_first_order_differs_from_bptt_by_a_finite_amount(kind):
 # -------------------------------------------------------------------------------- what is returned
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 @pytest.mark.parametrize("rule", ["bptt", "rtrl", "factorized", "eprop", "eprop_reverse"])
 def test_nothing_else_changes_and_nothing_more_is_returned(rule, kind):
@@ -291,6 +297,7 @@ def test_spikes_from_elsewhere_are_what_resets_and_adapts():
 # --------------------------------------------------------------------------------------- bad input
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", RULES)
 def test_rules_that_have_none_refuse_and_name_those_that_do(rule):
     network, options = network_for(rule)

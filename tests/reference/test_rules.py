@@ -85,6 +85,7 @@ def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
         assert relative(gradient_of(example, rule, smooth=True), differences, BLOCKS) < 1e-6
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_finite_differences_see_a_wrong_reset_gradient(factor):
     network = random_network(3)
@@ -94,6 +95,7 @@ def test_finite_differences_see_a_wrong_reset_gradient(factor):
     assert relative(wrong, differences) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("path", [{"v": "detached"}, {"a": "detached"}])
 def test_finite_differences_see_a_path_that_is_left_out(path):
     network = random_network(3, kind="alif")
@@ -170,6 +172,7 @@ def test_traces_are_the_closed_forms_of_bellec(kind):
         assert np.abs(traces[name].e_trace[:, i, j]).sum() > 0
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_absent_synapses_have_no_gradient(rule):
     mask = np.random.default_rng(0).random((5, 5)) < 0.5
@@ -193,6 +196,7 @@ def test_absent_synapses_have_no_trace():
     assert traces.e_bar[..., mask].any()
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_batch_is_the_mean_of_its_trials(rule):
     """Sequences do not know of each other. The draws of stochastic rules differ, and rules that
@@ -213,6 +217,7 @@ def test_batch_is_the_mean_of_its_trials(rule):
         np.testing.assert_allclose(getattr(together, name)[1], getattr(alone[1], name), rtol=1e-12)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_two_runs_are_the_same(rule):
     """Nothing is left of earlier sequences where nothing is learned, and the seed decides."""
@@ -242,6 +247,7 @@ def test_every_rule_is_described(rule):
         assert len(with_options.memory) == len(with_options.time) == 2
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_unknown_options_are_refused(rule):
     network, options = network_for(rule)

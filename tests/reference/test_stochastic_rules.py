@@ -110,6 +110,7 @@ def spread(network, task, rule, runs=40, copies=20, **options):
     return np.sqrt(copies * np.mean(np.sum(errors**2, axis=1)) / np.sum(exact**2))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.slow_unless(name=["lif"])
 @every_case
 @pytest.mark.parametrize("name", ALL)
@@ -203,6 +204,7 @@ def test_flipping_all_signs_leaves_uoro_as_it_is(monkeypatch):
     assert relative(gradient(network, task, "uoro", seed=3), plain, network) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @one_of_each
 def test_sequences_of_a_batch_do_not_know_of_each_other(rule, options):
     network = cell_network("alif", 2)
@@ -219,6 +221,7 @@ def test_sequences_of_a_batch_do_not_know_of_each_other(rule, options):
 
 
 # signs of singular vectors are arbitrary, so that 'ok' may draw something else
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", ["uoro", "kf_rtrl", "r_kf_rtrl"])
 @pytest.mark.parametrize("name", ["lif", "gru"])
 def test_sources_without_connections_do_not_count(name, rule):
@@ -238,6 +241,7 @@ def test_sources_without_connections_do_not_count(name, rule):
     assert relative(full, results[0], network, ["w_rec"]) > 1e-3
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ALL)
 def test_a_sum_of_as_many_products_as_steps_is_exact(name):
     network, task = problem(name, kappa=0.8, n_steps=7)
@@ -246,6 +250,7 @@ def test_a_sum_of_as_many_products_as_steps_is_exact(name):
     assert relative(gradient(network, task, "ok", rank=3), exact, network) > 1e-6
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["alif", "elman", "lstm"])
 def test_a_sum_of_as_many_products_as_senders_is_exact(name):
     """30 steps; three inputs, two of eight units and the bias send anything."""
@@ -363,6 +368,7 @@ def test_silence_gives_no_gradient(name, rule, options):
     assert not result.w_in.any() and not result.w_rec.any()
 
 
+@pytest.mark.first_case_is_fast
 @one_of_each
 def test_divergence_is_reported_with_its_step(rule, options):
     network = cell_network(

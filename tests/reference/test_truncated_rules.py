@@ -122,6 +122,7 @@ def in_windows(problem, horizon, every):
     return problem.result(total, RULES["tbptt"])
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("horizon, every", [(1, 1), (4, 1), (5, 2), (3, 3), (7, 5)])
 @pytest.mark.parametrize("name", ALL)
 def test_tbptt_is_forward_accumulation_inside_the_windows(name, horizon, every):

@@ -112,6 +112,7 @@ def recorded_episodes(agent, episodes):
     return [experience_of(one) for one in record[:-1]]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("steps_per_action", [1, 3])
 @pytest.mark.parametrize("feedback", ["symmetric", "random"])
 def test_an_update_is_the_mean_gradient_of_what_has_happened(steps_per_action, feedback):
@@ -199,6 +200,7 @@ def test_evaluation_changes_nothing_and_callbacks_end_learning(tmp_path):
     assert len(Agent(saved, world, discount=0.9, seed=7).learn(2)) == 2
 
 
+@pytest.mark.slow
 def test_after_an_error_the_next_episode_is_a_new_one():
     class Breaking(Walk):
         broken = False
@@ -374,6 +376,7 @@ class TestWrongAgents:
         with pytest.raises(ValueError, match=r"create it with EProp\(engine='traces'\)"):
             agent.learn(1)
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("reward", [np.nan, np.inf])
     def test_rewards_that_are_no_numbers(self, reward):
         class Broken(Walk):

@@ -47,6 +47,7 @@ def assert_same(brian, expected):
         assert difference(brian.matrix(name), expected[name]) < TOLERANCE
 
 
+@pytest.mark.slow
 def test_one_step_after_the_other():
     network, episodes = agent_network(1), random_episodes(1, [60])
     brian = BrianAgent(network, episodes, 0.9).run()
@@ -81,6 +82,7 @@ def agents(draw):
     return network, episodes, options, "lif" if kind == "lif" else "alif"
 
 
+@pytest.mark.slow
 @given(agents())
 def test_episodes_of_any_length(agent):
     network, episodes, options, kind = agent
@@ -130,6 +132,7 @@ class TestMistakesAreSeen:
         assert self.distance(other) > 0.1
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("rule", [EProp(), EProp(order=2), BPTT(), EProp(engine="traces")])
 def test_trials_of_one_length(rule):
     """Credit that flows backwards counts by the advantage; episodes end within the trial too."""
@@ -174,6 +177,7 @@ class TestUpdates:
     network = agent_network(7)
     episodes = random_episodes(7, [30, 20, 25], ends=["terminal", "truncated", "terminal"])
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("optimizer", [GradientDescent(0.01), Adam(0.01)])
     def test_after_each_episode(self, optimizer):
         brian = BrianAgent(
@@ -196,6 +200,7 @@ class TestUpdates:
             assert difference(getattr(network, name), getattr(self.network, name)) > 1e-3
             assert difference(brian.matrix(name, "w"), getattr(network, name)) < TOLERANCE
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("every", [1, 5])
     def test_while_it_runs(self, every):
         """With a vanishing learning rate the steps add up to that of the whole gradient."""
@@ -214,6 +219,7 @@ class TestUpdates:
 class TestReference:
     network, (episode,) = agent_network(8), random_episodes(8, [50])
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("rule", ["eprop", "rtrl", "superspike"])
     @pytest.mark.parametrize("discount", [0.0, 0.7, 1.0])
     def test_td_errors_forwards_are_returns(self, rule, discount):
@@ -235,6 +241,7 @@ class TestReference:
         assert difference(rtrl, bptt) < 1e-12
         assert difference(eprop, bptt) > 1e-2
 
+    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("end", [None, "terminal", "truncated"])
     def test_the_gradient_is_that_of_the_objective(self, end):
         """Central differences with smooth spikes; returns are held."""

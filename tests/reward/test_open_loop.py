@@ -44,6 +44,7 @@ def with_an_end(inputs, actions, rewards):
     )
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "rule, name", [(EProp(), "eprop"), (EProp(engine="traces"), "eprop"), (BPTT(), "bptt")]
 )
@@ -94,6 +95,7 @@ def test_cues_are_the_same_side_by_side():
     np.testing.assert_array_equal(np.abs(left).sum(axis=1), 1)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     "options, changes, message",
     [

@@ -53,6 +53,7 @@ def test_one_update_is_the_optimizer_applied_to_the_gradients(add):
         np.testing.assert_allclose(moved, -0.1 * getattr(expected, name), rtol=1e-10, atol=1e-15)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("cell", ["elman", "gru", "lif"])
 def test_updates_per_step_become_the_gradient_for_small_steps(cell, add):
     """W changes under the recursion, an effect of second order in the learning rate."""
@@ -96,6 +97,7 @@ def test_a_step_sees_the_weights_of_the_step_before(add):
     np.testing.assert_allclose(training.network.bias, bias, rtol=1e-10)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("update", ["sequence", "step"])
 def test_adaptive_feedback_approaches_the_readout_only_with_decay(update, add):
     network = network_for(add)
@@ -125,6 +127,7 @@ def test_kinds_of_feedback_differ(add):
     assert runs[0].network.feedback is None
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", sorted(TASKS))
 @pytest.mark.parametrize("update", ["sequence", "step"])
 def test_every_task_is_learned_better_than_at_the_start(name, update):
@@ -143,6 +146,7 @@ def test_every_task_is_learned_better_than_at_the_start(name, update):
     assert better or levels[-1] > levels[0]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("update", ["sequence", "step"])
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_trains_online_and_offline(rule, update):

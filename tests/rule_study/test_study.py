@@ -140,6 +140,7 @@ def test_stored_numbers_count_arrays_once_and_no_weights():
 SMALL = dict(n_in=3, n_rec=5, steps=12, draws=4, orders=3, iterations=3, seeds=2)
 
 
+@pytest.mark.slow
 def test_a_comparison_writes_its_numbers_and_figures(tmp_path):
     rules = ("bptt", "eprop(feedback=symmetric)", "eprop(feedback=adaptive)", "kf_rtrl", "rflo")
     study = RuleComparison(cell="lif", sizes=(3, 6), task="add", rules=rules, **SMALL)
@@ -167,6 +168,7 @@ def test_a_comparison_writes_its_numbers_and_figures(tmp_path):
         study.run(tmp_path / "new", progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(cell=["elman", "alif"])
 @pytest.mark.parametrize("cell", sorted(reference.CELLS))
 def test_all_rules_are_compared_on_every_cell(cell, tmp_path):

@@ -198,6 +198,7 @@ def spelled(one_hot, alphabet):
     return "".join("." if np.ptp(step) == 0 else alphabet[np.argmax(step)] for step in one_hot)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("level, shortest", [(1, 1), (4, 1), (6, 1), (9, 4)])
 def test_copy_repeats_its_bits_and_draws_all_lengths_of_the_level(level, shortest):
     task = Copy(level=level)

@@ -87,6 +87,7 @@ def test_a_configuration_in_full_reads_back_the_same(everything, tmp_path):
     )
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", available_tasks())
 def test_what_a_task_recommends_reads_back_the_same(name, tmp_path):
     recommended = Configuration.of_task(name)

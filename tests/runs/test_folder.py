@@ -76,6 +76,7 @@ def brian_eprop(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
+@pytest.mark.slow
 def test_a_loss_of_0_ends_no_run_and_is_drawn(sent):
     assert [entry["loss"] for entry in read_history(sent)] == [0, 0]
     assert json.loads((sent / "result.json").read_text())["ended"] == "iterations"
@@ -89,6 +90,7 @@ def test_a_loss_of_0_ends_no_run_and_is_drawn(sent):
     ax.figure.canvas.draw()
 
 
+@pytest.mark.slow
 def test_looking_at_results_executes_nothing(sent, executed):
     executed.unlink(missing_ok=True)
     done = brian_eprop("plot", sent)
@@ -104,6 +106,7 @@ def test_looking_at_results_executes_nothing(sent, executed):
     assert executed.exists()
 
 
+@pytest.mark.slow
 def test_a_trusted_run_goes_on(sent, executed):
     done = brian_eprop("train", "--resume", sent, "--trust", "--iterations", 3)
     assert done.exit_code == 0, done.output
@@ -169,6 +172,7 @@ def test_what_was_killed_before_its_configuration_counts_as_empty(tmp_path):
         (run / name).unlink()
 
 
+@pytest.mark.slow
 def test_folders_of_dead_processes_are_removed_and_no_others(tmp_path):
     from brian_eprop.network.compilation import remove_abandoned_scratch, scratch
 
@@ -199,6 +203,7 @@ def test_variants_without_a_folder_of_their_own_are_refused_when_read(tmp_path, 
         Sweep.read(path)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", [r"$\frac{5}$", "$", r"a\$b$", "$x_$", "a$b$c$"])
 def test_names_are_drawn_as_they_are(name):
     import matplotlib.pyplot as plt
@@ -218,6 +223,7 @@ SETUP += " max_rate rate_target patience order trainable.tau_m delays.w_rec conn
 KEYS = ["options", "setup", *(f"setup.{name}" for name in SETUP.split())]
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("junk", JUNK)
 def test_junk_in_a_configuration_is_told_in_words(tmp_path, key, junk):

@@ -88,6 +88,7 @@ def report(folder):
     return CliRunner().invoke(app, ["report", str(folder)])
 
 
+@pytest.mark.slow
 def test_the_report_of_a_finished_run(run):
     done = report(run)
     assert done.exit_code == 0, done.output
@@ -191,6 +192,7 @@ def network_and_task(neurons="alif", **options):
     return RecurrentNetwork(neurons, 20, 8, 1, weights=weights, seed=2, **options), task
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [1, 2, np.inf])
 def test_networks_of_lif_and_alif_are_checked_with_the_reference(order):
     network, task = network_and_task([("lif", 3, {}), ("alif", 5, {})], rule=EProp(order=order))

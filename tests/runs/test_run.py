@@ -221,6 +221,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(tmp_path, unbroken):
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
     run = tmp_path / "run"
     rate = dict(learning_rate=1e200, optimizer="GradientDescent")
@@ -257,6 +258,7 @@ def test_resume_from_the_command_line(tmp_path, unbroken):
     assert_same_runs(run, unbroken)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -45,6 +45,7 @@ def assert_rate(spikes, p):
     assert abs(spikes.sum() - p * spikes.size) < 5 * np.sqrt(p * (1 - p) * spikes.size)
 
 
+@pytest.mark.slow
 def test_a_trial_has_the_published_shape(trials):
     task = EvidenceAccumulation()
     inputs, targets = trials

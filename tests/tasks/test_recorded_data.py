@@ -23,6 +23,7 @@ def labels(targets):
     return targets[:, 0].argmax(axis=1)
 
 
+@pytest.mark.first_case_is_fast
 def test_the_parts_are_stratified(task):
     train, validation, _ = (task.split[part][1] for part in ("train", "validation", "test"))
     known = np.concatenate([train, validation])
@@ -34,6 +35,7 @@ def test_the_parts_are_stratified(task):
         assert abs((validation == label).sum() - share * count) <= 1
 
 
+@pytest.mark.first_case_is_fast
 def test_what_is_drawn_is_of_the_part_to_learn_from(task):
     """All of it, no trial twice in a batch that large, and none that is held out."""
     n = len(task.split["train"][1])
@@ -49,6 +51,7 @@ def test_what_is_drawn_is_of_the_part_to_learn_from(task):
         assert not seen & {trial.tobytes() for trial in held_out}
 
 
+@pytest.mark.first_case_is_fast
 def test_the_split_is_the_same_each_time(task):
     again = load_task(type(task).__name__.lower())
     for part in ("validation", "test"):

@@ -31,6 +31,7 @@ def test_every_task_keeps_the_contract(name):
     np.testing.assert_array_equal(again[1], targets)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", available_tasks())
 def test_metric_is_zero_for_what_is_asked_and_chance_for_what_is_constant(name):
     task = load_task(name)
@@ -50,6 +51,7 @@ def test_metric_is_zero_for_what_is_asked_and_chance_for_what_is_constant(name):
         np.testing.assert_allclose(task.metric(constant, targets), 1, rtol=1e-12)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", DECISIONS)
 def test_the_targets_of_a_decision_are_one_probability_for_the_whole_trial(name):
     task = load_task(name)
@@ -86,6 +88,7 @@ def test_a_batch_of_none_is_refused_by_every_task(name):
         load_task(name).sample(np.random.default_rng(0), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.slow_unless(name=["pattern_generation"])
 @pytest.mark.usefixtures("numpy_target")
 @pytest.mark.parametrize("name", available_tasks())
