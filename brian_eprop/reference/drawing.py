@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def draw_network(
     n_out: int,
     *,
     density: float = 1.0,
-    loss: Literal["mse", "cross_entropy"] = "mse",
+    loss: str = "mse",
     seed: int | Sequence[int] = 0,
     **settings: Any,
 ) -> SpikingNetwork | RateNetwork:

@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 
 def log_softmax(y):
     shifted = y - y.max(axis=-1, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+
+
+def _no_probabilities(targets):
+    return np.any(targets < 0, axis=-1) | (np.abs(targets.sum(axis=-1) - 1) > 1e-6)
+
+
+class Loss(NamedTuple):
+    """A loss of outputs y and targets y*, each (..., n_out).
+
+    Attributes
+    ----------
+    per_output : callable
+        (y, y*) → loss of each output; E is their sum.
+    error : callable
+        (y, y*) → ∂E/∂y.
+    wrong : callable
+        y* → (...) bool, which targets this error is not the derivative for.
+    needs : str
+        What targets must be, if not all may be any numbers.
+    """
+
+    per_output: Callable
+    error: Callable
+    wrong: Callable = lambda targets: np.zeros(targets.shape[:-1], bool)
+    needs: str = ""
+
+
+#: name → Loss
+LOSSES = {
+    "mse": Loss(lambda y, target: 0.5 * (y - target) ** 2, lambda y, target: y - target),
+    "cross_entropy": Loss(
+        lambda y, target: -target * log_softmax(y),
+        lambda y, target: np.exp(log_softmax(y)) - target,
+        _no_probabilities,
+        "probabilities (one-hot, say)",
+    ),
+}
 
 
 def step_weights(network, learning_window, batch, n_steps):
@@ -52,7 +92,7 @@ def step_weights(network, learning_window, batch, n_steps):
 
 
 def task_loss(network, y, targets, weight):
-    """Loss of each step, Σ_k ½(y_k − y*_k)² or −Σ_k y*_k log softmax(y)_k, weighted.
+    """Loss of each step, summed over outputs and weighted.
 
     Parameters
     ----------
@@ -64,17 +104,12 @@ def task_loss(network, y, targets, weight):
     -------
     loss : (...) ndarray
     """
-    if network.loss == "mse":
-        per_output = 0.5 * (y - targets) ** 2
-    else:
-        per_output = -targets * log_softmax(y)
-    return weight * np.sum(per_output, axis=-1)
+    return weight * np.sum(LOSSES[network.loss].per_output(y, targets), axis=-1)
 
 
 def task_error(network, y, targets, weight):
-    """∂E/∂y: weighted y − y* or softmax(y) − y*; shapes as in :func:`task_loss`."""
-    prediction = y if network.loss == "mse" else np.exp(log_softmax(y))
-    return weight[..., np.newaxis] * (prediction - targets)
+    """∂E/∂y of each step, weighted; shapes as in :func:`task_loss`."""
+    return weight[..., np.newaxis] * LOSSES[network.loss].error(y, targets)
 
 
 def rate_penalty(network, spikes, weight):

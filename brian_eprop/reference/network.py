@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-LOSSES = ("mse", "cross_entropy")
+from .losses import LOSSES
 
 
 class Block(NamedTuple):
@@ -77,7 +77,7 @@ class Network:
     mask_out: np.ndarray | None = None
     delay_in: np.ndarray | None = None
     delay_rec: np.ndarray | None = None
-    loss: Literal["mse", "cross_entropy"] = "mse"
+    loss: str = "mse"
     average: bool = False
 
     def __post_init__(self):
@@ -106,7 +106,7 @@ class Network:
                 )
             self._set(name, float(number))
         self._set("average", bool(self.average))
-        self._check_choice("loss", self.loss, LOSSES)
+        self._check_choice("loss", self.loss, tuple(LOSSES))
 
     @property
     def n_in(self) -> int:

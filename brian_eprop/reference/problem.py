@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from .forward import run
-from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
+from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .network import Network
 from .rule import Signal, added
 from .spiking import Held, SpikingNetwork, held_by
@@ -126,16 +126,13 @@ def as_targets(network, targets, inputs_shape, single, weight):
             f"'targets' has shape {np.shape(targets)}; give {(*expected, network.n_out)} "
             "for these inputs"
         )
-    if network.loss == "cross_entropy":
-        counted = array[weight > 0]
-        # ∂E/∂y = softmax(y) − y* holds for probabilities only
-        wrong = np.any(counted < 0, axis=-1) | (np.abs(counted.sum(axis=-1) - 1) > 1e-6)
-        if np.any(wrong):
-            raise ValueError(
-                f"'targets' has values summing to {counted[wrong][0].sum()} in a step; "
-                "give probabilities (one-hot, say) in each step of the learning window "
-                "for the loss 'cross_entropy'"
-            )
+    loss, counted = LOSSES[network.loss], array[weight > 0]
+    wrong = loss.wrong(counted)
+    if np.any(wrong):
+        raise ValueError(
+            f"'targets' has values summing to {counted[wrong][0].sum()} in a step; give "
+            f"{loss.needs} in each step of the learning window for the loss '{network.loss}'"
+        )
     return array
 
 
