@@ -98,6 +98,13 @@ def test_gradients_are_those_of_the_reference(delays, rule):
     assert (at_once.spikes != found.spikes).sum() > 10
 
 
+def test_an_order_of_two_digits_with_delays_is_that_of_the_reference():
+    # the eleventh name of a row begins like the second: "passed_10" and "passed_1"
+    net, (inputs, targets) = network(random_delays("w_rec"), rule=EProp(order=12)), task()
+    found = net.gradients(inputs, targets)
+    assert_gradients_equal(found, reference.gradients(net, inputs, targets, **order_of_reference(12)))
+
+
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["w_in", "w_rec"])
 def test_a_delay_that_is_wrong_by_one_step_would_be_seen(name):
