@@ -9,8 +9,7 @@ import sys
 from collections.abc import Collection, Mapping
 
 import numpy as np
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.devices.device import get_device
+from brian2 import DEFAULT_UNITS, get_device
 from brian2.units import second
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,

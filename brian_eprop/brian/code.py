@@ -12,15 +12,26 @@ would pass over all synapses in every step. ``GatedCode`` has the ``if`` around 
 from contextlib import contextmanager
 from functools import cache
 
-from brian2 import Synapses
-from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
-from brian2.devices.device import RuntimeDevice, get_device
-from brian2.equations.codestrings import Expression
-from brian2.groups.group import CodeRunner
-from brian2.groups.subgroup import Subgroup
-from brian2.synapses.synapses import SummedVariableUpdater
+from brian2 import (
+    DEFAULT_CONSTANTS,
+    DEFAULT_FUNCTIONS,
+    DEFAULT_UNITS,
+    CodeRunner,
+    Expression,
+    Synapses,
+    get_device,
+)
 from brian2.units.fundamentalunits import DIMENSIONLESS
-from brian2.utils.stringtools import get_identifiers
+
+from .internals import (
+    SummedVariableUpdater,
+    SynapticPathway,
+    add_to,
+    get_identifiers,
+    is_standalone,
+    parent_group,
+    runs_in_python,
+)
 
 
 def of_learning(obj):
@@ -29,15 +40,26 @@ def of_learning(obj):
 
 
 class LearningCode(CodeRunner):
-    """Code that learning adds to a group."""
+    """Abstract code that learning adds, run for all of a group at one moment of each step."""
 
     of_learning = True
     add_to_magic_network = False
     invalidates_magic_network = False
 
-    def __init__(self, *args, **kwds):
-        # Brian2 warns of names that mean two things in what the user has written, not here
-        super().__init__(*args, user_code="", **kwds)
+    def __init__(self, group, code, moment, name, template="stateupdate", clock=None, **kwds):
+        super().__init__(
+            group,
+            template,
+            code=code,
+            clock=clock or group.clock,
+            when=moment.when,
+            order=moment.order,
+            name=name,
+            check_units=False,
+            # Brian2 warns of names that mean two things in what the user has written, not here
+            user_code="",
+            **kwds,
+        )
 
     def before_run(self, run_namespace):
         """Generate the code."""
@@ -82,7 +104,7 @@ def declare(group, name, *, shared=False, dtype=None, dimensions=DIMENSIONLESS):
         group.variables.add_array(name, size=1, scalar=True, index="0", **kind)
     elif isinstance(group, Synapses):
         size = 0
-        if isinstance(get_device(), RuntimeDevice):
+        if runs_in_python():
             size = int(group.variables["_synaptic_pre"].size)
         elif group._connect_called:
             raise ValueError(
@@ -148,25 +170,10 @@ def see_target(synapses, code):
             synapses.variables.add_reference(name, target, own, index=index)
 
 
-def group_code(group, code, moment, name, template="stateupdate", clock=None, **kwds):
-    """Abstract code for all of a group in each step."""
-    return LearningCode(
-        group,
-        template,
-        code=code,
-        clock=clock or group.clock,
-        when=moment.when,
-        order=moment.order,
-        name=name,
-        check_units=False,
-        **kwds,
-    )
-
-
 def event_code(group, event, code, moment, name):
     """Abstract code for the neurons of a group with an event in this step."""
     space = f"_{event}space"
-    return group_code(
+    return LearningCode(
         group,
         code,
         moment,
@@ -178,18 +185,21 @@ def event_code(group, event, code, moment, name):
     )
 
 
-def run_code(group, code, moment, name, template="stateupdate", **kwds):
+def run_code(group, code, moment, name):
     """Run abstract code for all of a group in each step, as part of the group."""
-    runner = group_code(group, code, moment, name, template, **kwds)
-    group.contained_objects.append(runner)
+    runner = LearningCode(group, code, moment, name)
+    add_to(group, runner)
     return runner
+
+
+def run_if(gate, group, code, moment, name):
+    """Run abstract code for all of a group in the steps in which a shared variable is not 0."""
+    add_to(group, GatedCode(group, code, gate, moment, name))
 
 
 def on_spike(group, code, moment, name):
     """Run abstract code for the neurons of a group that have just fired."""
-    runner = event_code(group, "spike", code, moment, name)
-    group.contained_objects.append(runner)
-    return runner
+    add_to(group, event_code(group, "spike", code, moment, name))
 
 
 def sum_over_synapses(synapses, expression, variable, side, moment):
@@ -208,7 +218,7 @@ def sum_over_synapses(synapses, expression, variable, side, moment):
         Expression(expression), name, synapses, group, f"N_{side}", f"_synaptic_{side}"
     )
     updater.when, updater.order = moment
-    synapses.contained_objects.append(updater)
+    add_to(synapses, updater)
 
 
 PREFIX = "__"
@@ -228,15 +238,28 @@ TEMPLATES = {".py_": "numpy", ".pyx": "cython", ".cpp": "cpp"}
 
 
 @cache
-def with_own_templates(codeobj_class):
-    """The code object class of a target that also knows the templates of this package."""
+def _with_own_templates(codeobj_class):
     templater = codeobj_class.templater
     folder = TEMPLATES[templater.extension]
     derived = templater.derive("brian_eprop.brian", templates_dir=f"templates/{folder}")
     return type(f"Extended{codeobj_class.__name__}", (codeobj_class,), {"templater": derived})
 
 
-class GatedCode(LearningCode):
+def with_own_templates():
+    """The code object class of the present target that also knows the templates of this package."""
+    return _with_own_templates(get_device().code_object_class())
+
+
+class TemplateCode(LearningCode):
+    """Abstract code in a template of this package."""
+
+    def before_run(self, run_namespace):
+        """Generate the code for the present target."""
+        self.codeobj_class = with_own_templates()
+        super().before_run(run_namespace)
+
+
+class GatedCode(TemplateCode):
     """Runs ``code`` for all elements of ``group`` in the steps in which ``gate`` is not 0.
 
     Parameters
@@ -253,28 +276,48 @@ class GatedCode(LearningCode):
     def __init__(self, group, code, gate, moment, name):
         super().__init__(
             group,
-            "gated",
-            code=code,
-            clock=group.clock,
-            when=moment.when,
-            order=moment.order,
-            name=name,
-            check_units=False,
+            code,
+            moment,
+            name,
+            template="gated",
             needed_variables=[gate],
             template_kwds={"gate": group.variables[gate]},
             # A trial ends for refractory neurons too.
             override_conditional_write=["not_refractory"],
         )
 
-    def before_run(self, run_namespace):
-        self.codeobj_class = with_own_templates(get_device().code_object_class())
-        super().before_run(run_namespace)
+
+class DirectPathway(SynapticPathway):
+    """A presynaptic pathway without delay, and in C++ standalone programs without a queue.
+
+    Brian2 pushes each synapse of each spike through a queue, and runs the synapses' code over
+    what it finds there. Without a delay the queue holds nothing: the template ``deliver`` runs
+    the same code over the synapses of each spike, in the same order, in a loop that a compiler
+    can vectorize where the targets of a neuron are consecutive. Elsewhere it is Brian2's. A
+    program ends with an error if a delay was set after all.
+    """
+
+    def create_code_objects(self, run_namespace):
+        if not is_standalone():
+            super().create_code_objects(run_namespace)
+            return
+        self.template = "deliver"
+        self.codeobj_class = with_own_templates()
+        self.needed_variables = [self.eventspace_name]
+        self.template_kwds = {
+            "synapses": self.synapses,
+            "events": self.source.variables[self.eventspace_name],
+        }
+        # Not Brian2's method, which creates the queue
+        CodeRunner.create_code_objects(self, run_namespace)
 
 
-def parent_group(group):
-    """The whole group that a sub-group is a part of (itself if it is not one)."""
-    if not isinstance(group, Subgroup):
-        return group
-    # A sub-group holds a weak proxy, which is neither hashable nor identical to its group; a
-    # bound method has the group itself.
-    return group.source.before_run.__self__
+class DirectSynapses(Synapses):
+    """Synapses whose presynaptic pathways are direct if they are created with ``delay=0*ms``."""
+
+    def _add_updater(self, code, prepost, objname=None, delay=None, event="spike"):
+        objname = super()._add_updater(code, prepost, objname, delay, event)
+        if prepost == "pre" and delay is not None and float(delay) == 0:
+            # Brian2 names the class of its pathways in the middle of this method.
+            getattr(self, objname).__class__ = DirectPathway
+        return objname

@@ -1,13 +1,16 @@
 """Periods of learning – trials, updates, windows, phases – and which step of them it is now."""
 
-from brian2 import Quantity, TimedArray
-from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
-from brian2.devices.device import RuntimeDevice, get_device
-from brian2.parsing.expressions import is_boolean_expression, parse_expression_dimensions
-from brian2.utils.stringtools import get_identifiers, word_substitute
+from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS, Quantity, TimedArray
 
 from ..checks import shown, steps, text
 from .code import declare, internal
+from .internals import (
+    get_identifiers,
+    is_boolean_expression,
+    parse_expression_dimensions,
+    runs_in_python,
+    word_substitute,
+)
 
 #: What may be said instead of a time: as long as an episode of the environment takes.
 EPISODE = "episode"
@@ -197,7 +200,7 @@ class Progress:
     @property
     def first_step(self):
         """The step from which trials are counted: the learner's first, or the next one."""
-        if not isinstance(get_device(), RuntimeDevice):
+        if not runs_in_python():
             return 0
         return self.flag("__first_step") if self.entered() else self.now()
 
@@ -210,7 +213,7 @@ class Progress:
     @property
     def within_trial(self):
         """Whether steps of a trial that goes on have been learned from."""
-        runs = isinstance(get_device(), RuntimeDevice)
+        runs = runs_in_python()
         if not runs or self.now() != self.flag("__last_step") + 1:
             return False
         if self.trial not in (None, EPISODE) and not self.elapsed():
@@ -221,7 +224,7 @@ class Progress:
         """Let a trial begin with the next step; see :meth:`.Learner.start_trial`."""
         if self.trial is None:
             raise ValueError("Learner.start_trial: there are no trials; give Learner reset_every")
-        if not isinstance(get_device(), RuntimeDevice):
+        if not runs_in_python():
             raise ValueError(
                 "Learner.start_trial: how far a trial has come is not known before the C++ "
                 "standalone program runs. Leave the readout and the trained synapses out of the "
@@ -246,7 +249,7 @@ class Progress:
 
     def check_continues(self):
         """Raise an error if the learner was out of the network while it was learning."""
-        if not isinstance(get_device(), RuntimeDevice) or not self.entered():
+        if not runs_in_python() or not self.entered():
             return
         missed = self.now() - self.flag("__last_step") - 1
         if missed <= 0:

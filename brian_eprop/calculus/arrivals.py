@@ -1,10 +1,8 @@
 """The effect of a presynaptic spike on its target: b, the jump per unit of weight, and ∂Δ/∂w."""
 
-from brian2.equations.equations import PARAMETER, SUBEXPRESSION
-from brian2.parsing.sympytools import str_to_sympy
 from sympy.core.function import AppliedUndef
 
-from ..brian.code import parent_group
+from ..brian.internals import PARAMETER, SUBEXPRESSION, parent_group, str_to_sympy
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .programs import assigned_names, run_statements, symbol
 

@@ -2,12 +2,9 @@
 
 from weakref import WeakKeyDictionary
 
-from brian2 import get_logger
-from brian2.groups.group import CodeRunner
-from brian2.groups.neurongroup import StateUpdater
-from brian2.spatialneuron.spatialneuron import SpatialNeuron
-from brian2.stateupdaters.base import StateUpdateMethod, UnsupportedEquationsException
+from brian2 import CodeRunner, SpatialNeuron, StateUpdateMethod, get_logger
 
+from ..brian.internals import StateUpdater, UnsupportedEquationsException, contained
 from .derivatives import NoDerivativeError, UnsuitableMethodError
 
 logger = get_logger(__name__)
@@ -36,7 +33,7 @@ def check_kind(group):
             f"group '{group.name}' is a {kind}, whose 'state_updater' is a "
             f"{type(updater).__name__} and not made from its equations: use a NeuronGroup"
         )
-    for runner in group._contained_objects:
+    for runner in contained(group):
         of_learning = getattr(runner, "of_learning", False)
         if isinstance(runner, CodeRunner) and not of_learning:
             if runner.template not in READABLE_TEMPLATES:

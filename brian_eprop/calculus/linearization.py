@@ -24,12 +24,10 @@ from typing import TYPE_CHECKING, Self
 
 import sympy
 from brian2 import NeuronGroup
-from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.units.fundamentalunits import DimensionMismatchError
-from brian2.utils.stringtools import get_identifiers
 from sympy.core.function import AppliedUndef
 
-from ..brian.code import parent_group
+from ..brian.internals import get_identifiers, never_runs, parent_group, parse_expression_dimensions
 from ..checks import entries, table, text, unit_name
 from ..types import ResetPath, Surrogate
 from .arrivals import arrivals
@@ -286,7 +284,7 @@ def linearize(
     group = target
     if hasattr(target, "on_pre"):
         group = target.group(1)
-        group._network = ""  # it is only read: Brian2 need not warn that it never ran
+        never_runs(group)
     whole = _whole(group, surrogate, reset_path, namespace)
     model = getattr(parent_group(group), "neuron_model", None)
     on_pre = on_pre or getattr(model, "on_pre", None)

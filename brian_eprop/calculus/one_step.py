@@ -18,12 +18,16 @@ from dataclasses import dataclass, field
 
 import sympy
 from brian2 import Function, Quantity, second
-from brian2.equations.equations import DIFFERENTIAL_EQUATION, SUBEXPRESSION
-from brian2.parsing.expressions import parse_expression_dimensions
-from brian2.parsing.sympytools import str_to_sympy
-from brian2.utils.stringtools import get_identifiers
 
-from ..brian.code import parent_group
+from ..brian.internals import (
+    DIFFERENTIAL_EQUATION,
+    SUBEXPRESSION,
+    get_identifiers,
+    parent_group,
+    parse_expression_dimensions,
+    refractoriness,
+    str_to_sympy,
+)
 from .derivatives import NoDerivativeError, indicator
 from .integrator import check_kind, integrator_code, resolved
 from .programs import Program, assigned_names, expand, run_statements, statements_of, symbol
@@ -151,7 +155,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     clamped = [
         eq.varname
         for eq in group.user_equations.values()
-        if "unless refractory" in eq.flags and group._refractory is not False
+        if "unless refractory" in eq.flags and refractoriness(group) is not False
     ]
     update = _update(
         integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
@@ -190,7 +194,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         condition=condition,
         gate=gate,
         reset=reset,
-        refractory=group._refractory is not False,
+        refractory=refractoriness(group) is not False,
         next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
         clamped=frozenset(clamped),
         per_neuron=frozenset(
@@ -294,7 +298,7 @@ def _uses_time_of_last_spike(group, update, distance):
     """Whether the time since the last spike acts on more than refractoriness."""
     last = symbol("lastspike")
     used = [distance, *update.values.values(), *update.definitions.values()]
-    return group._refractory is not False and any(last in e.free_symbols for e in used)
+    return refractoriness(group) is not False and any(last in e.free_symbols for e in used)
 
 
 def _update(code, states, clamped, subexpressions):
@@ -410,7 +414,7 @@ def _distance(part, group_name):
 
 def _next_not_refractory(group, namespace):
     """Code for the ``not_refractory`` of the next step, evaluated at the end of this one."""
-    refractory = group._refractory
+    refractory = refractoriness(group)
     if isinstance(refractory, Quantity):
         refractory, is_duration = repr(float(refractory)), True
     else:

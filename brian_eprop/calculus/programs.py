@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 import sympy
-from brian2.parsing.statements import parse_statement
-from brian2.parsing.sympytools import str_to_sympy
 
+from ..brian.internals import parse_statement, str_to_sympy
 from ..checks import text
 from .derivatives import derivative
 

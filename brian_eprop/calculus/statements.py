@@ -9,9 +9,9 @@ import ast
 from dataclasses import dataclass, field
 
 import sympy
-from brian2.parsing.sympytools import sympy_to_str
 
 from ..brian.code import internal
+from ..brian.internals import sympy_to_str
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import longer_than, symbol
 

@@ -4,13 +4,17 @@ import math
 import re
 
 import numpy as np
-from brian2 import NetworkOperation, NeuronGroup, SpikeMonitor, StateMonitor
-from brian2.devices.device import get_device
-from brian2.groups.neurongroup import Resetter, Thresholder
-from brian2.monitors.ratemonitor import PopulationRateMonitor
-from brian2.synapses.synapses import SynapticPathway
+from brian2 import (
+    NetworkOperation,
+    NeuronGroup,
+    PopulationRateMonitor,
+    SpikeMonitor,
+    StateMonitor,
+    get_device,
+)
 
 from ..brian import schedule
+from ..brian.internals import Resetter, SynapticPathway, Thresholder, last_step, refractoriness
 from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
 
 MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
@@ -225,7 +229,7 @@ class ClampedNetwork:
                 for name in ("lastspike", "not_refractory")
                 if name in group.variables
                 and obj.event == "spike"
-                and group._refractory is not False
+                and refractoriness(group) is not False
             ]
             if isinstance(group, NeuronGroup)
             else []
@@ -356,7 +360,7 @@ class ClampedNetwork:
         network._clock_variables = variables
         error = self.readout.variables["error"]
         clock, due = network._nextclocks()
-        while variables[clock][0][0] < clock._i_end:
+        while variables[clock][0][0] < last_step(clock):
             network.t_ = variables[clock][1][0]
             for k, (obj, run) in enumerate(plan):
                 if k == first_of_end and hook_before_end is not None:

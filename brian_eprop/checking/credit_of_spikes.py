@@ -1,8 +1,8 @@
 """What one spike more would change in the loss: ℓ, from recorded errors, in NumPy."""
 
 import numpy as np
-from brian2.groups.neurongroup import Thresholder
 
+from ..brian.internals import Thresholder
 from .linear_spikes import NotCheckable, whole_group
 
 #: Deviations that are put into the readout to see whether it is the filter that it should be.

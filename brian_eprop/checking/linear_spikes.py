@@ -10,13 +10,18 @@ import re
 from dataclasses import dataclass, field
 
 import numpy as np
-from brian2.codegen.codeobject import create_runner_codeobj
-from brian2.core.functions import Function
-from brian2.equations.equations import SUBEXPRESSION
-from brian2.parsing.statements import parse_statement
-from brian2.utils.stringtools import get_identifiers
+from brian2 import Function
 
-from ..brian.code import internal, parent_group
+from ..brian.code import internal
+from ..brian.internals import (
+    SUBEXPRESSION,
+    create_runner_codeobj,
+    get_identifiers,
+    itself,
+    parent_group,
+    parse_statement,
+    refractoriness,
+)
 
 RANDOM = {"rand", "randn", "poisson", "xi"}
 DISTANCE, PSI = "__check_distance", "__check_psi"
@@ -29,7 +34,7 @@ class NotCheckable(Exception):
 def whole_group(group):
     """The group behind a sub-group or a weak reference."""
     # A bound method has the object itself, a weak proxy is not hashable.
-    return parent_group(group.before_run.__self__)
+    return parent_group(itself(group))
 
 
 def statements(code):
@@ -171,7 +176,7 @@ class Population:
                 f"the threshold '{group.events['spike']}' of group '{group.name}' draws random "
                 "numbers; draw them into a variable first"
             )
-        if group._refractory is not False:
+        if refractoriness(group) is not False:
             gate = f"({gate}) and not_refractory"
         for name in (DISTANCE, PSI):
             group.variables.add_array(name, size=len(group))
@@ -296,7 +301,7 @@ class Delivery:
 
     def __init__(self, pathway, source, code=None):
         self.pathway, self.source = pathway, source
-        self.synapses = pathway.synapses.before_run.__self__
+        self.synapses = itself(pathway.synapses)
         self.text, self.jumps = pathway.code if code is None else code, []
 
     def prepare(self, namespace):

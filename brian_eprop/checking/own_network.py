@@ -1,9 +1,8 @@
 """The check of a user's own network: which network, how long, and what cannot be checked."""
 
-from brian2 import Network, Quantity, magic_network
-from brian2.core.magic import collect
-from brian2.devices.device import RuntimeDevice, get_device
+from brian2 import Network, Quantity, collect, magic_network
 
+from ..brian.internals import runs_in_python
 from ..checks import check_seed, steps, whole_number
 from .clamped_run import ClampedNetwork
 from .linear_spikes import NotCheckable
@@ -29,7 +28,7 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
     """
     whole_number("Learner.check.synapses", synapses)
     check_seed("Learner.check.seed", seed)
-    if not isinstance(get_device(), RuntimeDevice):
+    if not runs_in_python():
         raise ValueError(
             "Learner.check runs the network again and again, which a compiled program cannot: "
             "leave out set_device('cpp_standalone') for the check; the numbers are the same"

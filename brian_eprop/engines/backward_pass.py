@@ -25,12 +25,11 @@ import weakref
 from dataclasses import dataclass
 
 import sympy
-from brian2.codegen.codeobject import create_runner_codeobj
-from brian2.devices.device import get_device
-from brian2.groups.group import CodeRunner
+from brian2 import CodeRunner
 
 from ..brian import schedule
-from ..brian.code import GatedCode, LearningCode, internal, see_target, unhidden, with_own_templates
+from ..brian.code import TemplateCode, internal, run_if, see_target, unhidden, with_own_templates
+from ..brian.internals import create_runner_codeobj, last_step
 from ..calculus.adjoint import OPEN, transposed
 from ..calculus.one_step import symbol
 from ..calculus.statements import printed
@@ -210,12 +209,12 @@ class Player:
             needed_variables=self.needed,
             template_kwds=self.template_kwds,
             override_conditional_write=["not_refractory"],
-            codeobj_class=with_own_templates(get_device().code_object_class()),
+            codeobj_class=with_own_templates(),
         )
         return made
 
 
-class Replay(LearningCode):
+class Replay(TemplateCode):
     """Runs the code of the way back for every step of a window, and of its tail.
 
     Parameters
@@ -225,26 +224,18 @@ class Replay(LearningCode):
 
     def __init__(self, engine):
         readout = engine.learner.readout
-        super().__init__(
-            readout,
-            "replay",
-            clock=readout.clock,
-            when=schedule.REPLAY.when,
-            order=schedule.REPLAY.order,
-            name=f"{readout.name}_replay",
-        )
+        super().__init__(readout, "", schedule.REPLAY, f"{readout.name}_replay", template="replay")
         self.engine = engine
 
     def before_run(self, run_namespace):
         """Generate the code of the way back."""
         engine, variables = self.engine, self.group.variables
         engine.prepare()
-        variables["__run_end"].set_value(self.group.clock._i_end)
+        variables["__run_end"].set_value(last_step(self.group.clock))
         begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
         self.begin, self.step = begin, step
         self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:
-            self.codeobj_class = with_own_templates(get_device().code_object_class())
             self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}
             super().before_run(run_namespace)
         else:
@@ -295,8 +286,7 @@ def carry_on(pathway):
     learner.share(synapses, "__credit_filter")
     see_target(synapses, "\n".join(code))
     name = f"{synapses.name}_carry"
-    runner = GatedCode(synapses, "\n".join(code), "__window_ends", schedule.CARRY, name)
-    synapses.contained_objects.append(runner)
+    run_if("__window_ends", synapses, "\n".join(code), schedule.CARRY, name)
     if learner.trial is not None:
         cleared = "\n".join(f"{name} = 0" for name in carried)
         at_trial_start(synapses, cleared, f"{synapses.name}_trial_start")

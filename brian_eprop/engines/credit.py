@@ -9,13 +9,17 @@ back-propagation through time.
 """
 
 import math
+from functools import partial
 
 import numpy as np
-from brian2.core.variables import ArrayVariable
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import get_device
 
-from ..brian.code import declare, parent_group, see_new_variables
+from ..brian.code import declare, see_new_variables
+from ..brian.internals import (
+    ArrayVariable,
+    add_to,
+    is_standalone,
+    parent_group,
+)
 from ..brian.step_flags import EPISODE
 from ..calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
 from ..calculus.derivatives import NoDerivativeError
@@ -92,7 +96,7 @@ class Credit:
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
         self._describe_window()
         self.readout = CreditReadout(learner.readout, self)
-        learner.readout.contained_objects.append(Replay(self))
+        add_to(learner.readout, Replay(self))
 
     def _describe_window(self):
         readout = self.learner.readout
@@ -144,14 +148,14 @@ class Credit:
         self.learner.share(group, "__replayed_step", "__window_start")
         if self.carries:
             self.learner.share(group, "__credit_filter", "__kappa")
-        return CreditPopulation(group, self, attach or group.contained_objects.append)
+        return CreditPopulation(group, self, attach or partial(add_to, group))
 
     def record_spikes(self, source, attach=None):
         """Keep the spikes of a group; the name of the variable that holds them."""
         group = parent_group(source)
         if group not in self.sources:
             self.sources[group] = SpikeRecorder(self, group)
-            (attach or group.contained_objects.append)(self.sources[group])
+            (attach or partial(add_to, group))(self.sources[group])
         return self.sources[group].kept
 
     def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
@@ -205,7 +209,7 @@ class Credit:
 
     def prepare(self):
         """Make room for the past of one window; called by whatever runs first."""
-        self.standalone = isinstance(get_device(), CPPStandaloneDevice)
+        self.standalone = is_standalone()
         for pathway in self.pathways:
             if pathway.owner is self.readout and pathway.backwards:
                 self.check_delay_onto_readout(pathway.synapses.name, pathway.reach)

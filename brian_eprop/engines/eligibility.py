@@ -12,26 +12,22 @@ its spike train). It is kept once per presynaptic neuron, as a variable of the s
 
 from dataclasses import dataclass
 
-from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
-from brian2.devices.device import get_device
-
 from ..brian import schedule
 from ..brian.code import (
-    GatedCode,
-    LearningCode,
+    TemplateCode,
     declare,
     internal,
     on_spike,
-    parent_group,
     run_code,
+    run_if,
     see_target,
-    with_own_templates,
 )
+from ..brian.internals import add_to, is_standalone, parent_group
 from ..calculus.statements import printed
 from .trials import at_trial_start
 
 
-class EverySynapse(LearningCode):
+class EverySynapse(TemplateCode):
     """Abstract code for all of a projection, in each step.
 
     Brian2's state update would look up the neurons of each synapse. In C++ standalone programs
@@ -40,24 +36,11 @@ class EverySynapse(LearningCode):
     """
 
     def __init__(self, synapses, code, moment, name):
-        super().__init__(
-            synapses,
-            "stateupdate",
-            code=code,
-            clock=synapses.clock,
-            when=moment.when,
-            order=moment.order,
-            name=name,
-            check_units=False,
-            template_kwds={"synapses": synapses},
-        )
+        super().__init__(synapses, code, moment, name, template_kwds={"synapses": synapses})
 
     def before_run(self, run_namespace):
         """Choose the template of the present target."""
-        target = get_device().code_object_class()
-        standalone = target is CPPStandaloneCodeObject
-        self.template = "every_synapse" if standalone else "stateupdate"
-        self.codeobj_class = with_own_templates(target) if standalone else None
+        self.template = "every_synapse" if is_standalone() else "stateupdate"
         super().before_run(run_namespace)
 
 
@@ -128,17 +111,15 @@ class Eligibility:
             _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
         see_target(synapses, self.advance)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
-        synapses.contained_objects.append(every)
+        add_to(synapses, every)
         cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
         if "__e_sum" in self.variables:
             code = "grad += __rate_pressure_post*__e_sum\n__e_sum = 0"
             see_target(synapses, code)
-            runner = GatedCode(
-                synapses, code, "__episode_ends", schedule.TRIAL_GRADIENT, f"{name}_regularization"
-            )
-            synapses.contained_objects.append(runner)
+            moment = schedule.TRIAL_GRADIENT
+            run_if("__episode_ends", synapses, code, moment, f"{name}_regularization")
 
 
 def of_neurons(learner, linearization, entries, *, early, uniform_delay, regularized):

@@ -9,10 +9,9 @@ import os
 from pathlib import Path
 
 import numpy as np
-from brian2.devices.device import get_device
 
 from ..brian import schedule
-from ..brian.code import LearningCode, internal, with_own_templates
+from ..brian.code import TemplateCode, internal
 
 #: Where Linux tells about processes and their control groups.
 PROCESSES, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -74,7 +73,7 @@ def steps_of(delay, dt):
     return np.floor(np.asarray(delay) / dt + 0.5).astype(int)
 
 
-class Recorder(LearningCode):
+class Recorder(TemplateCode):
     """Runs code for a group in every step, and keeps some of its variables.
 
     Parameters
@@ -92,13 +91,10 @@ class Recorder(LearningCode):
     def __init__(self, engine, group, code, moment, name, recorded):
         super().__init__(
             group,
-            "record",
-            code=code,
-            clock=group.clock,
-            when=moment.when,
-            order=moment.order,
-            name=name,
-            check_units=False,
+            code,
+            moment,
+            name,
+            template="record",
             needed_variables=[*recorded, *recorded.values()],
         )
         self.engine, self.recorded = engine, recorded
@@ -112,7 +108,6 @@ class Recorder(LearningCode):
     def before_run(self, run_namespace):
         """Make room before the code that writes there is made."""
         self.engine.prepare()
-        self.codeobj_class = with_own_templates(get_device().code_object_class())
         variables = self.group.variables
         self.template_kwds = {
             "rows": self.engine.rows,
@@ -121,7 +116,7 @@ class Recorder(LearningCode):
         super().before_run(run_namespace)
 
 
-class SpikeRecorder(LearningCode):
+class SpikeRecorder(TemplateCode):
     """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
 
     def __init__(self, engine, group):
@@ -129,11 +124,10 @@ class SpikeRecorder(LearningCode):
         group.variables.add_dynamic_array(self.kept, size=0, dtype=np.int32)
         super().__init__(
             group,
-            "record_spikes",
-            clock=group.clock,
-            when=schedule.RECORD_SPIKES.when,
-            order=schedule.RECORD_SPIKES.order,
-            name=f"{group.name}_{engine.name}_spikes_recorder",
+            "",
+            schedule.RECORD_SPIKES,
+            f"{group.name}_{engine.name}_spikes_recorder",
+            template="record_spikes",
             needed_variables=["_spikespace", self.kept],
         )
         self.engine = engine
@@ -145,7 +139,6 @@ class SpikeRecorder(LearningCode):
     def before_run(self, run_namespace):
         """Make room before the code that writes there is made."""
         self.engine.prepare()
-        self.codeobj_class = with_own_templates(get_device().code_object_class())
         variables = self.group.variables
         self.template_kwds = {
             "rows": self.engine.rows,

@@ -10,11 +10,11 @@ the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 
 from typing import ClassVar
 
-from brian2.core.variables import Variables
 from sympy import sympify
 
 from ..brian import schedule
 from ..brian.code import declare, internal
+from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
 from ..calculus.linearization import linearize, linearize_neuron
 from ..calculus.one_step import STANDARD
@@ -308,7 +308,7 @@ class CreditReadout:
         name = f"{readout.name}_recorder"
         code = "__continued = __credit_decay" if readout.rewarded else ""
         recorder = Recorder(engine, readout, code, schedule.RECORD_ERROR, name, kept)
-        readout.contained_objects.append(recorder)
+        add_to(readout, recorder)
 
     def begin(self):
         """Code that runs before the way back begins."""

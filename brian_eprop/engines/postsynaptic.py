@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from brian2.utils.stringtools import get_identifiers
-
 from ..brian.code import declare, internal
+from ..brian.internals import get_identifiers
 from .backward_pass import Player
 from .history import resize_rows
 

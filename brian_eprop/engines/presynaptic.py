@@ -6,9 +6,9 @@ dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neur
 
 import numpy as np
 import sympy
-from brian2.utils.stringtools import get_identifiers
 
-from ..brian.code import internal, parent_group
+from ..brian.code import internal
+from ..brian.internals import get_identifiers, parent_group
 from ..calculus.arrivals import check_constant, common_effects
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol

@@ -6,17 +6,9 @@ which all synapses onto a group have in common. The synapses' half is ``eligibil
 
 from dataclasses import replace
 
-from brian2.core.variables import Subexpression
-
 from ..brian import schedule
-from ..brian.code import (
-    declare,
-    internal,
-    parent_group,
-    run_code,
-    see_new_variables,
-    sum_over_synapses,
-)
+from ..brian.code import declare, internal, run_code, see_new_variables, sum_over_synapses
+from ..brian.internals import Subexpression, parent_group
 from ..calculus.arrivals import arrivals
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.linearization import linearize

@@ -4,11 +4,16 @@ import re
 from typing import NamedTuple
 
 import numpy as np
-from brian2.equations.equations import PARAMETER
-from brian2.parsing.statements import parse_statement
 
 from ..brian import schedule
-from ..brian.code import GatedCode, declare, internal, parent_group
+from ..brian.code import declare, internal, run_if
+from ..brian.internals import (
+    PARAMETER,
+    parent_group,
+    parse_statement,
+    pathways,
+    refractoriness,
+)
 from ..calculus.one_step import assigned_names
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
@@ -61,8 +66,7 @@ def _slot(when):
 
 def at_trial_start(group, code, name, gate="__trial_begins"):
     """Run abstract code for all of a group at the start of every trial."""
-    runner = GatedCode(group, code, gate, schedule.TRIAL_START, name)
-    group.contained_objects.append(runner)
+    run_if(gate, group, code, schedule.TRIAL_START, name)
 
 
 def restore_at_trial_start(group):
@@ -74,7 +78,7 @@ def restore_at_trial_start(group):
     changed = assigned_names(group.event_codes.get("spike", ""))
     states = group.equations.diff_eq_names | {name for name in changed if name in group.variables}
     times = set()
-    if group._refractory is not False:
+    if refractoriness(group) is not False:
         states, times = states | {"not_refractory"}, {"lastspike"}
     _restore(group, states, times, f"{group.name}_trial_start")
 
@@ -110,7 +114,7 @@ def restore_synapses_at_trial_start(synapses, names):
 
 def variables_that_change(synapses):
     """Names of the variables of synapses that their equations or their pathways change."""
-    assigned = {name for pathway in synapses._pathways for name in assigned_names(pathway.code)}
+    assigned = {name for pathway in pathways(synapses) for name in assigned_names(pathway.code)}
     own = {
         name
         for name in assigned
@@ -179,7 +183,7 @@ def drop_spikes_under_way(synapses):
     ValueError
         For a statement that cannot be made to do nothing.
     """
-    for pathway in synapses._pathways:
+    for pathway in pathways(synapses):
         source = parent_group(pathway.source)
         fires = getattr(source, "thresholder", {}).get("spike", source)
         lag = int(_slot(pathway.when) < _slot(fires.when))

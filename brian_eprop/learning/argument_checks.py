@@ -8,14 +8,11 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from brian2 import Equations, Function, Group, NetworkOperation, NeuronGroup, Quantity
-from brian2.core.spikesource import SpikeSource
-from brian2.equations.equations import PARAMETER, EquationError
+from brian2 import Equations, Function, Group, NetworkOperation, NeuronGroup, Quantity, SpikeSource
 from brian2.units import second
 from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
-from brian2.utils.stringtools import get_identifiers
 
-from ..brian.code import parent_group
+from ..brian.internals import PARAMETER, EquationError, get_identifiers, parent_group
 from ..brian.step_flags import EPISODE, check_multiples
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.programs import check_statements

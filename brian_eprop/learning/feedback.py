@@ -5,6 +5,7 @@ import math
 import numpy as np
 from brian2 import NeuronGroup, Synapses
 
+from ..brian.internals import add_to
 from ..checks import numbers
 
 FEEDBACKS = ("symmetric", "random", "adaptive")
@@ -113,4 +114,4 @@ class FeedbackWeights(Synapses):
         pre, post = np.indices(weights.shape)
         self.connect(i=pre.ravel(), j=post.ravel())
         self.B = weights.ravel()
-        readout.contained_objects.append(self)
+        add_to(readout, self)

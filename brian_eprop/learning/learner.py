@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from brian2 import Group, Network, NetworkOperation, NeuronGroup, Quantity, Synapses
-from brian2.core.namespace import get_local_namespace
-from brian2.devices.device import RuntimeDevice, get_device
+from brian2 import (
+    Group,
+    Network,
+    NetworkOperation,
+    NeuronGroup,
+    Quantity,
+    Synapses,
+    get_local_namespace,
+)
 from numpy.typing import ArrayLike
 
 from ..brian import schedule
-from ..brian.code import declare, internal, parent_group, run_code
+from ..brian.code import declare, internal, run_code
+from ..brian.internals import add_to, parent_group, pathways, runs_in_python
 from ..brian.step_flags import (
     EPISODE,
     LOWER_FLAGS,
@@ -186,7 +193,7 @@ class Learner:
         if self.trial is not None:
             self.reset_with_trial(readout)
         self.reader = NetworkReader(self)
-        readout.contained_objects.append(self.reader)
+        add_to(readout, self.reader)
         for listed in entries("Learner.reset", reset, "[inhibitory_synapses]"):
             self._reset_listed(listed)
         readout.learner = self
@@ -243,7 +250,7 @@ class Learner:
         """Give the optimizer variables of its own; another kind than before starts from 0."""
         other = self._last_kind not in (None, type(optimizer))
         if self.updates and type(optimizer) is not self._last_kind:
-            if not isinstance(get_device(), RuntimeDevice):
+            if not runs_in_python():
                 raise ValueError(
                     f"Learner.optimizer = {optimizer!r}: a C++ standalone program keeps the "
                     "variables of the optimizer that the Learner was created with; create it with "
@@ -383,7 +390,7 @@ class Learner:
         self.share(synapses, "__started", "__trial_begins")
         restore_synapses_at_trial_start(synapses, changing(synapses))
         if not is_trained(synapses):
-            for pathway in synapses._pathways:
+            for pathway in pathways(synapses):
                 self.share(pathway, "trial_step")
             drop_spikes_under_way(synapses)
 

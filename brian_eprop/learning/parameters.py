@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 from brian2 import Quantity, get_dimensions
-from brian2.equations.equations import PARAMETER
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
+from ..brian.internals import PARAMETER, refractoriness
 from ..checks import entries, number, suggest
 from .optimizers import Optimizer
 from .updates import Trained, Update
@@ -118,7 +118,7 @@ def own_parameters(group, trainable):
                 f"{'shared by all neurons' if group.variables[name].scalar else 'not constant'}; "
                 f"each neuron learns its own: flag it as (constant) and not as (shared)"
             )
-        refractory = group._refractory if isinstance(group._refractory, str) else ""
+        refractory = refractoriness(group) if isinstance(refractoriness(group), str) else ""
         check_refractoriness(name, refractory, f"group '{group.name}'")
         found[name] = how
     return found

@@ -6,22 +6,19 @@ from typing import Any
 
 import numpy as np
 from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, prefs
-from brian2.core.variables import Variable
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import get_device
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
 
 from ..brian import schedule
 from ..brian.code import (
-    LearningCode,
+    TemplateCode,
     declare,
     run_code,
     sum_over_synapses,
     unhidden,
-    with_own_templates,
 )
+from ..brian.internals import Variable, add_to, is_standalone, last_step
 from ..checks import (
     check_not_compiled,
     check_own_clock,
@@ -37,7 +34,7 @@ from ..engines.contract import Learning
 from ..types import Loss
 
 
-class SoftmaxNorm(LearningCode):
+class SoftmaxNorm(TemplateCode):
     """Sets shared variables of a group, ``__y_max`` and ``__softmax_norm``, in every step.
 
     ::
@@ -58,19 +55,14 @@ class SoftmaxNorm(LearningCode):
         used = {"of_y": "y", "of_largest": "__y_max", "of_norm": "__softmax_norm"}
         super().__init__(
             group,
-            "softmax",
-            clock=group.clock,
-            when=moment.when,
-            order=moment.order,
-            name=f"{group.name}_softmax",
+            "",
+            moment,
+            f"{group.name}_softmax",
+            template="softmax",
             needed_variables=list(used.values()),
             template_kwds={role: group.variables[name] for role, name in used.items()},
         )
-        group.contained_objects.append(self)
-
-    def before_run(self, run_namespace):
-        self.codeobj_class = with_own_templates(get_device().code_object_class())
-        super().before_run(run_namespace)
+        add_to(group, self)
 
 
 #: Statements that turn output and target into an error and a loss per step.
@@ -279,7 +271,7 @@ class LeakyReadout(NeuronGroup):
         pairs.connect()
         for name, expression in sums.items():
             sum_over_synapses(pairs, expression, name, "post", moment)
-        self.contained_objects.append(pairs)
+        add_to(self, pairs)
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Refuse a run that is longer than the target, or for which it makes no sense."""
@@ -292,7 +284,7 @@ class LeakyReadout(NeuronGroup):
             return
         self._check_target_step(self.target)
         rows = len(self.target.values)
-        needed = self.period_steps or self.clock._i_end
+        needed = self.period_steps or last_step(self.clock)
         if rows < needed:
             raise ValueError(
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
@@ -303,7 +295,7 @@ class LeakyReadout(NeuronGroup):
 
     def _check_precision(self):
         precision = np.dtype(prefs.core.default_float_dtype)
-        standalone = isinstance(get_device(), CPPStandaloneDevice)
+        standalone = is_standalone()
         if standalone and self.learner is not None and precision != np.float64:
             raise ValueError(
                 f"Brian2's preference core.default_float_dtype is {precision}, but compiled "

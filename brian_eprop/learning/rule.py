@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity
-from brian2.groups.subgroup import Subgroup
+from brian2 import NeuronGroup, Quantity, Subgroup
 from brian2.units import DimensionMismatchError, hertz
-from brian2.utils.stringtools import get_identifiers
 
 from ..brian import schedule
-from ..brian.code import GatedCode, declare, on_spike
+from ..brian.code import declare, on_spike, run_if
+from ..brian.internals import get_identifiers
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
 from ..calculus.programs import assigned_names
@@ -221,9 +220,7 @@ def regularize(learner, group):
     on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
     learner.share(group, "__episode_begins", "__episode_ends", "__learns")
     code, name = "__spike_count = 0", f"{group.name}_spike_count_begins"
-    group.contained_objects.append(
-        GatedCode(group, code, "__episode_begins", schedule.TRIAL_START, name)
-    )
+    run_if("__episode_begins", group, code, schedule.TRIAL_START, name)
     steps = learner.episode
     if steps == EPISODE:
         learner.share(group, "episode_step")
@@ -231,6 +228,4 @@ def regularize(learner, group):
     total = " + ".join(r.pressure("__spike_count", steps) for r in learner.regularizers)
     code = f"__rate_pressure = __learns*__signal_scale*({total})"
     name = f"{group.name}_rate_pressure"
-    group.contained_objects.append(
-        GatedCode(group, code, "__episode_ends", schedule.REGULARIZATION, name)
-    )
+    run_if("__episode_ends", group, code, schedule.REGULARIZATION, name)

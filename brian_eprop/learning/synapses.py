@@ -1,24 +1,23 @@
-"""Trainable synapses: Brian2 Synapses that know the gradient of their weights.
-
-Brian2 pushes each synapse of each spike through a queue, and runs the synapses' code over
-what it finds there. Without a delay the queue holds nothing: in C++ standalone programs the
-template ``deliver`` runs the same code over the synapses of each spike, in the same order, in a
-loop that a compiler can vectorize where the targets of a neuron are consecutive.
-"""
+"""Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from brian2 import Equations, Group, NeuronGroup, Quantity, Synapses, TimedArray, ms, second
-from brian2.core.namespace import get_local_namespace
-from brian2.core.spikesource import SpikeSource
-from brian2.devices.cpp_standalone.codeobject import CPPStandaloneCodeObject
-from brian2.devices.device import get_device
-from brian2.groups.group import CodeRunner
-from brian2.synapses.synapses import SynapticPathway
+from brian2 import (
+    Equations,
+    Group,
+    NeuronGroup,
+    Quantity,
+    SpikeSource,
+    TimedArray,
+    get_local_namespace,
+    ms,
+    second,
+)
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from ..brian.code import declare, is_internal, parent_group, with_own_templates, without_names
+from ..brian.code import DirectSynapses, declare, is_internal, without_names
+from ..brian.internals import parent_group
 from ..calculus.arrivals import OF_ALL_SYNAPSES
 from ..checks import flag, refuse_change, table, unit_name
 from ..engines.populations import explain_missing_traces
@@ -27,40 +26,6 @@ from . import argument_checks as validation
 from .feedback import random_feedback
 from .learner import Learner
 from .updates import Trained, Update
-
-
-class DirectPathway(SynapticPathway):
-    """A presynaptic pathway without delay, and in C++ standalone programs without a queue.
-
-    Elsewhere it is Brian2's. A program ends with an error if a delay was set after all.
-    """
-
-    def create_code_objects(self, run_namespace):
-        codeobj_class = get_device().code_object_class()
-        if codeobj_class is not CPPStandaloneCodeObject:
-            super().create_code_objects(run_namespace)
-            return
-        self.template = "deliver"
-        self.codeobj_class = with_own_templates(codeobj_class)
-        self.needed_variables = [self.eventspace_name]
-        self.template_kwds = {
-            "synapses": self.synapses,
-            "events": self.source.variables[self.eventspace_name],
-        }
-        # Not Brian2's method, which creates the queue
-        CodeRunner.create_code_objects(self, run_namespace)
-
-
-class DirectSynapses(Synapses):
-    """Synapses whose presynaptic pathways are direct if they are created with ``delay=0*ms``."""
-
-    def _add_updater(self, code, prepost, objname=None, delay=None, event="spike"):
-        objname = super()._add_updater(code, prepost, objname, delay, event)
-        if prepost == "pre" and delay is not None and float(delay) == 0:
-            # Brian2 names the class of its pathways in the middle of this method.
-            getattr(self, objname).__class__ = DirectPathway
-        return objname
-
 
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {

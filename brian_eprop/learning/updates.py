@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from brian2 import Network, Synapses
-from brian2.core.variables import ArrayVariable
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import get_device
 from brian2.units.fundamentalunits import Dimension
-from brian2.utils.stringtools import word_substitute
 
 from ..brian import schedule
-from ..brian.code import GatedCode, declare, internal, parent_group
+from ..brian.code import GatedCode, declare, internal
+from ..brian.internals import (
+    ArrayVariable,
+    add_to,
+    is_standalone,
+    parent_group,
+    pathways,
+    word_substitute,
+)
 from ..calculus.one_step import assigned_names
 from ..engines.contract import Learning
 from ..engines.trials import parameters_that_may_change, variables_that_change
@@ -90,7 +94,7 @@ class Update(GatedCode):
         self.learner, self._make = learner, trained
         self._trained: Sequence[Trained] | None = None
         self.states: dict[str, ArrayVariable] = {}
-        group.contained_objects.append(self)
+        add_to(group, self)
         learner.updates.append(self)
         if learner.optimizer is not None:
             self.adopt(learner.optimizer)
@@ -133,7 +137,7 @@ class Update(GatedCode):
         self.abstract_code = "\n".join(code)
         self.template, self.needed_variables = "gated", ["__update_due"]
         self.template_kwds = {"gate": self.group.variables["__update_due"]}
-        if optimizer is not None and isinstance(get_device(), CPPStandaloneDevice):
+        if optimizer is not None and is_standalone():
             self._check_in_program()
         super().before_run(run_namespace)
 
@@ -218,7 +222,7 @@ def going_on(learner: Learning) -> list[str]:
             found.append(f"spikes on the way along '{obj.name}'")
         moved = {
             name.removesuffix("_post")
-            for pathway in obj._pathways
+            for pathway in pathways(obj)
             for name in assigned_names(pathway.code)
             if name.removesuffix("_post") not in obj.variables or name.endswith("_post")
         }
@@ -246,7 +250,7 @@ def _neighbours(learner):
 
 def _delays(synapses):
     """Whether spikes are known to be under way for a while."""
-    for pathway in synapses._pathways:
+    for pathway in pathways(synapses):
         try:
             if np.any(pathway.variables["delay"].get_value() >= synapses.clock.dt_ / 2):
                 return True

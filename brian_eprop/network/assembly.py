@@ -22,11 +22,12 @@ from brian2 import (
 )
 
 from ..brian import schedule
+from ..brian.code import DirectSynapses
 from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
-from ..learning.synapses import DirectSynapses, TrainableSynapses
+from ..learning.synapses import TrainableSynapses
 from .projections import blocks, spans
 
 #: How a compiled program calls the numbers of the readout's target.

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from brian2 import (
+    DEFAULT_CONSTANTS,
+    DEFAULT_FUNCTIONS,
+    DEFAULT_UNITS,
     Network,
     NetworkOperation,
     SpikeGeneratorGroup,
@@ -18,13 +21,9 @@ from brian2 import (
     Synapses,
     get_dimensions,
 )
-from brian2.core.functions import DEFAULT_FUNCTIONS
-from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_UNITS
-from brian2.parsing.statements import parse_statement
-from brian2.utils.logger import catch_logs
-from brian2.utils.stringtools import get_identifiers
 
 from ..brian import schedule
+from ..brian.internals import catch_logs, get_identifiers, parse_statement
 from ..checks import quantity, unit_name
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance

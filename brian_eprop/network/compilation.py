@@ -12,11 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from brian2 import get_logger
-from brian2.core.variables import DynamicArrayVariable
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import reset_device, set_device
+from brian2 import get_logger, set_device
 
+from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, reset_device
 from .assembly import TARGETS, trial_assembly
 from .projections import blocks, result_names, trained
 from .runtime import plain_errors

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from brian2 import Quantity, ms
-from brian2.parsing.statements import parse_statement
 
 from .. import reference
+from ..brian.internals import parse_statement
 from ..checks import quantity
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from brian2 import Quantity, get_device, ms
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2 import Quantity, ms
 from numpy.typing import ArrayLike
 
+from ..brian.internals import is_standalone
 from ..checks import check_seed, flag, numbers, table, whole_number
 from ..learning.optimizers import Optimizer
 from ..learning.parameters import Trainable
@@ -403,7 +403,7 @@ class RecurrentNetwork:
         return self._program(trials, *flat).run(weights, *flat, parameters)
 
     def _program(self, trials, inputs, targets):
-        standalone = isinstance(get_device(), CPPStandaloneDevice)
+        standalone = is_standalone()
         kind = CompiledNetwork if standalone else RuntimeNetwork
         if (kind, trials) not in self._networks:
             self._networks[kind, trials] = kind(self.description, trials, inputs, targets)

@@ -13,11 +13,10 @@ from dataclasses import replace
 
 import cloudpickle
 import numpy as np
-from brian2 import get_device, get_logger, prefs
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import reset_device, set_device
+from brian2 import get_logger, prefs, set_device
 from joblib import Parallel, delayed
 
+from ..brian.internals import is_standalone, reset_device
 from ..checks import whole_number
 from .results import joined_gradients, joined_simulations
 
@@ -92,7 +91,7 @@ class Workers:
             return [getattr(self.network, method)(*given) for given in arguments]
         self._prepare(arguments[0])
         state = replace(self.network.state, moments={})
-        device = isinstance(get_device(), CPPStandaloneDevice), prefs.codegen.target
+        device = is_standalone(), prefs.codegen.target
         tasks = [
             delayed(_call)(self._description, state, device, method, given) for given in arguments
         ]

@@ -8,22 +8,31 @@ import ast
 from collections.abc import Mapping
 
 import numpy as np
-from brian2 import Equations, second
-from brian2.codegen.translation import analyse_identifiers
-from brian2.core.namespace import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
-from brian2.core.variables import Variable
-from brian2.equations.equations import DIFFERENTIAL_EQUATION, EquationError
-from brian2.equations.unitcheck import check_units_statements
-from brian2.parsing.expressions import is_boolean_expression, parse_expression_dimensions
-from brian2.parsing.statements import parse_statement
-from brian2.stateupdaters.base import StateUpdateMethod
+from brian2 import (
+    DEFAULT_CONSTANTS,
+    DEFAULT_FUNCTIONS,
+    DEFAULT_UNITS,
+    Equations,
+    StateUpdateMethod,
+    second,
+)
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
     get_dimensions,
 )
-from brian2.utils.stringtools import get_identifiers
 
+from ..brian.internals import (
+    DIFFERENTIAL_EQUATION,
+    EquationError,
+    Variable,
+    analyse_identifiers,
+    check_units_statements,
+    get_identifiers,
+    is_boolean_expression,
+    parse_expression_dimensions,
+    parse_statement,
+)
 from ..checks import quantity, suggest, unit_name
 from .surrogates import SURROGATES
 

@@ -12,9 +12,7 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
-from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.parsing.rendering import NodeRenderer
+from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
@@ -22,7 +20,8 @@ from brian2.units.fundamentalunits import (
     get_dimensions,
     get_unit,
 )
-from brian2.utils.stringtools import get_identifiers, word_substitute
+
+from ..brian.internals import NodeRenderer, get_identifiers, word_substitute
 
 
 def _check(surrogate):

@@ -9,17 +9,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from brian2 import BrianObject, Clock, Network, PoissonGroup, PoissonInput, SpikeGeneratorGroup
-from brian2.core.network import _get_all_objects
-from brian2.core.variables import ArrayVariable, Subexpression, Variable
-from brian2.equations.equations import DIFFERENTIAL_EQUATION
-from brian2.groups.group import CodeRunner, Group
-from brian2.groups.neurongroup import Resetter, StateUpdater, Thresholder
-from brian2.monitors import EventMonitor, PopulationRateMonitor, StateMonitor
-from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
-from brian2.utils.stringtools import get_identifiers
+from brian2 import (
+    BrianObject,
+    Clock,
+    CodeRunner,
+    EventMonitor,
+    Group,
+    PoissonGroup,
+    PoissonInput,
+    PopulationRateMonitor,
+    SpikeGeneratorGroup,
+    StateMonitor,
+)
 
-from ..brian.code import of_learning, parent_group
+from ..brian.code import of_learning
+from ..brian.internals import (
+    DIFFERENTIAL_EQUATION,
+    ArrayVariable,
+    Resetter,
+    StateUpdater,
+    Subexpression,
+    SummedVariableUpdater,
+    SynapticPathway,
+    Thresholder,
+    Variable,
+    all_objects,
+    get_identifiers,
+    itself,
+    parent_group,
+)
 from ..calculus.integrator import READABLE_TEMPLATES
 from ..calculus.programs import statements_of
 
@@ -117,7 +135,7 @@ def running_objects(network):
     slots = {}
     for place, slot in enumerate(network.schedule):
         slots |= {f"before_{slot}": 3 * place, slot: 3 * place + 1, f"after_{slot}": 3 * place + 2}
-    objects = [obj for obj in _get_all_objects(network.objects) if obj.active]
+    objects = [obj for obj in all_objects(network) if obj.active]
     return sorted(objects, key=lambda obj: (slots.get(obj.when, -1), obj.order, obj.name))
 
 
@@ -147,13 +165,6 @@ def in_one_order(objects, moments):
     for obj, (_, order) in changed.items():
         obj.order = order
     return changed
-
-
-def networks_of(obj):
-    """The networks that an object is in; the one that has run it alone, if any has."""
-    known = [ref() for ref in Network.__instances__()]
-    found = [net for net in known if net is not None and any(o is obj for o in net.objects)]
-    return [net for net in found if net.id == obj._network] or found
 
 
 def action_of(obj):
@@ -193,11 +204,11 @@ def action_of(obj):
 
 def _whole(group):
     """A group itself, where a runner has a proxy of it; the whole of a sub-group."""
-    return parent_group(group.before_run.__self__)
+    return parent_group(itself(group))
 
 
 def _pathway(pathway):
-    synapses = pathway.synapses.before_run.__self__
+    synapses = itself(pathway.synapses)
     side = synapses.source if pathway.prepost == "pre" else synapses.target
     trigger = (parent_group(side), pathway.event)
     effects = effects_of(synapses, pathway.code)
@@ -205,7 +216,7 @@ def _pathway(pathway):
 
 
 def _code(runner):
-    group = runner.group.before_run.__self__
+    group = itself(runner.group)
     if isinstance(runner, StateUpdater) or runner is getattr(group, "state_updater", None):
         return Action(runner, "state update", group, "", _dynamics(group))
     kind = "input" if isinstance(runner, PoissonInput) else "code"
@@ -273,7 +284,7 @@ def _read(group, expression):
             continue
         seen.add((id(owner), name))
         if isinstance(variable, Subexpression):
-            inner = variable.owner.before_run.__self__
+            inner = itself(variable.owner)
             waiting += [(inner, one) for one in get_identifiers(variable.expr)]
         else:
             found.add(variable)

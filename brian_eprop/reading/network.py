@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from brian2 import NeuronGroup, Synapses
-from brian2.core.variables import ArrayVariable
 
-from ..brian.code import parent_group
+from ..brian.internals import ArrayVariable, parent_group
 from ..brian.schedule import Moment
 from ..calculus.arrivals import remedy
 from ..calculus.one_step import state_names, stored_names

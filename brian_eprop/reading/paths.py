@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..brian.code import parent_group
+from ..brian.internals import parent_group
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from brian2 import BrianObject, NetworkOperation
-from brian2.devices.device import RuntimeDevice, get_device
 from brian2.units.fundamentalunits import DimensionMismatchError
 
 from ..brian import schedule
-from ..brian.code import declare, event_code, group_code, see_new_variables
-from .actions import MONITORS, in_one_order, networks_of, running_objects
+from ..brian.code import LearningCode, declare, event_code, see_new_variables
+from ..brian.internals import networks_of, runs_in_python
+from .actions import MONITORS, in_one_order, running_objects
 from .network import NetworkReading, UnreadableNetworkError
 from .refusals import check_names, check_rule
 from .watching import After, Before, BetweenRuns
@@ -153,7 +153,7 @@ class NetworkReader(BrianObject):
             if cleared:
                 moment = schedule.Moment("before_start", -1)
                 name = f"{group.name}_stages"
-                added.append(group_code(group, "\n".join(cleared), moment, name))
+                added.append(LearningCode(group, "\n".join(cleared), moment, name))
         operations = [obj for obj in self.reading.objects if isinstance(obj, NetworkOperation)]
         for operation in operations:
             before = Before(operation, self.learner, self.reading.just_before(operation))
@@ -170,7 +170,7 @@ class NetworkReader(BrianObject):
             return event_code(group, action.trigger[1], f"{flag} = 1", moment, name)
         neurons = action.of_part or group
         see_new_variables(neurons)
-        return group_code(neurons, f"{flag} = 1", moment, name, clock=runner.clock)
+        return LearningCode(neurons, f"{flag} = 1", moment, name, clock=runner.clock)
 
     def _scale(self, action, group, holder, text):
         """Let synapses note by how much they scale a state, before they do so."""
@@ -198,7 +198,7 @@ class NetworkReader(BrianObject):
     def after_run(self):
         """Remember how the run has ended."""
         super().after_run()
-        if self.reading is not None and isinstance(get_device(), RuntimeDevice):
+        if self.reading is not None and runs_in_python():
             self._between_runs.keep(self._seen)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from brian2.utils.stringtools import get_identifiers
-
-from ..brian.code import parent_group
+from ..brian.internals import get_identifiers, parent_group, refractoriness
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -203,8 +201,8 @@ def check_names(reading, namespace):
         code = trained.user_on_pre if trained is not None else action.code
         if action.kind == "state update":
             code = " ".join(owner.equations.identifiers)
-            if isinstance(getattr(owner, "_refractory", None), str):
-                code += f" {owner._refractory}"
+            if isinstance(refractoriness(owner), str):
+                code += f" {refractoriness(owner)}"
         for name in sorted(get_identifiers(code) & known.keys() - own):
             variable = owner.variables.get(name)
             of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name

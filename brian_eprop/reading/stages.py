@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import sympy
-from brian2.utils.stringtools import get_identifiers
 
-from ..brian.code import internal, parent_group
+from ..brian.code import internal
+from ..brian.internals import get_identifiers, parent_group
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, state_names

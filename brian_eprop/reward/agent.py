@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from brian2 import get_device
-from brian2.devices.device import RuntimeDevice
 
+from ..brian.internals import runs_in_python
 from ..checks import whole_number
 from ..network.recurrent import RecurrentNetwork
 from ..network.training import StopTraining
@@ -164,7 +163,7 @@ class Agent:
         loop.write_weights()
 
     def _loop(self, learning):
-        if not isinstance(get_device(), RuntimeDevice):
+        if not runs_in_python():
             raise ValueError(
                 "Agent: the environment is asked after every action, which a compiled program "
                 "cannot do; choose set_device('runtime')"

@@ -15,10 +15,10 @@ import jinja2
 import numpy as np
 import sympy
 from brian2 import ms
-from brian2.parsing.sympytools import str_to_sympy
 from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import mathml
 
+from ..brian.internals import str_to_sympy
 from ..calculus.linearization import MEANINGS, linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
 from ..calculus.statements import without_repetition

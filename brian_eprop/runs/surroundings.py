@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from brian2 import prefs
-from brian2.devices.device import reset_device, set_device
+from brian2 import prefs, set_device
 from joblib import parallel_config
+
+from ..brian.internals import reset_device
 
 #: Those whose version may change a number.
 DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")

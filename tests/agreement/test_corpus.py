@@ -24,7 +24,7 @@ from brian2.units import DimensionMismatchError
 
 import brian_eprop
 from brian_eprop import EProp, LeakyReadout, Learner, TrainableSynapses
-from brian_eprop.brian.code import parent_group
+from brian_eprop.brian.internals import parent_group
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

@@ -13,7 +13,7 @@ from brian2 import (
     set_device,
 )
 
-from brian_eprop.learning.synapses import DirectPathway, DirectSynapses
+from brian_eprop.brian.code import DirectPathway, DirectSynapses
 from brian_eprop.network.compilation import compile_project
 
 N = 80
