@@ -1,171 +1,194 @@
-"""Periods of learning – trials, updates, windows, phases – and which step of them it is now."""
+"""Which step of trials, updates and windows the present one is, as flags that all of its code sees.
 
-from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS, Quantity, TimedArray
+The flags are shared variables of a learner's readout, written once in the text of `describe_step`.
+"""
 
-from ..checks import shown, steps, text
-from .code import declare, internal
-from .internals import (
-    get_identifiers,
-    is_boolean_expression,
-    parse_expression_dimensions,
-    runs_in_python,
-    word_substitute,
-)
+from typing import NamedTuple
+
+import numpy as np
+
+from . import schedule
+from .code import declare, run_code
+from .internals import runs_in_python
 
 #: What may be said instead of a time: as long as an episode of the environment takes.
 EPISODE = "episode"
 #: No step of a simulation, and none before or after one.
 NEVER = -(2**31)
-#: Flags of the present step, and the number of updates: shared variables of a learner's readout.
-FLAGS = (
-    "__started",
-    "__learns",
-    "__trial_begins",
-    "__episode_begins",
-    "__episode_ends",
-    "__updates_on",
-    "__update_due",
-    "__updates",
-)
 
 
-def checked_period(name, duration, readout):
-    """A period as a number of steps, `EPISODE`, or None for none.
+class Flag(NamedTuple):
+    """What a shared variable of a readout says of the present step.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        Of the learner's argument.
-    duration : Quantity, str or None
-    readout : LeakyReadout
-
-    Raises
-    ------
-    ValueError, DimensionMismatchError
-        For what is not a multiple of the time step.
+    of : str
+        Whose it is: every "readout" has it, one with a "learner", with "rewards", or with an
+        engine that replays a "window" of the past.
+    says, written, read : str
+        By what, for variables that the step's own code does not write or read alone.
+    dtype : type
+        Default: a floating-point number.
     """
-    if duration is None:
-        return None
-    if not isinstance(duration, str):
-        return steps(f"Learner.{name}", duration, readout.clock.dt)
-    if name == "learning_window" or duration != EPISODE or not readout.rewarded:
-        raise ValueError(
-            f"Learner.{name} = {duration!r} is not a time, such as 1*second; reset_every and "
-            "update_every may also be 'episode', for a learner with an ActorCriticReadout"
-        )
-    return EPISODE
+
+    of: str
+    says: str
+    read: str
+    written: str = "the step"
+    dtype: type | None = None
 
 
-def check_multiples(trial, interval):
-    """Raise an error unless trials and updates, where both have a length, end together."""
-    lengths = [n for n in (trial, interval) if n and n != EPISODE]
-    if len(lengths) == 2 and max(lengths) % min(lengths):
-        raise ValueError(
-            f"Learner.update_every ({interval} steps) and reset_every ({trial} steps) must be "
-            "multiples of each other"
-        )
+#: All of them but those with public names, which equations of the readout declare: ``learning``,
+#: ``trial_step`` (in the trial, or in the simulation without one) and, with rewards,
+#: ``episode_step``, ``reward``, ``decides``, ``terminal`` and ``truncated``.
+FLAGS = {
+    "__kappa": Flag("readout", "κ of the output", "traces, backward pass"),
+    "__gain": Flag("readout", "g of the output's inputs", "the readout, traces, backward pass"),
+    "__scored": Flag("readout", "1 in the learning window", "the loss"),
+    "__counts": Flag("readout", "1 if the error counts", "the error"),
+    "__signal_scale": Flag("readout", "1/steps of an average", "the loss, learning signals"),
+    "__first_step": Flag("learner", "the first step of trials", "Progress", dtype=int),
+    "__last_step": Flag("learner", "the step that was described last", "Progress", dtype=int),
+    "__goes_on": Flag("learner", "1 unless steps were missed", "the step", dtype=int),
+    "__counted": Flag("learner", "steps of the trial that count", "Progress", dtype=int),
+    "__started": Flag(
+        "learner", "0 in the first step", "restored states", "Progress, the end of the step"
+    ),
+    "__learns": Flag("learner", "1 while learning is on", "rate regularizers"),
+    "__trial_begins": Flag("learner", "1 in the first step of a trial", "states, traces"),
+    "__episode_begins": Flag("learner", "1 where counting of spikes begins", "regularizers"),
+    "__episode_ends": Flag(
+        "learner", "1 where it ends", "regularizers, carried traces", "the step, or its outcome"
+    ),
+    "__updates_on": Flag("learner", "1 if there is an optimizer", "the step", "Learner.optimizer"),
+    "__update_due": Flag(
+        "learner", "1 where weights change", "updates", "the step, or its outcome"
+    ),
+    "__updates": Flag("learner", "updates so far", "optimizers", "the step, or its outcome"),
+    "__episode_over": Flag("rewards", "1 after an episode's end", "the step, Progress", "outcome"),
+    "__credit_decay": Flag("rewards", "γ, 0 at an episode's end", "traces", "outcome"),
+    "__window_start": Flag(
+        "window", "where the window began", "backward pass", "the step, its replay", np.int64
+    ),
+    "__window_ends": Flag("window", "1 where it is replayed", "backward pass", dtype=np.int64),
+    "__replayed_step": Flag("window", "the past step", "backward pass", "the replay", np.int64),
+    "__run_end": Flag("window", "the step after the run", "the step", "the replay", np.int64),
+}
 
 
-def checked_condition(learn, readout, namespace):
-    """The condition of learning in names that the readout knows; "True" for none.
-
-    Parameters
-    ----------
-    learn : str or None
-    readout : LeakyReadout
-        Its namespace receives the constants that the condition uses.
-    namespace : dict
-        Of whoever wrote it.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what is not a boolean expression of the time.
-    """
-    if learn is None:
-        return "True"
-    name, example = f"Learner.learn = {shown(learn)}", "'t < 60*second'"
-    text("Learner.learn", learn, "t < 60*second")
-    own = {}
-    for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
-        if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
-            own[used] = internal("learn", used)
-            readout.namespace[own[used]] = namespace[used]
-        elif used not in {**DEFAULT_FUNCTIONS, **DEFAULT_UNITS, **DEFAULT_CONSTANTS}:
-            raise ValueError(
-                f"{name} uses '{used}', which is no number here; it says when to learn by the "
-                f"time t and constants, as in {example}"
-            )
-    condition = word_substitute(learn, own)
-    try:
-        known = readout.resolve_all(get_identifiers(condition), run_namespace={})
-        parse_expression_dimensions(condition, known)
-        fits = is_boolean_expression(condition, known)
-    except Exception as error:
-        raise ValueError(
-            f"{name} cannot be read ({' '.join(str(error).split())}); write for example {example}"
-        ) from None
-    if not fits:
-        raise ValueError(f"{name} is neither true nor false; write for example {example}")
-    return condition
+def declare_flags(readout, of):
+    """Give a readout the flags of a kind."""
+    for name, flag in FLAGS.items():
+        if flag.of == of:
+            declare(readout, name, shared=True, dtype=flag.dtype)
 
 
-def describe_step(learner, condition):
-    """Give a learner's readout flags of the present step, as shared variables.
+def describe_step(readout, learner=None, condition="True"):
+    """Write the code that sets the flags of a readout, before anything else of a step.
 
     Steps are counted from the one in which the learner enters the network, and anew when it
     was out of it for a while. A step that an error has interrupted is run again.
+
+    Parameters
+    ----------
+    readout : LeakyReadout
+    learner : Learner, optional
+    condition : str
+        Of learning, in names of the readout.
     """
-    readout, trial = learner.readout, learner.trial
-    for name in FLAGS:
-        declare(readout, name, shared=True)
-    for name in ("__first_step", "__last_step", "__goes_on", "__counted"):
-        declare(readout, name, shared=True, dtype=int)
-    readout.variables["__last_step"].set_value(NEVER)
+    # For trials of 100 steps, an update after each second one and the engine 'credit':
+    #
+    # __kappa = exp(-dt/tau_out)
+    # __gain = 1
+    # __goes_on = int(timestep(t, dt) >= __last_step and timestep(t, dt) <= __last_step + 1)
+    # __first_step = __goes_on*__first_step + (1 - __goes_on)*timestep(t, dt)
+    # __last_step = timestep(t, dt)
+    # trial_step = (timestep(t, dt) - __first_step) % 100
+    # __learns = int(learning and (True))
+    # __scored = 1
+    # __counts = __learns*__scored
+    # __counted = int(trial_step > 0)*__counted + int(__counts > 0)
+    # __signal_scale = 1.0
+    # __trial_begins = int(trial_step == 0)
+    # __episode_begins = int((timestep(t, dt) - __first_step) % 100 == 0)
+    # __episode_ends = int((timestep(t, dt) + 1 - __first_step) % 100 == 0)
+    # __update_due = int((timestep(t, dt) + 1 - __first_step) % 200 == 0)*__updates_on*__learns
+    # __updates = __updates + __update_due
+    # __window_start = int(__started > 0)*__window_start + int(__started == 0)*timestep(t, dt)
+    # __window_ends = int(__episode_ends > 0 or __update_due > 0)
+    code = ["__kappa = exp(-dt/tau_out)", f"__gain = {'1 - __kappa' if readout.normalize else '1'}"]
+    if readout.rewarded:
+        code.append("episode_step = int(__episode_over == 0)*(episode_step + 1)")
+        code += [f"{name} = False" for name in ("decides", "terminal", "truncated")]
+        code.append("reward = 0")
+    if learner is None:
+        code += ["__scored = 1", "__counts = 1", "__signal_scale = 1"]
+        code.append("trial_step = timestep(t, dt)")
+    else:
+        code += [*_of_trial(readout, learner, condition)]
+        at_once, outcome = _of_periods(learner)
+        code += [*at_once, *_of_window(learner.engine)]
+        if outcome:
+            # That an episode ends is known when the environment has acted.
+            run_code(readout, "\n".join(outcome), schedule.EPISODE, f"{readout.name}_episode")
+        # No flag stays up when the learner is taken out of the network.
+        flags = ("trial_begins", "episode_begins", "episode_ends", "update_due")
+        lowered = ["__started = 1", *(f"__{name} = 0" for name in flags)]
+        run_code(readout, "\n".join(lowered), schedule.STARTED, f"{readout.name}_started")
+    readout.step_clock.abstract_code = "\n".join(code)
+
+
+def _of_trial(readout, learner, condition):
+    """The step's place in the trial, and whether its error counts."""
+    trial, episode, since = learner.trial, learner.episode, "timestep(t, dt) - __first_step"
     if trial == EPISODE:
         step = "episode_step"
     else:
-        step = (
-            f"(timestep(t, dt) - __first_step) % {trial}"
-            if trial
-            else "timestep(t, dt) - __first_step"
-        )
+        step = f"({since}) % {trial}" if trial else since
         if trial and readout.rewarded:
-            readout.describe_step(f"truncated = {_last_of(trial)} > 0")
-    scored = f"int(trial_step >= {trial - learner.window})" if learner.window else "1"
-    episode = learner.episode
-    begins = f"(timestep(t, dt) - __first_step) % {episode} == 0"
+            yield f"truncated = {_last_of(trial)} > 0"
+    begins = f"({since}) % {episode} == 0"
     if episode in (None, EPISODE):
         begins = "episode_step == 0" if episode else "False"
-    readout.describe_step(
-        "__goes_on = int(timestep(t, dt) >= __last_step and timestep(t, dt) <= __last_step + 1)\n"
-        "__first_step = __goes_on*__first_step + (1 - __goes_on)*timestep(t, dt)\n"
-        "__last_step = timestep(t, dt)\n"
-        f"trial_step = {step}\n"
-        f"__learns = int(learning and ({condition}))\n"
-        f"__scored = {scored}\n"
-        "__counts = __learns*__scored\n"
-        "__counted = int(trial_step > 0)*__counted + int(__counts > 0)\n"
-        f"__signal_scale = {1 / learner.scored if readout.average else 1.0!r}\n"
-        f"__trial_begins = {'int(trial_step == 0)' if trial else '0'}\n"
-        f"__episode_begins = int({begins})"
-    )
-    for period, code in (
-        (learner.episode, "__episode_ends = {last}"),
-        (
-            learner.interval,
-            "__update_due = {last}*__updates_on*__learns\n__updates = __updates + __update_due",
-        ),
+    scored = f"int(trial_step >= {trial - learner.window})" if learner.window else "1"
+    yield ("__goes_on = int(timestep(t, dt) >= __last_step and timestep(t, dt) <= __last_step + 1)")
+    yield "__first_step = __goes_on*__first_step + (1 - __goes_on)*timestep(t, dt)"
+    yield "__last_step = timestep(t, dt)"
+    yield f"trial_step = {step}"
+    yield f"__learns = int(learning and ({condition}))"
+    yield f"__scored = {scored}"
+    yield "__counts = __learns*__scored"
+    yield "__counted = int(trial_step > 0)*__counted + int(__counts > 0)"
+    yield f"__signal_scale = {1 / learner.scored if readout.average else 1.0!r}"
+    yield f"__trial_begins = {'int(trial_step == 0)' if trial else '0'}"
+    yield f"__episode_begins = int({begins})"
+
+
+def _of_periods(learner):
+    """What ends with this step: known before it, and when the environment has acted."""
+    code = {False: [], True: []}
+    for name, period, where in (
+        ("__episode_ends", learner.episode, ""),
+        ("__update_due", learner.interval, "*__updates_on*__learns"),
     ):
-        # That an episode ends is known when the environment has acted, at the end of the step.
-        describe = readout.describe_outcome if period == EPISODE else readout.describe_step
-        describe(code.format(last="__episode_over" if period == EPISODE else _last_of(period)))
+        last = "__episode_over" if period == EPISODE else _last_of(period)
+        code[period == EPISODE].append(f"{name} = {last}{where}")
+    code[learner.interval == EPISODE].append("__updates = __updates + __update_due")
+    return code[False], code[True]
 
 
-#: No flag stays up when the learner is taken out of the network.
-LOWER_FLAGS = (
-    "__started = 1\n__trial_begins = 0\n__episode_begins = 0\n__episode_ends = 0\n__update_due = 0"
-)
+def _of_window(engine):
+    """When an engine that keeps the past replays it."""
+    if engine.window is None:
+        return
+    yield (
+        "__window_start = int(__started > 0)*__window_start + int(__started == 0)*timestep(t, dt)"
+    )
+    ends = ["__episode_ends > 0", "__update_due > 0"]
+    if engine.carries:
+        ends.append(f"timestep(t, dt) + 1 - __window_start >= {engine.window}")
+        ends.append("timestep(t, dt) + 1 == __run_end")
+    yield f"__window_ends = int({' or '.join(ends)})"
 
 
 def _last_of(period):

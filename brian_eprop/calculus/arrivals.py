@@ -1,94 +1,124 @@
-"""The effect of a presynaptic spike on its target: b, the jump per unit of weight, and ∂Δ/∂w."""
+"""What a presynaptic spike does to its target: b, the jump per unit of weight, and the jump Δ."""
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy
 from sympy.core.function import AppliedUndef
 
 from ..brian.internals import PARAMETER, SUBEXPRESSION, parent_group, str_to_sympy
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .programs import assigned_names, run_statements, symbol
+from .programs import assigned_names, run_statements, statements_of, symbol
 
 #: Variables that all synapses have and nothing changes.
 OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})
 
 
-def arrivals(on_pre, weight, group, step, synaptic=()):
-    """∂(jump of each state)/∂w of an arriving spike.
+@dataclass(frozen=True)
+class OnPre:
+    """What a spike that arrives does, read once from the text of the user.
 
-    Parameters
+    Attributes
     ----------
-    synaptic : collection of str
-        Names of the synapses' own variables, which go before those of the target.
-
-    Returns
-    -------
-    dict of str to sympy.Expr
-        In the names that ``on_pre`` uses; only states that the weight acts on.
-
-    Raises
-    ------
-    NoDerivativeError
-        If the jump depends on the postsynaptic state, or on no weight.
+    text : str
+        As messages show it.
+    statements : list of (target, operation, expression)
+        In names of the synapse.
+    weight : str
+        "" for synapses that have none.
+    target : NeuronGroup or Subgroup
+        Where it arrives.
+    synaptic : frozenset of str
+        Variables of the synapses besides the weight: a name that both have is theirs, as in
+        Brian2.
     """
-    found = {}
-    for name, jump in _jumps(on_pre, weight, group, synaptic).items():
-        if (effect := derivative(jump, symbol(weight))) == 0:
-            continue
-        _check_not_drawn(effect, on_pre)
-        _check_independent(jump, name, on_pre, step, {*synaptic, weight})
-        found[name.removesuffix("_post")] = effect
-    if not found:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' does not add the weight '{weight}' to a variable of group "
-            f"'{parent_group(group).name}'; write for example '{step.states[0]}_post += {weight}'"
+
+    text: str
+    statements: list
+    weight: str
+    target: Any
+    synaptic: frozenset = frozenset()
+
+    @cached_property
+    def changes(self) -> dict[str, sympy.Expr]:
+        """What is added to each name of the target that can be changed."""
+        weight, variables = self.weight, parent_group(self.target).variables
+        changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
+        names = [name for base in changeable for name in (f"{base}_post", base)]
+        names = [name for name in names if name not in {*self.synaptic, weight}]
+        after = run_statements(
+            self.statements,
+            [*names, *([weight] if weight else [])],
+            as_synapses_see_them(self.target, self.synaptic),
         )
-    unknown = set(found) - set(step.states)
-    if unknown:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' adds the weight to '{sorted(unknown)[0]}', which no equation "
-            f"of group '{parent_group(group).name}' integrates; add it to a state variable"
-        )
-    return found
+        if weight and after[weight] != symbol(weight):
+            raise NoDerivativeError(
+                f"on_pre = '{self.text}' assigns to the weight '{weight}', which the learner "
+                "changes"
+            )
+        return {name: after[name] - symbol(name) for name in names}
 
+    def effects(self, step):
+        """∂(jump of each state)/∂w.
 
-def jumps(on_pre, weight, group, step, synaptic=()):
-    """What an arriving spike adds to each state of the neuron, the weight's part and others.
+        Parameters
+        ----------
+        step : OneStep
+            Of the target.
 
-    Returns
-    -------
-    dict of str to sympy.Expr
-        In the names that ``on_pre`` uses; only what is not 0.
+        Returns
+        -------
+        dict of str to sympy.Expr
+            In names of the synapse; only states that the weight acts on.
 
-    Raises
-    ------
-    NoDerivativeError
-        If a jump depends on the postsynaptic state.
-    """
-    found = {}
-    for name, jump in _jumps(on_pre, weight, group, synaptic).items():
-        state = name.removesuffix("_post")
-        if state in step.states and jump != 0:
-            _check_not_drawn(jump, on_pre)
-            _check_independent(jump, name, on_pre, step, {*synaptic, weight})
-            found[state] = jump.expand()
-    return found
+        Raises
+        ------
+        NoDerivativeError
+            If the jump depends on the postsynaptic state, or on no weight.
+        """
+        found = {}
+        for name, jump in self.changes.items():
+            if (effect := derivative(jump, symbol(self.weight))) == 0:
+                continue
+            _check_not_drawn(effect, self.text)
+            self._check_independent(jump, name, step)
+            found[name.removesuffix("_post")] = effect
+        group = parent_group(self.target).name
+        if not found:
+            raise NoDerivativeError(
+                f"on_pre = '{self.text}' does not add the weight '{self.weight}' to a variable of "
+                f"group '{group}'; write for example '{step.states[0]}_post += {self.weight}'"
+            )
+        unknown = set(found) - set(step.states)
+        if unknown:
+            raise NoDerivativeError(
+                f"on_pre = '{self.text}' adds the weight to '{sorted(unknown)[0]}', which no "
+                f"equation of group '{group}' integrates; add it to a state variable"
+            )
+        return found
 
+    def jumps(self, step):
+        """What is added to each state, the weight's part and others; as `effects`."""
+        found = {}
+        for name, jump in self.changes.items():
+            state = name.removesuffix("_post")
+            if state in step.states and jump != 0:
+                _check_not_drawn(jump, self.text)
+                self._check_independent(jump, name, step)
+                found[state] = jump.expand()
+        return found
 
-def _jumps(on_pre, weight, group, synaptic):
-    """What a spike adds to each name of the target that on_pre may change.
-
-    A name that the synapses have too is theirs, as in Brian2.
-    """
-    variables = parent_group(group).variables
-    changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
-    names = [name for base in changeable for name in (f"{base}_post", base)]
-    names = [name for name in names if name not in {*synaptic, weight}]
-    after = run_statements(
-        on_pre, [*names, *([weight] if weight else [])], as_synapses_see_them(group, synaptic)
-    )
-    if weight and after[weight] != symbol(weight):
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}' assigns to the weight '{weight}', which the learner changes"
-        )
-    return {name: after[name] - symbol(name) for name in names}
+    def _check_independent(self, jump, name, step):
+        """Raise an error if a jump depends on the state of the postsynaptic neuron."""
+        own = {*self.synaptic, self.weight}
+        states = {n for state in step.states for n in (state, f"{state}_post") if n not in own}
+        if jump.expand().free_symbols & {symbol(n) for n in states}:
+            raise NoDerivativeError(
+                f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
+                "postsynaptic neuron; let spikes add to it, as in 'g_post += w', and "
+                "the driving force belongs into the neuron's equations"
+            )
 
 
 def _check_not_drawn(effect, on_pre):
@@ -99,17 +129,6 @@ def _check_not_drawn(effect, on_pre):
             f"on_pre = '{on_pre}' draws a random number, '{min(drawn)}()', on which the effect of "
             "a spike depends: its derivative would draw another; draw it into a variable of the "
             "synapses first, in a run_regularly"
-        )
-
-
-def _check_independent(jump, name, on_pre, step, own):
-    """Raise an error if a jump depends on the state of the postsynaptic neuron."""
-    states = {n for state in step.states for n in (state, f"{state}_post") if n not in own}
-    if jump.expand().free_symbols & {symbol(n) for n in states}:
-        raise NoDerivativeError(
-            f"on_pre = '{on_pre}': the jump of '{name}' depends on the state of the "
-            "postsynaptic neuron; let spikes add to it, as in 'g_post += w', and "
-            "the driving force belongs into the neuron's equations"
         )
 
 
@@ -161,7 +180,7 @@ def check_constant(synapses, group, expressions, learner):
     NoDerivativeError
         Naming what changes.
     """
-    changed = assigned_names(synapses.pre.code)
+    changed = assigned_names(statements_of(synapses.pre.code))
     for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
         own = name.removesuffix("_post")
         if _synaptic(synapses, name):

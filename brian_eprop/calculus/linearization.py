@@ -30,11 +30,11 @@ from sympy.core.function import AppliedUndef
 from ..brian.internals import get_identifiers, never_runs, parent_group, parse_expression_dimensions
 from ..checks import entries, table, text, unit_name
 from ..types import ResetPath, Surrogate
-from .arrivals import arrivals
+from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .integrator import resolved
 from .one_step import NEXT_NOT_REFRACTORY, OneStep, drawing, one_step
-from .programs import Program, check_statements, symbol
+from .programs import Program, checked_statements, symbol
 from .statements import Coefficients, as_number, printed, tidy, without_repetition
 
 if TYPE_CHECKING:
@@ -196,6 +196,28 @@ class Linearization:
                     f"run_regularly('noise = {drawn}()', dt=group.dt), and use the variable"
                 )
 
+    def driven_by(self, on_pre: OnPre) -> Self:
+        """The linearization for synapses: of the states between their weight and the threshold.
+
+        Raises
+        ------
+        NoDerivativeError
+            Naming the statement that is not linear, or if the weight cannot reach the threshold.
+        """
+        whole = replace(
+            self,
+            arrivals=on_pre.effects(self.step),
+            synaptic=frozenset({*on_pre.synaptic, on_pre.weight}),
+        )
+        states = whole.states_between_weight_and_threshold
+        if not states:
+            raise NoDerivativeError(
+                f"no variable that '{on_pre.text}' changes can reach the threshold "
+                f"'{self.step.condition}' of group '{parent_group(on_pre.target).name}': every "
+                "gradient would be zero"
+            )
+        return whole.restricted_to(states)
+
     def restricted_to(self, states: tuple[str, ...]) -> Self:
         """The linearization of some of the states."""
         if states == self.states:
@@ -274,8 +296,6 @@ def linearize(
             f"linearize.surrogate = {surrogate!r} is not a surrogate; give one such as "
             "PiecewiseLinear(height=0.3, width=1.0)"
         )
-    if on_pre is not None:
-        check_statements("linearize.on_pre", on_pre)
     if not text("linearize.weight", weight, "w").isidentifier():
         raise ValueError(f"linearize.weight = {weight!r} is no name of a variable, such as 'w'")
     reset_path = table("linearize.reset_path", reset_path, "{'v': 'explicit'}")
@@ -285,27 +305,16 @@ def linearize(
     if hasattr(target, "on_pre"):
         group = target.group(1)
         never_runs(group)
-    whole = _whole(group, surrogate, reset_path, namespace)
+    whole = linearize_neuron(group, surrogate, reset_path, namespace)
     model = getattr(parent_group(group), "neuron_model", None)
-    on_pre = on_pre or getattr(model, "on_pre", None)
+    on_pre = getattr(model, "on_pre", None) if on_pre is None else on_pre
     if on_pre is None:
         raise ValueError(
             f"what an arriving spike does to group '{parent_group(group).name}' is not known; pass "
             "on_pre"
         )
-    whole = replace(
-        whole,
-        arrivals=arrivals(on_pre, weight, group, whole.step, synaptic),
-        synaptic=frozenset({*synaptic, weight}),
-    )
-    states = whole.states_between_weight_and_threshold
-    if not states:
-        raise NoDerivativeError(
-            f"no variable that '{on_pre}' changes can reach the threshold "
-            f"'{whole.step.condition}' of group '{parent_group(target).name}': every gradient "
-            "would be zero"
-        )
-    return whole.restricted_to(states)
+    statements = checked_statements("linearize.on_pre", on_pre)
+    return whole.driven_by(OnPre(on_pre, statements, weight, group, frozenset(synaptic)))
 
 
 def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
@@ -313,11 +322,6 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`.
     """
-    return _whole(group, surrogate, reset_path, namespace, *in_network)
-
-
-def _whole(group, surrogate, reset_path, namespace, *in_network):
-    """The linearization of all states of a step, without arrivals."""
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
     step = one_step(group, namespace, *in_network)

@@ -50,8 +50,8 @@ class Piece:
     ----------
     name : str
         Of the stage, fit to be a part of variables' names.
-    code : str
-        Abstract code, in names of the group.
+    statements : tuple of (target, operation, expression)
+        In names of the group.
     overrides : bool
         It writes, as a reset does, states that are held during refractoriness.
     flag : str
@@ -62,7 +62,7 @@ class Piece:
     """
 
     name: str
-    code: str = ""
+    statements: tuple = ()
     flag: str = ""
     overrides: bool = False
     factors: Mapping[str, str] = field(default_factory=dict)
@@ -149,7 +149,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     """
     group = parent_group(group)
     check_kind(group)
-    reset_code = group.event_codes.get("spike", "")
+    reset_code = reset_of(group)
     constant_over_dt, subexpressions = _constant_over_dt(group), _subexpressions(group)
     states = state_names(group, pieces)
     clamped = [
@@ -182,7 +182,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     expressions = [*update.values.values(), *update.definitions.values()]
     needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
     written = set(changing) | {
-        name for piece in pieces for name in (*assigned_names(piece.code), piece.flag)
+        name for piece in pieces for name in (*assigned_names(piece.statements), piece.flag)
     }
     held = {name for piece in pieces for name in piece.factors.values()}
     # The group has its flags only when it is known which pieces there are.
@@ -210,7 +210,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
                 piece,
                 Program.of(
                     _held_while_refractory(
-                        _without_flags(group, piece.code), () if piece.overrides else clamped
+                        _without_flags(group, piece.statements), () if piece.overrides else clamped
                     ),
                     states,
                     subexpressions=subexpressions,
@@ -233,7 +233,7 @@ def _subexpressions(group):
 
 def state_names(group, pieces=()):
     """Names of a group's state: what has dynamics, and what other code makes depend on it."""
-    reset_code, subexpressions = group.event_codes.get("spike", ""), _subexpressions(group)
+    reset_code, subexpressions = reset_of(group), _subexpressions(group)
     # `diff_eq_names` is a set: its order would differ from process to process.
     states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
     states += [name for name in _assigned(group, reset_code) if name not in states]
@@ -242,8 +242,10 @@ def state_names(group, pieces=()):
     while True:
         added = []
         for piece in pieces:
-            assigned = _assigned(group, piece.code)
-            after = run_statements(_without_flags(group, piece.code), assigned, subexpressions)
+            assigned = _assigned(group, piece.statements)
+            after = run_statements(
+                _without_flags(group, piece.statements), assigned, subexpressions
+            )
             known = {symbol(n) for n in states}
             added += [n for n in assigned if n not in states and after[n].free_symbols & known]
         if not added:
@@ -257,32 +259,31 @@ def state_names(group, pieces=()):
         states += dict.fromkeys(added)
 
 
-def _assigned(group, code):
-    """The variables of a group that code assigns to, but for flags (booleans)."""
+def reset_of(group):
+    """The statements of the reset at a spike; none for a group without."""
+    return statements_of(group.event_codes.get("spike", ""))
+
+
+def _assigned(group, statements):
+    """The variables of a group that statements assign to, but for flags (booleans)."""
     variables = group.variables
-    return [n for n in assigned_names(code) if n in variables and not _is_flag(group, n)]
+    return [n for n in assigned_names(statements) if n in variables and not _is_flag(group, n)]
 
 
 def _is_flag(group, name):
     return name in group.variables and group.variables[name].is_boolean
 
 
-def _without_flags(group, code):
-    """Code without the statements that set booleans, which are not differentiated."""
-    return "\n".join(
-        f"{target} {operation} {expression}"
-        for target, operation, expression in statements_of(code)
-        if not _is_flag(group, target)
-    )
+def _without_flags(group, statements):
+    """All but the statements that set booleans, which are not differentiated."""
+    return [statement for statement in statements if not _is_flag(group, statement[0])]
 
 
 def _check_flags(group, reset_code, subexpressions, continuous):
     """Raise an error if a boolean that the reset sets acts on more than a gate."""
     flags = [n for n in assigned_names(reset_code) if _is_flag(group, n)]
     read = [
-        expand(str_to_sympy(e), subexpressions)
-        for t, _, e in statements_of(reset_code)
-        if not _is_flag(group, t)
+        expand(str_to_sympy(e), subexpressions) for t, _, e in reset_code if not _is_flag(group, t)
     ]
     for name in flags:
         if any(symbol(name) in e.free_symbols for e in (*read, *continuous) if e is not None):
@@ -309,27 +310,30 @@ def _update(code, states, clamped, subexpressions):
     """
     flag, renamed = str_to_sympy("int(not_refractory)"), symbol(NEXT_NOT_REFRACTORY)
     known = {symbol("not_refractory"): renamed}
-    update = Program.of(code, states, subexpressions=subexpressions, known=known)
+    statements = statements_of(code)
+    update = Program.of(statements, states, subexpressions=subexpressions, known=known)
     if not clamped:
         return update
     known = {flag: sympy.S.One, **known}
-    free = Program.of(code, clamped, subexpressions=subexpressions, known=known, label="_free")
+    free = Program.of(
+        statements, clamped, subexpressions=subexpressions, known=known, label="_free"
+    )
     flag = indicator(renamed)
     held = {n: flag * free.values[n] + (1 - flag) * symbol(n) for n in clamped}
     return Program(update.values | held, update.definitions | free.definitions)
 
 
-def _held_while_refractory(code, clamped):
-    """Code as Brian2 runs it: only resets and events write what is 'unless refractory'."""
-    lines = []
-    for target, operation, written in statements_of(code):
+def _held_while_refractory(statements, clamped):
+    """What Brian2 runs: only resets and events write what is 'unless refractory'."""
+    held = []
+    for target, operation, written in statements:
         if target in clamped:
             change = (
                 f"({written})" if operation == "=" else f"({target} {operation[0]} ({written}))"
             )
             operation, written = "=", f"{target} + int(not_refractory)*({change} - {target})"
-        lines.append(f"{target} {operation} {written}")
-    return "\n".join(lines)
+        held.append((target, operation, written))
+    return held
 
 
 def drawing(group, names, namespace):

@@ -40,11 +40,17 @@ def statements_of(code):
     return [parse_statement(one)[:3] for one in statements if one]
 
 
-def check_statements(name, code):
-    """Raise a ValueError that names an argument unless it can be read as abstract code."""
+def code_of(statements):
+    """Abstract code of statements."""
+    return "\n".join(" ".join(statement) for statement in statements)
+
+
+def checked_statements(name, code):
+    """The statements of an argument; a ValueError that names it if it cannot be read as code."""
     text(name, code, "v_post += w")
     try:
-        for _, _, expression in statements_of(code):
+        statements = statements_of(code)
+        for _, _, expression in statements:
             str_to_sympy(expression)
     except (ValueError, TypeError, SyntaxError, KeyError, NotImplementedError) as error:
         said = " ".join(str(error).split())
@@ -52,11 +58,12 @@ def check_statements(name, code):
             f"{name} = {code!r} cannot be read as statements ({said}); write for example "
             "'v_post += w'"
         ) from None
+    return statements
 
 
-def assigned_names(code):
-    """Names on the left side of the statements of ``code``, in order."""
-    return list(dict.fromkeys(target for target, _, _ in statements_of(code)))
+def assigned_names(statements):
+    """Names on the left side of statements, in order."""
+    return list(dict.fromkeys(target for target, _, _ in statements))
 
 
 def expand(expression, subexpressions):
@@ -88,13 +95,12 @@ class Program:
     definitions: dict
 
     @classmethod
-    def of(cls, code, names, *, subexpressions=None, known=None, label="", readable=READABLE):
+    def of(cls, statements, names, *, subexpressions=None, known=None, label="", readable=READABLE):
         """Read abstract code.
 
         Parameters
         ----------
-        code : str
-            One statement a line.
+        statements : list of (target, operation, expression)
         names : iterable of str
             Variables whose final values are wanted.
         subexpressions : dict of str to sympy.Expr, optional
@@ -107,7 +113,7 @@ class Program:
             Nodes from which on a value keeps a name; None for a closed expression.
         """
         values, definitions = {}, {}
-        for target, operation, written in statements_of(code):
+        for target, operation, written in statements:
             value = expand(str_to_sympy(written), subexpressions or {}).xreplace(values)
             if operation != "=":
                 previous = values.get(symbol(target), symbol(target))
@@ -179,9 +185,9 @@ class Program:
         return sympy.Matrix([row(self.values[name]) for name in names]), definitions
 
 
-def run_statements(code, names, subexpressions=None):
-    """Final values of ``names`` after abstract code, as closed expressions: {name: expression}."""
-    return Program.of(code, names, subexpressions=subexpressions, readable=None).values
+def run_statements(statements, names, subexpressions=None):
+    """Final values of ``names`` after statements, as closed expressions: {name: expression}."""
+    return Program.of(statements, names, subexpressions=subexpressions, readable=None).values
 
 
 def _unused(name, taken):

@@ -13,10 +13,12 @@ In the order in which a learner calls them:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from brian2 import NeuronGroup, Synapses
+
+from ..calculus.arrivals import OnPre
 
 
 class Population(Protocol):
@@ -28,9 +30,7 @@ class Population(Protocol):
     def learns(self) -> bool:
         """Whether trained synapses, or trained parameters, belong to the group."""
 
-    def linearize(
-        self, on_pre: str, weight: str, namespace: Mapping[str, Any], synaptic: Collection[str]
-    ) -> Any:
+    def linearize(self, on_pre: OnPre, namespace: Mapping[str, Any]) -> Any:
         """The linear system of the arrivals of one projection (A, b, c)."""
 
     def follow(self, stages: Any, position: Any, reader: Any) -> None:
@@ -44,7 +44,7 @@ class Population(Protocol):
 class Plan(Protocol):
     """How one projection learns: what its Synapses have and run for it."""
 
-    on_pre: str
+    on_pre: Sequence[tuple[str, str, str]]
     variables: Mapping[str, Any]
 
     def install(self, synapses: Synapses) -> None:
@@ -52,25 +52,26 @@ class Plan(Protocol):
 
 
 class Engine(Protocol):
-    """The way in which the sum over eligibility traces is computed."""
+    """The way in which the sum over eligibility traces is computed.
+
+    Attributes
+    ----------
+    window : int or None
+        Longest window that is replayed, in steps; None if none is.
+    carries : bool
+        Windows may begin within a trial.
+    """
+
+    window: int | None
+    carries: bool
 
     def population(self, group: NeuronGroup) -> Population:
         """The neuron-level part of learning of a group."""
 
-    def onto_neurons(
-        self,
-        target: NeuronGroup,
-        on_pre: str,
-        weight: str,
-        names: Mapping[str, Any],
-        synaptic: Collection[str],
-        timing: Any,
-    ) -> Plan:
+    def onto_neurons(self, on_pre: OnPre, names: Mapping[str, Any], timing: Any) -> Plan:
         """Plan synapses onto neurons."""
 
-    def onto_readout(
-        self, target: NeuronGroup, on_pre: str, weight: str, names: Mapping[str, Any], timing: Any
-    ) -> Plan:
+    def onto_readout(self, on_pre: OnPre, names: Mapping[str, Any], timing: Any) -> Plan:
         """Plan synapses onto the readout."""
 
     def send_back(self, plan: Any, population: Any, weight: str) -> None:

@@ -11,19 +11,18 @@ back-propagation through time.
 import math
 from functools import partial
 
-import numpy as np
-
-from ..brian.code import declare, see_new_variables
+from ..brian.code import see_new_variables
 from ..brian.internals import (
     ArrayVariable,
     add_to,
     is_standalone,
     parent_group,
 )
-from ..brian.step_flags import EPISODE
-from ..calculus.arrivals import OF_ALL_SYNAPSES, arrivals, jumps
+from ..brian.step_flags import EPISODE, declare_flags
+from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
+from ..calculus.programs import statements_of
 from .backward_pass import Replay, Row
 from .history import SpikeRecorder, available_memory
 from .populations import CreditPopulation, CreditReadout
@@ -94,23 +93,9 @@ class Credit:
             )
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
-        self._describe_window()
+        declare_flags(learner.readout, "window")
         self.readout = CreditReadout(learner.readout, self)
         add_to(learner.readout, Replay(self))
-
-    def _describe_window(self):
-        readout = self.learner.readout
-        for name in ("__window_ends", "__window_start", "__replayed_step", "__run_end"):
-            declare(readout, name, shared=True, dtype=np.int64)
-        ends = ["__episode_ends > 0", "__update_due > 0"]
-        if self.carries:
-            ends.append(f"timestep(t, dt) + 1 - __window_start >= {self.window}")
-            ends.append("timestep(t, dt) + 1 == __run_end")
-        readout.describe_step(
-            "__window_start = int(__started > 0)*__window_start"
-            " + int(__started == 0)*timestep(t, dt)\n"
-            f"__window_ends = int({' or '.join(ends)})"
-        )
 
     @property
     def credit_rows(self):
@@ -158,23 +143,23 @@ class Credit:
             (attach or partial(add_to, group))(self.sources[group])
         return self.sources[group].kept
 
-    def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
+    def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
-        population = self.learner.population(parent_group(target))
-        linearization = population.linearize(on_pre, weight, names, synaptic)
-        see_new_variables(target)
-        about = (on_pre, weight, target, population.step, synaptic)
-        known = population.adjoint.states
-        effects = {s: e for s, e in arrivals(*about).items() if s in known}
+        population = self.learner.population(parent_group(on_pre.target))
+        linearization = population.linearize(on_pre, names)
+        see_new_variables(on_pre.target)
+        step, known = population.step, population.adjoint.states
+        effects = {s: e for s, e in on_pre.effects(step).items() if s in known}
         jump = {}
         if self.crosses_synapses or population.parameters:
-            jump = {s: e for s, e in jumps(*about).items() if s in known}
+            jump = {s: e for s, e in on_pre.jumps(step).items() if s in known}
         return Pathway(self, population, effects, jump, linearization.states, timing)
 
-    def onto_readout(self, target, on_pre, weight, names, timing):
+    def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
-        about = (on_pre, weight, target, one_step(target, names))
-        return Pathway(self, self.readout, arrivals(*about), jumps(*about), ("y",), timing)
+        step = one_step(on_pre.target, names)
+        effects, jumps = on_pre.effects(step), on_pre.jumps(step)
+        return Pathway(self, self.readout, effects, jumps, ("y",), timing)
 
     def send_back(self, pathway, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
@@ -347,8 +332,9 @@ class Credit:
         owner = self.readout if target is learner.readout else learner.populations[target]
         step = one_step(target, learner.namespace)
         own = synapses.equations.names if synapses.equations is not None else set()
+        statements, synaptic = statements_of(action.code), frozenset(own | OF_ALL_SYNAPSES)
         try:
-            jump = jumps(action.code, None, target, step, own | OF_ALL_SYNAPSES)
+            jump = OnPre(action.code, statements, "", target, synaptic).jumps(step)
         except NoDerivativeError as error:
             raise NoDerivativeError(
                 f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "

@@ -84,8 +84,8 @@ class Eligibility:
     learner : Learner
     variables : dict of str to str or None
         Variables of the synapses, and the state whose unit they have.
-    on_pre : str
-        Statements that follow those of the user when a spike arrives.
+    on_pre : list of (target, operation, expression)
+        Statements when a spike arrives, before those of the user.
     advance : str
         Statements for every synapse in every step.
     presynaptic : PresynapticTraces or None
@@ -95,7 +95,7 @@ class Eligibility:
 
     learner: object
     variables: dict
-    on_pre: str
+    on_pre: list
     advance: str
     presynaptic: PresynapticTraces | None
     effect: object = None
@@ -148,7 +148,7 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     for name in (n for n in linearization.arrivals if n in own):
         gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
         target = internal("arrived", name) if name in waiting else f"eps_{name}"
-        on_pre.append(f"{target} += ({printed(linearization.arrivals[name])}){gate}")
+        on_pre.append((target, "+=", f"({printed(linearization.arrivals[name])}){gate}"))
 
     def at_synapse(entry):
         return printed(entry) if entry.is_number else f"{entry}_post"
@@ -188,7 +188,7 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     return Eligibility(
         learner,
         variables=variables,
-        on_pre="\n".join(on_pre),
+        on_pre=on_pre,
         advance="\n".join(advance),
         presynaptic=_presynaptic_traces(entries, before, early) if before else None,
     )
@@ -218,11 +218,11 @@ def of_readout(learner, effect, *, uniform_delay):
             shared=(),
             moment=schedule.READOUT_TRACES,
         )
-        return Eligibility(learner, summed, "", gradient, presynaptic, effect)
+        return Eligibility(learner, summed, [], gradient, presynaptic, effect)
     return Eligibility(
         learner,
         variables={**summed, "eps_y": "y", "__arrived_y": "y"},
-        on_pre=f"__arrived_y += {printed(effect)}",
+        on_pre=[("__arrived_y", "+=", printed(effect))],
         advance=f"eps_y = __kappa*eps_y + __arrived_y\n__arrived_y = 0\n{gradient}",
         presynaptic=None,
         effect=effect,

@@ -16,7 +16,7 @@ from ..brian import schedule
 from ..brian.code import declare, internal
 from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
-from ..calculus.linearization import linearize, linearize_neuron
+from ..calculus.linearization import linearize_neuron
 from ..calculus.one_step import STANDARD
 from ..calculus.statements import printed
 from .backward_pass import Sweep, row_variable
@@ -93,7 +93,7 @@ class CreditPopulation:
     def learns(self):
         return self.adjoint is not None
 
-    def linearize(self, on_pre, weight, namespace, synaptic):
+    def linearize(self, on_pre, namespace):
         """Linearize the group for a projection; derive, at the first one, what is recorded.
 
         Returns
@@ -101,27 +101,19 @@ class CreditPopulation:
         Linearization
             Of the states between weight and threshold.
         """
-        surrogate = self.engine.learner.rule.surrogate_of(self.group)
-        projection = linearize(
-            self.group, surrogate, self._paths, on_pre, weight, namespace, synaptic
-        )
+        projection = self._linearized(namespace).driven_by(on_pre)
         if not self.learns:
             self.derive(self.engine.learner.train_parameters(self.group))
         return projection
 
     def derive(self, trained):
         """Derive the group on its own, with the parameters that it trains."""
-        self._take(self._linearized(), trained, self.attach)
+        self._take(self._linearized(self.engine.learner.namespace), trained, self.attach)
 
-    @property
-    def _paths(self):
-        """How paths through the reset are differentiated."""
-        return self.engine.learner.rule.paths_of(self.group)
-
-    def _linearized(self, *in_network):
-        learner = self.engine.learner
-        surrogate, names = learner.rule.surrogate_of(self.group), learner.namespace
-        return linearize_neuron(self.group, surrogate, self._paths, names, *in_network)
+    def _linearized(self, namespace, *in_network):
+        rule = self.engine.learner.rule
+        surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)
+        return linearize_neuron(self.group, surrogate, paths, namespace, *in_network)
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
@@ -163,7 +155,9 @@ class CreditPopulation:
         changing = reader.reading.changing(self.group) - self.step.varying
         if (order, stages.pieces, changing) != self.followed:
             changing = reader.reading.changing(self.group)
-            linearization = self._linearized(stages.pieces, order, changing)
+            linearization = self._linearized(
+                self.engine.learner.namespace, stages.pieces, order, changing
+            )
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset())

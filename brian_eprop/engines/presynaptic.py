@@ -33,11 +33,11 @@ class Pathway:
 
     Attributes
     ----------
-    on_pre : str
-        Statements that follow those of the user when a spike arrives: none.
+    on_pre : tuple of (target, operation, expression)
+        Statements of learning when a spike arrives: none.
     """
 
-    on_pre = ""
+    on_pre = ()
 
     def __init__(self, engine, owner, effects, jumps, states, timing):
         self.engine, self.owner, self.receiver = engine, owner, owner.receiver

@@ -9,9 +9,8 @@ from dataclasses import replace
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, see_new_variables, sum_over_synapses
 from ..brian.internals import Subexpression, parent_group
-from ..calculus.arrivals import arrivals
 from ..calculus.derivatives import NoDerivativeError
-from ..calculus.linearization import linearize
+from ..calculus.linearization import linearize_neuron
 from ..calculus.one_step import STANDARD, one_step, symbol
 from ..calculus.statements import Phase, printed
 from .eligibility import of_neurons, of_readout
@@ -25,6 +24,9 @@ class Traces:
     learner : Learner
     """
 
+    #: No past is kept.
+    window, carries = None, False
+
     def __init__(self, learner):
         self.learner = learner
 
@@ -32,25 +34,26 @@ class Traces:
         """The group as one that has coefficients and a learning signal."""
         return Population(group, self.learner.rule)
 
-    def onto_neurons(self, target, on_pre, weight, names, synaptic, timing):
+    def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
-        population = self.learner.population(parent_group(target))
+        population = self.learner.population(parent_group(on_pre.target))
         eligibility = of_neurons(
             self.learner,
-            *population.linearize(on_pre, weight, names, synaptic),
+            *population.linearize(on_pre, names),
             early=timing.early,
             uniform_delay=timing.unconditional,
             regularized=bool(self.learner.regularizers),
         )
-        see_new_variables(target)
+        see_new_variables(on_pre.target)
         return eligibility
 
-    def onto_readout(self, target, on_pre, weight, names, timing):
+    def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
-        effect = arrivals(on_pre, weight, target, one_step(target, names))["y"]
-        if symbol(weight) in effect.free_symbols:
+        effect = on_pre.effects(one_step(on_pre.target, names))["y"]
+        if symbol(on_pre.weight) in effect.free_symbols:
             raise NoDerivativeError(
-                f"on_pre = '{on_pre}': the output must be proportional to the weight '{weight}'"
+                f"on_pre = '{on_pre.text}': the output must be proportional to the weight "
+                f"'{on_pre.weight}'"
             )
         return of_readout(self.learner, effect, uniform_delay=timing.unconditional)
 
@@ -128,7 +131,7 @@ class Population:
             group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
         )
 
-    def linearize(self, on_pre, weight, namespace, synaptic):
+    def linearize(self, on_pre, namespace):
         """Linearize the group for synapses with this ``on_pre``; add what they need.
 
         Returns
@@ -137,15 +140,9 @@ class Population:
         coefficients : Coefficients
             Its entries, as the group's variables.
         """
-        linearization = linearize(
-            self.group,
-            surrogate=self.rule.surrogate_of(self.group),
-            reset_path=self.rule.paths_of(self.group),
-            on_pre=on_pre,
-            weight=weight,
-            namespace=namespace,
-            synaptic=synaptic,
-        )
+        surrogate, paths = self.rule.surrogate_of(self.group), self.rule.paths_of(self.group)
+        neuron = linearize_neuron(self.group, surrogate, paths, namespace)
+        linearization = neuron.driven_by(on_pre)
         self.step = linearization.step
         self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
         self.jacobians.append(linearization.integrator_jacobian)

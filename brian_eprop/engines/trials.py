@@ -1,6 +1,5 @@
 """Trials: the state returns to where the first one started, and no spike outlives its own."""
 
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +9,12 @@ from ..brian.code import declare, internal, run_if
 from ..brian.internals import (
     PARAMETER,
     parent_group,
-    parse_statement,
     pathways,
     refractoriness,
+    word_substitute,
 )
-from ..calculus.one_step import assigned_names
+from ..calculus.one_step import reset_of
+from ..calculus.programs import assigned_names, code_of, statements_of
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
@@ -75,7 +75,7 @@ def restore_at_trial_start(group):
     What is restored: variables of its differential equations, those that its reset changes,
     and refractoriness. The group knows the shared variables ``__started`` and ``__trial_begins``.
     """
-    changed = assigned_names(group.event_codes.get("spike", ""))
+    changed = assigned_names(reset_of(group))
     states = group.equations.diff_eq_names | {name for name in changed if name in group.variables}
     times = set()
     if refractoriness(group) is not False:
@@ -114,7 +114,11 @@ def restore_synapses_at_trial_start(synapses, names):
 
 def variables_that_change(synapses):
     """Names of the variables of synapses that their equations or their pathways change."""
-    assigned = {name for pathway in pathways(synapses) for name in assigned_names(pathway.code)}
+    assigned = {
+        name
+        for pathway in pathways(synapses)
+        for name in assigned_names(statements_of(pathway.code))
+    }
     own = {
         name
         for name in assigned
@@ -153,24 +157,35 @@ def _restore(group, names, times, runner):
         at_trial_start(group, "\n".join(code), runner)
 
 
-def dropped_at_trial_start(code, weight, lag, added=""):
+def dropped_at_trial_start(statements, weight, lag, added=()):
     """Let spikes that were emitted before the trial began act on nothing.
 
     Parameters
     ----------
-    code : str
+    statements : list of (target, operation, expression)
         What an arriving spike does, in terms of ``weight``.
     weight : str
     lag : int
         As in `Timing`.
-    added : str
-        Statements of learning that add to its own variables, and come before.
+    added : list of (target, operation, expression)
+        Of learning, which add to its own variables, and come before.
+
+    Returns
+    -------
+    list of (target, operation, expression)
+        ``_emitted = int(__trial_step >= int(delay/dt + 0.5) + 0)`` and ``v_post += (w*_emitted)``.
     """
-    # Rounded as Brian2's spike queue does
-    lines = [f"_emitted = int(__trial_step >= int(delay/dt + 0.5) + {lag})"]
-    lines += [f"{line}*_emitted" for line in added.split("\n") if line]
-    lines.append(re.sub(rf"\b{weight}\b", f"({weight}*_emitted)", code))
-    return "\n".join(lines)
+    only = {weight: f"({weight}*_emitted)"}
+    return [
+        _emitted(lag),
+        *((name, operation, f"({value})*_emitted") for name, operation, value in added),
+        *((name, operation, word_substitute(v, only)) for name, operation, v in statements),
+    ]
+
+
+def _emitted(lag):
+    """Whether a spike that arrives is of the present trial; rounded as Brian2's queue does."""
+    return "_emitted", "=", f"int(__trial_step >= int(delay/dt + 0.5) + {lag})"
 
 
 def drop_spikes_under_way(synapses):
@@ -187,28 +202,25 @@ def drop_spikes_under_way(synapses):
         source = parent_group(pathway.source)
         fires = getattr(source, "thresholder", {}).get("spike", source)
         lag = int(_slot(pathway.when) < _slot(fires.when))
-        lines = [f"_emitted = int(__trial_step >= int(delay/dt + 0.5) + {lag})"]
-        for line in pathway.code.replace(";", "\n").split("\n"):
-            if line.split("#")[0].strip():
-                lines.append(_only_if_emitted(line, synapses))
-        pathway.user_code, pathway.code = pathway.code, "\n".join(lines)
+        statements = [_only_if_emitted(s, synapses) for s in statements_of(pathway.code)]
+        pathway.user_code, pathway.code = pathway.code, code_of([_emitted(lag), *statements])
 
 
-def _only_if_emitted(line, synapses):
-    variable, operation, expression, _ = parse_statement(line)
+def _only_if_emitted(statement, synapses):
+    variable, operation, expression = statement
     if operation in ("+=", "-="):
-        return f"{variable} {operation} _emitted*({expression})"
+        return variable, operation, f"_emitted*({expression})"
     if operation in ("*=", "/="):
-        return f"{variable} {operation} (1 + _emitted*(({expression}) - 1))"
+        return variable, operation, f"(1 + _emitted*(({expression}) - 1))"
     if operation != "=":
         raise ValueError(
-            f"Learner.reset: '{synapses.name}' has the statement '{line.strip()}', which cannot be "
-            "left out for spikes of the trial before; write it with =, +=, -=, *= or /="
+            f"Learner.reset: '{synapses.name}' has the statement '{' '.join(statement)}', which "
+            "cannot be left out for spikes of the trial before; write it with =, +=, -=, *= or /="
         )
     known = synapses.variables.get(variable)
     if known is None:
-        return line
+        return statement
     if known.is_boolean:
         chosen = f"_emitted*int({expression}) + (1 - _emitted)*int({variable})"
-        return f"{variable} = ({chosen}) > 0.5"
-    return f"{variable} = _emitted*({expression}) + (1 - _emitted)*{variable}"
+        return variable, "=", f"({chosen}) > 0.5"
+    return variable, "=", f"_emitted*({expression}) + (1 - _emitted)*{variable}"

@@ -5,18 +5,36 @@ Each message names the object, the value and the remedy.
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
-from brian2 import Equations, Function, Group, NetworkOperation, NeuronGroup, Quantity, SpikeSource
+from brian2 import (
+    DEFAULT_CONSTANTS,
+    DEFAULT_FUNCTIONS,
+    DEFAULT_UNITS,
+    Equations,
+    Function,
+    Group,
+    NetworkOperation,
+    NeuronGroup,
+    Quantity,
+    SpikeSource,
+    TimedArray,
+)
 from brian2.units import second
 from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
 
-from ..brian.internals import PARAMETER, EquationError, get_identifiers, parent_group
-from ..brian.step_flags import EPISODE, check_multiples
+from ..brian.code import internal
+from ..brian.internals import (
+    PARAMETER,
+    EquationError,
+    get_identifiers,
+    is_boolean_expression,
+    parent_group,
+    parse_expression_dimensions,
+    word_substitute,
+)
+from ..brian.step_flags import EPISODE
 from ..calculus.derivatives import NoDerivativeError
-from ..calculus.programs import check_statements
-from ..checks import check_own_clock, check_unit, entries, number, shown, text, unit_name
+from ..checks import check_own_clock, check_unit, entries, number, shown, steps, text, unit_name
 from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
 from .readout import LeakyReadout
@@ -51,7 +69,6 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
         )
-    check_statements("TrainableSynapses.on_pre", on_pre.replace(";", "\n"))
     if isinstance(delay, dict):
         raise TypeError(
             f"TrainableSynapses.delay = {delay!r}: there is one pathway; give its delay alone"
@@ -145,12 +162,14 @@ def check_names(equations, added):
         )
 
 
-def with_constants(on_pre, namespace, names, known, target):
-    """``on_pre`` with the numbers of the synapses' own namespace in the place of their names.
+def with_constants(on_pre, statements, namespace, names, known, target):
+    """Statements with the numbers of the synapses' own namespace in the place of their names.
 
     Parameters
     ----------
     on_pre : str
+        As the user wrote it, and as ``statements``.
+    statements : list of (target, operation, expression)
     namespace, names : dict
         The argument ``namespace``, and all names that are known to the caller.
     known : set of str
@@ -162,7 +181,7 @@ def with_constants(on_pre, namespace, names, known, target):
     ValueError
         For a function of the synapses' own, or a name that means something else to the target.
     """
-    of_target = parent_group(target).namespace or {}
+    of_target, numbers = parent_group(target).namespace or {}, {}
     for name in sorted(get_identifiers(on_pre)):
         if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
             continue
@@ -180,14 +199,14 @@ def with_constants(on_pre, namespace, names, known, target):
                     f"{shown(value)}: what a spike does must be told in numbers and variables; "
                     "give a number"
                 )
-            on_pre = re.sub(rf"\b{name}\b", f"({float(value)!r})", on_pre)
+            numbers[name] = f"({float(value)!r})"
         elif name in of_target:
             raise ValueError(
                 f"on_pre = {on_pre!r} uses '{name}', which the target '{target.name}' has in a "
                 "namespace of its own, and the synapses do not: give it in "
                 "TrainableSynapses.namespace too, or rename it"
             )
-    return on_pre
+    return [(name, operation, word_substitute(v, numbers)) for name, operation, v in statements]
 
 
 def constants(namespace):
@@ -353,6 +372,87 @@ def check_optimizer(optimizer):
         raise TypeError(
             f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
         )
+
+
+def checked_period(name, duration, readout):
+    """A period as a number of steps, `EPISODE`, or None for none.
+
+    Parameters
+    ----------
+    name : str
+        Of the learner's argument.
+    duration : Quantity, str or None
+    readout : LeakyReadout
+
+    Raises
+    ------
+    ValueError, DimensionMismatchError
+        For what is not a multiple of the time step.
+    """
+    if duration is None:
+        return None
+    if not isinstance(duration, str):
+        return steps(f"Learner.{name}", duration, readout.clock.dt)
+    if name == "learning_window" or duration != EPISODE or not readout.rewarded:
+        raise ValueError(
+            f"Learner.{name} = {duration!r} is not a time, such as 1*second; reset_every and "
+            "update_every may also be 'episode', for a learner with an ActorCriticReadout"
+        )
+    return EPISODE
+
+
+def check_multiples(trial, interval):
+    """Raise an error unless trials and updates, where both have a length, end together."""
+    lengths = [n for n in (trial, interval) if n and n != EPISODE]
+    if len(lengths) == 2 and max(lengths) % min(lengths):
+        raise ValueError(
+            f"Learner.update_every ({interval} steps) and reset_every ({trial} steps) must be "
+            "multiples of each other"
+        )
+
+
+def checked_condition(learn, readout, namespace):
+    """The condition of learning in names that the readout knows; "True" for none.
+
+    Parameters
+    ----------
+    learn : str or None
+    readout : LeakyReadout
+        Its namespace receives the constants that the condition uses.
+    namespace : dict
+        Of whoever wrote it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is not a boolean expression of the time.
+    """
+    if learn is None:
+        return "True"
+    name, example = f"Learner.learn = {shown(learn)}", "'t < 60*second'"
+    text("Learner.learn", learn, "t < 60*second")
+    own = {}
+    for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
+        if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
+            own[used] = internal("learn", used)
+            readout.namespace[own[used]] = namespace[used]
+        elif used not in {**DEFAULT_FUNCTIONS, **DEFAULT_UNITS, **DEFAULT_CONSTANTS}:
+            raise ValueError(
+                f"{name} uses '{used}', which is no number here; it says when to learn by the "
+                f"time t and constants, as in {example}"
+            )
+    condition = word_substitute(learn, own)
+    try:
+        known = readout.resolve_all(get_identifiers(condition), run_namespace={})
+        parse_expression_dimensions(condition, known)
+        fits = is_boolean_expression(condition, known)
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be read ({' '.join(str(error).split())}); write for example {example}"
+        ) from None
+    if not fits:
+        raise ValueError(f"{name} is neither true nor false; write for example {example}")
+    return condition
 
 
 def check_durations(learner):

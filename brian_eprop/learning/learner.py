@@ -18,17 +18,9 @@ from brian2 import (
 )
 from numpy.typing import ArrayLike
 
-from ..brian import schedule
-from ..brian.code import declare, internal, run_code
+from ..brian.code import declare, internal
 from ..brian.internals import add_to, parent_group, pathways, runs_in_python
-from ..brian.step_flags import (
-    EPISODE,
-    LOWER_FLAGS,
-    Progress,
-    checked_condition,
-    checked_period,
-    describe_step,
-)
+from ..brian.step_flags import EPISODE, NEVER, Progress, declare_flags, describe_step
 from ..checking import NetworkCheck
 from ..checking.own_network import check_network
 from ..checks import (
@@ -57,7 +49,9 @@ from .argument_checks import (
     check_optimizer,
     check_readout,
     check_types,
+    checked_condition,
     checked_operations,
+    checked_period,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .optimizers import Optimizer
@@ -185,11 +179,13 @@ class Learner:
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
         self._warned = False
-        describe_step(self, checked_condition(learn, readout, get_local_namespace(level=1)))
+        condition = checked_condition(learn, readout, get_local_namespace(level=1))
+        declare_flags(readout, "learner")
+        readout.variables["__last_step"].set_value(NEVER)
         self.progress = Progress(readout, self.trial)
-        run_code(readout, LOWER_FLAGS, schedule.STARTED, f"{readout.name}_started")
         self.optimizer = optimizer
         self.engine: Engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
+        describe_step(readout, self, condition)
         if self.trial is not None:
             self.reset_with_trial(readout)
         self.reader = NetworkReader(self)

@@ -19,6 +19,7 @@ from ..brian.code import (
     unhidden,
 )
 from ..brian.internals import Variable, add_to, is_standalone, last_step
+from ..brian.step_flags import declare_flags, describe_step
 from ..checks import (
     check_not_compiled,
     check_own_clock,
@@ -80,10 +81,6 @@ LOSSES = {
 }
 
 
-#: Shared variables that describe the step to every object that learns from a readout: the leak
-#: and gain of the output, whether the step is in the learning window, whether errors count, and
-#: what scales learning signals.
-STEP = ("__kappa", "__gain", "__scored", "__counts", "__signal_scale")
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
     "learner": "create another readout for another Learner",
@@ -185,11 +182,12 @@ class LeakyReadout(NeuronGroup):
             equations.append(f"y_target = target_values({when}, i) : 1")
         as_neuron_group.setdefault("name", "readout*")
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
-        for name in ("period_steps", "learner", "average", "step_clock"):
+        for name in ("period_steps", "learner", "average", "normalize", "step_clock"):
             self.add_attribute(name)
-        for shared in (*STEP, *(("__y_max", "__softmax_norm") if softmax else ())):
+        declare_flags(self, "readout")
+        for shared in ("__y_max", "__softmax_norm") if softmax else ():
             declare(self, shared, shared=True)
-        self.average, self.period_steps = average, None
+        self.average, self.normalize, self.period_steps = average, normalize, None
         self.learner: Learning | None = None
         self.tau_out, self.learning = tau, True
         if target is not None:
@@ -197,12 +195,8 @@ class LeakyReadout(NeuronGroup):
                 self.period_steps = steps("LeakyReadout.period", period, self.clock.dt)
                 self.namespace["target_period"] = self.period_steps
             self._set_target(target)
-        gain = "1 - __kappa" if normalize else "1"
-        code = f"__kappa = exp(-dt/tau_out)\n__gain = {gain}"
-        self.step_clock = run_code(self, code, schedule.CLOCK, f"{self.name}_step_clock")
-        self.describe_step(
-            "__scored = 1\n__counts = 1\n__signal_scale = 1\ntrial_step = timestep(t, dt)"
-        )
+        self.step_clock = run_code(self, "", schedule.CLOCK, f"{self.name}_step_clock")
+        describe_step(self)
         if normalize:
             self._scale_inputs()
         if softmax:
@@ -251,10 +245,6 @@ class LeakyReadout(NeuronGroup):
         if name in FIXED and self.__dict__.get(name) is not None:
             refuse_change("LeakyReadout", name, FIXED[name])
         super().__setattr__(name, value)
-
-    def describe_step(self, code: str) -> None:
-        """Append statements about the present step, run before anything else in it."""
-        self.step_clock.abstract_code += "\n" + code
 
     def _scale_inputs(self):
         before = schedule.OUTPUT_BEFORE_ARRIVALS

@@ -13,6 +13,7 @@ from ..brian.code import declare, on_spike, run_if
 from ..brian.internals import get_identifiers
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
+from ..calculus.one_step import reset_of
 from ..calculus.programs import assigned_names
 from ..checks import dimensions_of, number, table
 from ..types import Bools, Engine, Floats, ResetPath, Surrogate
@@ -102,7 +103,7 @@ class EProp:
 
     def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
         """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
-        known = set(assigned_names(group.event_codes.get("spike", "")))
+        known = set(assigned_names(reset_of(group)))
         used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
         known |= {"lastspike"} & used
         return {name: path for name, path in self.reset_path.items() if name in known}

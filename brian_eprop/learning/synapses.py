@@ -18,7 +18,8 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.code import DirectSynapses, declare, is_internal, without_names
 from ..brian.internals import parent_group
-from ..calculus.arrivals import OF_ALL_SYNAPSES
+from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
+from ..calculus.programs import checked_statements, code_of
 from ..checks import flag, refuse_change, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
@@ -126,6 +127,7 @@ class TrainableSynapses(DirectSynapses):
         target = source if target is None else target
         learner = validation.checked_learner(learner)
         validation.check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses)
+        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
         fixed = flag("TrainableSynapses.fixed", fixed)
@@ -137,20 +139,25 @@ class TrainableSynapses(DirectSynapses):
             optimizer.check_unit(weight, equations[weight].dim)
         names = get_local_namespace(level=1) | namespace
         learner.namespace.update(validation.constants(names))
-        on_pre = on_pre.replace(";", "\n")
+        synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
-        known = set(equations.names) | OF_ALL_SYNAPSES | parent_group(target).variables.keys()
-        derived = validation.with_constants(on_pre, namespace, names, known, target)
+        known = synaptic | parent_group(target).variables.keys()
+        derived = OnPre(
+            on_pre,
+            validation.with_constants(on_pre, statements, namespace, names, known, target),
+            weight,
+            target,
+            frozenset(synaptic - {weight}),
+        )
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
         timing = Timing.of(source, arrival, delay, learner)
         if parent_group(target) is learner.readout:
-            plan = learner.engine.onto_readout(target, derived, weight, names, timing)
+            plan = learner.engine.onto_readout(derived, names, timing)
             feedback = _feedback(learner, source, weight)
         else:
-            synaptic = (set(equations.names) | OF_ALL_SYNAPSES) - {weight}
-            plan = learner.engine.onto_neurons(target, derived, weight, names, synaptic, timing)
+            plan = learner.engine.onto_neurons(derived, names, timing)
             feedback = None
 
         dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
@@ -158,14 +165,14 @@ class TrainableSynapses(DirectSynapses):
         added = Equations("\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items()))
         validation.check_names(equations, added.names)
         # The effect of an arrival is in terms of what is there before on_pre changes it.
-        code = f"{plan.on_pre}\n{on_pre}"
+        code = [*plan.on_pre, *statements]
         if timing.crosses_trials:
-            code = dropped_at_trial_start(on_pre, weight, timing.lag, plan.on_pre)
+            code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
         super().__init__(
             source,
             target,
             equations + added,
-            on_pre=code,
+            on_pre=code_of(code),
             delay=delay,
             namespace=namespace,
             **as_synapses,

@@ -22,7 +22,7 @@ from ..brian.internals import (
     pathways,
     word_substitute,
 )
-from ..calculus.one_step import assigned_names
+from ..calculus.programs import assigned_names, statements_of
 from ..engines.contract import Learning
 from ..engines.trials import parameters_that_may_change, variables_that_change
 from .optimizers import Optimizer
@@ -223,7 +223,7 @@ def going_on(learner: Learning) -> list[str]:
         moved = {
             name.removesuffix("_post")
             for pathway in pathways(obj)
-            for name in assigned_names(pathway.code)
+            for name in assigned_names(statements_of(pathway.code))
             if name.removesuffix("_post") not in obj.variables or name.endswith("_post")
         }
         if target in learner.restored and target not in learner.parameters_restored:

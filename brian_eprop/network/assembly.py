@@ -23,6 +23,7 @@ from brian2 import (
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses
+from ..calculus.programs import code_of, statements_of
 from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
@@ -215,7 +216,7 @@ def _connected(d, trials, block, groups, learner):
             learner.engine.check_delay_onto_readout("w_out", delays.max())
     else:
         if delays.any():
-            on_pre = dropped_at_trial_start(on_pre, "w", 0)
+            on_pre = code_of(dropped_at_trial_start(statements_of(on_pre), "w", 0))
         synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
         learner.share(synapses.pre, "trial_step")

@@ -16,7 +16,7 @@ from ..brian.internals import get_identifiers, parent_group
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, state_names
-from ..calculus.programs import assigned_names, run_statements, symbol
+from ..calculus.programs import assigned_names, run_statements, statements_of, symbol
 from ..calculus.statements import printed
 from .actions import variables_read
 
@@ -191,7 +191,9 @@ def _add(found, action, variables, rule, projections, namespace):
                 f"'{drawn}()': its derivative would draw another; draw it into a variable first, "
                 f"in a run_regularly of its own"
             )
-        found.pieces.append(Piece(name, action.code, flag, overrides=action.kind == "event"))
+        found.pieces.append(
+            Piece(name, tuple(statements_of(action.code)), flag, overrides=action.kind == "event")
+        )
         found.actions[name] = action
     else:
         written = next(e for e in action.effects if e.variable in variables)
@@ -205,8 +207,9 @@ def _add(found, action, variables, rule, projections, namespace):
 def _multiplying(action, group, variables):
     """Names in the derivative of a piece of code with respect to the state."""
     names = list(variables.values())
-    assigned = [n for n in assigned_names(action.code) if n in group.variables]
-    after = run_statements(action.code, [*names, *assigned])
+    statements = statements_of(action.code)
+    assigned = [n for n in assigned_names(statements) if n in group.variables]
+    after = run_statements(statements, [*names, *assigned])
     found = set()
     for value in after.values():
         for other in names:
@@ -300,7 +303,7 @@ def _factors(found, action, code, names, variables, trained):
         if side == "post" and state not in own
     }
     try:
-        after = run_statements(code, list(names), as_synapses_see_them(group, own))
+        after = run_statements(statements_of(code), list(names), as_synapses_see_them(group, own))
     except (ValueError, SyntaxError, TypeError, KeyError, NotImplementedError) as error:
         raise UnreadableNetworkError(
             f"{action}: its code {code!r} cannot be read ({' '.join(str(error).split())}); write "

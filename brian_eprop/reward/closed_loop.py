@@ -7,7 +7,7 @@ from brian2 import Clock, NetworkOperation, NeuronGroup, Quantity, second
 
 from ..brian import schedule
 from ..brian.code import declare, run_code
-from ..brian.step_flags import EPISODE
+from ..brian.step_flags import EPISODE, declare_flags
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
 from ..network.projections import BatchShape, blocks, given
@@ -114,18 +114,12 @@ class ActorCriticReadout(LeakyReadout):
         check_discount("ActorCriticReadout", discount, value_weight)
         super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
         self.add_attribute("n_actions")
-        self.add_attribute("episode_code")
-        self.n_actions, self.episode_code = n_actions, None
+        self.n_actions = n_actions
         self.discount, self.value_weight = discount, value_weight
-        for shared in ("__credit_decay", "__episode_over"):
-            declare(self, shared, shared=True)
+        declare_flags(self, "rewards")
         declare(self, "__policy_norm")
         declare(self, "__value_before")
         self.variables["__episode_over"].set_value(1)
-        self.describe_step(
-            "episode_step = int(__episode_over == 0)*(episode_step + 1)\n"
-            "reward = 0\ndecides = False\nterminal = False\ntruncated = False"
-        )
         self._sum_over_outputs(
             schedule.VALUE,
             __policy_norm=f"int(i < {n_actions})*exp(y_pre - y_post)",
@@ -145,13 +139,6 @@ class ActorCriticReadout(LeakyReadout):
         error = __counts*(1 - __episode_over)*_part
         """
         run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
-
-    def describe_outcome(self, code: str) -> None:
-        """Append statements about the end of episodes, run when the step's outcome is known."""
-        if self.episode_code is None:
-            self.episode_code = run_code(self, code, schedule.EPISODE, f"{self.name}_episode")
-        else:
-            self.episode_code.abstract_code += "\n" + code
 
 
 def check_discount(owner, discount, value_weight):

@@ -6,7 +6,13 @@ from brian2.parsing.sympytools import str_to_sympy
 
 from brian_eprop import PiecewiseLinear, linearize, load_model
 from brian_eprop.calculus.derivatives import NoDerivativeError
-from brian_eprop.calculus.programs import Program, assigned_names, run_statements, symbol
+from brian_eprop.calculus.programs import (
+    Program,
+    assigned_names,
+    run_statements,
+    statements_of,
+    symbol,
+)
 from brian_eprop.calculus.statements import printed
 from brian_eprop.network.checked_model import NAMESPACE
 
@@ -153,19 +159,19 @@ def test_integrators_without_a_formula():
 
 
 def test_statements_are_substituted_in_order():
-    code = "a = v + 1  # a comment\n\nv *= a\nv -= a\nx = v/a"
+    statements = statements_of("a = v + 1  # a comment\n\nv *= a\nv -= a\nx = v/a")
     v = symbol("v")
-    assert run_statements(code, ["v", "x"]) == {
+    assert run_statements(statements, ["v", "x"]) == {
         "v": v * (v + 1) - (v + 1),
         "x": (v * (v + 1) - (v + 1)) / (v + 1),
     }
-    assert assigned_names(code) == ["a", "v", "x"]
+    assert assigned_names(statements) == ["a", "v", "x"]
 
 
 def test_long_values_keep_a_name_and_the_chain_rule_goes_through_it():
     code = "a = v*u\nb = a**2 + a\nb = b*b\nv = sin(b)*u"
-    short = Program.of(code, ["v", "u"], readable=2)
-    closed = Program.of(code, ["v", "u"], readable=None)
+    short = Program.of(statements_of(code), ["v", "u"], readable=2)
+    closed = Program.of(statements_of(code), ["v", "u"], readable=None)
     assert len(short.definitions) == 4 and not closed.definitions
     assert {str(name) for name in short.inputs(short.values["v"])} >= {"u", "v"}
     matrix, definitions = short.jacobian(["v", "u"])
@@ -208,7 +214,7 @@ def test_models_by_themselves_can_be_linearized_with_other_choices():
 def test_statements_on_one_line_are_several():
     equations = f"{LEAK}\nda/dt = -a/(20*ms) : 1"
     lines, line = ("v = 0\na += 2  # one; more", "v = 0; a += 2")
-    assert assigned_names(line) == assigned_names(lines) == ["v", "a"]
+    assert assigned_names(statements_of(line)) == assigned_names(statements_of(lines)) == ["v", "a"]
     found = [
         linearize(group(equations, "v > 1 + a", reset), SURROGATE, on_pre="v_post += w")
         for reset in (lines, line)

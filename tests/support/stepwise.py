@@ -4,6 +4,8 @@ import numpy as np
 import sympy
 from brian2 import Network, NetworkOperation
 
+from brian_eprop.calculus.arrivals import OnPre
+from brian_eprop.calculus.programs import statements_of
 from brian_eprop.engines.traces import Population
 from brian_eprop.learning.rule import EProp
 from brian_eprop.network.checked_model import Trajectory, copies, state_names, step_derivatives
@@ -31,7 +33,8 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
     n, rule, namespace = 3, rule or EProp(), namespace or {}
     group = build(n)
     population = Population(group, rule)
-    linearization, coefficients = population.linearize(on_pre, weight, namespace, ())
+    arriving = OnPre(on_pre, statements_of(on_pre), weight, group)
+    linearization, coefficients = population.linearize(arriving, namespace)
     states = state_names(group)
     kept = list(linearization.states)
     rng = np.random.default_rng(3)
