@@ -12,21 +12,15 @@ would pass over all synapses in every step. ``GatedCode`` has the ``if`` around 
 from contextlib import contextmanager
 from functools import cache
 
-from brian2 import (
-    DEFAULT_CONSTANTS,
-    DEFAULT_FUNCTIONS,
-    DEFAULT_UNITS,
-    CodeRunner,
-    Expression,
-    Synapses,
-    get_device,
-)
+from brian2 import CodeRunner, Expression, Synapses, get_device
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from .internals import (
+    KNOWN_EVERYWHERE,
     SummedVariableUpdater,
     SynapticPathway,
     add_to,
+    create_runner_codeobj,
     get_identifiers,
     is_standalone,
     parent_group,
@@ -82,8 +76,7 @@ def unhidden(run_namespace, group):
     Names of the group and of Brian2 go before all others. Brian2 warns of others of the same name,
     which is for code that the user has written.
     """
-    own = group.variables.keys() | (group.namespace or {}).keys()
-    hidden = own | DEFAULT_FUNCTIONS.keys() | DEFAULT_CONSTANTS.keys() | DEFAULT_UNITS.keys()
+    hidden = KNOWN_EVERYWHERE | group.variables.keys() | (group.namespace or {}).keys()
     return {name: v for name, v in run_namespace.items() if name not in hidden}
 
 
@@ -257,6 +250,20 @@ class TemplateCode(LearningCode):
         """Generate the code for the present target."""
         self.codeobj_class = with_own_templates()
         super().before_run(run_namespace)
+
+
+def code_object(group, code, run_namespace, template="stateupdate", **kwds):
+    """Abstract code for all of a group, to be called when it is to run."""
+    return create_runner_codeobj(
+        group,
+        code,
+        template,
+        unhidden(run_namespace, group),
+        user_code="",
+        check_units=False,
+        codeobj_class=with_own_templates(),
+        **kwds,
+    )
 
 
 class GatedCode(TemplateCode):

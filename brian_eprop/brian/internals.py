@@ -4,7 +4,14 @@ No other module imports from Brian2's modules, but for its units: the others use
 ``import brian2`` exports, and this; what is imported here and not used keeps its name.
 """
 
-from brian2 import Network, Subgroup, get_device
+from brian2 import (
+    DEFAULT_CONSTANTS,
+    DEFAULT_FUNCTIONS,
+    DEFAULT_UNITS,
+    Network,
+    Subgroup,
+    get_device,
+)
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.codegen.translation import analyse_identifiers
 from brian2.core.network import _get_all_objects
@@ -33,6 +40,27 @@ from brian2.stateupdaters.base import UnsupportedEquationsException
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.logger import catch_logs
 from brian2.utils.stringtools import get_identifiers, word_substitute
+
+#: Constants, functions and units of Brian2, which every piece of code may use.
+KNOWN_EVERYWHERE = DEFAULT_CONSTANTS.keys() | DEFAULT_FUNCTIONS.keys() | DEFAULT_UNITS.keys()
+
+
+# ---------------------------------------------------------------------------- text
+def statements_of(code):
+    """(target, operation, expression) of each statement of abstract code."""
+    lines = (line.split("#")[0] for line in code.split("\n"))
+    statements = (one.strip() for line in lines for one in line.split(";"))
+    return [parse_statement(one)[:3] for one in statements if one]
+
+
+def code_of(statements):
+    """Abstract code of statements."""
+    return "\n".join(" ".join(statement) for statement in statements)
+
+
+def assigned_names(statements):
+    """Names on the left side of statements, in order."""
+    return list(dict.fromkeys(target for target, _, _ in statements))
 
 
 # ------------------------------------------------------------------------- devices
@@ -99,3 +127,13 @@ def refractoriness(group):
 def pathways(synapses):
     """What synapses do at spikes and other events of their source and target."""
     return synapses._pathways
+
+
+def reset_of(group):
+    """The statements of the reset at a spike; none for a group without."""
+    return statements_of(group.event_codes.get("spike", ""))
+
+
+def fires_by(group):
+    """What runs where spikes of a group are found: its thresholder, or the group itself."""
+    return getattr(group, "thresholder", {}).get("spike", group)

@@ -25,8 +25,8 @@ class Flag(NamedTuple):
     of : str
         Whose it is: every "readout" has it, one with a "learner", with "rewards", or with an
         engine that replays a "window" of the past.
-    says, written, read : str
-        By what, for variables that the step's own code does not write or read alone.
+    says, read, written : str
+        Its meaning, and by what it is read and written.
     dtype : type
         Default: a floating-point number.
     """
@@ -51,28 +51,20 @@ FLAGS = {
     "__last_step": Flag("learner", "the step that was described last", "Progress", dtype=int),
     "__goes_on": Flag("learner", "1 unless steps were missed", "the step", dtype=int),
     "__counted": Flag("learner", "steps of the trial that count", "Progress", dtype=int),
-    "__started": Flag(
-        "learner", "0 in the first step", "restored states", "Progress, the end of the step"
-    ),
-    "__learns": Flag("learner", "1 while learning is on", "rate regularizers"),
-    "__trial_begins": Flag("learner", "1 in the first step of a trial", "states, traces"),
-    "__episode_begins": Flag("learner", "1 where counting of spikes begins", "regularizers"),
-    "__episode_ends": Flag(
-        "learner", "1 where it ends", "regularizers, carried traces", "the step, or its outcome"
-    ),
-    "__updates_on": Flag("learner", "1 if there is an optimizer", "the step", "Learner.optimizer"),
-    "__update_due": Flag(
-        "learner", "1 where weights change", "updates", "the step, or its outcome"
-    ),
-    "__updates": Flag("learner", "updates so far", "optimizers", "the step, or its outcome"),
-    "__episode_over": Flag("rewards", "1 after an episode's end", "the step, Progress", "outcome"),
-    "__credit_decay": Flag("rewards", "γ, 0 at an episode's end", "traces", "outcome"),
-    "__window_start": Flag(
-        "window", "where the window began", "backward pass", "the step, its replay", np.int64
-    ),
-    "__window_ends": Flag("window", "1 where it is replayed", "backward pass", dtype=np.int64),
-    "__replayed_step": Flag("window", "the past step", "backward pass", "the replay", np.int64),
-    "__run_end": Flag("window", "the step after the run", "the step", "the replay", np.int64),
+    "__started": Flag("learner", "0 in the first step", "trials", "Progress, the step's end"),
+    "__learns": Flag("learner", "1 while learning is on", "regularizers"),
+    "__trial_begins": Flag("learner", "1 in the first step of a trial", "trials, traces"),
+    "__episode_begins": Flag("learner", "1 where a count of spikes begins", "regularizers"),
+    "__episode_ends": Flag("learner", "1 where it ends", "regularizers, traces, windows"),
+    "__updates_on": Flag("learner", "1 with an optimizer", "the step", "Learner.optimizer"),
+    "__update_due": Flag("learner", "1 where weights change", "updates, windows"),
+    "__updates": Flag("learner", "updates so far", "optimizers", "the step, Learner.optimizer"),
+    "__episode_over": Flag("rewards", "1 after an episode's end", "the step, Progress", "rewards"),
+    "__credit_decay": Flag("rewards", "γ, 0 at an episode's end", "traces, windows", "rewards"),
+    "__window_start": Flag("window", "its first step", "replay", "the step, replay", np.int64),
+    "__window_ends": Flag("window", "1 where it is replayed", "replay", dtype=np.int64),
+    "__replayed_step": Flag("window", "the past step", "backward pass", "replay", np.int64),
+    "__run_end": Flag("window", "the step after the run", "the step", "replay", np.int64),
 }
 
 

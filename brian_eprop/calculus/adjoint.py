@@ -35,11 +35,9 @@ import sympy
 
 from ..brian.code import internal
 from .derivatives import derivative
-from .one_step import NEXT_NOT_REFRACTORY
 from .programs import symbol
-from .statements import Phase, fires, needed_definitions, printed, tidy
+from .statements import PSI, SPIKED, Held, closure, printed, tidy
 
-PSI, SPIKED = symbol("psi"), symbol("__spiked")
 #: Whether an arrival at a clamped state counts: before the threshold and after it.
 OPEN = {True: "__open_early", False: "__open_late"}
 #: The stage whose recorder runs at the end of a step.
@@ -109,7 +107,7 @@ class Adjoint:
         for transition in self.transitions:
             edges |= {(k, r) for k, column in transition.matrix.items() for r in column}
             edges |= {(k, r) for k in self.read_by_threshold for r in transition.implicit}
-        return tuple(n for n in self.states if n in _closure(states, edges))
+        return tuple(n for n in self.states if n in closure(states, edges))
 
     @property
     def read_by_threshold(self):
@@ -122,13 +120,12 @@ class Adjoint:
         return stages.index("threshold") + (0 if early else 1)
 
 
-class _Derivation:
+class _Derivation(Held):
     """Decides for every entry whether it is recorded or replayed."""
 
     def __init__(self, linearization, parameters):
-        self.lin, self.step = linearization, linearization.step
-        self.phases = {stage: Phase() for stage in (*self.step.order, END)}
-        self.held, self.local = {}, set()
+        super().__init__(linearization, (*linearization.step.order, END), "threshold")
+        self.local = set()
         self.pieces = {piece.name: (piece, program) for piece, program in self.step.pieces}
         self.programs = {"update": self.step.update} | {
             name: program for name, (_, program) in self.pieces.items()
@@ -138,13 +135,13 @@ class _Derivation:
             self.adjoint.transitions.append(self._transition(stage))
         if self.step.clamped:
             for early, stage in ((True, "threshold"), (False, END)):
-                self.phases[stage].text[OPEN[early]] = "int(not_refractory)"
+                self.by_moment[stage].text[OPEN[early]] = "int(not_refractory)"
                 self.adjoint.recorded[OPEN[early]] = stage
-        self.adjoint.phases = {s: phase for s, phase in self.phases.items() if not phase.empty}
+        self.adjoint.phases = self.phases
 
     def _states_before_threshold(self):
         """States from which the threshold can be reached, spikes of the neuron included."""
-        lin, states = self.lin, self.lin.states
+        lin, states = self.linearization, self.linearization.states
         matrices = [lin.reset_jacobian]
         for program in self.programs.values():
             matrices.append(program.jacobian(states)[0])
@@ -159,7 +156,7 @@ class _Derivation:
         jumps = (*lin.jump, *lin.explicit_jump)
         jumping = {name for name, jump in zip((*states, *states), jumps, strict=True) if jump != 0}
         edges |= {(row, column) for row in jumping for column in read}
-        reached = _closure(read, edges)
+        reached = closure(read, edges)
         return tuple(name for name in states if name in reached)
 
     def _transition(self, stage):
@@ -171,7 +168,7 @@ class _Derivation:
 
     def _threshold(self):
         transition = Transition("threshold")
-        for name, slope in zip(self.lin.states, self.lin.c, strict=True):
+        for name, slope in zip(self.linearization.states, self.linearization.c, strict=True):
             if name in self.adjoint.states:
                 self._keep(transition.c, name, slope, internal("c", name), "threshold")
         for name in self.adjoint.parameters:
@@ -186,11 +183,11 @@ class _Derivation:
         return transition
 
     def _reset(self):
-        transition, states = Transition("reset"), self.lin.states
-        self._columns(transition, self.lin.reset_jacobian, "J", "reset")
+        transition, states = Transition("reset"), self.linearization.states
+        self._columns(transition, self.linearization.reset_jacobian, "J", "reset")
         jumps = (
-            (transition.implicit, self.lin.jump, "implicit"),
-            (transition.explicit, self.lin.explicit_jump, "explicit"),
+            (transition.implicit, self.linearization.jump, "implicit"),
+            (transition.explicit, self.linearization.explicit_jump, "explicit"),
         )
         for kept, jump, path in jumps:
             for name, entry in zip(states, jump, strict=True):
@@ -214,20 +211,20 @@ class _Derivation:
                     self.adjoint.recorded[factor] = END
                     transition.matrix[state] = {state: self._factor(state, factor, stage)}
             return transition
-        matrix, definitions = self.lin.jacobian_of(program)
+        matrix, definitions = self.linearization.jacobian_of(program)
         flag = symbol(piece.flag) if piece is not None and piece.flag else None
         if flag is not None:
-            identity = sympy.eye(len(self.lin.states))
+            identity = sympy.eye(len(self.linearization.states))
             matrix = identity + flag * (matrix - identity)
         letter = "F" if stage == "update" else f"M_{stage}"
         self.local |= definitions.keys()
         self._columns(transition, matrix, letter, stage)
         self._complete(stage, definitions)
         for parameter in self.adjoint.parameters:
-            change, definitions = program.jacobian(self.lin.states, [parameter])
+            change, definitions = program.jacobian(self.linearization.states, [parameter])
             self.local |= definitions.keys()
             effects = transition.parameters.setdefault(parameter, {})
-            for name, entry in zip(self.lin.states, change, strict=True):
+            for name, entry in zip(self.linearization.states, change, strict=True):
                 if name in self.adjoint.states:
                     entry = entry if flag is None else flag * entry
                     self._keep(effects, name, entry, internal(letter, parameter, name), stage)
@@ -248,7 +245,7 @@ class _Derivation:
         return 1 + symbol(OPEN[early]) * (symbol(factor) - 1)
 
     def _columns(self, transition, matrix, letter, stage):
-        names, kept = self.lin.states, self.adjoint.states
+        names, kept = self.linearization.states, self.adjoint.states
         for j, column in enumerate(names):
             if column not in kept:
                 continue
@@ -260,14 +257,9 @@ class _Derivation:
                 self._keep(entries, row, entry, internal(letter, row, column), stage)
 
     def _complete(self, stage, definitions):
-        """Add to a phase what its values are defined by."""
-        phase = self.phases[stage]
-        used = needed_definitions(phase.neuron.values(), definitions)
-        phase.definitions.update({n: e for n, e in definitions.items() if n in used})
-        values = [*phase.neuron.values(), *phase.definitions.values()]
-        if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
-            # As the state update is about to find it
-            phase.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory.replace("t + dt", "t")
+        # The state update that is about to run finds what it has found one step ahead
+        now = self.step.next_not_refractory.replace("t + dt", "t")
+        self.complete(stage, definitions, now)
 
     def _keep(self, kept, where, value, name, stage):
         """An entry in numbers, constants and recorded names; nothing if it is 0."""
@@ -278,37 +270,20 @@ class _Derivation:
     def _entry(self, value, name, stage):
         if value.is_number:
             return value
+        self.note_spikes(value.free_symbols)
         if self._replayable(value):
-            self._note(value)
+            names = {"psi", "__spiked"} & {s.name for s in value.free_symbols}
+            self.adjoint.recorded |= dict.fromkeys(names, "threshold")
             return self._with_named_constants(value, name)
-        # Equal expressions are equal values only at the same moment
-        moment = (stage, value)
-        if moment not in self.held:
-            while name in self.adjoint.recorded:
-                name += "_"
-            self.phases[stage].neuron[name] = value
-            self.adjoint.recorded[name] = stage
-            self.held[moment] = symbol(name)
-            self._note(value, recorded=False)
-        return self.held[moment]
+        held = self.hold(value, name, stage)
+        self.adjoint.recorded.setdefault(held.name, stage)
+        return held
 
     def _replayable(self, value):
         if value.free_symbols & self.local:
             return False
         varying = {s.name for s in value.free_symbols} & self.step.varying
         return not (varying - {"psi", "__spiked"})
-
-    def _note(self, value, recorded=True):
-        """See to it that ψ, and whether a neuron fired, are there."""
-        text = self.phases["threshold"].text
-        if PSI in value.free_symbols:
-            # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
-            text["psi"] = self.lin.surrogate_code
-        if SPIKED in value.free_symbols:
-            text.update(fires(self.step))
-        if recorded:
-            names = {"psi", "__spiked"} & {s.name for s in value.free_symbols}
-            self.adjoint.recorded |= dict.fromkeys(names, "threshold")
 
     def _with_named_constants(self, value, name):
         """Constant factors that cost something are computed once a window."""
@@ -323,14 +298,6 @@ class _Derivation:
             names[factor] = symbol(internal("constant", name))
             self.adjoint.constants[names[factor]] = factor
         return names[factor] * rest
-
-
-def _closure(start, edges):
-    """All that edges (from, to) lead to."""
-    reached = set(start)
-    while new := {j for i, j in edges if i in reached} - reached:
-        reached |= new
-    return reached
 
 
 def transposed(rows, names):

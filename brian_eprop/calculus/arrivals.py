@@ -7,9 +7,16 @@ from typing import Any
 import sympy
 from sympy.core.function import AppliedUndef
 
-from ..brian.internals import PARAMETER, SUBEXPRESSION, parent_group, str_to_sympy
+from ..brian.internals import (
+    PARAMETER,
+    SUBEXPRESSION,
+    assigned_names,
+    parent_group,
+    statements_of,
+    str_to_sympy,
+)
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .programs import assigned_names, run_statements, statements_of, symbol
+from .programs import run_statements, symbol
 
 #: Variables that all synapses have and nothing changes.
 OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})

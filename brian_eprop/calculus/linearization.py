@@ -29,20 +29,26 @@ from sympy.core.function import AppliedUndef
 
 from ..brian.internals import get_identifiers, never_runs, parent_group, parse_expression_dimensions
 from ..checks import entries, table, text, unit_name
+from ..neurons.model_checks import RESET_PATHS
 from ..types import ResetPath, Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .integrator import resolved
 from .one_step import NEXT_NOT_REFRACTORY, OneStep, drawing, one_step
 from .programs import Program, checked_statements, symbol
-from .statements import Coefficients, as_number, printed, tidy, without_repetition
+from .statements import (
+    PSI,
+    SPIKED,
+    Coefficients,
+    as_number,
+    closure,
+    printed,
+    tidy,
+    without_repetition,
+)
 
 if TYPE_CHECKING:
     from ..neurons.neuron_model import NeuronModel
-
-PSI = symbol("psi")
-SPIKED = symbol("__spiked")
-RESET_PATHS = ("implicit", "explicit", "detached")
 
 
 @dataclass(frozen=True)
@@ -159,21 +165,12 @@ class Linearization:
         return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
 
     @cached_property
-    def states_before_threshold(self) -> tuple[str, ...]:
-        """States from which the threshold can be reached, spikes of the neuron included."""
-        n = range(len(self.states))
-        explicit = self.integrator_jacobian * self.explicit_jump * self.c.T
-        edges = {(i, j) for i in n for j in n if self.A[i, j] != 0 or explicit[i, j] != 0}
-        reached = _reached({i for i in n if self.slope[i] != 0}, edges)
-        return tuple(self.states[i] for i in sorted(reached))
-
-    @cached_property
     def states_between_weight_and_threshold(self) -> tuple[str, ...]:
         """States on a path from an arrival to the threshold, by the zero pattern of A."""
         n = range(len(self.states))
         edges = {(i, j) for i in n for j in n if self.A[i, j] != 0}
-        driven = _reached({i for i in n if self.b[i] != 0}, {(j, i) for i, j in edges})
-        read = _reached({i for i in n if self.slope[i] != 0}, edges)
+        driven = closure({i for i in n if self.b[i] != 0}, {(j, i) for i, j in edges})
+        read = closure({i for i in n if self.slope[i] != 0}, edges)
         return tuple(self.states[i] for i in sorted(driven & read))
 
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
@@ -370,14 +367,6 @@ def check_psi(group, surrogate, step, namespace):
             f"'{parent_group(group).name}', whose distance has the unit '{unit_name(unit)}': give "
             "'width' in this unit and 'height' in one over it"
         )
-
-
-def _reached(start, edges):
-    """All that edges (from, to) lead to."""
-    reached = set(start)
-    while new := {j for i, j in edges if i in reached} - reached:
-        reached |= new
-    return reached
 
 
 def _random(expressions):

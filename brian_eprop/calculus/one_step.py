@@ -22,15 +22,18 @@ from brian2 import Function, Quantity, second
 from ..brian.internals import (
     DIFFERENTIAL_EQUATION,
     SUBEXPRESSION,
+    assigned_names,
     get_identifiers,
     parent_group,
     parse_expression_dimensions,
     refractoriness,
+    reset_of,
+    statements_of,
     str_to_sympy,
 )
 from .derivatives import NoDerivativeError, indicator
 from .integrator import check_kind, integrator_code, resolved
-from .programs import Program, assigned_names, expand, run_statements, statements_of, symbol
+from .programs import Program, expand, run_statements, symbol
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
@@ -257,11 +260,6 @@ def state_names(group, pieces=()):
                     "their state: credit cannot flow from one to the others in this way"
                 )
         states += dict.fromkeys(added)
-
-
-def reset_of(group):
-    """The statements of the reset at a spike; none for a group without."""
-    return statements_of(group.event_codes.get("spike", ""))
 
 
 def _assigned(group, statements):

@@ -12,7 +12,7 @@ from itertools import islice
 
 import sympy
 
-from ..brian.internals import parse_statement, str_to_sympy
+from ..brian.internals import statements_of, str_to_sympy
 from ..checks import text
 from .derivatives import derivative
 
@@ -33,18 +33,6 @@ def symbol(name):
     return str_to_sympy(name)
 
 
-def statements_of(code):
-    """(target, operation, expression) of each statement of abstract code."""
-    lines = (line.split("#")[0] for line in code.split("\n"))
-    statements = (one.strip() for line in lines for one in line.split(";"))
-    return [parse_statement(one)[:3] for one in statements if one]
-
-
-def code_of(statements):
-    """Abstract code of statements."""
-    return "\n".join(" ".join(statement) for statement in statements)
-
-
 def checked_statements(name, code):
     """The statements of an argument; a ValueError that names it if it cannot be read as code."""
     text(name, code, "v_post += w")
@@ -59,11 +47,6 @@ def checked_statements(name, code):
             "'v_post += w'"
         ) from None
     return statements
-
-
-def assigned_names(statements):
-    """Names on the left side of statements, in order."""
-    return list(dict.fromkeys(target for target, _, _ in statements))
 
 
 def expand(expression, subexpressions):

@@ -19,6 +19,9 @@ from .programs import longer_than, symbol
 SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
 
 
+#: Names of ψ, and of whether a neuron fired in this step, in expressions.
+PSI, SPIKED = symbol("psi"), symbol("__spiked")
+
 #: Local names in the code of a phase.
 FIRES = "_fires"
 LOCAL = frozenset({FIRES, NEXT_NOT_REFRACTORY})
@@ -169,14 +172,67 @@ class Coefficients:
         return _Naming(linearization).result()
 
 
-class _Naming:
-    """Gives names to expressions, one name to equal ones."""
+class Held:
+    """Neuron-level variables that hold expressions from a moment of the step on.
+
+    Both engines name what they compute here: the variables of the traces' coefficients, and what
+    the backward pass has recorded.
+
+    Parameters
+    ----------
+    linearization : Linearization
+    moments : iterable of str
+    threshold : str
+        The moment at which ψ, and whether a neuron fires, are computed.
+    """
+
+    def __init__(self, linearization, moments, threshold):
+        self.linearization, self.step = linearization, linearization.step
+        self.by_moment, self.threshold = {moment: Phase() for moment in moments}, threshold
+        self.known = {}
+
+    @property
+    def phases(self):
+        """What is computed, by the moment at which it is."""
+        return {moment: phase for moment, phase in self.by_moment.items() if not phase.empty}
+
+    def hold(self, expression, name, moment, *, uniform=False):
+        """The symbol of the variable; equal expressions of one moment share it."""
+        # Equal expressions are equal values only at the same moment
+        key = (moment, expression)
+        if key not in self.known:
+            while any(name in phase.variables for phase in self.by_moment.values()):
+                name += "_"
+            phase = self.by_moment[moment]
+            (phase.uniform if uniform else phase.neuron)[name] = expression
+            self.known[key] = symbol(name)
+        return self.known[key]
+
+    def note_spikes(self, symbols):
+        """See to it that ψ, and whether a neuron fired, are there for what uses them."""
+        text = self.by_moment[self.threshold].text
+        if PSI in symbols:
+            # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
+            text["psi"] = self.linearization.surrogate_code
+        if SPIKED in symbols:
+            text.update(fires(self.step))
+
+    def complete(self, moment, definitions, next_not_refractory):
+        """Add what the values of a moment are defined by, in expressions and as code."""
+        phase = self.by_moment[moment]
+        values = [*phase.uniform.values(), *phase.neuron.values()]
+        used = needed_definitions(values, definitions)
+        phase.definitions.update({n: e for n, e in definitions.items() if n in used})
+        values += phase.definitions.values()
+        if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
+            phase.text[NEXT_NOT_REFRACTORY] = next_not_refractory
+
+
+class _Naming(Held):
+    """Gives names to the entries of a linearization, one name to equal ones."""
 
     def __init__(self, linearization):
-        self.linearization = linearization
-        self.step = linearization.step
-        self.phases = {slot: Phase() for slot in SLOTS}
-        self.known = {symbol("psi"): symbol("psi")}
+        super().__init__(linearization, SLOTS, "before_thresholds")
         # At `end` the next state update is described: its time is one step ahead.
         self.ahead = {symbol("t"): symbol("t") + symbol("dt")}
         self.definitions = {
@@ -189,9 +245,7 @@ class _Naming:
 
     def result(self):
         lin, states = self.linearization, self.linearization.states
-        at_threshold, at_end = self.phases["before_thresholds"], self.phases["end"]
-        # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
-        at_threshold.text["psi"] = lin.surrogate_code
+        self.note_spikes({PSI})
         c = {
             name: self._held(entry, internal("c", name), "before_thresholds")
             for name, entry in zip(states, lin.c, strict=True)
@@ -212,17 +266,10 @@ class _Naming:
                     if entry != 0 and (letter == "A" or column in lin.arrivals):
                         name = internal(letter, row, column)
                         entries[letter][row, column] = self._held(entry, name, "end")
-        if symbol("__spiked") in lin.reset_jacobian.free_symbols:
-            at_threshold.text.update(fires(self.step))
-        values = [*at_end.uniform.values(), *at_end.neuron.values()]
-        used = needed_definitions(values, self.definitions)
-        at_end.definitions.update({n: e for n, e in self.definitions.items() if n in used})
-        values += at_end.definitions.values()
-        if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
-            at_end.text[NEXT_NOT_REFRACTORY] = self.step.next_not_refractory
+        self.note_spikes(lin.reset_jacobian.free_symbols)
+        self.complete("end", self.definitions, self.step.next_not_refractory)
         b = self._arrivals()
-        phases = {slot: phase for slot, phase in self.phases.items() if not phase.empty}
-        return Coefficients(phases=phases, c=c, b=b, **entries)
+        return Coefficients(phases=self.phases, c=c, b=b, **entries)
 
     def _arrivals(self):
         """Arrivals that depend on nothing but what is uniform in the group."""
@@ -250,20 +297,23 @@ class _Naming:
         return held
 
     def _uniform(self, expression):
-        varying = self.varying.union(*(phase.neuron for phase in self.phases.values()))
+        varying = self.varying.union(*(phase.neuron for phase in self.by_moment.values()))
         return not any(s.name in varying for s in expression.free_symbols)
 
-    def _held(self, expression, name, slot):
-        """A number, or the symbol of the variable that holds the expression."""
-        if expression.is_number:
+    def _held(self, expression, name, moment):
+        """A number, the symbol of the variable that holds the expression, or of one that is it."""
+        known = {PSI, *self.known.values()}
+        if expression.is_number or expression in known:
             return expression
-        if expression not in self.known:
-            phase = self.phases[slot]
-            while name in phase.variables:
-                name += "_"
-            (phase.uniform if self._uniform(expression) else phase.neuron)[name] = expression
-            self.known[expression] = symbol(name)
-        return self.known[expression]
+        return self.hold(expression, name, moment, uniform=self._uniform(expression))
+
+
+def closure(start, edges):
+    """All that edges (from, to) lead to."""
+    reached = set(start)
+    while new := {j for i, j in edges if i in reached} - reached:
+        reached |= new
+    return reached
 
 
 def tidy(expression):

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from brian2 import Function
 
-from ..brian.code import internal
+from ..brian.code import code_object, internal
 from ..brian.internals import (
     SUBEXPRESSION,
-    create_runner_codeobj,
+    assigned_names,
     get_identifiers,
     itself,
     parent_group,
-    parse_statement,
     refractoriness,
+    reset_of,
+    statements_of,
 )
 
 RANDOM = {"rand", "randn", "poisson", "xi"}
@@ -35,12 +36,6 @@ def whole_group(group):
     """The group behind a sub-group or a weak reference."""
     # A bound method has the object itself, a weak proxy is not hashable.
     return parent_group(itself(group))
-
-
-def statements(code):
-    """The statements of abstract code, one by one, without comments."""
-    lines = [line.split("#")[0] for line in code.replace(";", "\n").split("\n")]
-    return [line.strip() for line in lines if line.strip()]
 
 
 def draws_numbers(group, code):
@@ -106,25 +101,6 @@ def _conjunction(tree):
 def _is_inequality(tree):
     kinds = ast.Gt | ast.GtE | ast.Lt | ast.LtE
     return isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], kinds)
-
-
-def _changed(code):
-    """Names that statements assign to."""
-    return {parse_statement(one)[0] for one in statements(code)}
-
-
-def code_object(group, code, namespace, **kwds):
-    """Statements for all elements of a group, as Brian2 runs them."""
-    return create_runner_codeobj(
-        group,
-        code,
-        "stateupdate",
-        run_namespace=namespace,
-        # No warning about names in what the user has not written
-        user_code="",
-        check_units=False,
-        **kwds,
-    )
 
 
 class Given:
@@ -193,12 +169,12 @@ class Population:
         paths : dict of str to str
             How the paths of spikes through the reset are differentiated.
         """
-        group, reset = self.group, statements(self.group.event_codes.get("spike", ""))
-        for name in sorted(_changed("\n".join(reset)) & set(group.variables)):
+        group, reset = self.group, reset_of(self.group)
+        for name in sorted({*assigned_names(reset)} & set(group.variables)):
             if not group.variables[name].is_integer or paths.get(name) == "detached":
                 continue
             read = [group.equations[n].expr.code for n in group.equations.diff_eq_names]
-            read += [one for one in reset if parse_statement(one)[0] != name]
+            read += [" ".join(statement) for statement in reset if statement[0] != name]
             read.append(distance_and_gate(group)[0])
             if any(name in _all_names(group, code) for code in read):
                 raise NotCheckable(
@@ -221,7 +197,7 @@ class Population:
 
     def reset_variables(self):
         """Floating-point variables that the reset changes."""
-        known, changed = self.group.variables, _changed(self.group.event_codes.get("spike", ""))
+        known, changed = self.group.variables, assigned_names(reset_of(self.group))
         return tuple(
             sorted(
                 name
@@ -249,7 +225,7 @@ class Population:
             run()
             return
         variables = self.group.variables
-        names = sorted(_changed(self.group.event_codes["spike"]) & set(variables))
+        names = sorted({*assigned_names(reset_of(self.group))} & set(variables))
         arrays = {name: variables[name].get_value() for name in names}
         before = {name: array.copy() for name, array in arrays.items()}
         run()
@@ -278,8 +254,7 @@ def single_assignments(code):
     In NumPy, ``y = x; y += 1`` would change x as well.
     """
     latest, lines = {}, []
-    for statement in statements(code):
-        name, operator, expression, _ = parse_statement(statement)
+    for name, operator, expression in statements_of(code):
         if operator != "=":
             expression = f"{name} {operator.removesuffix('=')} ({expression})"
         expression = re.sub(r"\b[A-Za-z_]\w*\b", lambda m: latest.get(m[0], m[0]), expression)

@@ -23,13 +23,14 @@ so that synapses move on once per window and not once per step.
 
 import weakref
 from dataclasses import dataclass
+from functools import partial
 
 import sympy
 from brian2 import CodeRunner
 
 from ..brian import schedule
-from ..brian.code import TemplateCode, internal, run_if, see_target, unhidden, with_own_templates
-from ..brian.internals import create_runner_codeobj, last_step
+from ..brian.code import TemplateCode, code_object, internal, run_if, see_target
+from ..brian.internals import last_step
 from ..calculus.adjoint import OPEN, transposed
 from ..calculus.one_step import symbol
 from ..calculus.statements import printed
@@ -175,8 +176,8 @@ class Sweep:
             self.lines.append(f"{output.name} = {' + '.join(terms)}")
 
 
-class Player:
-    """A piece of code, and the template that runs it for one step of the past.
+def player(owner, template, code, name, needed=(), **template_kwds):
+    """A piece of code of the backward pass, in the template that runs it for one past step.
 
     Parameters
     ----------
@@ -190,28 +191,22 @@ class Player:
         Variables of the owner that the template uses.
     **template_kwds
         What else the template asks for.
+
+    Returns
+    -------
+    callable
+        Namespace of a run → what runs the code, compiled for the present device and target.
     """
-
-    def __init__(self, owner, template, code, name, needed=(), **template_kwds):
-        self.owner, self.template, self.code, self.name = owner, template, code, name
-        self.needed, self.template_kwds = list(needed), template_kwds
-
-    def code_object(self, run_namespace):
-        """Generate and compile the code for the present device and target."""
-        made = create_runner_codeobj(
-            self.owner,
-            self.code,
-            self.template,
-            unhidden(run_namespace, self.owner),
-            user_code="",
-            name=f"{self.name}_codeobject*",
-            check_units=False,
-            needed_variables=self.needed,
-            template_kwds=self.template_kwds,
-            override_conditional_write=["not_refractory"],
-            codeobj_class=with_own_templates(),
-        )
-        return made
+    return partial(
+        code_object,
+        owner,
+        code,
+        template=template,
+        name=f"{name}_codeobject*",
+        needed_variables=list(needed),
+        template_kwds=template_kwds,
+        override_conditional_write=["not_refractory"],
+    )
 
 
 class Replay(TemplateCode):
@@ -232,7 +227,7 @@ class Replay(TemplateCode):
         engine, variables = self.engine, self.group.variables
         engine.prepare()
         variables["__run_end"].set_value(last_step(self.group.clock))
-        begin, step = ([p.code_object(run_namespace) for p in group] for group in engine.players())
+        begin, step = ([made(run_namespace) for made in group] for group in engine.players())
         self.begin, self.step = begin, step
         self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:

@@ -52,18 +52,15 @@ class Plan(Protocol):
 
 
 class Engine(Protocol):
-    """The way in which the sum over eligibility traces is computed.
+    """The way in which the sum over eligibility traces is computed."""
 
-    Attributes
-    ----------
-    window : int or None
-        Longest window that is replayed, in steps; None if none is.
-    carries : bool
-        Windows may begin within a trial.
-    """
+    @property
+    def window(self) -> int | None:
+        """Longest window that is replayed, in steps; None if none is."""
 
-    window: int | None
-    carries: bool
+    @property
+    def carries(self) -> bool:
+        """Whether windows may begin within a trial."""
 
     def population(self, group: NeuronGroup) -> Population:
         """The neuron-level part of learning of a group."""

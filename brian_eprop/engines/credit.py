@@ -12,17 +12,11 @@ import math
 from functools import partial
 
 from ..brian.code import see_new_variables
-from ..brian.internals import (
-    ArrayVariable,
-    add_to,
-    is_standalone,
-    parent_group,
-)
+from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
 from ..brian.step_flags import EPISODE, declare_flags
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
-from ..calculus.programs import statements_of
 from .backward_pass import Replay, Row
 from .history import SpikeRecorder, available_memory
 from .populations import CreditPopulation, CreditReadout

@@ -13,15 +13,7 @@ its spike train). It is kept once per presynaptic neuron, as a variable of the s
 from dataclasses import dataclass
 
 from ..brian import schedule
-from ..brian.code import (
-    TemplateCode,
-    declare,
-    internal,
-    on_spike,
-    run_code,
-    run_if,
-    see_target,
-)
+from ..brian.code import TemplateCode, declare, internal, on_spike, run_code, run_if, see_target
 from ..brian.internals import add_to, is_standalone, parent_group
 from ..calculus.statements import printed
 from .trials import at_trial_start
@@ -153,32 +145,29 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     def at_synapse(entry):
         return printed(entry) if entry.is_number else f"{entry}_post"
 
-    def next_value(row):
-        carried = [
-            f"{at_synapse(entries.A[row, column])}*eps_{column}"
-            for column in states
-            if (row, column) in entries.A
-        ]
-        arrived = [
-            f"{at_synapse(entries.D[row, column])}*{internal('arrived', column)}"
-            for column in waiting
-            if (row, column) in entries.D
-        ]
-        # An arrival at a presynaptic entry that reaches a postsynaptic one within the step
-        arrived += [
-            f"{at_synapse(entries.D[row, column])}*{at_synapse(entries.b[column])}*__arrived"
-            for column in before
-            if not early and (row, column) in entries.D
-        ]
-        return " + ".join(carried + arrived) or "0"
-
+    eps = {name: f"eps_{name}" for name in states}
+    arrived = {name: internal("arrived", name) for name in waiting}
+    if not early:
+        # At a presynaptic entry that reaches a postsynaptic one within the step
+        there = [name for name in before if name in entries.b]
+        arrived |= {name: f"{at_synapse(entries.b[name])}*__arrived" for name in there}
+    # For LIF neurons, and spikes with a delay:
+    #
+    # on_pre:  __arrived_v += (exp(dt_post/tau_m_post))
+    #
+    # advance: e_trace = psi_post*eps_v
+    #          e_bar = __kappa*e_bar + __gain*e_trace
+    #          grad += L_post*e_bar
+    #          _next_v = __A_v_v_post*eps_v + __A_v_v_post*__arrived_v
+    #          eps_v = _next_v
+    #          __arrived_v = 0
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
         f"e_trace = {' + '.join(read)}",
         "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
         *(["__e_sum += e_trace"] if regularized else []),
-        *(f"_next_{row} = {next_value(row)}" for row in own),
+        *(f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse)}" for row in own),
         *(f"eps_{row} = _next_{row}" for row in own),
         *(f"{internal('arrived', name)} = 0" for name in waiting),
     ]
@@ -269,26 +258,27 @@ def _presynaptic_states(linearization, entries):
     return tuple(kept)
 
 
+def _next_value(entries, row, traces, arrived, at):
+    """Code of a row of A s + D b x, given the names of s and b x, and of the entries."""
+    terms = [
+        f"{at(matrix[row, column])}*{name}"
+        for matrix, names in ((entries.A, traces), (entries.D, arrived))
+        for column, name in names.items()
+        if (row, column) in matrix
+    ]
+    return " + ".join(terms) or "0"
+
+
 def _presynaptic_traces(entries, states, early):
     def at_source(entry):
         return printed(entry) if entry.is_number else _of_projection(str(entry))
 
     arriving = [name for name in states if name in entries.b]
     arrived, eps = _of_projection("__arrived"), {n: _of_projection(f"eps_{n}") for n in states}
-    advance = []
-    for row in states:
-        terms = [
-            f"{at_source(entries.A[row, column])}*{eps[column]}"
-            for column in states
-            if (row, column) in entries.A
-        ]
-        if not early:
-            terms += [
-                f"{at_source(entries.D[row, column])}*{at_source(entries.b[column])}*{arrived}"
-                for column in arriving
-                if (row, column) in entries.D
-            ]
-        advance.append(f"_next_{row} = {' + '.join(terms) or '0'}")
+    effects = {} if early else {n: f"{at_source(entries.b[n])}*{arrived}" for n in arriving}
+    advance = [
+        f"_next_{row} = {_next_value(entries, row, eps, effects, at_source)}" for row in states
+    ]
     advance += [f"{eps[row]} = _next_{row}" for row in states]
     if early:
         on_spike_code = "\n".join(
@@ -297,6 +287,13 @@ def _presynaptic_traces(entries, states, early):
     else:
         on_spike_code = f"{arrived} += 1"
         advance.append(f"{arrived} = 0")
+    # For LIF neurons, with the names that a projection 'x' gives them in its source:
+    #
+    # on_spike: __x_arrived += 1
+    #
+    # advance:  _next_v = __x_A_v_v*__x_eps_v + __x_A_v_v*__x_b_v_0*__x_arrived
+    #           __x_eps_v = _next_v
+    #           __x_arrived = 0
     used = [*entries.A.values(), *entries.D.values(), *entries.b.values()]
     code = "\n".join([*advance, on_spike_code])
     return PresynapticTraces(

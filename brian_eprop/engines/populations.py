@@ -247,8 +247,12 @@ class CreditPopulation:
 
         Returns
         -------
-        list of Player, Player
+        list of callable, callable
+            See `backward_pass.player`.
         """
+        # For LIF neurons, besides the text that backward_pass.py shows: before each window
+        # __constant_F_v_v = exp(-dt/tau_m) and credit_v = 0, and recorded just before the threshold
+        # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
         sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
         advance = [

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..brian.code import declare, internal
 from ..brian.internals import get_identifiers
-from .backward_pass import Player
+from .backward_pass import player
 from .history import resize_rows
 
 
@@ -126,7 +126,7 @@ class Receiver:
     def begin(self, code):
         """Code that runs before the way back begins."""
         later = [self.group.variables[f"{output}_later"] for output in self.reach]
-        return Player(
+        return player(
             self.group,
             "begin",
             "\n".join(code),
@@ -150,7 +150,7 @@ class Receiver:
             if o.name in self.reach
         ]
         needed = [v.name for pair in replayed for v in pair] + [o.name for o in outputs]
-        return Player(
+        return player(
             self.group,
             "sweep",
             text,

@@ -13,7 +13,7 @@ from ..calculus.arrivals import check_constant, common_effects
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
 from ..calculus.statements import printed
-from .backward_pass import Player, carry_on
+from .backward_pass import carry_on, player
 from .history import resize_rows, steps_of
 
 
@@ -66,8 +66,8 @@ class Pathway:
         self.synapses = synapses
         self.read = {}
         learner = self.engine.learner
-        learner.share(synapses, "__replayed_step", "__window_start", "__window_ends")
-        learner.share(synapses, "__trial_begins", "__episode_ends", "__kappa")
+        flags = ("__replayed_step", "__window_start", "__window_ends", "__trial_begins")
+        learner.share(synapses, *flags, "__episode_ends", "__kappa")
         variables, source = synapses.variables, parent_group(synapses.source)
         kept = self.engine.record_spikes(source, attach)
         variables.add_reference("__kept_spikes", source, kept, index="0")
@@ -78,6 +78,9 @@ class Pathway:
         self.engine.pathways.append(self)
         if not self.effects:
             return
+        # Where all synapses of a neuron act alike, as in LIF networks: grad += __arriving_grad,
+        # and for synapses with an effect of their own: grad += (gain)*__arriving_grad_v.
+        # What they send back: w*__passed_0, summed over the synapses of each source.
         code = [f"grad += {self._credit('__arriving_grad', self.owner.credit_rows)}"]
         if self.engine.carries:
             rows = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
@@ -206,7 +209,7 @@ class Pathway:
         synapses = self.synapses
         place, delay = synapses.variables["__arrival_idx"], synapses.pre.variables["delay"]
         return [
-            Player(
+            player(
                 synapses,
                 "place_arrivals",
                 "",
@@ -224,7 +227,7 @@ class Pathway:
     def player(self):
         """Code that gives every arrival of the spikes of one step its credit."""
         synapses = self.synapses
-        return Player(
+        return player(
             synapses,
             "credit",
             self.code,
@@ -248,7 +251,7 @@ class Pathway:
         if "psi" in population.adjoint.recorded:
             variables.add_reference("__kept_psi", population.group, "__kept_psi", index="0")
             gate = variables["__kept_psi"]
-        return Player(
+        return player(
             self.synapses,
             "collect_rows",
             f"_passed = {code}",
@@ -274,7 +277,7 @@ class Pathway:
 def collector(synapses, code, place, index, name, later=()):
     """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
     variables = synapses.variables
-    return Player(
+    return player(
         synapses,
         "collect",
         f"_passed = {code}",

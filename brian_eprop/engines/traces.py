@@ -24,8 +24,8 @@ class Traces:
     learner : Learner
     """
 
-    #: No past is kept.
-    window, carries = None, False
+    #: No past is kept, and errors flow back along no plain synapses.
+    window, carries, followed_synapses = None, False, ()
 
     def __init__(self, learner):
         self.learner = learner
@@ -59,19 +59,14 @@ class Traces:
 
     def send_back(self, eligibility, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
-        signal = population.add_signal(internal("L", str(len(population.signals))))
+        signal = population.add_signal()
         expression = f"{weight}*({printed(eligibility.effect)})*error_post"
         sum_over_synapses(eligibility.synapses, expression, signal, "pre", schedule.FEEDBACK)
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
-        signal = population.add_signal(internal("L", str(len(population.signals))))
+        signal = population.add_signal()
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
-
-    @property
-    def followed_synapses(self):
-        """Plain synapses along which errors flow back: none."""
-        return ()
 
     def used_later(self):
         """Variables of synapses that are read when a window has ended: none."""
@@ -304,8 +299,9 @@ class Population:
             self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
         self.runners[slot].abstract_code = code
 
-    def add_signal(self, name):
+    def add_signal(self):
         """A new variable of the group that is one summand of its learning signal."""
+        name = internal("L", str(len(self.signals)))
         declare(self.group, name)
         self.signals.append(name)
         self.signal_code.abstract_code = f"L = __signal_scale*({' + '.join(self.signals)})"

@@ -8,13 +8,16 @@ from ..brian import schedule
 from ..brian.code import declare, internal, run_if
 from ..brian.internals import (
     PARAMETER,
+    assigned_names,
+    code_of,
+    fires_by,
     parent_group,
     pathways,
     refractoriness,
+    reset_of,
+    statements_of,
     word_substitute,
 )
-from ..calculus.one_step import reset_of
-from ..calculus.programs import assigned_names, code_of, statements_of
 
 SLOTS = ("start", "groups", "thresholds", "synapses", "resets", "end")
 
@@ -56,7 +59,7 @@ class Timing(NamedTuple):
 def fires_early(source):
     """Whether the spikes of a source are there before the threshold of the same step."""
     group = parent_group(source)
-    thresholder = getattr(group, "thresholder", {}).get("spike", group)
+    thresholder = fires_by(group)
     return _slot(thresholder.when) < SLOTS.index("thresholds")
 
 
@@ -88,7 +91,9 @@ def restore_parameters_at_trial_start(group):
 
     Those that `restore_at_trial_start` restores are left to it.
     """
-    names = {name for name in parameters_that_may_change(group) if not _is_restored(group, name)}
+    names = {
+        n for n in parameters_that_may_change(group) if internal("start", n) not in group.variables
+    }
     _restore(group, names, set(), f"{group.name}_trial_start_parameters")
 
 
@@ -101,15 +106,10 @@ def parameters_that_may_change(group):
     }
 
 
-def _is_restored(group, name):
-    return internal("start", name) in group.variables
-
-
 def restore_synapses_at_trial_start(synapses, names):
     """Start every trial with these variables of synapses as in the first."""
     times = {"lastupdate"} & set(synapses.variables) if names else set()
-    if names:
-        _restore(synapses, names, times, f"{synapses.name}_trial_start_variables")
+    _restore(synapses, names, times, f"{synapses.name}_trial_start_variables")
 
 
 def variables_that_change(synapses):
@@ -200,7 +200,7 @@ def drop_spikes_under_way(synapses):
     """
     for pathway in pathways(synapses):
         source = parent_group(pathway.source)
-        fires = getattr(source, "thresholder", {}).get("spike", source)
+        fires = fires_by(source)
         lag = int(_slot(pathway.when) < _slot(fires.when))
         statements = [_only_if_emitted(s, synapses) for s in statements_of(pathway.code)]
         pathway.user_code, pathway.code = pathway.code, code_of([_emitted(lag), *statements])

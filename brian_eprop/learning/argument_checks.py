@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from brian2 import (
-    DEFAULT_CONSTANTS,
-    DEFAULT_FUNCTIONS,
-    DEFAULT_UNITS,
     Equations,
     Function,
     Group,
@@ -24,6 +21,7 @@ from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
 
 from ..brian.code import internal
 from ..brian.internals import (
+    KNOWN_EVERYWHERE,
     PARAMETER,
     EquationError,
     get_identifiers,
@@ -401,16 +399,6 @@ def checked_period(name, duration, readout):
     return EPISODE
 
 
-def check_multiples(trial, interval):
-    """Raise an error unless trials and updates, where both have a length, end together."""
-    lengths = [n for n in (trial, interval) if n and n != EPISODE]
-    if len(lengths) == 2 and max(lengths) % min(lengths):
-        raise ValueError(
-            f"Learner.update_every ({interval} steps) and reset_every ({trial} steps) must be "
-            "multiples of each other"
-        )
-
-
 def checked_condition(learn, readout, namespace):
     """The condition of learning in names that the readout knows; "True" for none.
 
@@ -436,7 +424,7 @@ def checked_condition(learn, readout, namespace):
         if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
             own[used] = internal("learn", used)
             readout.namespace[own[used]] = namespace[used]
-        elif used not in {**DEFAULT_FUNCTIONS, **DEFAULT_UNITS, **DEFAULT_CONSTANTS}:
+        elif used not in KNOWN_EVERYWHERE:
             raise ValueError(
                 f"{name} uses '{used}', which is no number here; it says when to learn by the "
                 f"time t and constants, as in {example}"
@@ -465,7 +453,12 @@ def check_durations(learner):
             f"Learner.learning_window ({learner.window} steps) is the last part of a trial, here "
             f"{trial}: it needs reset_every, and cannot be longer"
         )
-    check_multiples(learner.trial, learner.interval)
+    lengths = [n for n in (learner.trial, learner.interval) if n and n != EPISODE]
+    if len(lengths) == 2 and max(lengths) % min(lengths):
+        raise ValueError(
+            f"Learner.update_every ({learner.interval} steps) and reset_every ({learner.trial} "
+            "steps) must be multiples of each other"
+        )
     if learner.regularizers and learner.episode is None:
         raise ValueError(
             "Learner.regularizers: the rate of a neuron is measured over a trial; give "

@@ -11,13 +11,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
 
 from ..brian import schedule
-from ..brian.code import (
-    TemplateCode,
-    declare,
-    run_code,
-    sum_over_synapses,
-    unhidden,
-)
+from ..brian.code import TemplateCode, declare, run_code, sum_over_synapses, unhidden
 from ..brian.internals import Variable, add_to, is_standalone, last_step
 from ..brian.step_flags import declare_flags, describe_step
 from ..checks import (

@@ -10,11 +10,9 @@ from brian2.units import DimensionMismatchError, hertz
 
 from ..brian import schedule
 from ..brian.code import declare, on_spike, run_if
-from ..brian.internals import get_identifiers
+from ..brian.internals import assigned_names, get_identifiers, reset_of
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
-from ..calculus.one_step import reset_of
-from ..calculus.programs import assigned_names
 from ..checks import dimensions_of, number, table
 from ..types import Bools, Engine, Floats, ResetPath, Surrogate
 

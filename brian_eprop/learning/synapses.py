@@ -17,9 +17,9 @@ from brian2 import (
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.code import DirectSynapses, declare, is_internal, without_names
-from ..brian.internals import parent_group
+from ..brian.internals import code_of, parent_group
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
-from ..calculus.programs import checked_statements, code_of
+from ..calculus.programs import checked_statements
 from ..checks import flag, refuse_change, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start

@@ -17,12 +17,13 @@ from ..brian.code import GatedCode, declare, internal
 from ..brian.internals import (
     ArrayVariable,
     add_to,
+    assigned_names,
     is_standalone,
     parent_group,
     pathways,
+    statements_of,
     word_substitute,
 )
-from ..calculus.programs import assigned_names, statements_of
 from ..engines.contract import Learning
 from ..engines.trials import parameters_that_may_change, variables_that_change
 from .optimizers import Optimizer

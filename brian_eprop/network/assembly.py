@@ -12,18 +12,11 @@ Methods, Eqs 6–11).
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import (
-    Clock,
-    Network,
-    NeuronGroup,
-    SpikeMonitor,
-    StateMonitor,
-    TimedArray,
-)
+from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, StateMonitor, TimedArray
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses
-from ..calculus.programs import code_of, statements_of
+from ..brian.internals import code_of, statements_of
 from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout

@@ -23,7 +23,7 @@ from brian2 import (
 )
 
 from ..brian import schedule
-from ..brian.internals import catch_logs, get_identifiers, parse_statement
+from ..brian.internals import assigned_names, catch_logs, get_identifiers, reset_of
 from ..checks import quantity, unit_name
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance
@@ -276,10 +276,8 @@ class StepDerivatives:
 
 def state_names(group):
     """Variables that a step changes: integrated, or assigned to by the reset."""
-    lines = [line.split("#")[0] for line in group.event_codes.get("spike", "").split("\n")]
-    statements = [one.strip() for line in lines for one in line.split(";")]
-    assigned = {parse_statement(one)[0] for one in statements if one}
-    return [n for n in group.equations if n in group.equations.diff_eq_names | assigned]
+    changed = group.equations.diff_eq_names | set(assigned_names(reset_of(group)))
+    return [n for n in group.equations if n in changed]
 
 
 def evaluate(code, group, namespace):

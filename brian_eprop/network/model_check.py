@@ -15,7 +15,7 @@ import numpy as np
 from brian2 import Quantity, ms
 
 from .. import reference
-from ..brian.internals import parse_statement
+from ..brian.internals import statements_of
 from ..checks import quantity
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula
@@ -265,12 +265,10 @@ def _arrival(code, group, names):
 
     def after(weight):
         now = values | {"w": weight}
-        for line in (line.split("#")[0].strip() for line in code.split("\n")):
-            if line:
-                target, operation, text, _ = parse_statement(line)
-                # The code is the user's own model, which Brian2 has just run as well.
-                value = eval(text, {}, now)
-                now[target] = now[target] + value if operation == "+=" else value
+        for target, operation, text in statements_of(code):
+            # The code is the user's own model, which Brian2 has just run as well.
+            value = eval(text, {}, now)
+            now[target] = now[target] + value if operation == "+=" else value
         return np.stack([now[f"{name}_post"] + now[name] for name in names], axis=-1)
 
     return after(1.0) - after(0.0)

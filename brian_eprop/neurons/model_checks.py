@@ -1,8 +1,4 @@
-"""What makes a neuron model valid: names, units, and one comparison as threshold.
-
-Everything of Brian2 that is not its documented interface and that neuron models need
-(its tables of reserved names, its unit checker) is used in this module.
-"""
+"""What makes a neuron model valid: names, units, and one comparison as threshold."""
 
 import ast
 from collections.abc import Mapping
@@ -16,22 +12,19 @@ from brian2 import (
     StateUpdateMethod,
     second,
 )
-from brian2.units.fundamentalunits import (
-    DIMENSIONLESS,
-    DimensionMismatchError,
-    get_dimensions,
-)
+from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_dimensions
 
 from ..brian.internals import (
     DIFFERENTIAL_EQUATION,
     EquationError,
     Variable,
     analyse_identifiers,
+    assigned_names,
     check_units_statements,
     get_identifiers,
     is_boolean_expression,
     parse_expression_dimensions,
-    parse_statement,
+    statements_of,
 )
 from ..checks import quantity, suggest, unit_name
 from .surrogates import SURROGATES
@@ -227,8 +220,7 @@ class _Checker:
     def statements(self, key, code, scope):
         """Check Brian2 statements; return the names of `scope` that they change."""
         try:
-            lines = [line.strip() for line in code.replace(";", "\n").splitlines()]
-            changed = {parse_statement(line)[0] for line in lines if line and line[0] != "#"}
+            changed = set(assigned_names(statements_of(code)))
             # Brian2 hashes the whole scope, unit by unit, on every call
             named = {name: scope[name] for name in get_identifiers(code) & set(scope)}
             _, _, unknown = analyse_identifiers(code, named)

@@ -37,9 +37,9 @@ from ..brian.internals import (
     get_identifiers,
     itself,
     parent_group,
+    statements_of,
 )
 from ..calculus.integrator import READABLE_TEMPLATES
-from ..calculus.programs import statements_of
 
 MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: What runs for the present step and changes no variable of another object.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from brian2 import NeuronGroup, Synapses
 
-from ..brian.internals import ArrayVariable, parent_group
+from ..brian.internals import ArrayVariable, fires_by, parent_group
 from ..brian.schedule import Moment
 from ..calculus.arrivals import remedy
 from ..calculus.one_step import state_names, stored_names
@@ -160,7 +160,7 @@ class NetworkReading:
         """When the spikes of plain synapses act, in this network."""
         place = self.position[synapses.pre.name]
         source, target = parent_group(synapses.source), parent_group(synapses.target)
-        thresholder = getattr(source, "thresholder", {}).get("spike", source)
+        thresholder = fires_by(source)
         lag = int(place < self.position[thresholder.name])
         early = (
             target is not learner.readout

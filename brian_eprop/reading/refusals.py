@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..brian.internals import get_identifiers, parent_group, refractoriness
+from ..brian.internals import fires_by, get_identifiers, parent_group, refractoriness
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -130,7 +130,7 @@ def check_arrivals(reading, synapses):
     """Spikes must arrive at the moment for which their credit was derived."""
     target, source = parent_group(synapses.target), parent_group(synapses.source)
     place, timing = reading.position[synapses.pre.name], synapses.timing
-    thresholder = getattr(source, "thresholder", {}).get("spike", source)
+    thresholder = fires_by(source)
     if thresholder.name not in reading.position:
         return
     fired = reading.position[thresholder.name] < place

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import sympy
 
 from ..brian.code import internal
-from ..brian.internals import get_identifiers, parent_group
+from ..brian.internals import assigned_names, get_identifiers, parent_group, statements_of
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, state_names
-from ..calculus.programs import assigned_names, run_statements, statements_of, symbol
+from ..calculus.programs import run_statements, symbol
 from ..calculus.statements import printed
 from .actions import variables_read
 
