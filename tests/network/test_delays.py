@@ -102,7 +102,9 @@ def test_an_order_of_two_digits_with_delays_is_that_of_the_reference():
     # the eleventh name of a row begins like the second: "passed_10" and "passed_1"
     net, (inputs, targets) = network(random_delays("w_rec"), rule=EProp(order=12)), task()
     found = net.gradients(inputs, targets)
-    assert_gradients_equal(found, reference.gradients(net, inputs, targets, **order_of_reference(12)))
+    assert_gradients_equal(
+        found, reference.gradients(net, inputs, targets, **order_of_reference(12))
+    )
 
 
 @pytest.mark.first_case_is_fast
