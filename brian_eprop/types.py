@@ -19,7 +19,6 @@ FilePath: TypeAlias = str | os.PathLike[str]
 #: One iteration of training, see :func:`brian_eprop.network.training.fit`.
 Entry: TypeAlias = dict[str, Any]
 
-Loss: TypeAlias = Literal["mse", "cross_entropy"]
 Feedback: TypeAlias = Literal["symmetric", "random", "adaptive"]
 Engine: TypeAlias = Literal["credit", "traces"]
 ResetPath: TypeAlias = Literal["implicit", "explicit", "detached"]

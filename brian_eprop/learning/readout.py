@@ -11,7 +11,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
 
 from ..brian import schedule
-from ..brian.code import TemplateCode, declare, run_code, sum_over_synapses, unhidden
+from ..brian.code import declare, run_code, sum_over_synapses, unhidden
 from ..brian.internals import Variable, add_to, is_standalone, last_step
 from ..brian.step_flags import declare_flags, describe_step
 from ..checks import (
@@ -26,54 +26,7 @@ from ..checks import (
     whole_number,
 )
 from ..engines.contract import Learning
-from ..types import Loss
-
-
-class SoftmaxNorm(TemplateCode):
-    """Sets shared variables of a group, ``__y_max`` and ``__softmax_norm``, in every step.
-
-    ::
-
-        y_max = max_k y_k,     softmax_norm = Σ_k exp(y_k − y_max)
-
-    No exponential is above 1, whatever the outputs are; log-sum-exp is
-    ``log(__softmax_norm) + __y_max``. Brian2 has no maximum over the neurons of a group.
-
-    Parameters
-    ----------
-    group : Group
-        With these variables and ``y``.
-    moment : Moment
-    """
-
-    def __init__(self, group, moment):
-        used = {"of_y": "y", "of_largest": "__y_max", "of_norm": "__softmax_norm"}
-        super().__init__(
-            group,
-            "",
-            moment,
-            f"{group.name}_softmax",
-            template="softmax",
-            needed_variables=list(used.values()),
-            template_kwds={role: group.variables[name] for role, name in used.items()},
-        )
-        add_to(group, self)
-
-
-#: Statements that turn output and target into an error and a loss per step.
-LOSSES = {
-    # E = ½ Σ (y − y*)²
-    "mse": """
-        error = __counts*(y - y_target)
-        loss += 0.5*__signal_scale*__scored*(y - y_target)**2
-        """,
-    # E = −Σ y* log softmax(y), with softmax(y) = exp(y − y_max)/softmax_norm
-    "cross_entropy": """
-        error = __counts*(exp(y - __y_max)/__softmax_norm - y_target)
-        loss += __signal_scale*__scored*y_target*(log(__softmax_norm) + __y_max - y)
-        """,
-}
-
+from .losses import LOSSES
 
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
@@ -153,7 +106,7 @@ class LeakyReadout(NeuronGroup):
         self,
         n: int,
         tau: Quantity,
-        loss: Loss = "mse",
+        loss: str = "mse",
         target: ArrayLike | TimedArray | None = None,
         *,
         period: Quantity | None = None,
@@ -169,7 +122,6 @@ class LeakyReadout(NeuronGroup):
         check_time("LeakyReadout.tau", tau)
         if period is not None:
             check_time("LeakyReadout.period", period)
-        softmax = loss == "cross_entropy" and target is not None
         equations = [self.EQUATIONS]
         if target is not None:
             when = "t" if period is None else "(timestep(t, dt) % target_period)*dt"
@@ -179,8 +131,7 @@ class LeakyReadout(NeuronGroup):
         for name in ("period_steps", "learner", "average", "normalize", "step_clock"):
             self.add_attribute(name)
         declare_flags(self, "readout")
-        for shared in ("__y_max", "__softmax_norm") if softmax else ():
-            declare(self, shared, shared=True)
+        self._loss_name = loss
         self.average, self.normalize, self.period_steps = average, normalize, None
         self.learner: Learning | None = None
         self.tau_out, self.learning = tau, True
@@ -193,10 +144,9 @@ class LeakyReadout(NeuronGroup):
         describe_step(self)
         if normalize:
             self._scale_inputs()
-        if softmax:
-            SoftmaxNorm(self, schedule.SOFTMAX)
         if target is not None:
-            run_code(self, LOSSES[loss], schedule.ERROR, f"{self.name}_error")
+            LOSSES[loss].prepare(self, schedule.SOFTMAX)
+            run_code(self, LOSSES[loss].code, schedule.ERROR, f"{self.name}_error")
 
     @property
     def target(self) -> TimedArray | None:
@@ -216,8 +166,7 @@ class LeakyReadout(NeuronGroup):
     def _set_target(self, target):
         target = _timed(target, len(self), self.clock.dt)
         self._check_target_step(target)
-        if "__softmax_norm" in self.variables:
-            _check_targets_of_softmax(target.values)
+        self._check_targets(target.values)
         self.namespace["target_values"] = target
 
     def resolve_all(
@@ -274,8 +223,7 @@ class LeakyReadout(NeuronGroup):
                 f"the target of readout '{self.name}' has {rows} rows, one per time step, but "
                 f"{needed} are needed; give a longer target, or its period if it repeats"
             )
-        if "__softmax_norm" in self.variables:
-            self._check_probabilities(self.target.values[:needed])
+        self._check_targets_that_count(self.target.values[:needed])
 
     def _check_precision(self):
         precision = np.dtype(prefs.core.default_float_dtype)
@@ -287,9 +235,21 @@ class LeakyReadout(NeuronGroup):
                 "or use the device 'runtime'"
             )
 
-    def _check_probabilities(self, rows):
-        """Refuse a row that is no probability, unless it is always outside the learning window."""
-        wrong = ~_probabilities(rows)
+    def _check_targets(self, rows):
+        """Refuse rows that the loss cannot use, but for zeros, where perhaps no error counts."""
+        loss = LOSSES[self._loss_name]
+        wrong = loss.wrong(rows) & rows.any(axis=1)
+        if wrong.any() or loss.wrong(rows).all():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"LeakyReadout.target[{row}] = {rows[row]}: the loss '{self._loss_name}' needs "
+                f"{loss.needs}, or zeros in steps outside a learning window"
+            )
+
+    def _check_targets_that_count(self, rows):
+        """Refuse a row that the loss cannot use, unless it is always outside the window."""
+        loss = LOSSES[self._loss_name]
+        wrong = loss.wrong(rows)
         if self.learner is not None and self.learner.window is not None:
             # With a period that is no multiple of a trial, a row comes in other steps each time.
             distance = math.gcd(self.learner.trial, self.period_steps or 0)
@@ -299,8 +259,8 @@ class LeakyReadout(NeuronGroup):
             row = int(np.argmax(wrong))
             raise ValueError(
                 f"row {row} of the target of readout '{self.name}' is {rows[row]}; the loss "
-                "'cross_entropy' needs probabilities (≥ 0, with the sum 1) in every step that "
-                "counts: correct them, or let the learner have a learning_window without such rows"
+                f"'{self._loss_name}' needs {loss.needs} in every step that counts: correct them, "
+                "or let the learner have a learning_window without such rows"
             )
 
     def _check_target_step(self, target):
@@ -311,23 +271,6 @@ class LeakyReadout(NeuronGroup):
                 f"{target.dt * second!s}, but the readout runs with dt = {self.clock.dt!s}; "
                 "set defaultclock.dt before creating it"
             )
-
-
-def _probabilities(rows):
-    """Which rows are probabilities: for others softmax(y) − y* is not ∂E/∂y : (steps,) bool."""
-    return (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= 1e-6)
-
-
-def _check_targets_of_softmax(rows):
-    """Refuse rows that are neither probabilities nor 0, which may stand where no error counts."""
-    right = _probabilities(rows)
-    wrong = ~right & rows.any(axis=1)
-    if wrong.any() or not right.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            f"LeakyReadout.target[{row}] = {rows[row]}: the loss 'cross_entropy' needs "
-            "probabilities (≥ 0, with the sum 1), or zeros in steps outside a learning window"
-        )
 
 
 def _timed(target, n, dt):

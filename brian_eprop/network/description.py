@@ -26,8 +26,8 @@ from ..checks import (
     whole_number,
 )
 from ..learning.feedback import FEEDBACKS
+from ..learning.losses import LOSSES
 from ..learning.parameters import ParameterTraining, Trainable, checked_trainable
-from ..learning.readout import LOSSES
 from ..learning.rule import EProp, FiringRateRegularizer
 from . import serialization
 from .constraining import check_constraints

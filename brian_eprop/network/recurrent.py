@@ -16,7 +16,7 @@ from ..learning.parameters import Trainable
 from ..learning.rule import EProp, FiringRateRegularizer
 from ..recording import Recording
 from ..reference import Gradients, SpikingNetwork
-from ..types import Entry, Feedback, FilePath, Floats, Judge, Loss, Matrix, TrialSource
+from ..types import Entry, Feedback, FilePath, Floats, Judge, Matrix, TrialSource
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
@@ -125,7 +125,7 @@ class RecurrentNetwork:
         *,
         dt: Quantity = 1 * ms,
         tau_out: Quantity = 20 * ms,
-        loss: Loss = "mse",
+        loss: str = "mse",
         normalize: bool = False,
         average: bool = False,
         feedback: Feedback | ArrayLike = "symmetric",

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
 
+from ..learning.losses import LOSSES
 from ..reference import Gradients
 from ..types import Bools, Floats
 from .description import MATRICES
@@ -109,11 +109,9 @@ def learning_signal(description, weights, readout, targets, window):
         Steps at the end in which errors count.
     """
     d = description
-    if d.loss == "cross_entropy":
-        readout = softmax(readout, axis=-1)
     steps = readout.shape[1]
     scored = steps if window is None else window
-    error = readout - targets
+    error = LOSSES[d.loss].error(readout, targets)
     error[:, : steps - scored] = 0
     if d.average:
         error /= scored

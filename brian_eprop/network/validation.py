@@ -5,6 +5,7 @@ from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
 from ..checks import as_array, numbers, suggest, whole_number
+from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
 from .constraining import check_limits, constrained_start
 
@@ -126,17 +127,15 @@ def _checked_targets(targets, description, shape, window):
             f"targets have (batch, steps) = {targets.shape[:2]} but inputs {shape}; give one row "
             "of targets per time step of the inputs"
         )
-    if description.loss == "cross_entropy":
-        # The error softmax(y) − y* is ∂E/∂y for probabilities only.
-        counted = targets[:, -(window or shape[1]) :]
-        wrong = (counted < 0).any(axis=-1) | (abs(counted.sum(axis=-1) - 1) > 1e-6)
-        if wrong.any():
-            trial, step = np.argwhere(wrong)[0]
-            raise ValueError(
-                f"targets of trial {trial}, step {step + shape[1] - counted.shape[1]} are "
-                f"{counted[trial, step]}; the loss 'cross_entropy' needs probabilities (≥ 0, with "
-                "the sum 1) in every step that counts"
-            )
+    loss, counted = LOSSES[description.loss], targets[:, -(window or shape[1]) :]
+    wrong = loss.wrong(counted)
+    if wrong.any():
+        trial, step = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"targets of trial {trial}, step {step + shape[1] - counted.shape[1]} are "
+            f"{counted[trial, step]}; the loss '{description.loss}' needs {loss.needs} in every "
+            "step that counts"
+        )
     return targets
 
 

@@ -23,6 +23,7 @@ from ..calculus.linearization import MEANINGS, linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
 from ..calculus.statements import without_repetition
 from ..files import replacing
+from ..learning.losses import LOSSES
 from ..network import RecurrentNetwork
 from ..network.constraints import MATRICES
 from ..plotting.run import save_run_figures
@@ -332,7 +333,7 @@ def _network(network):
         "Inputs": d.n_in,
         "Outputs": f"{d.n_out}, with a time constant of {_number(float(d.tau_out / ms))} ms",
         "Time step": f"{_number(float(d.dt / ms))} ms",
-        "Loss": {"mse": "mean squared error", "cross_entropy": "cross-entropy"}[d.loss],
+        "Loss": LOSSES[d.loss].title,
         "Rule": f"e-prop of order {_number(d.rule.order)}",
         "Feedback": d.feedback,
         "Optimizer": f"{type(network.optimizer).__name__}({network.optimizer.learning_rate})",

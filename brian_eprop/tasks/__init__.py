@@ -36,7 +36,7 @@ from brian2.units.stdunits import Hz
 from ..checks import suggest
 from ..learning.optimizers import CosineDecay, StepDecay
 from ..network.constraints import Constraint
-from ..types import Bools, Feedback, FilePath, Floats, Loss
+from ..types import Bools, Feedback, FilePath, Floats
 
 __all__ = [
     "TrainingSetup",
@@ -90,7 +90,7 @@ class TrainingSetup:
 
     neurons: tuple[tuple[FilePath, int, dict[str, Any]], ...]
     tau_out: Quantity
-    loss: Loss
+    loss: str
     gains: dict[str, float]
     feedback: Feedback
     optimizer: str
