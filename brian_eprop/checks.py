@@ -1,24 +1,21 @@
 """Checks of what users pass: numbers, arrays, names, and quantities, which may be text ('20*ms').
 
-Each names the argument, its value and the remedy.
+Each takes the name of the argument and its value; what it raises names them and the remedy.
+Fields of attrs classes have the same checks, as validators::
+
+    n_cues: int = field(default=7, validator=whole(1))
+
+Brian2 is imported where there may be a unit, so that what knows no units can use the rest.
 """
 
 import ast
+import dataclasses
 import difflib
 import sys
 from collections.abc import Collection, Mapping
 
+import attrs
 import numpy as np
-from brian2 import DEFAULT_UNITS, get_device
-from brian2.units import second
-from brian2.units.fundamentalunits import (
-    DIMENSIONLESS,
-    Dimension,
-    DimensionMismatchError,
-    Quantity,
-    get_dimensions,
-    get_unit,
-)
 
 #: Brian2 counts with 32 bits.
 MOST = 2**31 - 1
@@ -34,6 +31,8 @@ def shown(value):
 
 def dimensions_of(name, value, example):
     """The dimensions of a number, a quantity or an array; TypeError for anything else."""
+    from brian2.units.fundamentalunits import get_dimensions
+
     try:
         return get_dimensions(value)
     except TypeError:
@@ -45,6 +44,15 @@ def dimensions_of(name, value, example):
 
 def check_unitless(name, value):
     """Raise DimensionMismatchError for a quantity with a unit."""
+    if "brian2" not in sys.modules:
+        return
+    from brian2.units.fundamentalunits import (
+        DIMENSIONLESS,
+        Dimension,
+        DimensionMismatchError,
+        get_dimensions,
+    )
+
     try:
         dimensions = get_dimensions(value)
     except TypeError:
@@ -63,16 +71,34 @@ def check_own_clock(owner, options):
         check_time(f"{owner}.dt", options["dt"])
 
 
-def check_time(name, value):
-    """Raise an error unless ``value`` is a positive, finite scalar time."""
-    dimensions = dimensions_of(name, value, "20*ms")
-    if dimensions is not second.dim:
-        unit = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
+def check_time(name, value, may_be_zero=False):
+    """A time : Quantity, one that is positive and finite; an error for anything else."""
+    from brian2.units import second
+
+    return _scalar(name, value, "time", second, "20*ms", may_be_zero)
+
+
+def check_frequency(name, value, may_be_zero=False):
+    """A rate of spikes : Quantity, one that is positive and finite; an error for anything else."""
+    from brian2.units import hertz
+
+    return _scalar(name, value, "rate", hertz, "10*Hz", may_be_zero)
+
+
+def _scalar(name, value, what, unit, example, may_be_zero):
+    from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, Quantity
+
+    dimensions = dimensions_of(name, value, example)
+    if dimensions is not unit.dim:
+        given = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
         raise DimensionMismatchError(
-            f"{name} = {shown(value)} has {unit} but must be a time; write for example 20*ms"
+            f"{name} = {shown(value)} has {given} but must be a {what}; write for example {example}"
         )
-    if np.ndim(value) != 0 or not 0 < float(value) < np.inf:
-        raise ValueError(f"{name} = {shown(value)} must be one positive, finite time")
+    scalar = np.ndim(value) == 0 and 0 <= float(value) < np.inf
+    if not scalar or (float(value) == 0 and not may_be_zero):
+        kind = f"finite {what} ≥ 0" if may_be_zero else f"positive, finite {what}"
+        raise ValueError(f"{name} = {shown(value)} must be one {kind}")
+    return Quantity(value)
 
 
 def number(
@@ -115,13 +141,17 @@ def number(
     return found
 
 
-def whole_number(name, value, least=1):
+def is_whole(value):
+    """Whether a value is an integer; True is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def whole_number(name, value, least=1, most=MOST):
     """An integer from a smallest one on; ValueError for anything else."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
+    if not is_whole(value) or value < least:
         raise ValueError(f"{name} = {shown(value)} must be an integer ≥ {least}")
-    if value > MOST:
-        raise ValueError(f"{name} = {shown(value)} is more than Brian2 can count; at most {MOST}")
+    if value > most:
+        raise ValueError(f"{name} = {shown(value)} is more than Brian2 can count; at most {most}")
     return int(value)
 
 
@@ -135,6 +165,21 @@ def numbers(name, values):
         return array.astype(float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be an array of numbers without units") from None
+
+
+def finite_array(name, values):
+    """A new array of finite numbers; ValueError for anything else."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {shown(values)}; give numbers without units") from None
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        raise ValueError(
+            f"{name} contains {array[wrong].flat[0]} ({wrong.sum()} of {array.size} values are "
+            "not finite); give finite numbers"
+        )
+    return array
 
 
 def as_array(name, values):
@@ -202,6 +247,8 @@ def refuse_change(owner, name, remedy):
 
 def check_not_compiled(what):
     """Raise ValueError for a change that comes after a C++ standalone program was built."""
+    from brian2.devices.device import get_device
+
     if getattr(get_device(), "has_been_run", False):
         raise ValueError(
             f"{what} was changed after the C++ standalone program had been built, which knows "
@@ -211,12 +258,10 @@ def check_not_compiled(what):
 
 def check_seed(name, seed):
     """Raise ValueError unless a seed is an integer ≥ 0, or None for a random one."""
-    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if seed is not None and (not whole or seed < 0):
+    if seed is not None and (not is_whole(seed) or seed < 0):
         raise ValueError(f"{name} = {shown(seed)} is no seed; give an integer ≥ 0, or None")
 
 
-_UNITS = dict(DEFAULT_UNITS)
 #: What text may consist of, besides names and numbers.
 ARITHMETIC = (
     *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Load, ast.UAdd, ast.USub),
@@ -233,11 +278,15 @@ def suggest(name, known):
 
 def unit_name(dimensions):
     """Unscaled unit as Brian2's equations write it: 'volt', 'volt ** -1', '1'."""
+    from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
+
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
 
 
 def check_unit(name, value, unit, example):
     """Raise an error that names a value unless it has the dimensions of a unit."""
+    from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
+
     try:
         fits = get_dimensions(value) is unit.dim
     except TypeError:
@@ -264,8 +313,11 @@ def quantity(value, names=None):
     ValueError
         The text is anything else, or the value is not numeric.
     """
+    from brian2.core.namespace import DEFAULT_UNITS
+    from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
+
     if isinstance(value, str):
-        known = _UNITS | dict(names or {})
+        known = DEFAULT_UNITS | dict(names or {})
         try:
             tree = ast.parse(value.strip(), mode="eval")
         except (SyntaxError, ValueError):
@@ -321,3 +373,63 @@ def steps(name, duration, dt):
     if abs(n - round(n)) > 1e-6 * max(n, 1) or round(n) < 1:
         raise ValueError(f"{name} = {duration!s} is not a multiple of the time step dt = {dt!s}")
     return round(n)
+
+
+def in_field(check):
+    """A check as a word for fields of attrs classes: word(…) is the validator with these options.
+
+    The field keeps what the check returns, and messages call it Class.field.
+    """
+
+    def word(*arguments, **options):
+        def validator(instance, field, value):
+            name = f"{shown_class(instance)}.{field.name}"
+            keep(instance, field, check(name, value, *arguments, **options))
+
+        return validator
+
+    return word
+
+
+def keep(instance, field, value):
+    """Give a field what a validator has found; for everybody else the class is frozen."""
+    object.__setattr__(instance, field.name, value)
+
+
+def is_described(kind):
+    """Whether a class declares its fields: by attrs as ours do, or a dataclass of the user's."""
+    return attrs.has(kind) or dataclasses.is_dataclass(kind)
+
+
+def fields_of(kind):
+    """The fields that such a class is made from."""
+    found = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
+    return [field for field in found if field.init]
+
+
+def shown_class(instance):
+    """Under which name users know the class of an object."""
+    return getattr(instance, "_shown_class", type(instance).__name__)
+
+
+whole = in_field(whole_number)
+real = in_field(number)
+truth = in_field(flag)
+time = in_field(check_time)
+frequency = in_field(check_frequency)
+choice = in_field(one_of)
+
+
+def fraction():
+    """The validator of a number from 0 to 1."""
+    return real("be a number from 0 to 1", high=1.0)
+
+
+def below_1():
+    """The validator of a number from 0 on that is not 1."""
+    return real("be a number ≥ 0 and below 1", high=BELOW_1)
+
+
+def seed():
+    """The validator of a seed."""
+    return whole(0, most=np.inf)

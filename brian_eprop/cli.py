@@ -2,11 +2,11 @@
 
 import math
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from attrs import evolve
 from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
@@ -192,7 +192,7 @@ def derive(
     """Print the eligibility traces of a model, derived from its equations."""
     with _errors_in_words():
         loaded = load_model(model)
-        linearization = linearize(replace(loaded, method=method) if method else loaded)
+        linearization = linearize(evolve(loaded, method=method) if method else loaded)
         typer.echo(linearization._repr_latex_() if latex else str(linearization))
 
 

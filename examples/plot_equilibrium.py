@@ -9,10 +9,9 @@ transposed weights settle, equilibrium propagation (Scellier & Bengio 2017, Fron
 Neurosci. 11:24) lets the same network settle once more, nudged towards the target.
 """
 
-from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import numpy as np
+from attrs import evolve
 
 from brian_eprop.plotting import plot_learning_curve
 from brian_eprop.reference.equilibrium import (
@@ -60,7 +59,7 @@ def learn(network, rule, learning_rate=0.1, iterations=300):
             name: getattr(network, name) - learning_rate * getattr(gradient, name)
             for name in ("w_in", "w_rec", "bias")
         }
-        network = replace(network, **weights)
+        network = evolve(network, **weights)
     return network, history
 
 

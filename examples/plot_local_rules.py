@@ -7,10 +7,9 @@ ES-D-RTRL train the same network of adaptive neurons on *Add*: y_t = ½ + ½ x_{
 with the exact gradient beside them. Each curve is the mean of three seeds.
 """
 
-from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import numpy as np
+from attrs import evolve
 
 from brian_eprop.plotting import plot_rule_learning
 from brian_eprop.reference import draw_network
@@ -52,7 +51,7 @@ def scores(rule, feedback, options, seed):
     )
     adaptive = feedback == "adaptive"
     training = train(
-        replace(network, feedback=None) if feedback == "symmetric" else network,
+        evolve(network, feedback=None) if feedback == "symmetric" else network,
         task,
         rule,
         Adam(5e-3),

@@ -6,10 +6,10 @@ on a small network, in float64.
 """
 
 import sys
-from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
+from attrs import evolve
 
 from brian_eprop.reference import SpikingNetwork, gradients
 from peers import PEERS
@@ -40,7 +40,7 @@ def plain():
 def trained():
     """What the tasks need besides: cross-entropy, given feedback, regularization, LIF too."""
     rng = np.random.default_rng(6)
-    return replace(
+    return evolve(
         plain(),
         beta=np.where(np.arange(N_REC) < N_REC // 2, 0, 0.1),
         loss="cross_entropy",

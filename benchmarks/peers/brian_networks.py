@@ -1,7 +1,6 @@
 """brian_eprop itself, compiled: the gradient by each engine, and the network without learning."""
 
-from dataclasses import replace
-
+from attrs import evolve
 from brian2 import set_device
 
 from brian_eprop import EProp
@@ -41,7 +40,7 @@ def gradient_of(network, inputs, targets, window, kind):
 def train(network, task, batch, iterations, kind):
     """Train by `RecurrentNetwork.fit`; see :func:`.jax_networks.train`."""
     set_device("cpp_standalone", build_on_run=False)
-    network.description = replace(network.description, rule=rule_of(kind))
+    network.description = evolve(network.description, rule=rule_of(kind))
     for _ in range(iterations):
         (entry,) = network.fit(task, 1, batch, seed=0)
         yield entry["loss"], entry["rate"] * float(task.dt), simulation_seconds(network)

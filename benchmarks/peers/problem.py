@@ -1,8 +1,7 @@
 """The network and the trials that are timed, and a file that takes them to other processes."""
 
-from dataclasses import fields
-
 import numpy as np
+from attrs import fields
 from brian2 import ms
 
 from brian_eprop import RecurrentNetwork
@@ -45,7 +44,7 @@ def write(path, n, batch):
     inputs[:, :2] = False  # NEST loses something of the first two steps, see tests/data/README.md
     targets = rng.standard_normal((batch, STEPS, 1))
     network = recurrent_network(n).reference_network()
-    arrays = {field.name: getattr(network, field.name) for field in fields(network)}
+    arrays = {field.name: getattr(network, field.name) for field in fields(type(network))}
     # plain arrays: what NumPy could only write as objects is the same for all
     arrays = {name: value for name, value in arrays.items() if np.asarray(value).dtype != object}
     np.savez(path, inputs=inputs, targets=targets, **arrays)

@@ -8,18 +8,27 @@ so that training that is continued goes on where it was.
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
-from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
+from attrs import field, frozen
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import Dimension, Quantity, get_dimensions
 
-from ..checks import BELOW_1, number, unit_name, whole_number
+from ..checks import below_1, fraction, in_field, number, real, unit_name, whole
 from ..types import Floats
 
 
-@dataclass(frozen=True)
+def _in_any_unit(name, value):
+    """A finite number ≥ 0, which may have a unit."""
+    number(name, value, any_unit=True)
+    return value
+
+
+in_any_unit = in_field(_in_any_unit)
+
+
+@frozen
 class StepDecay:
     """η_n = start · factor^⌊(n − 1)/every⌋ in update n = 1, 2, …
 
@@ -38,13 +47,9 @@ class StepDecay:
         For a value that is out of range.
     """
 
-    start: float | Quantity
-    factor: float
-    every: int
-
-    def __post_init__(self):
-        _check(self, "every")
-        number("StepDecay.factor", self.factor, "be at most 1", high=1.0)
+    start: float | Quantity = field(validator=in_any_unit())
+    factor: float = field(validator=fraction())
+    every: int = field(validator=whole(1))
 
     @property
     def expression(self) -> str:
@@ -53,7 +58,7 @@ class StepDecay:
         return f"{start!r}*{factor!r}**floor((updates - 1)/{float(self.every)!r})"
 
 
-@dataclass(frozen=True)
+@frozen
 class CosineDecay:
     """η_n = end + ½ (start − end)(1 + cos(π m/over)), m = min(n − 1, over).
 
@@ -73,12 +78,11 @@ class CosineDecay:
         For a value that is out of range, or two of different units.
     """
 
-    start: float | Quantity
-    end: float | Quantity
-    over: int
+    start: float | Quantity = field(validator=in_any_unit())
+    end: float | Quantity = field(validator=in_any_unit())
+    over: int = field(validator=whole(1))
 
-    def __post_init__(self):
-        _check(self, "over")
+    def __attrs_post_init__(self):
         if get_dimensions(self.start) is not get_dimensions(self.end):
             raise DimensionMismatchError(
                 f"CosineDecay.start = {self.start!r} and CosineDecay.end = {self.end!r} have "
@@ -102,24 +106,18 @@ def rate_expression(learning_rate):
 
 
 def check_rate(name, learning_rate):
-    """Raise an error unless it is a schedule or a finite number ≥ 0, of any unit."""
-    if not isinstance(learning_rate, tuple(SCHEDULES.values())):
-        number(name, learning_rate, any_unit=True)
+    """A schedule or a finite number ≥ 0, of any unit; an error for anything else."""
+    if isinstance(learning_rate, tuple(SCHEDULES.values())):
+        return learning_rate
+    return _in_any_unit(name, learning_rate)
+
+
+rate = in_field(check_rate)
 
 
 def start_of(learning_rate):
     """The learning rate of the first update."""
     return getattr(learning_rate, "start", learning_rate)
-
-
-def _check(schedule, count):
-    kind = type(schedule).__name__
-    for field in fields(schedule):
-        name, value = f"{kind}.{field.name}", getattr(schedule, field.name)
-        if field.name == count:
-            whole_number(name, value)
-        else:
-            number(name, value, any_unit=field.name in ("start", "end"))
 
 
 #: Of Brian2's functions those that the statements use.
@@ -135,17 +133,6 @@ class Optimizer(ABC):
     #: The learning rate is in units of the weight to this power.
     weight_power = 1
     learning_rate: float | Quantity | StepDecay | CosineDecay
-
-    def __post_init__(self):
-        kind = type(self).__name__
-        for field in fields(self):
-            name, value = f"{kind}.{field.name}", getattr(self, field.name)
-            if field.name == "learning_rate":
-                check_rate(name, value)
-            elif field.name.startswith("beta"):
-                number(name, value, "be a number ≥ 0 and below 1", high=BELOW_1)
-            else:
-                number(name, value)
 
     @property
     @abstractmethod
@@ -186,7 +173,7 @@ class Optimizer(ABC):
         return names["_step"]
 
 
-@dataclass(frozen=True)
+@frozen
 class GradientDescent(Optimizer):
     """w ← w − η dE/dw.
 
@@ -196,7 +183,7 @@ class GradientDescent(Optimizer):
         η, in units of the weight squared.
     """
 
-    learning_rate: float | Quantity | StepDecay | CosineDecay
+    learning_rate: float | Quantity | StepDecay | CosineDecay = field(validator=rate())
     weight_power = 2
 
     @property
@@ -205,7 +192,7 @@ class GradientDescent(Optimizer):
         return f"_step = {rate_expression(self.learning_rate)}*_gradient"
 
 
-@dataclass(frozen=True)
+@frozen
 class Adam(Optimizer):
     """Adam in TensorFlow's form, with ε outside the bias correction.
 
@@ -224,19 +211,22 @@ class Adam(Optimizer):
     beta_1, beta_2, epsilon : float
     """
 
-    learning_rate: float | Quantity | StepDecay | CosineDecay
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
+    learning_rate: float | Quantity | StepDecay | CosineDecay = field(validator=rate())
+    beta_1: float = field(default=0.9, validator=below_1())
+    beta_2: float = field(default=0.999, validator=below_1())
+    epsilon: float = field(default=1e-8, validator=real())
     state: ClassVar[dict] = {"adam_m": -1, "adam_s": -2}
 
     @property
     def statements(self) -> str:
         """Brian2 statements that turn ``_gradient`` into ``_step``."""
-        b1, b2 = float(self.beta_1), float(self.beta_2)
+        b1, b2 = self.beta_1, self.beta_2
         return (
             f"adam_m = {b1!r}*adam_m + {1 - b1!r}*_gradient\n"
             f"adam_s = {b2!r}*adam_s + {1 - b2!r}*_gradient**2\n"
             f"_step = {rate_expression(self.learning_rate)}*sqrt(1 - {b2!r}**updates)"
-            f"/(1 - {b1!r}**updates)*adam_m/(sqrt(adam_s) + {float(self.epsilon)!r})"
+            f"/(1 - {b1!r}**updates)*adam_m/(sqrt(adam_s) + {self.epsilon!r})"
         )
+
+
+OPTIMIZERS = {cls.__name__: cls for cls in (GradientDescent, Adam)}

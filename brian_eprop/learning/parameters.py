@@ -2,20 +2,39 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from attrs import field, frozen
 from brian2 import Quantity, get_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
 from ..brian.internals import PARAMETER, refractoriness
 from ..checks import entries, number, suggest
+from ..checks import entries, in_field, number, suggest
 from .optimizers import Optimizer
 from .updates import Trained, Update
 
 
-@dataclass(frozen=True)
+def _pair(name, bounds):
+    if bounds is not None and np.ndim(bounds) == 0 and not isinstance(bounds, tuple | list):
+        raise TypeError(f"{name} = {bounds!r} must be a pair (low, high)")
+    return None if bounds is None else tuple(bounds)
+
+
+def _scale(name, scale):
+    if scale is not None:
+        number(name, scale, "be finite and above 0", any_unit=True)
+    return scale
+
+
+def _optimizer(name, optimizer):
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{name} = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)")
+    return optimizer
+
+
+@frozen
 class ParameterTraining:
     """How a parameter of the neurons is trained.
 
@@ -36,25 +55,11 @@ class ParameterTraining:
         Default: that of the weights. Its learning rate is a number.
     """
 
-    bounds: tuple[float | Quantity, float | Quantity] | None = None
-    scale: Quantity | None = None
-    optimizer: Optimizer | None = None
-
-    def __post_init__(self):
-        bounds = self.bounds
-        if bounds is not None:
-            if np.ndim(bounds) == 0 and not isinstance(bounds, tuple | list):
-                raise TypeError(f"ParameterTraining.bounds = {bounds!r} must be a pair (low, high)")
-            # a list, as files give it; the dataclass is frozen
-            object.__setattr__(self, "bounds", tuple(bounds))
-        if self.scale is not None:
-            name, must = "ParameterTraining.scale", "be finite and above 0"
-            number(name, self.scale, must, any_unit=True)
-        if self.optimizer is not None and not isinstance(self.optimizer, Optimizer):
-            raise TypeError(
-                f"ParameterTraining.optimizer = {self.optimizer!r} is not an optimizer; give one "
-                "such as Adam(5e-3)"
-            )
+    bounds: tuple[float | Quantity, float | Quantity] | None = field(
+        default=None, validator=in_field(_pair)()
+    )
+    scale: Quantity | None = field(default=None, validator=in_field(_scale)())
+    optimizer: Optimizer | None = field(default=None, validator=in_field(_optimizer)())
 
 
 Bounds: TypeAlias = tuple[float | Quantity, float | Quantity]

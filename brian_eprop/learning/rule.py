@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 from brian2 import NeuronGroup, Quantity, Subgroup
 from brian2.units import DimensionMismatchError, hertz
+from attrs import field, frozen
+from brian2 import NeuronGroup, Quantity
+from brian2.groups.subgroup import Subgroup
+from brian2.units import hertz
+from brian2.utils.stringtools import get_identifiers
 
 from ..brian import schedule
 from ..brian.code import declare, on_spike, run_if
@@ -14,12 +18,38 @@ from ..brian.internals import assigned_names, get_identifiers, reset_of
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
 from ..checks import dimensions_of, number, table
+from ..calculus.programs import assigned_names
+from ..checks import choice, frequency, in_field, is_whole, one_of, real, table
 from ..types import Bools, Engine, Floats, ResetPath, Surrogate
 
 ENGINES = ("credit", "traces")
 
 
-@dataclass(frozen=True)
+def _order(name, value):
+    exact = isinstance(value, float) and value == math.inf
+    if not (is_whole(value) and value >= 1) and not exact:
+        raise ValueError(f"{name} = {value!r} must be 1, 2, 3 … or math.inf (the exact gradient)")
+    return value
+
+
+def _surrogates(name, value):
+    """One surrogate for all, those of groups as a new dict, or None."""
+    if isinstance(value, Mapping):
+        for group, surrogate in value.items():
+            _check_group(group)
+            _check_surrogate(f"{name} of group '{group.name}'", surrogate)
+        return dict(value)
+    if value is not None:
+        _check_surrogate(name, value)
+    return value
+
+
+def _reset_paths(name, value):
+    paths = table(name, value, "{'v': 'explicit'}")
+    return {key: one_of(f"{name}['{key}']", path, RESET_PATHS) for key, path in paths.items()}
+
+
+@frozen
 class EProp:
     """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).
 
@@ -55,43 +85,21 @@ class EProp:
         For a value that is not among these.
     """
 
-    order: float = 1
-    engine: Engine = "credit"
-    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(default=None, hash=False)
-    reset_path: Mapping[str, ResetPath] = field(default_factory=dict, hash=False)
+    order: float = field(default=1, validator=in_field(_order)())
+    engine: Engine = field(default="credit", validator=choice(ENGINES))
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(
+        default=None, hash=False, validator=in_field(_surrogates)()
+    )
+    reset_path: Mapping[str, ResetPath] = field(
+        factory=dict, hash=False, validator=in_field(_reset_paths)()
+    )
 
-    def __post_init__(self):
-        if not isinstance(self.engine, str) or self.engine not in ENGINES:
-            raise ValueError(
-                f"EProp.engine = {self.engine!r} is not known; choose one of "
-                f"{', '.join(repr(known) for known in ENGINES)}"
-            )
-        whole = isinstance(self.order, int | np.integer) and not isinstance(self.order, bool)
-        exact = isinstance(self.order, float) and self.order == math.inf
-        if not (whole and self.order >= 1) and not exact:
-            raise ValueError(
-                f"EProp.order = {self.order!r} must be 1, 2, 3 … or math.inf (the exact gradient)"
-            )
+    def __attrs_post_init__(self):
         if self.engine == "traces" and self.order != 1:
             raise ValueError(
                 f"EProp.order = {self.order!r}: eligibility traces are local, which is order 1; "
                 "leave out engine='traces' for higher orders"
             )
-        if isinstance(self.surrogate, Mapping):
-            object.__setattr__(self, "surrogate", dict(self.surrogate))  # the dataclass is frozen
-            for group, surrogate in self.surrogate.items():
-                _check_group(group)
-                _check_surrogate(f"EProp.surrogate of group '{group.name}'", surrogate)
-        elif self.surrogate is not None:
-            _check_surrogate("EProp.surrogate", self.surrogate)
-        paths = table("EProp.reset_path", self.reset_path, "{'v': 'explicit'}")
-        object.__setattr__(self, "reset_path", paths)
-        for name, path in paths.items():
-            if not isinstance(path, str) or path not in RESET_PATHS:
-                raise ValueError(
-                    f"EProp.reset_path['{name}'] = {path!r} is not one of "
-                    f"{', '.join(repr(known) for known in RESET_PATHS)}"
-                )
 
     def surrogate_of(self, group: NeuronGroup) -> Surrogate | None:
         """ψ of a group, as it is given here; None for what its neuron model suggests."""
@@ -161,7 +169,7 @@ def BPTT(
     )
 
 
-@dataclass(frozen=True)
+@frozen
 class FiringRateRegularizer:
     """Keeps the rate of every neuron near a target.
 
@@ -182,19 +190,12 @@ class FiringRateRegularizer:
         c.
     """
 
-    target: Quantity = field(default_factory=lambda: 10 * hertz)
-    strength: float = 1.0
-
-    def __post_init__(self):
-        name = "FiringRateRegularizer.target"
-        if dimensions_of(name, self.target, "10*Hz") is not hertz.dim:
-            raise DimensionMismatchError(f"{name} = {self.target!r} must be a rate; write 10*Hz")
-        number(name, self.target, "be one finite rate ≥ 0", any_unit=True)
-        number("FiringRateRegularizer.strength", self.strength)
+    target: Quantity = field(default=10 * hertz, validator=frequency(may_be_zero=True))
+    strength: float = field(default=1.0, validator=real())
 
     def pressure(self, count: str, steps: str) -> str:
         """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
-        return f"{float(self.strength)!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
+        return f"{self.strength!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
 
     def penalty(self, spikes: Bools, dt: Quantity) -> Floats:
         """E_reg of every trial.
@@ -209,7 +210,7 @@ class FiringRateRegularizer:
         (batch,) ndarray
         """
         excess = spikes.mean(axis=1) - float(self.target * dt)
-        return 0.5 * float(self.strength) * (excess**2).sum(axis=-1)
+        return 0.5 * self.strength * (excess**2).sum(axis=-1)
 
 
 def regularize(learner, group):

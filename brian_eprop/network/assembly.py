@@ -13,6 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, StateMonitor, TimedArray
+import numpy as np
+from attrs import evolve, frozen
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    SpikeMonitor,
+    StateMonitor,
+    TimedArray,
+)
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses
@@ -28,7 +38,7 @@ from .projections import blocks, spans
 TARGETS = "brian_eprop_targets.values"
 
 
-@dataclass(frozen=True)
+@frozen
 class Assembly:
     """The Brian2 objects of a network.
 

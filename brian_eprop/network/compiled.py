@@ -13,19 +13,19 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import platformdirs
+from attrs import evolve
 from brian2 import prefs
 
-from . import serialization
 from .assembly import TARGETS
 from .compilation import RESULTS, build, interface, remove_abandoned_scratch, scratch
 from .projections import given, results
+from .training_state import encode
 
 #: Linux's file system in memory.
 MEMORY = "/dev/shm"
@@ -153,8 +153,8 @@ def _key(description, trials):
         and not name.startswith(IRRELEVANT)
     }
     parts = [
-        serialization.encode(description, without=("connectivity",)),
-        serialization.encode(trials),
+        encode(description, without=("connectivity",)),
+        encode(trials),
         {name: version(name) for name in ("brian2", "numpy", "sympy")},
         flags,
         _processor(),
@@ -172,8 +172,8 @@ def _generated(description):
     populations = []
     for p in description.populations:
         kept = {name: value for name, value in p.overrides.items() if name not in names}
-        populations.append(replace(p, overrides=kept))
-    return replace(description, populations=populations, trainable=names, constraints=())
+        populations.append(evolve(p, overrides=kept))
+    return evolve(description, populations=populations, trainable=names, constraints=())
 
 
 def _processor():

@@ -8,11 +8,7 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 import numpy as np
 
 from ..checks import entries
-from . import serialization
 from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
-
-for _constraint in CONSTRAINTS.values():
-    serialization.register(_constraint)
 
 
 def check_constraints(description):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from brian2 import Quantity
+from attrs import field, frozen
+from brian2.units import DimensionMismatchError
 
-from ..checks import suggest
+from ..checks import fraction, in_field, number, real, seed, suggest
 from ..types import Bools, Floats, Matrix
 
 if TYPE_CHECKING:
@@ -28,7 +28,45 @@ __all__ = [
 MATRICES: tuple[Matrix, ...] = ("w_in", "w_rec", "w_out")
 
 
-@dataclass(frozen=True)
+def _populations(name, given):
+    whole = isinstance(given, list | tuple) and all(type(number) is int for number in given)
+    if not whole or min(given, default=0) < 0 or len(set(given)) < len(given):
+        raise ValueError(
+            f"{name} = {given!r} must be a list of different numbers of populations, such as [1] "
+            "for the second one of RecurrentNetwork.neurons"
+        )
+    return tuple(given)
+
+
+def _matrices(name, given):
+    """Names of weight matrices as a tuple."""
+    if not isinstance(given, list | tuple) or not given:
+        raise ValueError(f"{name} = {given!r} must be a list of matrices, such as ['w_rec']")
+    for matrix in given:
+        if matrix not in MATRICES:
+            raise ValueError(
+                f"{name} names {matrix!r}, which is not one of {', '.join(MATRICES)}"
+                f"{suggest(matrix, MATRICES)}"
+            )
+    return tuple(given)
+
+
+matrices_of = in_field(_matrices)
+
+
+def _weight(name, value):
+    """A weight in the model's unit; infinite for no bound at all."""
+    must = "be a number, as weights are numbers in the model's weight_unit"
+    try:
+        return number(name, value, must, low=-np.inf, high=np.inf)
+    except DimensionMismatchError:
+        raise ValueError(f"{name} = {value!r} must {must}") from None
+
+
+weight = in_field(_weight)
+
+
+@frozen
 class DaleLaw:
     """A neuron excites all its targets, or inhibits them all.
 
@@ -52,19 +90,10 @@ class DaleLaw:
         For a value that does not fit.
     """
 
-    inhibitory: Sequence[int]
-    matrices: Sequence[Matrix] = ("w_rec", "w_out")
+    inhibitory: Sequence[int] = field(validator=in_field(_populations)())
+    matrices: Sequence[Matrix] = field(default=("w_rec", "w_out"), validator=matrices_of())
 
-    def __post_init__(self):
-        given = self.inhibitory
-        whole = isinstance(given, list | tuple) and all(type(number) is int for number in given)
-        if not whole or min(given, default=0) < 0 or len(set(given)) < len(given):
-            raise ValueError(
-                f"DaleLaw.inhibitory = {given!r} must be a list of different numbers of "
-                "populations, such as [1] for the second one of RecurrentNetwork.neurons"
-            )
-        object.__setattr__(self, "inhibitory", tuple(given))
-        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+    def __attrs_post_init__(self):
         if "w_in" in self.matrices:
             raise ValueError(
                 f"DaleLaw.matrices = {self.matrices!r}: 'w_in' comes from the inputs, which are no "
@@ -78,7 +107,7 @@ class DaleLaw:
         return np.where(inhibits, -np.inf, 0.0), np.where(inhibits, 0.0, np.inf)
 
 
-@dataclass(frozen=True)
+@frozen
 class Bounds:
     """low ≤ w ≤ high, by clipping, for all synapses that exist.
 
@@ -94,28 +123,20 @@ class Bounds:
         For a value that does not fit.
     """
 
-    low: float = -np.inf
-    high: float = np.inf
-    matrices: Sequence[Matrix] = MATRICES
+    low: float = field(default=-np.inf, validator=weight())
+    high: float = field(default=np.inf, validator=weight())
+    matrices: Sequence[Matrix] = field(default=MATRICES, validator=matrices_of())
 
-    def __post_init__(self):
-        for name in ("low", "high"):
-            value = _number(self, name)
-            if value is None or np.isnan(value):
-                raise ValueError(
-                    f"Bounds.{name} = {getattr(self, name)!r} must be a number, as weights are "
-                    "numbers in the model's weight_unit"
-                )
+    def __attrs_post_init__(self):
         if not self.low < self.high:
             raise ValueError(f"Bounds.low = {self.low!r} must be below Bounds.high = {self.high!r}")
-        object.__setattr__(self, "matrices", _checked_matrices_of(self))
 
     def interval(self, populations: Sequence[PopulationDescription]) -> tuple[float, float]:
         """Lowest and highest weight."""
         return self.low, self.high
 
 
-@dataclass(frozen=True)
+@frozen
 class WeightDecay:
     """w ← (1 − rate) w − step: decoupled from the gradient and what optimizers make of it.
 
@@ -133,48 +154,11 @@ class WeightDecay:
         For a value that does not fit.
     """
 
-    rate: float
-    matrices: Sequence[Matrix] = MATRICES
-
-    def __post_init__(self):
-        _check_fraction(self, "rate")
-        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+    rate: float = field(validator=fraction())
+    matrices: Sequence[Matrix] = field(default=MATRICES, validator=matrices_of())
 
 
-def _check_fraction(constraint, name):
-    """Raise an error unless a field is a number from 0 to 1."""
-    value = _number(constraint, name)
-    if value is None or not 0 <= value <= 1:
-        raise ValueError(
-            f"{type(constraint).__name__}.{name} = {getattr(constraint, name)!r} must be a number "
-            "from 0 to 1"
-        )
-
-
-def _checked_matrices_of(constraint):
-    """The field ``matrices`` as a tuple of names of weight matrices."""
-    given, kind = constraint.matrices, type(constraint).__name__
-    if not isinstance(given, list | tuple) or not given:
-        raise ValueError(
-            f"{kind}.matrices = {given!r} must be a list of matrices, such as ['w_rec']"
-        )
-    for name in given:
-        if name not in MATRICES:
-            raise ValueError(
-                f"{kind}.matrices names {name!r}, which is not one of {', '.join(MATRICES)}"
-                f"{suggest(name, MATRICES)}"
-            )
-    return tuple(given)
-
-
-def _number(constraint, name):
-    """The value of a field as a float, None if it is none."""
-    value = getattr(constraint, name)
-    number = isinstance(value, int | float | np.number) and not isinstance(value, bool | Quantity)
-    return float(value) if number else None
-
-
-@dataclass(frozen=True)
+@frozen
 class DeepR:
     """DEEP R: synapses that cross 0 go dormant, and as many others become active.
 
@@ -216,22 +200,11 @@ class DeepR:
     0: rewiring needs no compilation, but no less time and memory than training them all.
     """
 
-    density: float
-    temperature: float = 0.0
-    l1: float = 0.0
-    matrices: Sequence[Matrix] = ("w_in", "w_rec")
-    seed: int = 0
-
-    def __post_init__(self):
-        _check_fraction(self, "density")
-        for name in ("temperature", "l1"):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value < np.inf:
-                raise ValueError(f"DeepR.{name} = {value!r} must be a finite number ≥ 0")
-        if type(self.seed) is not int or self.seed < 0:
-            raise ValueError(f"DeepR.seed = {self.seed!r} must be an integer ≥ 0")
-        object.__setattr__(self, "matrices", _checked_matrices_of(self))
+    density: float = field(validator=fraction())
+    temperature: float = field(default=0.0, validator=real())
+    l1: float = field(default=0.0, validator=real())
+    matrices: Sequence[Matrix] = field(default=("w_in", "w_rec"), validator=matrices_of())
+    seed: int = field(default=0, validator=seed())
 
     def count(self, mask: Bools) -> int:
         """How many of the synapses in a mask are active."""

@@ -5,43 +5,42 @@ Nothing of Brian2's simulation is here: :mod:`brian_eprop.network.assembly` make
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
+from attrs import evolve, field, frozen
 from brian2 import Quantity, get_dimensions, second
 from brian2.units import DimensionMismatchError
 
 from ..checks import (
     BELOW_1,
     MOST,
-    check_time,
+    choice,
     entries,
-    flag,
-    number,
-    one_of,
+    keep,
     quantity,
+    real,
     suggest,
+    time,
+    truth,
     unit_name,
-    whole_number,
+    whole,
 )
 from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES
 from ..learning.parameters import ParameterTraining, Trainable, checked_trainable
+from ..learning.parameters import Trainable, checked_trainable
+from ..learning.readout import LOSSES
 from ..learning.rule import EProp, FiringRateRegularizer
-from . import serialization
 from .constraining import check_constraints
 from .constraints import MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
 from .validation import checked_mask
 
-serialization.register(EProp)
-serialization.register(ParameterTraining)
 
-
-@serialization.register
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, kw_only=True)
 class NetworkDescription:
     """A network without its weights: all that its Brian2 objects are made from.
 
@@ -53,62 +52,101 @@ class NetworkDescription:
     feedback : {"symmetric", "random", "adaptive", "given"}
     """
 
-    n_in: int
-    n_out: int
-    populations: tuple
-    dt: Quantity
-    tau_out: Quantity
-    loss: str
-    normalize: bool
-    average: bool
-    feedback: str
-    feedback_decay: float
-    rule: EProp
-    regularizers: Sequence[FiringRateRegularizer]
-    connectivity: Mapping = field(default_factory=dict)
-    trainable: Trainable = field(default_factory=dict)
-    constraints: Sequence[Constraint] = ()
-    delays: Mapping = field(default_factory=dict)
+    _shown_class: ClassVar = "RecurrentNetwork"
 
-    def __post_init__(self):
-        assign = object.__setattr__  # the dataclass is frozen
-        for name in ("n_in", "n_out"):
-            assign(self, name, whole_number(f"RecurrentNetwork.{name}", getattr(self, name)))
-        for name in ("dt", "tau_out"):
-            check_time(f"RecurrentNetwork.{name}", getattr(self, name))
-            assign(self, name, Quantity(getattr(self, name)))
-        for name in ("normalize", "average"):
-            assign(self, name, flag(f"RecurrentNetwork.{name}", getattr(self, name)))
-        one_of("RecurrentNetwork.loss", self.loss, tuple(LOSSES))
-        if self.feedback not in (*FEEDBACKS, "given"):
+    n_in: int = field(validator=whole(1))
+    n_out: int = field(validator=whole(1))
+    dt: Quantity = field(validator=time())
+    tau_out: Quantity = field(validator=time())
+    loss: str = field(validator=choice(tuple(LOSSES)))
+    normalize: bool = field(validator=truth())
+    average: bool = field(validator=truth())
+    feedback: str = field()
+    feedback_decay: float = field(validator=real("be in [0, 1)", high=BELOW_1))
+    trainable: Trainable = field(factory=dict)
+    populations: tuple = field()
+    connectivity: Mapping = field(factory=dict)
+    delays: Mapping = field(factory=dict)
+    rule: EProp = field()
+    regularizers: Sequence[FiringRateRegularizer] = field()
+    constraints: Sequence[Constraint] = field(default=())
+
+    @feedback.validator
+    def _check_name_of_feedback(self, field, feedback):
+        if feedback not in (*FEEDBACKS, "given"):
             raise ValueError(
-                f"RecurrentNetwork.feedback = {self.feedback!r} is not known"
-                f"{suggest(self.feedback, FEEDBACKS)}; choose one of "
+                f"RecurrentNetwork.feedback = {feedback!r} is not known"
+                f"{suggest(feedback, FEEDBACKS)}; choose one of "
                 f"{', '.join(map(repr, FEEDBACKS))}, or give an array (n_out, n_rec)"
             )
-        decay = number(
-            "RecurrentNetwork.feedback_decay",
-            self.feedback_decay,
-            "be in [0, 1)",
-            high=BELOW_1,
-        )
-        assign(self, "feedback_decay", decay)
+
+    @trainable.validator
+    def _check_trainable(self, field, trainable):
         if self.feedback_decay and self.feedback != "adaptive":
             raise ValueError(
                 f"RecurrentNetwork.feedback_decay = {self.feedback_decay!r} is for "
                 "feedback='adaptive' only"
             )
-        assign(self, "trainable", MappingProxyType(checked_trainable(self.trainable)))
-        populations = (p.with_own_values(self.trainable) for p in self.populations)
-        assign(self, "populations", tuple(populations))
-        assign(self, "connectivity", self._masks())
-        delays = checked_delays(self.delays, self.shapes, self.dt)
-        assign(self, "delays", MappingProxyType(delays))
-        self._check_rule()
+        keep(self, field, MappingProxyType(checked_trainable(trainable)))
+
+    @populations.validator
+    def _give_own_values(self, field, populations):
+        keep(self, field, tuple(p.with_own_values(self.trainable) for p in populations))
+
+    @connectivity.validator
+    def _check_masks(self, field, masks):
+        keep(self, field, self._masks(masks))
+
+    @delays.validator
+    def _check_delays(self, field, delays):
+        keep(self, field, MappingProxyType(checked_delays(delays, self.shapes, self.dt)))
+
+    @rule.validator
+    def _check_rule(self, field, rule):
+        if not isinstance(rule, EProp):
+            raise TypeError(f"RecurrentNetwork.rule = {rule!r} is not a rule; give EProp()")
+        if isinstance(rule.surrogate, Mapping):
+            raise ValueError(
+                "RecurrentNetwork.rule: EProp.surrogate names groups, but this network makes its "
+                "own; give each population its surrogate, as in "
+                "neurons=[('lif', 80, {'surrogate': PiecewiseLinear(height=0.3, width=1.0)}), …]"
+            )
+        models = [population.learning_with(rule) for population in self.populations]
+        known = sorted({name for model in models for name in model.reset_path})
+        for name in rule.reset_path:
+            if name not in known:
+                raise ValueError(
+                    f"EProp.reset_path names '{name}', which is no variable of the neurons that "
+                    f"the reset changes{suggest(name, known)}; there are {', '.join(known)}"
+                )
+        if rule.engine == "traces" and self.delay_steps("w_out").any():
+            raise ValueError(
+                f"RecurrentNetwork.delays['w_out'] are up to {self.delays['w_out'].max()!s}, but "
+                "traces, and recordings of them, pair the error of a step with the spikes of that "
+                "step; choose rule=EProp(engine='credit') and do not record, or no delay here"
+            )
         check_trainable(self)
-        assign(self, "regularizers", self._checked_regularizers())
+
+    @regularizers.validator
+    def _check_regularizers(self, field, regularizers):
+        if isinstance(regularizers, FiringRateRegularizer):
+            raise TypeError(
+                "RecurrentNetwork.regularizers is one regularizer; give a list, [regularizer]"
+            )
+        name, example = "RecurrentNetwork.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
+        found = entries(name, regularizers, example)
+        for regularizer in found:
+            if not isinstance(regularizer, FiringRateRegularizer):
+                raise TypeError(
+                    f"RecurrentNetwork.regularizers holds {regularizer!r}, which is no "
+                    "regularizer; give FiringRateRegularizer(10*Hz, strength)"
+                )
+        keep(self, field, found)
+
+    @constraints.validator
+    def _check_constraints(self, field, constraints):
         check_constraints(self)
-        assign(self, "constraints", tuple(self.constraints))
+        keep(self, field, tuple(constraints))
 
     @property
     def n_rec(self):
@@ -170,12 +208,12 @@ class NetworkDescription:
             p.with_values({name: values[own] for name, values in parameters.items()})
             for own, p in zip(spans(self), self.populations, strict=True)
         ]
-        return replace(self, populations=populations, trainable={})
+        return evolve(self, populations=populations, trainable={})
 
-    def _masks(self):
+    def _masks(self, given):
         masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
         np.fill_diagonal(masks["w_rec"], False)
-        for name, mask in self.connectivity.items():
+        for name, mask in given.items():
             if name not in MATRICES:
                 raise ValueError(
                     f"connectivity['{name}'] is not one of {', '.join(MATRICES)}"
@@ -185,45 +223,6 @@ class NetworkDescription:
         for mask in masks.values():
             mask.setflags(write=False)
         return MappingProxyType(masks)
-
-    def _check_rule(self):
-        if not isinstance(self.rule, EProp):
-            raise TypeError(f"RecurrentNetwork.rule = {self.rule!r} is not a rule; give EProp()")
-        if isinstance(self.rule.surrogate, Mapping):
-            raise ValueError(
-                "RecurrentNetwork.rule: EProp.surrogate names groups, but this network makes its "
-                "own; give each population its surrogate, as in "
-                "neurons=[('lif', 80, {'surrogate': PiecewiseLinear(height=0.3, width=1.0)}), …]"
-            )
-        models = [population.learning_with(self.rule) for population in self.populations]
-        known = sorted({name for model in models for name in model.reset_path})
-        for name in self.rule.reset_path:
-            if name not in known:
-                raise ValueError(
-                    f"EProp.reset_path names '{name}', which is no variable of the neurons that "
-                    f"the reset changes{suggest(name, known)}; there are {', '.join(known)}"
-                )
-        if self.rule.engine == "traces" and self.delay_steps("w_out").any():
-            raise ValueError(
-                f"RecurrentNetwork.delays['w_out'] are up to {self.delays['w_out'].max()!s}, but "
-                "traces, and recordings of them, pair the error of a step with the spikes of that "
-                "step; choose rule=EProp(engine='credit') and do not record, or no delay here"
-            )
-
-    def _checked_regularizers(self):
-        if isinstance(self.regularizers, FiringRateRegularizer):
-            raise TypeError(
-                "RecurrentNetwork.regularizers is one regularizer; give a list, [regularizer]"
-            )
-        name, example = "RecurrentNetwork.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
-        regularizers = entries(name, self.regularizers, example)
-        for regularizer in regularizers:
-            if not isinstance(regularizer, FiringRateRegularizer):
-                raise TypeError(
-                    f"RecurrentNetwork.regularizers holds {regularizer!r}, which is no "
-                    "regularizer; give FiringRateRegularizer(10*Hz, strength)"
-                )
-        return regularizers
 
 
 #: Of a step: what rounding leaves of a multiple of dt.

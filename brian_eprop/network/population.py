@@ -1,18 +1,17 @@
 """Populations of a recurrent network: neurons of one model, with their parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
+from attrs import evolve, field, frozen
 from brian2 import Equations
 
-from ..checks import entries, suggest, whole_number
+from ..checks import entries, in_field, keep, suggest, whole_number
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..types import FilePath
-from . import serialization
 
 #: What an override may be, besides a parameter.
 KEYWORDS = ("surrogate", "method", "method_options")
@@ -24,8 +23,11 @@ Neurons: TypeAlias = (
 )
 
 
-@serialization.register
-@dataclass(frozen=True, eq=False)
+def _model(name, model):
+    return model if isinstance(model, NeuronModel) else load_model(model)
+
+
+@frozen(eq=False)
 class PopulationDescription:
     """Neurons of one model: how many, and which parameters are overridden.
 
@@ -43,22 +45,25 @@ class PopulationDescription:
         For a model, a parameter or a value that does not exist or fit.
     """
 
-    model: NeuronModel
-    count: int
-    overrides: Mapping
+    model: NeuronModel = field(validator=in_field(_model)())
+    count: int = field()
+    overrides: Mapping = field()
 
-    def __post_init__(self):
-        model = self.model if isinstance(self.model, NeuronModel) else load_model(self.model)
-        object.__setattr__(self, "model", model)
-        count = whole_number(f"RecurrentNetwork.neurons: the number of '{model.name}'", self.count)
-        object.__setattr__(self, "count", count)
-        if not isinstance(self.overrides, Mapping):
+    @count.validator
+    def _check_count(self, field, count):
+        name = f"RecurrentNetwork.neurons: the number of '{self.model.name}'"
+        keep(self, field, whole_number(name, count))
+
+    @overrides.validator
+    def _check_overrides(self, field, overrides):
+        model = self.model
+        if not isinstance(overrides, Mapping):
             raise ValueError(
                 f"RecurrentNetwork.neurons: the overrides of '{model.name}' are "
-                f"{self.overrides!r}; give a dict of parameters, such as {{'tau_m': 30*ms}}"
+                f"{overrides!r}; give a dict of parameters, such as {{'tau_m': 30*ms}}"
             )
-        keywords = {key: self.overrides[key] for key in KEYWORDS if key in self.overrides}
-        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
+        keywords = {key: overrides[key] for key in KEYWORDS if key in overrides}
+        given = {key: value for key, value in overrides.items() if key not in KEYWORDS}
         for name in given:
             if name not in model.parameters:
                 known = [*model.parameters, *KEYWORDS]
@@ -66,9 +71,9 @@ class PopulationDescription:
                     f"RecurrentNetwork.neurons: '{model.name}' has no parameter '{name}'"
                     f"{suggest(name, known)}; there are {', '.join(known)}"
                 )
-        values = model.values(count, **given)
-        overrides = keywords | {name: values[name] for name in given}
-        object.__setattr__(self, "overrides", MappingProxyType(overrides))
+        values = model.values(self.count, **given)
+        found = keywords | {name: values[name] for name in given}
+        keep(self, field, MappingProxyType(found))
 
     @property
     def parameters(self):
@@ -84,7 +89,7 @@ class PopulationDescription:
         values : mapping of str to Quantity
         """
         own = {name: value for name, value in values.items() if name in self.model.parameters}
-        return replace(self, overrides=dict(self.overrides) | own)
+        return evolve(self, overrides=dict(self.overrides) | own)
 
     def with_own_values(self, names):
         """The same neurons, each with its own value of the parameters that are named."""
@@ -107,7 +112,7 @@ class PopulationDescription:
         paths = {name: path for name, path in rule.reset_path.items() if name in variables}
         surrogate = rule.surrogate or self.overrides.get("surrogate") or self.model.surrogate
         try:
-            return replace(
+            return evolve(
                 self.model,
                 surrogate=surrogate,
                 reset_path=dict(self.model.reset_path) | paths,

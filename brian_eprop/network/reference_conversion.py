@@ -1,8 +1,7 @@
 """A recurrent network of lif and alif neurons in the terms of :mod:`brian_eprop.reference`."""
 
-from dataclasses import fields
-
 import numpy as np
+from attrs import fields
 
 from ..checks import quantity
 from ..neurons.neuron_model import load_model
@@ -62,7 +61,7 @@ def reference_network(description, weights):
                     f"'{path}' in one population and '{paths[name]}' in another"
                 )
         kinds += [_kind(model.surrogate)] * population.count
-        for field in fields(model.surrogate):
+        for field in fields(type(model.surrogate)):
             value = quantity(getattr(model.surrogate, field.name), values)
             columns[f"surrogate_{field.name}"][own] = value
     kappa = float(np.exp(-d.dt / d.tau_out))

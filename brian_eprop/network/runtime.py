@@ -4,11 +4,17 @@ Recordings for figures are made here too: one trial, with everything that monito
 """
 
 from contextlib import contextmanager
-from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
 from brian2 import BrianObjectException, StateMonitor, prefs, set_device
+from attrs import evolve
+from brian2 import StateMonitor, prefs
+from brian2.core.base import BrianObjectException
+from brian2.devices.device import reset_device, set_device
+from brian2.parsing.expressions import parse_expression_dimensions
+from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
+from brian2.stateupdaters.base import UnsupportedEquationsException
 
 from ..brian import schedule
 from ..brian.code import declare, run_code
@@ -119,7 +125,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     Recording
     """
     # Traces are there to be looked at with the engine that has them.
-    d = replace(description, rule=replace(description.rule, order=1, engine="traces"))
+    d = evolve(description, rule=evolve(description.rule, order=1, engine="traces"))
     trials = BatchShape(1, len(inputs), window)
     with numpy_runtime():
         silent = BatchShape(1, len(inputs), window, learning=False)

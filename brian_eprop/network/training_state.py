@@ -1,30 +1,36 @@
 """Training state: what an update changes, and files that hold it with the description (.npz).
 
-The file holds arrays and JSON. Nothing in it is executed when it is read.
+The file holds arrays and JSON: of descriptions, only what they can consist of, numbers, text,
+arrays, quantities and the classes in `SAVED`. Nothing in it is executed when it is read.
 """
 
 import json
 import os
 import zipfile
 import zlib
-from dataclasses import dataclass, field, replace
 
 import numpy as np
+from attrs import evolve, field, frozen
 from brian2 import Quantity, get_dimensions, second
+from brian2.units.fundamentalunits import DIMENSIONLESS, get_or_create_dimension
 
-from ..checks import shown
+from ..checks import fields_of, is_described, shown
 from ..files import replacing
-from ..learning.optimizers import GradientDescent
+from ..learning.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
+from ..learning.parameters import ParameterTraining
+from ..learning.rule import EProp, FiringRateRegularizer
+from ..neurons.neuron_model import NeuronModel
+from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
-from . import serialization
 from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
-from .constraints import DeepR
-from .description import MATRICES
+from .constraints import CONSTRAINTS, MATRICES, DeepR
+from .description import NetworkDescription
 from .parameters import checked_parameters, start_values, update
+from .population import PopulationDescription
 from .validation import checked_matrices, checked_optimizer
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class TrainingState:
     """All that training changes; a new one replaces it as a whole.
 
@@ -43,10 +49,10 @@ class TrainingState:
     """
 
     weights: dict
-    parameters: dict = field(default_factory=dict)
-    moments: dict = field(default_factory=dict)
+    parameters: dict = field(factory=dict)
+    moments: dict = field(factory=dict)
     updates: int = 0
-    wiring: dict = field(default_factory=dict)
+    wiring: dict = field(factory=dict)
 
 
 def check_present(optimizer):
@@ -147,6 +153,64 @@ def _updated_parameters(state, optimizer, gradients, description, moments):
         ) from error
 
 
+def encode(value, without=()):
+    """Turn a description into what :mod:`json` can write, without loss.
+
+    Parameters
+    ----------
+    value : description, Quantity, array, mapping, sequence, number, str or None
+    without : sequence of str
+        Fields of ``value`` to leave out.
+
+    Raises
+    ------
+    TypeError
+        For anything else, also inside of ``value``.
+    """
+    if is_described(type(value)):
+        names = [f.name for f in fields_of(type(value)) if f.name not in without]
+        content = {name: encode(getattr(value, name)) for name in names}
+        return {"class": type(value).__name__, "fields": content}
+    if isinstance(value, Quantity) and get_dimensions(value) is not DIMENSIONLESS:
+        exponents = [float(exponent) for exponent in get_dimensions(value)._dims]
+        return {"value": encode(np.asarray(value)), "dimensions": exponents}
+    if isinstance(value, np.ndarray | np.generic):
+        return encode(value.tolist())
+    if hasattr(value, "items"):
+        return {"mapping": {str(key): encode(entry) for key, entry in value.items()}}
+    if isinstance(value, list | tuple):
+        return [encode(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{value!r} of type '{type(value).__name__}' cannot be saved")
+
+
+#: name -> class of every description that a file may hold.
+SAVED: dict[str, type] = {
+    **{cls.__name__: cls for cls in (NetworkDescription, PopulationDescription, NeuronModel)},
+    **{cls.__name__: cls for cls in (EProp, FiringRateRegularizer, ParameterTraining)},
+    **SURROGATES,
+    **OPTIMIZERS,
+    **SCHEDULES,
+    **CONSTRAINTS,
+}
+
+
+def decode(value):
+    """The inverse of :func:`encode`, but for arrays and tuples, which become lists."""
+    if isinstance(value, list):
+        return [decode(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "class" in value:
+        content = {name: decode(entry) for name, entry in value["fields"].items()}
+        return SAVED[value["class"]](**content)
+    if "dimensions" in value:
+        dimensions = get_or_create_dimension(value["dimensions"])
+        return Quantity(np.array(value["value"], dtype=float), dim=dimensions)
+    return {key: decode(entry) for key, entry in value["mapping"].items()}
+
+
 FORMAT = "brian_eprop network 1"
 
 
@@ -168,8 +232,8 @@ def write(path, description, optimizer, state):
     config = {
         "format": FORMAT,
         # Masks and delays go among the arrays.
-        "description": serialization.encode(description, without=("connectivity", "delays")),
-        "optimizer": serialization.encode(optimizer),
+        "description": encode(description, without=("connectivity", "delays")),
+        "optimizer": encode(optimizer),
         "updates": state.updates,
     }
     arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
@@ -211,9 +275,9 @@ def read(path):
             group, matrix, *entry = name.split("/")
             where = groups[group].setdefault(matrix, {}) if entry else groups[group]
             where[entry[0] if entry else matrix] = values
-        description = serialization.decode(config["description"])
+        description = decode(config["description"])
         delays = {name: values * second for name, values in groups["delays"].items()}
-        description = replace(description, connectivity=groups["connectivity"], delays=delays)
+        description = evolve(description, connectivity=groups["connectivity"], delays=delays)
         weights = checked_matrices(description, groups["weights"])
         start = start_values(description)
         parameters = {
@@ -221,7 +285,7 @@ def read(path):
             for name, values in groups["parameters"].items()
         }
         parameters = checked_parameters(description, parameters)
-        optimizer = checked_optimizer(serialization.decode(config["optimizer"]))
+        optimizer = checked_optimizer(decode(config["optimizer"]))
         check_wiring(description, weights, groups["wiring"])
         trained = (weights, parameters, groups["moments"], int(config["updates"]))
         state = TrainingState(*trained, groups["wiring"])

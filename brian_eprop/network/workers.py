@@ -9,11 +9,14 @@ import functools
 import pickle
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from dataclasses import replace
 
 import cloudpickle
 import numpy as np
 from brian2 import get_logger, prefs, set_device
+from attrs import evolve
+from brian2 import get_device, get_logger, prefs
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import reset_device, set_device
 from joblib import Parallel, delayed
 
 from ..brian.internals import is_standalone, reset_device
@@ -90,7 +93,7 @@ class Workers:
         if self.count == 1 or len(parts) == 1:
             return [getattr(self.network, method)(*given) for given in arguments]
         self._prepare(arguments[0])
-        state = replace(self.network.state, moments={})
+        state = evolve(self.network.state, moments={})
         device = is_standalone(), prefs.codegen.target
         tasks = [
             delayed(_call)(self._description, state, device, method, given) for given in arguments

@@ -3,12 +3,13 @@
 import operator
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
+from attrs import evolve, field, fields, frozen
 from brian2 import Equations, NeuronGroup, Quantity, get_dimensions
 
 from ..checks import MOST, check_own_clock, quantity, suggest, unit_name
@@ -27,7 +28,7 @@ from .model_checks import (
 from .surrogates import SURROGATES, KnownSurrogate
 
 
-@dataclass(frozen=True)
+@frozen
 class NeuronModel:
     """One neuron type: what :class:`brian2.NeuronGroup` needs, and how to differentiate it.
 
@@ -91,15 +92,15 @@ class NeuronModel:
     refractory: str | None = None
     on_input: str | None = None
     weight_unit: str = "1"
-    initial: Mapping[str, str] = field(default_factory=dict)
-    reset_path: Mapping[str, ResetPath] = field(default_factory=dict)
+    initial: Mapping[str, str] = field(factory=dict)
+    reset_path: Mapping[str, ResetPath] = field(factory=dict)
     description: str = ""
     reference: str = ""
 
-    def __post_init__(self):
-        assign = object.__setattr__  # the dataclass is frozen
+    def __attrs_post_init__(self):
+        assign = object.__setattr__  # the class is frozen
         try:
-            check_kinds(vars(self))
+            check_kinds(attrs.asdict(self, recurse=False))
             if self.on_input is None:
                 assign(self, "on_input", self.on_pre)
             assign(self, "initial", {name: str(code) for name, code in self.initial.items()})
@@ -142,7 +143,7 @@ class NeuronModel:
             `N` is not a positive integer, a parameter does not exist, or a value has the
             wrong unit or length, is not finite, or is a negative time.
         """
-        model = self if surrogate is None else replace(self, surrogate=surrogate)
+        model = self if surrogate is None else evolve(self, surrogate=surrogate)
         keywords = {"method": self.method}
         keywords |= {key: overrides.pop(key) for key in GROUP_KEYWORDS & set(overrides)}
         check_method(keywords["method"], f"'{self.name}'.group: ")
@@ -321,16 +322,12 @@ def _from_table(table):
 
 
 def _check_keys(table, prefix, known):
-    """Raise ModelError unless the keys are fields of a dataclass, all required ones among them."""
+    """Raise ModelError unless the keys are fields of a class, all required ones among them."""
     names = [entry.name for entry in known]
     for key in table:
         if key not in names:
             hint = suggest(key, names) or f"; the keys are {', '.join(names)}"
             raise ModelError(f"unknown key '{prefix}{key}' = {table[key]!r}{hint}")
     for entry in known:
-        if (
-            entry.default is MISSING
-            and entry.default_factory is MISSING
-            and entry.name not in table
-        ):
+        if entry.default is attrs.NOTHING and entry.name not in table:
             raise ModelError(f"the key '{prefix}{entry.name}' is missing; add it")

@@ -8,11 +8,14 @@ overridden or heterogeneous parameter. `Formula` is a ψ of one's own.
 """
 
 import ast
-from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
 from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
+from attrs import field, frozen
+from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
+from brian2.core.namespace import DEFAULT_UNITS
+from brian2.parsing.rendering import NodeRenderer
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
@@ -23,45 +26,37 @@ from brian2.units.fundamentalunits import (
 
 from ..brian.internals import NodeRenderer, get_identifiers, word_substitute
 
+from ..checks import in_field
 
-def _check(surrogate):
-    """Raise an error unless every field is a positive finite scalar of a fitting unit, or code."""
-    kind = type(surrogate).__name__
-    for field in fields(surrogate):
-        value = getattr(surrogate, field.name)
-        if isinstance(value, str):
-            try:
-                ast.parse(value.strip(), mode="eval")
-            except SyntaxError as error:
-                raise ValueError(
-                    f"{kind}: '{field.name}' = {value!r} is not an expression ({error.msg}); "
-                    "give a number, a quantity or a Brian2 expression such as '0.3/v_th'"
-                ) from None
-            continue
+
+def _code_or_scalar(name, value, plain=False):
+    """Brian2 code, or a positive finite scalar, which must be without unit if it is plain."""
+    if isinstance(value, str):
         try:
-            if np.ndim(value):
-                raise TypeError
-            number = float(np.asarray(value))
-        except (TypeError, ValueError):
+            ast.parse(value.strip(), mode="eval")
+        except SyntaxError as error:
             raise ValueError(
-                f"{kind}: '{field.name}' = {value!r} is not one number; give a number, a "
-                "quantity or, for a value per neuron, the name of a group variable as a string"
+                f"{name} = {value!r} is not an expression ({error.msg}); "
+                "give a number, a quantity or a Brian2 expression such as '0.3/v_th'"
             ) from None
-        if not (np.isfinite(number) and number > 0):
-            raise ValueError(f"{kind}: '{field.name}' = {value!r} must be positive and finite")
-        plain = isinstance(surrogate, MultiGaussian) and field.name != "width"
-        if plain and get_dimensions(value) is not DIMENSIONLESS:
-            raise DimensionMismatchError(
-                f"{kind}: '{field.name}' = {value!r} has a unit; give a number"
-            )
-    height, width = surrogate.height, surrogate.width
-    if isinstance(surrogate, MultiGaussian) or isinstance(height, str) or isinstance(width, str):
-        return
-    if get_dimensions(height) is not get_dimensions(width) ** -1:
-        raise DimensionMismatchError(
-            f"{kind}: 'height' = {height!r} must have the inverse unit of 'width' = {width!r}, "
-            "which is that of the membrane; write for example height=0.3/(15*mV), width=15*mV"
-        )
+        return value
+    try:
+        if np.ndim(value):
+            raise TypeError
+        number = float(np.asarray(value))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} = {value!r} is not one number; give a number, a quantity or, for a value per "
+            "neuron, the name of a group variable as a string"
+        ) from None
+    if not (np.isfinite(number) and number > 0):
+        raise ValueError(f"{name} = {value!r} must be positive and finite")
+    if plain and get_dimensions(value) is not DIMENSIONLESS:
+        raise DimensionMismatchError(f"{name} = {value!r} has a unit; give a number")
+    return value
+
+
+code_or_scalar = in_field(_code_or_scalar)
 
 
 def _render(value):
@@ -82,8 +77,34 @@ def _render(value):
     return f"({number}*{get_unit(dimensions)!r})"
 
 
-@dataclass(frozen=True)
-class PiecewiseLinear:
+@frozen
+class _Peak:
+    """A ψ with its largest value, the height, at the threshold, and a width.
+
+    Raises
+    ------
+    ValueError
+        One of them is not a positive finite scalar or a valid expression.
+    DimensionMismatchError
+        Their units are not inverse to one another.
+    """
+
+    height: float | Quantity | str = field(validator=code_or_scalar())
+    width: float | Quantity | str = field(validator=code_or_scalar())
+
+    def __attrs_post_init__(self):
+        if isinstance(self.height, str) or isinstance(self.width, str):
+            return
+        if get_dimensions(self.height) is not get_dimensions(self.width) ** -1:
+            kind = type(self).__name__
+            raise DimensionMismatchError(
+                f"{kind}.height = {self.height!r} must have the inverse unit of {kind}.width = "
+                f"{self.width!r}, which is that of the membrane; write for example "
+                "height=0.3/(15*mV), width=15*mV"
+            )
+
+
+class PiecewiseLinear(_Peak):
     """ψ(x) = height · max(0, 1 − abs(x) / width).
 
     Bellec et al. 2020 (Nat. Commun. 11:3625), Methods: height = 0.3/v_th, width = v_th.
@@ -94,18 +115,7 @@ class PiecewiseLinear:
         ψ at the threshold, inverse unit of x.
     width : float, Quantity or str
         Half-width of the support, unit of x.
-
-    Raises
-    ------
-    ValueError
-        A parameter is not a positive finite scalar or a valid expression.
     """
-
-    height: float | Quantity | str
-    width: float | Quantity | str
-
-    def __post_init__(self):
-        _check(self)
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
@@ -118,8 +128,7 @@ class PiecewiseLinear:
         return f"({height}*{width}*{u}*(1 - 0.5*abs({u})))"
 
 
-@dataclass(frozen=True)
-class Exponential:
+class Exponential(_Peak):
     """ψ(x) = height · exp(−abs(x) / width).
 
     Shrestha & Orchard 2018 (NeurIPS); NEST's 'exponential' has β = 1/width.
@@ -130,18 +139,7 @@ class Exponential:
         ψ at the threshold, inverse unit of x.
     width : float, Quantity or str
         Where ψ has fallen to height/e, unit of x.
-
-    Raises
-    ------
-    ValueError
-        A parameter is not a positive finite scalar or a valid expression.
     """
-
-    height: float | Quantity | str
-    width: float | Quantity | str
-
-    def __post_init__(self):
-        _check(self)
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
@@ -153,8 +151,7 @@ class Exponential:
         return f"({height}*{width}*sign({x})*(1 - exp(-abs({x})/{width})))"
 
 
-@dataclass(frozen=True)
-class FastSigmoid:
+class FastSigmoid(_Peak):
     """ψ(x) = height / (1 + abs(x) / width)².
 
     Zenke & Ganguli 2018 (Neural Comput. 30:1514), SuperSpike: height 1, width 1/α.
@@ -165,18 +162,7 @@ class FastSigmoid:
         ψ at the threshold, inverse unit of x.
     width : float, Quantity or str
         Where ψ has fallen to a quarter of the height, unit of x.
-
-    Raises
-    ------
-    ValueError
-        A parameter is not a positive finite scalar or a valid expression.
     """
-
-    height: float | Quantity | str
-    width: float | Quantity | str
-
-    def __post_init__(self):
-        _check(self)
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
@@ -187,8 +173,7 @@ class FastSigmoid:
         return f"({_render(self.height)}*({x})/(1 + abs({x})/{_render(self.width)}))"
 
 
-@dataclass(frozen=True)
-class Arctan:
+class Arctan(_Peak):
     """ψ(x) = height / (1 + (x / width)²), the derivative of an arctangent.
 
     Fang et al. 2021 (ICCV): for slope α, height = α/2 and width = 2/(πα).
@@ -199,18 +184,7 @@ class Arctan:
         ψ at the threshold, inverse unit of x.
     width : float, Quantity or str
         Where ψ has fallen to half the height, unit of x.
-
-    Raises
-    ------
-    ValueError
-        A parameter is not a positive finite scalar or a valid expression.
     """
-
-    height: float | Quantity | str
-    width: float | Quantity | str
-
-    def __post_init__(self):
-        _check(self)
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
@@ -222,7 +196,7 @@ class Arctan:
         return f"({height}*{width}*arctan(({x})/{width}))"
 
 
-@dataclass(frozen=True)
+@frozen
 class MultiGaussian:
     """ψ(x) = height · [(1+h) N(x; 0, σ) − h N(x; σ, sσ) − h N(x; −σ, sσ)], σ = width.
 
@@ -245,16 +219,13 @@ class MultiGaussian:
     Raises
     ------
     ValueError
-        As for :class:`PiecewiseLinear`.
+        A parameter is not a positive finite scalar or a valid expression.
     """
 
-    height: float | str
-    width: float | Quantity | str
-    h: float | str = 0.15
-    s: float | str = 6.0
-
-    def __post_init__(self):
-        _check(self)
+    height: float | str = field(validator=code_or_scalar(plain=True))
+    width: float | Quantity | str = field(validator=code_or_scalar())
+    h: float | str = field(default=0.15, validator=code_or_scalar(plain=True))
+    s: float | str = field(default=6.0, validator=code_or_scalar(plain=True))
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""
@@ -264,68 +235,6 @@ class MultiGaussian:
         side = "exp(-0.5*(({u} {sign} 1)/{s})**2)"
         sides = " + ".join(side.format(u=u, sign=sign, s=s) for sign in "-+")
         return f"({height}/({width}*sqrt(2*pi))*((1 + {h})*exp(-0.5*({u})**2) - {h}/{s}*({sides})))"
-
-
-@dataclass(frozen=True)
-class Formula:
-    """ψ(x) as a Brian2 expression of x, the distance to the threshold.
-
-    ::
-
-        Formula("exp(-abs(x)/(2*mV))/(5*mV)")
-
-    Besides x, which is positive above the threshold and has its unit, there may be numbers,
-    units, pi, e, and the functions that Brian2 has by itself, but for random numbers.
-    ψ must have one over the unit of x, which is known when the neurons are.
-
-    Parameters
-    ----------
-    psi : str
-
-    Raises
-    ------
-    TypeError
-        ψ is not text.
-    ValueError
-        ψ is not an expression, has other names, or is not finite at the threshold, x = 0.
-    """
-
-    psi: str
-
-    def __post_init__(self):
-        if not isinstance(self.psi, str):
-            raise TypeError(
-                f"Formula: 'psi' = {self.psi!r} is not text; write ψ as an expression of the "
-                "distance x, such as 'exp(-abs(x)/(2*mV))/(5*mV)'"
-            )
-        known = {"x": 0, **_NUMBERS}
-        try:
-            code = _Evaluated().render_expr(self.psi.strip())
-        except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError) as error:
-            problem = str(error).splitlines()[0]
-            raise ValueError(
-                f"Formula: 'psi' = {self.psi!r} is not an expression of Brian2 ({problem}); write "
-                "for example 'exp(-abs(x)/(2*mV))/(5*mV)'"
-            ) from None
-        for name in sorted(get_identifiers(self.expression("x"))):
-            if name not in known:
-                raise ValueError(
-                    f"Formula: 'psi' = {self.psi!r} uses '{name}', which is neither x, the "
-                    "distance to the threshold, nor a number, unit or function of Brian2; write "
-                    "its value"
-                )
-        # A little to each side as well, where a root or a logarithm has no value
-        for x in (-1e-12, 0.0, 1e-12):
-            if not _is_finite(code, known | {"x": np.float64(x)}):
-                raise ValueError(
-                    f"Formula: 'psi' = {self.psi!r} is not one finite number at the threshold, "
-                    "x = 0, and to both sides of it"
-                )
-
-    def expression(self, x: str) -> str:
-        """Brian2 expression of ψ at the Brian2 expression `x`."""
-        text = ast.unparse(ast.parse(self.psi.strip(), mode="eval"))
-        return f"({word_substitute(text, {'x': f'({x})'})})"
 
 
 #: Values of the names that a formula may have.
@@ -354,6 +263,75 @@ def _is_finite(code, values):
         return number and bool(np.isfinite(float(value)))
     except (ArithmeticError, TypeError, ValueError):
         return False
+
+
+def _formula(name, value):
+    """A formula of x, finite around 0."""
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{name} = {value!r} is not text; write ψ as an expression of the "
+            "distance x, such as 'exp(-abs(x)/(2*mV))/(5*mV)'"
+        )
+    known = {"x": 0, **_NUMBERS}
+    try:
+        code = _Evaluated().render_expr(value.strip())
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError) as error:
+        problem = str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} = {value!r} is not an expression of Brian2 ({problem}); write "
+            "for example 'exp(-abs(x)/(2*mV))/(5*mV)'"
+        ) from None
+    for used in sorted(get_identifiers(_substituted(value, "x"))):
+        if used not in known:
+            raise ValueError(
+                f"{name} = {value!r} uses '{used}', which is neither x, the "
+                "distance to the threshold, nor a number, unit or function of Brian2; write "
+                "its value"
+            )
+    # A little to each side as well, where a root or a logarithm has no value
+    for x in (-1e-12, 0.0, 1e-12):
+        if not _is_finite(code, known | {"x": np.float64(x)}):
+            raise ValueError(
+                f"{name} = {value!r} is not one finite number at the threshold, "
+                "x = 0, and to both sides of it"
+            )
+    return value
+
+
+def _substituted(psi, x):
+    text = ast.unparse(ast.parse(psi.strip(), mode="eval"))
+    return f"({word_substitute(text, {'x': f'({x})'})})"
+
+
+@frozen
+class Formula:
+    """ψ(x) as a Brian2 expression of x, the distance to the threshold.
+
+    ::
+
+        Formula("exp(-abs(x)/(2*mV))/(5*mV)")
+
+    Besides x, which is positive above the threshold and has its unit, there may be numbers,
+    units, pi, e, and the functions that Brian2 has by itself, but for random numbers.
+    ψ must have one over the unit of x, which is known when the neurons are.
+
+    Parameters
+    ----------
+    psi : str
+
+    Raises
+    ------
+    TypeError
+        ψ is not text.
+    ValueError
+        ψ is not an expression, has other names, or is not finite at the threshold, x = 0.
+    """
+
+    psi: str = field(validator=in_field(_formula)())
+
+    def expression(self, x: str) -> str:
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return _substituted(self.psi, x)
 
 
 #: Those that a neuron model, which is written to files, may have.

@@ -7,9 +7,9 @@ a learning signal that sees a few steps of the future.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 
 import numpy as np
+from attrs import evolve
 
 from .rule import Recursion, added
 
@@ -171,12 +171,12 @@ class HorizonSignal(Recursion):
             return step
         implicit = step.implicit.copy()
         implicit[-1, -1] = 0
-        return replace(step, implicit=implicit)
+        return evolve(step, implicit=implicit)
 
     def _credits(self):
         """∂E/∂c^t of all that the readout of step t leads to."""
         credits, future = [], 0.0
         for step, signal in zip(reversed(self.steps), reversed(self.signals), strict=True):
             future = signal.learning + self.network.kappa * future
-            credits.append(replace(signal, learning=future).credit(step))
+            credits.append(evolve(signal, learning=future).credit(step))
         return credits[::-1]

@@ -8,12 +8,13 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from attrs import evolve, frozen
 from numpy.typing import ArrayLike
 
+from ..checks import whole_number
 from .backward import EligibilityVectors
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
@@ -160,8 +161,7 @@ def gradients(
         If the recursion of the rule diverges, with the step.
     """
     rule = rule_named(rule)
-    if isinstance(repetitions, bool) or repetitions != int(repetitions) or repetitions < 1:
-        raise ValueError(f"'repetitions' is {repetitions!r}; give a whole number, 1 or more")
+    whole_number("'repetitions'", repetitions)
     if parameters and not rule.with_options(options).parameters:
         raise _no_parameters(rule.name, options)
     problem = Problem(
@@ -237,7 +237,7 @@ def finite_differences(
     return gradient
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Trajectory:
     """A run of the network, per step.
 
@@ -304,12 +304,12 @@ def simulate(
     ValueError
         Wrong shapes or values.
     """
-    network = replace(as_network(network, spiking=True), adaptive=True)
+    network = evolve(as_network(network, spiking=True), adaptive=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
     weight = step_weights(network, learning_window, *inputs.shape[:2])
     steps = run(network, inputs)
     if smooth:
-        steps = run(replace(network, smooth=True), inputs, held_by(network, steps))
+        steps = run(evolve(network, smooth=True), inputs, held_by(network, steps))
     y = np.stack([read(step, network.parameters) for step in steps], axis=1)
     loss = error = learning_signal = None
     if targets is not None:
@@ -342,7 +342,7 @@ def simulate(
     )
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class EligibilityTraces:
     """Traces of one projection at every step, (batch, T, n_pre, n_rec) each.
 
@@ -377,7 +377,7 @@ def eligibility_traces(network: AnyNetwork, inputs: ArrayLike) -> dict[str, Elig
     dict of str to EligibilityTraces
         Keys "w_in" and "w_rec".
     """
-    network = replace(as_network(network, spiking=True), adaptive=True)
+    network = evolve(as_network(network, spiking=True), adaptive=True)
     inputs, single = as_sequences("inputs", inputs, network.n_in)
     traces = EligibilityVectors()
     steps: dict[str, list] = {name: [] for name in network.blocks}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks import ABOVE_0, number, one_of, whole_number
 from .rate import GRU, LSTM, Elman, Jordan, LeakyRate, RateNetwork
 from .spiking import ALIF, LIF, SpikingNetwork
 
@@ -59,16 +60,10 @@ def draw_network(
     ValueError
         An unknown cell, or numbers out of range.
     """
-    if cell not in CELLS:
-        known = ", ".join(f"'{name}'" for name in CELLS)
-        raise ValueError(f"draw_network: 'cell' is {cell!r}; give one of {known}")
+    one_of("draw_network: 'cell'", cell, CELLS)
     for name, value in (("n_in", n_in), ("n_rec", n_rec), ("n_out", n_out)):
-        if isinstance(value, bool) or value != int(value) or value < 1:
-            raise ValueError(f"draw_network: '{name}' is {value!r}; give a whole number, 1 or more")
-    if not 0 < density <= 1:
-        raise ValueError(
-            f"draw_network: 'density' is {density!r}; give a fraction, 0 < density ≤ 1"
-        )
+        whole_number(f"draw_network: '{name}'", value)
+    number("draw_network: 'density'", density, "be above 0 and at most 1", ABOVE_0, 1.0)
     rng = np.random.default_rng(seed)
     drawn: dict[str, Any] = {
         "loss": loss,

@@ -7,6 +7,7 @@ as the oracle. Sources: Almeida 1987, Pineda 1987; Scellier & Bengio 2017.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..checks import finite_array
 from .relaxation import (
     ConvergentNetwork,
     EquilibriumGradient,
@@ -14,7 +15,6 @@ from .relaxation import (
     NotConverged,
     as_task,
     chain_rule,
-    finite_array,
     fixed_point,
     relax,
     settle,
@@ -200,7 +200,7 @@ def equilibrium_propagation(
     """
     inputs, targets = as_task("equilibrium_propagation", network, inputs, targets)
     check_symmetric(network.w_rec)
-    beta = finite_array("equilibrium_propagation", "nudging", nudging)
+    beta = finite_array("equilibrium_propagation: 'nudging'", nudging)
     if beta.ndim or beta == 0:
         raise ValueError(
             f"equilibrium_propagation: 'nudging' is {nudging!r}; give one number that is not 0"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
+from attrs import evolve
 
 from .rate import RateNetwork
 from .spiking import SpikingNetwork
@@ -58,7 +58,7 @@ class Simulation:
                 drive[block.gates] += np.einsum("bij,gij->gbj", arrival, weights[name])
         # the cell is that of this kind of network
         step = network.cell.advance(network, self.last, drive, held)  # type: ignore[arg-type]
-        step = replace(
+        step = evolve(
             with_readout(step, self.last, network),
             arrivals=arrivals,
             recurrent=_by_lag(network, weights["w_rec"]),
@@ -80,7 +80,7 @@ class Simulation:
         own = np.isnan(sent)
         observable = np.where(own, self.last.observable, sent)
         observation = self.last.observation * own
-        self.last = replace(self.last, observable=observable, observation=observation)
+        self.last = evolve(self.last, observable=observable, observation=observation)
         self._past["observable"].replace_last(observable)
 
 

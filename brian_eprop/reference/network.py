@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
+from attrs import field, frozen
+
+from ..checks import choice, finite_array, real, truth
 
 from .losses import LOSSES
 
@@ -32,7 +34,13 @@ class Block(NamedTuple):
     delay: np.ndarray
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+def decay(remedy):
+    """The validator of one number from 0 to 1."""
+    return real(f"be one number between 0 and 1: {remedy}", high=1.0)
+
+
+# Not in slots: what is computed once is kept in the object.
+@frozen(eq=False, kw_only=True, slots=False)
 class Network:
     """One layer of recurrent units with a leaky readout.
 
@@ -69,18 +77,18 @@ class Network:
     w_in: np.ndarray
     w_rec: np.ndarray
     w_out: np.ndarray
-    kappa: float = 0.0
-    readout_gain: float = 1.0
+    kappa: float = field(default=0.0, validator=decay("exp(-dt/tau_out)"))
+    readout_gain: float = field(default=1.0, validator=decay("1 or 1 - kappa"))
     feedback: np.ndarray | None = None
     mask_in: np.ndarray | None = None
     mask_rec: np.ndarray | None = None
     mask_out: np.ndarray | None = None
     delay_in: np.ndarray | None = None
     delay_rec: np.ndarray | None = None
-    loss: str = "mse"
-    average: bool = False
+    loss: str = field(default="mse", validator=choice(LOSSES))
+    average: bool = field(default=False, validator=truth())
 
-    def __post_init__(self):
+    def __attrs_post_init__(self):
         gates = {"in": self.cell.gates_in, "rec": self.cell.gates_rec}
         for block in ("in", "rec", "out"):
             self._set_weights(f"w_{block}", len(gates.get(block, [0])))
@@ -94,19 +102,9 @@ class Network:
             if block != "out":
                 self._set_integers(f"delay_{block}", shape)
         if self.feedback is not None:
-            feedback = self._numbers("feedback", self.feedback)
+            feedback = self._numbers("feedback")
             self._check_shape("feedback", feedback, (n_out, n_rec))
             self._set("feedback", feedback)
-        for name, remedy in (("kappa", "exp(-dt/tau_out)"), ("readout_gain", "1 or 1 - kappa")):
-            number = self._numbers(name, getattr(self, name))
-            if number.ndim or not 0 <= number <= 1:
-                raise ValueError(
-                    f"{self._name}: '{name}' is {getattr(self, name)!r}; "
-                    f"give one number between 0 and 1: {remedy}"
-                )
-            self._set(name, float(number))
-        self._set("average", bool(self.average))
-        self._check_choice("loss", self.loss, tuple(LOSSES))
 
     @property
     def n_in(self) -> int:
@@ -193,42 +191,29 @@ class Network:
             value.setflags(write=False)
         object.__setattr__(self, name, value)
 
-    def _numbers(self, name, value):
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{self._name}: '{name}' is {value!r}; give numbers without units"
-            ) from None
-        if not np.all(np.isfinite(array)):
-            raise ValueError(
-                f"{self._name}: '{name}' contains {array[~np.isfinite(array)].flat[0]} "
-                f"({np.sum(~np.isfinite(array))} of {array.size} values are not finite); "
-                "give finite numbers"
-            )
-        return array
+    def _numbers(self, name):
+        return finite_array(f"{self._name}.{name}", getattr(self, name))
 
     def _set_weights(self, name, gates):
-        weights = self._numbers(name, getattr(self, name))
+        weights = self._numbers(name)
         if weights.ndim != 2 + (gates > 1) or (gates > 1 and len(weights) != gates):
             leading = f"{gates}, " if gates > 1 else ""
             sizes = "n_rec, n_rec" if name == "w_rec" else "n_pre, n_post"
             raise ValueError(
-                f"{self._name}: '{name}' has shape {weights.shape}; give a matrix "
+                f"{self._name}.{name} has shape {weights.shape}; give a matrix "
                 f"({leading}{sizes})"
                 + (f" for the {gates} gates of {self.cell.name}" if gates > 1 else "")
             )
         if name == "w_rec" and weights.shape[-1] != weights.shape[-2]:
             raise ValueError(
-                f"{self._name}: 'w_rec' has shape {weights.shape}; "
-                "give a square matrix (n_rec, n_rec)"
+                f"{self._name}.w_rec has shape {weights.shape}; give a square matrix (n_rec, n_rec)"
             )
         self._set(name, weights)
 
     def _check_shape(self, name, array, shape):
         if array.shape[-len(shape) :] != shape:
             raise ValueError(
-                f"{self._name}: '{name}' has shape {array.shape}; "
+                f"{self._name}.{name} has shape {array.shape}; "
                 f"give {shape} for n_in={self.n_in}, n_rec={self.n_rec}, n_out={self.n_out} "
                 "(row = pre, column = post)"
             )
@@ -238,46 +223,39 @@ class Network:
             return np.broadcast_to(array, shape)
         except ValueError:
             raise ValueError(
-                f"{self._name}: '{name}' has shape {array.shape}; "
+                f"{self._name}.{name} has shape {array.shape}; "
                 f"give a single value or an array of shape {shape}"
             ) from None
 
     def _set_per_unit(self, name, low=-np.inf, high=np.inf, remedy=""):
-        array = self._numbers(name, getattr(self, name))
+        array = self._numbers(name)
         outside = (array < low) | (array > high)
         if np.any(outside):
             raise ValueError(
-                f"{self._name}: '{name}' contains {array[outside].flat[0]}; "
+                f"{self._name}.{name} contains {array[outside].flat[0]}; "
                 f"give values between {low} and {high}: {remedy}"
             )
         self._set(name, self._broadcast(name, array, (self.n_rec,)))
 
     def _set_integers(self, name, shape):
-        value = getattr(self, name)
-        array = self._numbers(name, 0 if value is None else value)
+        array = np.zeros(()) if getattr(self, name) is None else self._numbers(name)
         wrong = (array < 0) | (array != np.round(array))
         if np.any(wrong):
             raise ValueError(
-                f"{self._name}: '{name}' contains {array[wrong].flat[0]}; "
+                f"{self._name}.{name} contains {array[wrong].flat[0]}; "
                 "give a whole number of steps, 0 or more"
             )
         self._set(name, self._broadcast(name, array, shape).astype(int))
 
     def _set_mask(self, name, shape):
-        value = getattr(self, name)
-        if value is None:
+        if getattr(self, name) is None:
             mask = self._default_mask(name, shape)
         else:
-            mask = self._numbers(name, value)
+            mask = self._numbers(name)
             self._check_shape(name, mask, shape)
             if not np.all((mask == 0) | (mask == 1)):
                 raise ValueError(
-                    f"{self._name}: '{name}' contains {mask[(mask != 0) & (mask != 1)].flat[0]}; "
+                    f"{self._name}.{name} contains {mask[(mask != 0) & (mask != 1)].flat[0]}; "
                     "give True where a synapse exists and False elsewhere"
                 )
         self._set(name, mask.astype(bool))
-
-    def _check_choice(self, name, value, choices):
-        if value not in choices:
-            known = ", ".join(f"'{choice}'" for choice in choices)
-            raise ValueError(f"{self._name}: '{name}' is '{value}'; give one of {known}")

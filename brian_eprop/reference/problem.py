@@ -9,10 +9,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
+from attrs import evolve, field, frozen
 
 from .forward import run
 from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error, task_loss
@@ -21,7 +21,7 @@ from .rule import Signal, added
 from .spiking import Held, SpikingNetwork, held_by
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Gradients:
     """Gradients of the loss with the trajectory they belong to.
 
@@ -63,7 +63,7 @@ class Gradients:
     regularization: float = 0.0
     bias: np.ndarray | None = None
     bias_out: np.ndarray | None = None
-    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    parameters: Mapping[str, np.ndarray] = field(factory=dict)
 
 
 class Convertible(Protocol):
@@ -188,7 +188,7 @@ def with_direct_effects(steps, parameters):
     for step, before in zip(steps, [None, *steps[:-1]], strict=True):
         effects = _direct_effects(step, before)
         wanted = {name: effects[name] for name in parameters}
-        with_effects.append(replace(step, parameters=wanted))
+        with_effects.append(evolve(step, parameters=wanted))
     return with_effects
 
 
@@ -249,14 +249,14 @@ class Problem:
         self.parameters = as_parameters(parameters, network)
         if self.parameters:
             # beta and rho have an effect in first order also where beta is 0
-            network = replace(network, adaptive=True)
+            network = evolve(network, adaptive=True)
         self.inputs, self.single = as_sequences("inputs", inputs, network.n_in)
         self.batch, self.n_steps = self.inputs.shape[:2]
         self.weight = step_weights(network, learning_window, self.batch, self.n_steps)
         self.targets = as_targets(network, targets, self.inputs.shape, self.single, self.weight)
         if smooth:
             held = held_by(network, run(network, self.inputs))
-            network = replace(network, smooth=True)
+            network = evolve(network, smooth=True)
         else:
             held = None if spikes is None else self._imposed(network, spikes)
         self.network, self.smooth = network, smooth
@@ -287,7 +287,7 @@ class Problem:
     def with_symmetric_feedback(self):
         """The same problem with learning signals through w_out instead of feedback weights."""
         symmetric = copy.copy(self)
-        symmetric.network = replace(self.network, feedback=None)
+        symmetric.network = evolve(self.network, feedback=None)
         return symmetric
 
     def learning_signal(self, through_feedback):
@@ -359,7 +359,7 @@ class Problem:
         parameters = {name: varied[name] for name in PARAMETERS if name in varied}
         weights = {name: varied.get(name, own) for name, own in network.parameters.items()}
         forced = network.forced(self.targets, self.weight)
-        steps = run(replace(network, **parameters), self.inputs, held, forced, weights)
+        steps = run(evolve(network, **parameters), self.inputs, held, forced, weights)
         _, loss, penalty, _ = self._evaluate(steps, weights)
         return np.mean(loss + penalty)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from attrs import field, frozen
 
+from ..checks import ABOVE_0, real, truth, whole
 from .network import Block, Network
 from .step import Step
 
@@ -39,7 +40,12 @@ def rate_step(before, u, leak, phi, slope) -> Step:
     )
 
 
-@dataclass(frozen=True)
+def leak():
+    """The validator of dt/τ."""
+    return real("be dt/τ, above 0 and at most 1", low=ABOVE_0, high=1.0)
+
+
+@frozen
 class LeakyRate:
     """The leaky unit of RFLO (Murray 2019, eLife 8:e43299, Eq. 1).
 
@@ -54,17 +60,13 @@ class LeakyRate:
         a = dt/τ, above 0 and at most 1.
     """
 
-    leak: float = 0.1
+    leak: float = field(default=0.1, validator=leak())
 
     name: ClassVar = "leaky_rate"
     states: ClassVar = ("h",)
     gates: ClassVar = 1
     gates_in: ClassVar = [0]
     gates_rec: ClassVar = [0]
-
-    def __post_init__(self):
-        if not 0 < self.leak <= 1:
-            raise ValueError(f"LeakyRate: 'leak' is {self.leak}; give dt/τ, above 0 and at most 1")
 
     def check(self, network: RateNetwork) -> None:
         """Every network fits."""
@@ -81,7 +83,7 @@ class LeakyRate:
         return rate_step(before, drive[0], self.leak, phi, 1 - phi**2)
 
 
-@dataclass(frozen=True)
+@frozen
 class Elman:
     """The tanh unit of Elman 1990, Cognitive Science 14(2): all its memory is explicit.
 
@@ -112,7 +114,7 @@ class Elman:
         return rate_step(before, drive[0], 1.0, h, 1 - h**2)
 
 
-@dataclass(frozen=True)
+@frozen
 class Jordan:
     """A network whose only recurrence leads through its outputs (Jordan 1986).
 
@@ -135,7 +137,7 @@ class Jordan:
         """Refuse connections that go round the outputs."""
         if not network.visible:
             raise ValueError(
-                f"RateNetwork: 'visible' is {network.visible}, but the recurrence of Jordan leads "
+                f"RateNetwork.visible = {network.visible}, but the recurrence of Jordan leads "
                 "through outputs; say how many of the last units are the outputs"
             )
         for name in ("mask_in", "mask_rec"):
@@ -144,7 +146,7 @@ class Jordan:
             if np.any(mask & ~allowed):
                 i, j = np.argwhere(mask & ~allowed)[0]
                 raise ValueError(
-                    f"RateNetwork: '{name}'[{i}, {j}] is True; in a network of Jordan inputs and "
+                    f"RateNetwork.{name}[{i}, {j}] is True; in a network of Jordan inputs and "
                     "outputs lead to hidden units, and hidden units to outputs: leave the mask away"
                 )
 
@@ -172,7 +174,7 @@ def logistic(u):
     return 0.5 * (1 + np.tanh(0.5 * u))
 
 
-@dataclass(frozen=True)
+@frozen
 class LSTM:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)::
 
@@ -223,7 +225,7 @@ class LSTM:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class GRU:
     """The gated recurrent unit with the reset gate after the recurrent product::
 
@@ -278,7 +280,7 @@ class GRU:
         )
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, slots=False)
 class RateNetwork(Network):
     """One hidden layer of rate units: tanh, leaky, LSTM, GRU.
 
@@ -315,53 +317,46 @@ class RateNetwork(Network):
     w_out: np.ndarray | None = None  # type: ignore[assignment]
     bias: np.ndarray | None = None
     bias_out: np.ndarray | None = None
-    visible: int = 0
-    teacher_forcing: bool = False
+    visible: int = field(default=0, validator=whole(0))
+    teacher_forcing: bool = field(default=False, validator=truth())
 
-    def __post_init__(self):
+    def __attrs_post_init__(self):
         self._set_visible()
-        super().__post_init__()
+        super().__attrs_post_init__()
         gates = self.cell.gates
         shape = (self.n_rec,) if gates == 1 else (gates, self.n_rec)
         for name, expected in (("bias", shape), ("bias_out", (self.n_out,))):
             value = getattr(self, name)
-            bias = np.zeros(expected) if value is None else self._numbers(name, value)
+            bias = np.zeros(expected) if value is None else self._numbers(name)
             if bias.shape != expected:
                 raise ValueError(
-                    f"{self._name}: '{name}' has shape {bias.shape}; give {expected}"
+                    f"{self._name}.{name} has shape {bias.shape}; give {expected}"
                     + (f" for the {gates} gates of {self.cell.name}" if name == "bias" else "")
                 )
             self._set(name, bias)
         self.cell.check(self)
 
     def _set_visible(self):
-        if isinstance(self.visible, bool) or self.visible != int(self.visible) or self.visible < 0:
-            raise ValueError(
-                f"{self._name}: 'visible' is {self.visible!r}; give a number of units, 0 or more"
-            )
-        self._set("teacher_forcing", bool(self.teacher_forcing))
         if not self.visible:
             if self.w_out is None:
                 raise ValueError(
-                    f"{self._name}: 'w_out' is None; give a matrix (n_rec, n_out), or make the "
+                    f"{self._name}.w_out = None; give a matrix (n_rec, n_out), or make the "
                     "last units the outputs with 'visible'"
                 )
             if self.teacher_forcing:
                 raise ValueError(
-                    f"{self._name}: 'teacher_forcing' is True, but no unit has a target; say with "
+                    f"{self._name}.teacher_forcing = True, but no unit has a target; say with "
                     "'visible' how many of the last units are the outputs"
                 )
             return
         n_rec = np.shape(self.w_rec)[-1] if np.ndim(self.w_rec) >= 2 else 0
         if self.visible > n_rec:
-            raise ValueError(
-                f"{self._name}: 'visible' is {self.visible}, but there are {n_rec} units"
-            )
+            raise ValueError(f"{self._name}.visible = {self.visible}, but there are {n_rec} units")
         selection = np.eye(n_rec)[:, n_rec - self.visible :]
         # a changed copy of a network brings its selection along
         if self.w_out is not None and not np.array_equal(self.w_out, selection):
             raise ValueError(
-                f"{self._name}: 'w_out' is given, but the last {self.visible} units are the "
+                f"{self._name}.w_out = given, but the last {self.visible} units are the "
                 "outputs; leave 'w_out' or 'visible' away"
             )
         self._set("w_out", selection)

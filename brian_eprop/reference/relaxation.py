@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from attrs import field, frozen
 from numpy.typing import ArrayLike
+
+from ..checks import ABOVE_0, choice, finite_array, in_field, real, whole
 
 
 def logistic(u):
@@ -22,7 +24,22 @@ PHI: dict[str, tuple[Callable, Callable]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+def _constant(name, value):
+    """A private copy: the description must not change under the caller's hands."""
+    array = finite_array(name, value)
+    array.setflags(write=False)
+    return array
+
+
+constant = in_field(_constant)
+
+
+def above_0():
+    """The validator of a number above 0 and at most 1."""
+    return real("be above 0 and at most 1", low=ABOVE_0, high=1.0)
+
+
+@frozen(eq=False)
 class ConvergentNetwork:
     """One layer of rate units, driven by a constant input s until it settles.
 
@@ -72,43 +89,36 @@ class ConvergentNetwork:
     Scellier & Bengio 2017, Front. Comput. Neurosci. 11:24, Section 2.
     """
 
-    w_in: np.ndarray
-    w_rec: np.ndarray
-    bias: np.ndarray | float = 0.0
-    n_out: int = 1
-    phi: Literal["tanh", "logistic"] = "tanh"
-    step: float = 0.5
-    tolerance: float = 1e-12
-    max_iterations: int = 10_000
+    w_in: np.ndarray = field(validator=constant())
+    w_rec: np.ndarray = field(validator=constant())
+    bias: np.ndarray | float = field(default=0.0, validator=constant())
+    n_out: int = field(default=1, validator=whole(1))
+    phi: Literal["tanh", "logistic"] = field(default="tanh", validator=choice(PHI))
+    step: float = field(default=0.5, validator=above_0())
+    tolerance: float = field(default=1e-12, validator=above_0())
+    max_iterations: int = field(default=10_000, validator=whole(1))
 
-    def __post_init__(self):
-        for name in ("w_in", "w_rec", "bias"):
-            self._set(name, finite_array("ConvergentNetwork", name, getattr(self, name)))
+    def __attrs_post_init__(self):
         if self.w_rec.ndim != 2 or self.w_rec.shape[0] != self.w_rec.shape[1]:
             raise ValueError(
-                f"ConvergentNetwork: 'w_rec' has shape {self.w_rec.shape}; "
-                "give a square matrix (n, n)"
+                f"ConvergentNetwork.w_rec has shape {self.w_rec.shape}; give a square matrix (n, n)"
             )
         if self.w_in.ndim != 2 or self.w_in.shape[1] != self.n:
             raise ValueError(
-                f"ConvergentNetwork: 'w_in' has shape {self.w_in.shape}; "
+                f"ConvergentNetwork.w_in has shape {self.w_in.shape}; "
                 f"give (n_in, {self.n}) for the {self.n} units of 'w_rec' "
                 "(row = pre, column = post)"
             )
-        try:
-            self._set("bias", np.broadcast_to(self.bias, (self.n,)))
-        except ValueError:
+        if self.bias.shape not in ((), (self.n,)):
             raise ValueError(
-                f"ConvergentNetwork: 'bias' has shape {self.bias.shape}; "
+                f"ConvergentNetwork.bias has shape {self.bias.shape}; "
                 f"give a single value or an array of shape {(self.n,)}"
-            ) from None
-        if self.phi not in PHI:
-            known = ", ".join(f"'{name}'" for name in PHI)
-            raise ValueError(f"ConvergentNetwork: 'phi' is {self.phi!r}; give one of {known}")
-        self._set_number("n_out", 1, self.n, whole=True)
-        self._set_number("max_iterations", 1, np.inf, whole=True)
-        self._set_number("step", 0, 1)
-        self._set_number("tolerance", 0, 1)
+            )
+        if self.n_out > self.n:
+            raise ValueError(
+                f"ConvergentNetwork.n_out = {self.n_out} is more than the {self.n} units; give at "
+                f"most {self.n}"
+            )
 
     @property
     def n_in(self) -> int:
@@ -142,46 +152,10 @@ class ConvergentNetwork:
         """C, averaged over the batch."""
         return float(0.5 * np.sum(self.error(x, targets) ** 2) / len(x))
 
-    def _set(self, name, value):
-        if isinstance(value, np.ndarray):
-            # a private copy: the description must not change under the caller's hands
-            value = value.copy()
-            value.setflags(write=False)
-        object.__setattr__(self, name, value)
-
-    def _set_number(self, name, low, high, whole=False):
-        given = getattr(self, name)
-        number = finite_array("ConvergentNetwork", name, given)
-        if whole:
-            valid = number.ndim == 0 and low <= number <= high and number == np.round(number)
-            remedy = f"give a whole number, at least {low}"
-        else:
-            valid = number.ndim == 0 and low < number <= high
-            remedy = f"give a number above {low}"
-        if not valid:
-            remedy += "" if high == np.inf else f" and at most {high}"
-            raise ValueError(f"ConvergentNetwork: '{name}' is {given!r}; {remedy}")
-        self._set(name, int(number) if whole else float(number))
-
-
-def finite_array(owner, name, value):
-    """Value as a float64 array; the error names the owner and the attribute."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{owner}: '{name}' is {value!r}; give numbers without units") from None
-    wrong = ~np.isfinite(array)
-    if np.any(wrong):
-        raise ValueError(
-            f"{owner}: '{name}' contains {array[wrong].flat[0]} "
-            f"({np.sum(wrong)} of {array.size} values are not finite); give finite numbers"
-        )
-    return array
-
 
 def as_inputs(owner, network, inputs):
     """Inputs (n_in,) or (batch, n_in)."""
-    inputs = finite_array(owner, "inputs", inputs)
+    inputs = finite_array(f"{owner}: 'inputs'", inputs)
     empty = inputs.ndim == 2 and len(inputs) == 0
     if inputs.ndim not in (1, 2) or inputs.shape[-1] != network.n_in or empty:
         raise ValueError(
@@ -194,7 +168,7 @@ def as_inputs(owner, network, inputs):
 def as_task(owner, network, inputs, targets):
     """Inputs (batch, n_in) and targets (batch, n_out); a single example is a batch of one."""
     inputs = as_inputs(owner, network, inputs)
-    targets = finite_array(owner, "targets", targets)
+    targets = finite_array(f"{owner}: 'targets'", targets)
     expected = (*inputs.shape[:-1], network.n_out)
     if targets.shape != expected:
         raise ValueError(
@@ -208,7 +182,7 @@ class NotConverged(ArithmeticError):
     """An iteration has not reached its fixed point."""
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class FixedPoint:
     """Where a network has settled. The axis ``batch`` is absent where the inputs had none.
 
@@ -289,7 +263,7 @@ def relax(network, velocity, start, scale, phase, remedy=""):
     )
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class EquilibriumGradient:
     """Gradient of the cost at the free fixed point, averaged over the batch.
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from attrs import evolve, fields, frozen
 from numpy.typing import ArrayLike
 
+from ..checks import keep
 from .losses import log_softmax
 from .problem import AnyNetwork, Gradients, Problem, as_network, readout_gradient
 from .rule import Signal, added
 from .rules import rule_named
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Experience:
     """What an agent has done in T steps, and what came of it.
 
@@ -40,7 +41,7 @@ class Experience:
     terminal: np.ndarray
     truncated: np.ndarray
 
-    def __post_init__(self):
+    def __attrs_post_init__(self):
         kinds = {"actions": int, "rewards": float, "terminal": bool, "truncated": bool}
         for name, kind in kinds.items():
             array = np.asarray(getattr(self, name))
@@ -49,7 +50,7 @@ class Experience:
                     f"Experience: '{name}' has shape {array.shape}; give one value per step, as "
                     f"for the rewards of shape {np.shape(self.rewards)}"
                 )
-            object.__setattr__(self, name, array.astype(kind))
+            keep(self, getattr(fields(type(self)), name), array.astype(kind))
         wrong = ~np.isfinite(self.rewards)
         if wrong.any():
             raise ValueError(
@@ -90,7 +91,7 @@ class Experience:
         return returns
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class RewardGradients:
     """Gradients of an agent, with the quantities they are made of.
 
@@ -249,7 +250,7 @@ def reward_gradients(
     else:
         problem.error = problem.error * advantage[np.newaxis, :, np.newaxis]
         gradient, of_readout = problem.gradient(recursion, described), {}
-    found = replace(problem.result(gradient, described), **of_readout)
+    found = evolve(problem.result(gradient, described), **of_readout)
     return RewardGradients(
         found, problem.policy, problem.value, problem.td_error(discount), advantage
     )

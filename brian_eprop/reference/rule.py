@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from numbers import Real
 
 import numpy as np
+from attrs import evolve, field, frozen
 
+from ..checks import keep
 from .network import Network
 from .step import Step
 
 
 class RuleDoesNotApply(ValueError):
     """A rule is not defined for a network, whatever its options."""
-
-
-def number_within(rule, option, value, low, high=np.inf):
-    """The value of an option that is a number, as a float.
-
-    Raises
-    ------
-    ValueError
-        For anything but a finite number from low to high.
-    """
-    number = isinstance(value, Real | np.number) and not isinstance(value, bool)
-    if not number or not low <= value <= high or not np.isfinite(value):
-        wanted = f"{low} or more" if np.isinf(high) else f"from {low} to {high}"
-        raise ValueError(f"rule '{rule}': '{option}' is {value!r}; give a number, {wanted}")
-    return float(value)
-
-
-def positive_whole(rule, option, value):
-    """The value of an option that counts something, as an int.
-
-    Raises
-    ------
-    ValueError
-        For anything but a whole number of 1 or more.
-    """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise ValueError(f"rule '{rule}': '{option}' is {value!r}; give a whole number, 1 or more")
-    return int(value)
 
 
 def refusal(rule, network, reason):
@@ -70,7 +41,7 @@ def require_single_delays(rule, network):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Signal:
     """What the loss says in one step.
 
@@ -125,7 +96,7 @@ class Recursion:
         """End the sequences, and return the rest of the gradient."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Rule:
     """A way to compute or approximate the gradient.
 
@@ -177,7 +148,7 @@ class Rule:
     causal: bool = True
     local: bool = False
     stochastic: bool = False
-    unbiased: bool = False
+    unbiased: bool = field(default=False)
     learned: bool = False
     uses_feedback: bool = False
     parent: str | None = None
@@ -185,9 +156,9 @@ class Rule:
     examples: tuple[dict, ...] = ({},)
     varies: Callable[..., dict] | None = None
 
-    def __post_init__(self):
-        if self.exact:
-            object.__setattr__(self, "unbiased", True)
+    @unbiased.validator
+    def _of_an_exact_rule(self, field, value):
+        keep(self, field, value or self.exact)
 
     @property
     def options(self):
@@ -204,7 +175,7 @@ class Rule:
             An option that is unknown or missing.
         """
         self._check_names(options)
-        return self if self.varies is None else replace(self, **self.varies(**options))
+        return self if self.varies is None else evolve(self, **self.varies(**options))
 
     def at_work(self, network, rng, **options) -> Recursion:
         """The recursion for a network.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from attrs import field, frozen
 
+from ..checks import one_of
 from .network import Network
 from .step import Step
 from .surrogates import SURROGATES, antiderivative, pseudo_derivative
@@ -121,7 +122,7 @@ def self_edges(network, before, edges, implicit, batch):
     return explicit
 
 
-@dataclass(frozen=True)
+@frozen
 class LIF:
     """The leaky integrate-and-fire cell of Bellec et al. 2020, Methods Eqs 6–8::
 
@@ -162,7 +163,7 @@ class LIF:
         )
 
 
-@dataclass(frozen=True)
+@frozen
 class ALIF:
     """The adaptive cell of Bellec et al. 2020, Methods Eqs 6–11::
 
@@ -217,7 +218,7 @@ class ALIF:
 RESET_PATHS = ("implicit", "explicit", "detached")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@frozen(eq=False, kw_only=True, slots=False)
 class SpikingNetwork(Network):
     """One hidden layer of LIF and ALIF neurons with a leaky readout.
 
@@ -292,20 +293,20 @@ class SpikingNetwork(Network):
     surrogate_width: np.ndarray | float | None = None
     surrogate_h: np.ndarray | float = 0.15
     surrogate_s: np.ndarray | float = 6.0
-    reset_path: Mapping[str, str] = field(default_factory=dict)
+    reset_path: Mapping[str, str] = field(factory=dict)
     rate_target: np.ndarray | float = 0.0
     rate_strength: np.ndarray | float = 0.0
     smooth: bool = False
     adaptive: bool | None = None
 
-    def __post_init__(self):
-        super().__post_init__()
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
         n_rec = self.n_rec
         self._set_per_unit("v_th")
         self._check_positive("v_th")
         if self.adaptive is False and np.any(self.beta):
             raise ValueError(
-                f"{self._name}: 'adaptive' is False, but 'beta' is not 0; leave one of them away"
+                f"{self._name}.adaptive = False, but 'beta' is not 0; leave one of them away"
             )
         self._set_per_unit("alpha", 0, 1, "exp(-dt/tau_m)")
         self._set_per_unit("rho", 0, 1, "exp(-dt/tau_a)")
@@ -327,7 +328,7 @@ class SpikingNetwork(Network):
 
         kinds = np.asarray(self.surrogate, dtype=str)
         for kind in np.unique(kinds):
-            self._check_choice("surrogate", str(kind), SURROGATES)
+            one_of(f"{self._name}.surrogate", str(kind), SURROGATES)
         self._set("surrogate", self._broadcast("surrogate", kinds, (n_rec,)))
         self._set_reset_path()
 
@@ -351,14 +352,14 @@ class SpikingNetwork(Network):
     def _check_positive(self, name):
         if not np.all(getattr(self, name) > 0):
             raise ValueError(
-                f"{self._name}: '{name}' is {getattr(self, name).min()} for a neuron; "
+                f"{self._name}.{name} = {getattr(self, name).min()} for a neuron; "
                 "give positive values"
             )
 
     def _set_reset_path(self):
         path = {"v": "explicit", "a": "implicit"}
         for variable, kind in dict(self.reset_path).items():
-            self._check_choice("reset_path (its key)", variable, tuple(path))
-            self._check_choice(f"reset_path['{variable}']", kind, RESET_PATHS)
+            one_of(f"{self._name}.reset_path (its key)", variable, tuple(path))
+            one_of(f"{self._name}.reset_path['{variable}']", kind, RESET_PATHS)
             path[variable] = kind
         self._set("reset_path", path)

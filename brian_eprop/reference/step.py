@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import evolve, field, frozen
 
 if TYPE_CHECKING:
     from .network import Network
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Step:
     """Values and Jacobians of one step.
 
@@ -63,7 +63,7 @@ class Step:
     readout: np.ndarray | None = None
     arrivals: Mapping[str, np.ndarray] | None = None
     recurrent: Mapping[int, np.ndarray] | None = None
-    parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
+    parameters: Mapping[str, np.ndarray] = field(factory=dict)
     network: Network | None = None
 
     @property
@@ -169,7 +169,7 @@ def with_readout(step: Step, before: Step | None, network: Network) -> Step:
     """
     kappa, gain = network.kappa, network.readout_gain
     if kappa == 0:
-        return replace(step, output=gain * step.observable, readout=gain * step.observation)
+        return evolve(step, output=gain * step.observable, readout=gain * step.observation)
     q = gain * step.observation
     # memory of the output before the first step is 0
     last = 0.0 if before is None else before.output
@@ -185,7 +185,7 @@ def with_readout(step: Step, before: Step | None, network: Network) -> Step:
     def with_last(array, last):
         return np.concatenate([array, np.broadcast_to(last, array[:1].shape)])
 
-    return replace(
+    return evolve(
         step,
         state=with_last(step.state, output),
         output=output,

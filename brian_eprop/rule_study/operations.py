@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from math import prod
 
+import attrs
 import numpy as np
 
 from ..reference.influence import _counters, note
@@ -143,8 +143,9 @@ def stored_numbers(recursion):
 
 
 def _parts(thing):
-    if isinstance(thing, Step):
-        names = {field.name for field in fields(thing)} - {"network", "recurrent"}
+    if attrs.has(type(thing)):
+        names = {field.name for field in attrs.fields(type(thing))}
+        names -= {"network", "recurrent"} if isinstance(thing, Step) else set()
         return [getattr(thing, name) for name in names]
     if isinstance(thing, Mapping):
         return list(thing.values())

@@ -6,7 +6,6 @@ The equations are MathML, which browsers show by themselves.
 import base64
 import json
 import math
-from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +13,7 @@ from tempfile import TemporaryDirectory
 import jinja2
 import numpy as np
 import sympy
+from attrs import evolve, frozen
 from brian2 import ms
 from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import mathml
@@ -45,7 +45,7 @@ MARKS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class ModelEquations:
     """What a population's synapses need, derived from the equations of its neurons.
 
@@ -73,7 +73,7 @@ class ModelEquations:
 def model_equations(population, rule):
     """The equations of a :class:`PopulationDescription` that learns with a rule."""
     model = population.learning_with(rule)
-    model = replace(model, method=population.overrides.get("method", model.method))
+    model = evolve(model, method=population.overrides.get("method", model.method))
     derived = linearize(model)
     states = derived.states
     rows = [("<mi>ψ</mi>", str_to_sympy(derived.surrogate_code))]
@@ -122,7 +122,7 @@ def _mathml(expression):
     return text
 
 
-@dataclass(frozen=True)
+@frozen
 class RunContents:
     """A run as far as it has come; reading it executes nothing.
 
@@ -193,7 +193,7 @@ def _environment(path):
         raise ValueError(f"'{path}' is damaged ({error}); put it back, or remove it") from None
 
 
-@dataclass(frozen=True)
+@frozen
 class RecordedTask:
     """Of a task that is a Python file, and not executed: the one trial that was recorded."""
 

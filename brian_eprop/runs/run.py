@@ -1,9 +1,9 @@
 """Training runs: from a configuration to a run folder, to its end or, later, on to its end."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from attrs import frozen
 from tqdm import tqdm
 
 from ..network import RecurrentNetwork
@@ -272,7 +272,7 @@ def _trust(configuration):
     return " --trust" if configuration.own_task else ""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Training:
     """What happens around the iterations of a run."""
 

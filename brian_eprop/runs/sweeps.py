@@ -20,12 +20,12 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
+from attrs import field, frozen
 from brian2 import prefs
 from joblib import Parallel, delayed
 
@@ -58,7 +58,7 @@ UNITS = {"rate": "Hz", "seconds": "s"}
 OWN_FILES = re.compile(r"table\.nc|(learning_curves|results)\.(png|svg|pdf)", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@frozen
 class Sweep:
     """A base configuration and what is varied.
 
@@ -73,8 +73,8 @@ class Sweep:
     """
 
     base: dict[str, Any]
-    grid: dict[str, list[Any]] = field(default_factory=dict)
-    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+    grid: dict[str, list[Any]] = field(factory=dict)
+    variants: dict[str, dict[str, Any]] = field(factory=dict)
 
     @classmethod
     def read(cls, path: FilePath) -> Self:

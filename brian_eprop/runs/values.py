@@ -4,14 +4,13 @@ Quantities are text, objects are tables.
 """
 
 import tomllib
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
 from brian2 import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
-from ..checks import check_unit, quantity, suggest
+from ..checks import check_unit, fields_of, is_described, quantity, suggest
 from ..network.connectivity import fixed_degree, layers, random_sparse
 from ..network.constraints import MATRICES
 
@@ -81,7 +80,7 @@ def from_table(where, value, classes):
     where : str
         The key, for error messages.
     value : dict, or anything else
-    classes : dict of str to dataclass
+    classes : dict of str to class
 
     Raises
     ------
@@ -97,7 +96,7 @@ def from_table(where, value, classes):
             f"{', '.join(classes)}"
         )
     given = {key: from_text(entry) for key, entry in value.items() if key != "kind"}
-    check_keys(given, [field.name for field in fields(classes[kind])], f"{where}.")
+    check_keys(given, [field.name for field in fields_of(classes[kind])], f"{where}.")
     try:
         return classes[kind](**given)
     except TypeError as error:
@@ -109,8 +108,8 @@ def to_toml(value):
 
     Entries of tables that are None are left out.
     """
-    if is_dataclass(value):
-        content = {field.name: getattr(value, field.name) for field in fields(value)}
+    if is_described(type(value)):
+        content = {field.name: getattr(value, field.name) for field in fields_of(type(value))}
         return to_toml({"kind": type(value).__name__} | content)
     if isinstance(value, dict):
         return {key: to_toml(entry) for key, entry in value.items() if entry is not None}

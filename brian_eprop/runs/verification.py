@@ -7,11 +7,14 @@ those of a short trial of the network's task, computed twice.
 import math
 import runpy
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from brian2 import BrianObjectException, Network, get_local_namespace
+from attrs import evolve, frozen
+from brian2 import Network
+from brian2.core.base import BrianObjectException
+from brian2.core.namespace import get_local_namespace
 
 from .. import reference
 from ..checking.own_network import check_network
@@ -87,7 +90,7 @@ STEPS = 500
 TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True)
+@frozen
 class GradientCheck:
     """What :func:`check_gradients` found.
 
@@ -154,10 +157,10 @@ def check_gradients(network: RecurrentNetwork, task: Task, seed: int) -> Gradien
         )
     except ValueError as error:
         reason = str(error)
-        against, rule = "the eligibility traces in Brian2", replace(rule, order=1, engine="credit")
+        against, rule = "the eligibility traces in Brian2", evolve(rule, order=1, engine="credit")
         try:
             network = _with_rule(network, rule)
-            expected = _with_rule(network, replace(rule, engine="traces")).gradients(*trial)
+            expected = _with_rule(network, evolve(rule, engine="traces")).gradients(*trial)
         except ValueError as no_traces:
             return GradientCheck("", f"{reason}; {no_traces}", rule.order, len(inputs), 0, ())
     found = network.gradients(*trial)
@@ -171,7 +174,7 @@ def _with_rule(network, rule):
     """The same network, weights only, with another rule."""
     d, weights = network.description, network.weights
     other = RecurrentNetwork.from_description(
-        replace(d.with_parameters(network.parameters), rule=rule)
+        evolve(d.with_parameters(network.parameters), rule=rule)
     )
     other.weights.update(weights)
     return other

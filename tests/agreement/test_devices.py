@@ -1,10 +1,10 @@
 """Compiled targets give the numbers of the numpy target."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import device, prefs, set_device
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian_networks import BLOCKS, DT, build, difference
@@ -30,7 +30,7 @@ def everything(engine):
         reset_path={"v": "implicit"},
         max_n_ref=3,
     )
-    network = replace(network, readout_gain=1 - network.kappa)
+    network = evolve(network, readout_gain=1 - network.kappa)
     inputs, targets = random_task(31, "cross_entropy", batch=4)
     return build(
         network,

@@ -1,10 +1,10 @@
 """Both engines agree for every model, surrogate and target, whichever way a trial is split."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import device, set_device
 from comparing import assert_gradients_equal
 from firing_networks import firing_network
@@ -35,7 +35,7 @@ SURROGATES = {
 def with_rule(network, **rule):
     """The same network, which learns in another way."""
     other = RecurrentNetwork.__new__(RecurrentNetwork)
-    description = replace(network.description, rule=replace(network.description.rule, **rule))
+    description = evolve(network.description, rule=evolve(network.description.rule, **rule))
     other._set_up(description, network.optimizer, network.state)
     return other
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from attrs import asdict
 from brian2 import Hz, ms
 from comparing import assert_gradients_equal
 from hypothesis import assume, given
@@ -232,7 +233,7 @@ def test_the_reference_refuses_other_dynamics_by_name():
         with pytest.raises(ValueError, match="the models lif and alif, not of"):
             network.reference_network()
     path = {"a": "detached"}
-    alif = NeuronModel(**vars(load_model("alif")) | {"reset_path": path})
+    alif = NeuronModel(**asdict(load_model("alif"), recurse=False) | {"reset_path": path})
     network = RecurrentNetwork([(alif, 2, {}), ("alif", 1, {})], 2, 3, 1)
     with pytest.raises(ValueError, match="one reset path for all neurons, but that of"):
         network.reference_network()

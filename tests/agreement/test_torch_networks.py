@@ -1,10 +1,10 @@
 """Gradients of recurrent networks of every model are those of torch's autograd."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import Hz
 from comparing import difference
 from delayed_networks import delayed_gradients
@@ -139,7 +139,7 @@ def test_nothing_is_missing_in_the_gradient(model):
     """With spikes whose true derivative ψ is: against central differences."""
     surrogate = load_model(model).surrogate
     # a whole spike, so that the reset is a whole one too and no membrane runs away
-    rule = EProp(surrogate=replace(surrogate, height=f"1/({surrogate.width})"))
+    rule = EProp(surrogate=evolve(surrogate, height=f"1/({surrogate.width})"))
     network, inputs, targets = firing_network(model, rule=rule)
 
     def loss(leaves):

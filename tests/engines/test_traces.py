@@ -1,9 +1,8 @@
 """Brian2's eligibility traces are the reference's, in every step."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2.core.base import BrianObjectException
 from brian_networks import BLOCKS, KINDS, build, difference, examples
 from hypothesis import given
@@ -167,7 +166,7 @@ class TestWhatMustFail:
         alpha = self.network.alpha * 0.98
         correct = self.network
         brian = build(correct, *self.task).run()
-        expected = gradients(replace(correct, alpha=alpha), *self.task, rule="eprop")
+        expected = gradients(evolve(correct, alpha=alpha), *self.task, rule="eprop")
         assert difference(brian.gradients["w_rec"], expected.w_rec) > 1e-3
 
     @pytest.mark.slow

@@ -1,9 +1,8 @@
 """Networks of random neuron models: the gradient is right, or the model is refused by name."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import ms
 from fuzzed_models import networks
 from hypothesis import assume, given, settings
@@ -25,9 +24,9 @@ ROUND_OFF = 1e-9
 def with_rule(network, **changes):
     d = network.description
     other = RecurrentNetwork.from_description(
-        replace(d, rule=replace(d.rule, **changes), trainable={})
+        evolve(d, rule=evolve(d.rule, **changes), trainable={})
     )
-    other.state = replace(network.state, parameters={})
+    other.state = evolve(network.state, parameters={})
     return other
 
 

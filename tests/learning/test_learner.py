@@ -1,9 +1,8 @@
 """What a learner does with the gradient: updates, feedback, trials."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import (
     Network,
     NeuronGroup,
@@ -70,7 +69,7 @@ def several_updates(network, inputs, targets, trials, update, bounds=None):
         for name in BLOCKS:
             weights = update(getattr(network, name), getattr(found, name), states[name], n)
             new[name] = weights if bounds is None else np.clip(weights, *bounds)
-        network = replace(network, **new)
+        network = evolve(network, **new)
     return network
 
 
@@ -166,7 +165,7 @@ def test_a_rate_is_measured_over_the_interval_of_the_updates_without_trials(engi
     options = dict(engine=engine, reset=False, optimizer=rate, update_every=every)
     brian = build(network, inputs, targets, **options).run()
     expected = several_updates(network, inputs, targets, 1, gradient_descent)
-    task_only = replace(network, rate_strength=0.0)
+    task_only = evolve(network, rate_strength=0.0)
     without = several_updates(task_only, inputs, targets, 1, gradient_descent)
     for name in ("w_in", "w_rec"):
         assert difference(brian.matrix(name, "w"), getattr(expected, name)) < TOLERANCE
@@ -214,7 +213,7 @@ class TestFeedback:
         brian = build(self.network, *self.task, feedback="adaptive", seed=1)
         feedback = brian.matrix("w_out", "B")
         brian.run()
-        expected = gradients(replace(self.network, feedback=feedback.T), *self.task, rule="eprop")
+        expected = gradients(evolve(self.network, feedback=feedback.T), *self.task, rule="eprop")
         symmetric = gradients(self.network, *self.task, rule="eprop")
         for name in BLOCKS:
             assert difference(brian.gradients[name], getattr(expected, name)) < TOLERANCE
@@ -274,7 +273,7 @@ class TestFeedback:
         brian = build(self.network, *self.task, feedback="random", seed=2)
         weights = np.asarray(brian.readout.contained_objects[-1].B).reshape(2, 5)
         brian.run()
-        expected = gradients(replace(self.network, feedback=weights), *self.task, rule="eprop")
+        expected = gradients(evolve(self.network, feedback=weights), *self.task, rule="eprop")
         for name in BLOCKS:
             assert difference(brian.gradients[name], getattr(expected, name)) < TOLERANCE
 
@@ -377,7 +376,7 @@ class TestOtherNetworks:
 
     def test_a_group_written_by_the_user_in_a_magic_network(self):
         start_scope()
-        network = replace(self.network, surrogate_height=0.4, surrogate_width=0.5)
+        network = evolve(self.network, surrogate_height=0.4, surrogate_width=0.5)
         inputs, targets = self.task
         n_steps = inputs.shape[1]
         tau, threshold = -1 / np.log(0.9) * ms, 0.6  # noqa: F841 (used in the equations)
@@ -452,7 +451,7 @@ class TestOtherNetworks:
         # a spike of the last step of a trial would arrive in the next
         kept = (step + 1) % n_steps != 0
         inputs[(step // n_steps)[kept], (step % n_steps)[kept] + 1, arrived.i[:][kept]] = True
-        network = replace(
+        network = evolve(
             self.network,
             w_rec=np.zeros((5, 5)),
             surrogate_height=None,

@@ -53,7 +53,7 @@ def test_a_saved_network_goes_on_with_the_schedule(tmp_path, rate):
     ("make", "message"),
     (
         (lambda: StepDecay(-1.0, 0.5, 10), "StepDecay.start = -1.0"),
-        (lambda: StepDecay(1.0, 1.5, 10), "StepDecay.factor = 1.5 must be at most 1"),
+        (lambda: StepDecay(1.0, 1.5, 10), "StepDecay.factor = 1.5 must be a number from 0 to 1"),
         (lambda: StepDecay(1.0, 0.5, 2.5), "StepDecay.every = 2.5 must be an integer"),
         (lambda: CosineDecay(1.0, float("nan"), 10), "CosineDecay.end = nan"),
         (lambda: CosineDecay(1.0, 0.1, 0), "CosineDecay.over = 0"),

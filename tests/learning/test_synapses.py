@@ -1,9 +1,10 @@
 """Several groups and sub-groups, each a part of one network of the reference."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import Network, SpikeMonitor, StateMonitor, defaultclock, ms, pA
 from brian_networks import BLOCKS, DT, connect, difference, neuron_group, spike_source
 from random_networks import random_network, random_task
@@ -29,7 +30,7 @@ class Projection:
 
 def part(network, neurons):
     """The same network with some of its neurons only."""
-    return replace(
+    return evolve(
         network,
         w_in=network.w_in[:, neurons],
         w_rec=network.w_rec[neurons, neurons],
@@ -150,7 +151,7 @@ def test_parts_learn_as_the_whole(engine, divide, feedback, delay):
         mask_rec=np.random.default_rng(1).random((5, 5)) < 0.8,
     )
     if feedback == "symmetric":
-        network = replace(network, feedback=None)
+        network = evolve(network, feedback=None)
     inputs, targets = random_task(3, "mse", batch=3)
     groups, wholes = divide(network)
     given = feedback
@@ -163,7 +164,7 @@ def test_parts_learn_as_the_whole(engine, divide, feedback, delay):
         network, inputs, targets, groups, wholes, given, delay, engine=engine
     )
     if feedback == "adaptive":
-        network = replace(network, feedback=drawn_feedback(projections).T)
+        network = evolve(network, feedback=drawn_feedback(projections).T)
     expected = gradients(network, inputs, targets, rule="eprop")
     assert n_spikes == expected.spikes.sum() > 20
     for name in BLOCKS:

@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from attrs import asdict, evolve
 from brian2 import mV
 from hypothesis import given
 from hypothesis import strategies as st
@@ -164,7 +165,7 @@ def test_decay_is_decoupled_from_the_gradient(optimizer):
     assert np.abs(expected - plain.weights["w_rec"]).max() > 0.1
     for name in ("w_in", "w_out"):
         np.testing.assert_array_equal(decaying.weights[name], plain.weights[name])
-    coupled = Gradients(**vars(gradients) | {"w_rec": gradients.w_rec + rate * start["w_rec"]})
+    coupled = evolve(gradients, w_rec=gradients.w_rec + rate * start["w_rec"])
     l2 = network([], optimizer)
     l2.apply(coupled)
     assert np.abs(l2.weights["w_rec"] - expected).max() > 0.1
@@ -322,7 +323,7 @@ WRONG_VALUES = {
     "bound": (partial(Bounds, "0"), r"Bounds\.low = '0' must be a number"),
     "unit": (partial(Bounds, 0, 3 * mV), r"Bounds\.high = .* must be a number, as weights are"),
     "nan": (partial(Bounds, 0, np.nan), r"Bounds\.high = nan must be a number"),
-    "order": (partial(Bounds, 2, 1), r"Bounds\.low = 2 must be below Bounds\.high = 1"),
+    "order": (partial(Bounds, 2, 1), r"Bounds\.low = 2\.0 must be below Bounds\.high = 1\.0"),
     "rate": (partial(WeightDecay, 1.5), r"WeightDecay\.rate = 1\.5 must be a number from 0 to 1"),
     "of what": (partial(WeightDecay, 0.1, ["w"]), r"WeightDecay\.matrices names 'w'"),
     "density": (partial(DeepR, 1.5), r"DeepR\.density = 1\.5 must be a number from 0 to 1"),
@@ -343,7 +344,7 @@ def test_wrong_values_are_refused_by_name(case):
 CONTRADICTIONS = {
     "absent population": ([DaleLaw([2])], {}, "there is no population 2, as .* has 2, numbered"),
     "twice": ([Bounds(0, 1), Bounds(0, 2, ["w_in"])], {}, "are both about 'w_in'; give one"),
-    "only excitation": ([DALE, Bounds(0, 1)], {}, r"DaleLaw.*≤ 0, but Bounds\(low=0, high=1"),
+    "only excitation": ([DALE, Bounds(0, 1)], {}, r"DaleLaw.*≤ 0, but Bounds\(low=0.0, high=1"),
     "only inhibition": ([DALE, Bounds(-1, -0.1)], {}, "makes weights of 'w_rec' ≥ 0, but Bounds"),
     "no 0": ([DeepR(0.5), Bounds(0.1, 1)], {}, "'w_in' the weight 0, which Bounds.* excludes"),
     "none": ([DeepR(0.001)], {}, r"DeepR.* of the 60 synapses .*'w_in' may have none is active"),
@@ -399,5 +400,5 @@ def test_an_infinite_weight_is_not_hidden_by_bounds():
 @pytest.mark.parametrize("index", range(len(ALL)))
 def test_fields_are_plain_so_that_a_table_makes_the_same(index):
     constraint = ALL[index]
-    table = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(constraint).items()}
+    table = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(constraint).items()}
     assert type(constraint)(**table) == constraint

@@ -1,10 +1,10 @@
 """Networks whose spikes take time: gradients are those of a NumPy oracle, on both devices."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import Network, SpikeGeneratorGroup, get_device, ms, mV, set_device
 from brian2.core.base import BrianObjectException
 from brian2.devices.device import reset_device
@@ -148,14 +148,14 @@ def with_delayed_readout(net, without, inputs, targets, order, window=None):
         own = delays == delay
         later = np.zeros_like(error)
         later[:, : STEPS - delay] = error[:, delay:]
-        sent_back = replace(plain, feedback=np.where(own, plain.w_out, 0.0).T)
+        sent_back = evolve(plain, feedback=np.where(own, plain.w_out, 0.0).T)
         of_rule = order_of_reference(order)
         part = reference.gradients(sent_back, inputs, run.readout - later, **of_rule)
         for name in ("w_in", "w_rec", "learning_signal"):
             total[name] = total[name] + getattr(part, name)
         total["w_out"] = total["w_out"] + np.where(own, part.w_out, 0.0)
     loss = 0.5 * (error**2).sum() / BATCH
-    return replace(part, **total, loss=loss, readout=readout)
+    return evolve(part, **total, loss=loss, readout=readout)
 
 
 @pytest.mark.slow

@@ -1,10 +1,9 @@
 """The check of a model passes for every model, and notices each thing that can be wrong."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import sympy
+from attrs import evolve
 from brian2 import ms, prefs
 
 from brian_eprop import available_models, load_model
@@ -65,7 +64,7 @@ def test_every_surrogate(kind):
         shape = {"height": 0.5, "width": 0.3}
     elif kind == "Formula":
         shape = {"psi": "exp(-abs(x)/0.7)*(0.4 + 0.1*sin(x))"}
-    model = replace(load_model("lif"), surrogate=SURROGATES[kind](**shape))
+    model = evolve(load_model("lif"), surrogate=SURROGATES[kind](**shape))
     report = check_model(model, steps=STEPS)
     assert report.passed, str(report)
 

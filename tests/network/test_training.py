@@ -2,10 +2,10 @@
 
 import os
 import signal
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import Hz, NetworkOperation, ms
 from brian2.units import DimensionMismatchError
 
@@ -55,7 +55,7 @@ def no_gradients(**changes):
     shapes = {"w_in": (N_IN, N_REC), "w_rec": (N_REC, N_REC), "w_out": (N_REC, N_OUT)}
     zeros = {name: np.zeros(shape) for name, shape in shapes.items()}
     trajectory = dict.fromkeys(("spikes", "readout", "learning_signal"), np.zeros((1, 1)))
-    return replace(Gradients(**zeros, **trajectory, loss=0.0), **changes)
+    return evolve(Gradients(**zeros, **trajectory, loss=0.0), **changes)
 
 
 def copied(weights):

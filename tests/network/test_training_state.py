@@ -23,6 +23,7 @@ from brian_eprop import (
     load_model,
 )
 from brian_eprop.network import serialization
+from brian_eprop.network.training_state import decode, encode
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -303,20 +304,20 @@ def test_the_permissions_are_those_of_any_new_file(saved, tmp_path):
     [3, 0.1, -1e-300, "text", None, True, [1, [2.5]], {"a": {"b": 1}}, Adam(0.1), 3 * ms],
 )
 def test_json_and_back_is_the_same(value):
-    encoded = json.loads(json.dumps(serialization.encode(value)))
-    assert serialization.decode(encoded) == value
+    encoded = json.loads(json.dumps(encode(value)))
+    assert decode(encoded) == value
 
 
 def test_quantities_keep_unit_and_last_bit():
     values = np.random.default_rng(0).normal(size=5) * pA
-    back = serialization.decode(json.loads(json.dumps(serialization.encode(values))))
+    back = decode(json.loads(json.dumps(encode(values))))
     assert have_same_dimensions(back, values)
     np.testing.assert_array_equal(np.asarray(back), np.asarray(values))
     surrogate = PiecewiseLinear(0.3 / pA, "v_th")
-    again = serialization.decode(json.loads(json.dumps(serialization.encode(surrogate))))
+    again = decode(json.loads(json.dumps(encode(surrogate))))
     assert again == surrogate
 
 
 def test_what_cannot_be_written_is_named():
     with pytest.raises(TypeError, match="of type 'function' cannot be saved"):
-        serialization.encode({"f": lambda: 1})
+        encode({"f": lambda: 1})

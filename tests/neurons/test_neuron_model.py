@@ -1,11 +1,11 @@
 """Neuron models: published dynamics spike for spike, plausible firing, refusals by name."""
 
 import pickle
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import (
     DimensionMismatchError,
     Network,
@@ -113,7 +113,7 @@ def test_per_neuron_threshold_adaptation_and_refractoriness(drive):
 
 
 def test_jumps_without_the_decay_factor_are_another_neuron(drive):
-    model = replace(load_model("lif"), reset="v -= v_th")
+    model = evolve(load_model("lif"), reset="v -= v_th")
     raster, voltage = simulated(model, *drive, t_ref=0 * ms)
     correct, membrane = published(*drive, np.exp(-1 / 20), 0, 0.6, 0, 0)
     assert not np.array_equal(raster, correct)
@@ -121,7 +121,7 @@ def test_jumps_without_the_decay_factor_are_another_neuron(drive):
     # and it is the neuron whose reset is decayed once
     scaled, _ = published(*drive, np.exp(-1 / 20), 0, 0.6, 0, 0, scale=np.exp(-1 / 20))
     np.testing.assert_array_equal(raster, scaled)
-    raster, _ = simulated(replace(load_model("lif"), on_pre="v_post += w"), *drive, t_ref=0 * ms)
+    raster, _ = simulated(evolve(load_model("lif"), on_pre="v_post += w"), *drive, t_ref=0 * ms)
     assert not np.array_equal(raster, correct)
 
 
@@ -235,7 +235,7 @@ def test_surrogate_in_the_units_of_the_model(name, kind):
     if kind == "MultiGaussian":
         height = 0.3
     group = model.group(2, surrogate=SURROGATES[kind](height, width))
-    assert group.neuron_model == replace(model, surrogate=SURROGATES[kind](height, width))
+    assert group.neuron_model == evolve(model, surrogate=SURROGATES[kind](height, width))
     assert model.surrogate == load_model(name).surrogate
 
 
@@ -275,7 +275,7 @@ def test_group_does_not_see_the_callers_names():
 
 def test_distance_is_the_difference_of_the_two_sides():
     assert load_model("alif").distance == "(v) - (v_th + beta * a)"
-    assert replace(load_model("lif"), threshold="v_th <= v").distance == "(v) - (v_th)"
+    assert evolve(load_model("lif"), threshold="v_th <= v").distance == "(v) - (v_th)"
 
 
 # ---------------------------------------------------------------------- overrides refused

@@ -1,9 +1,9 @@
 """Figures: what is drawn is the data, in the right units, and nonsense is refused."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
+from attrs import evolve
 
 matplotlib.use("Agg")
 
@@ -222,9 +222,9 @@ def test_a_trial_stacks_its_panels_over_one_time_axis():
 
 def test_a_trial_is_in_the_units_of_neurons_and_in_the_colours_of_its_own():
     r = recording()
-    volts = replace(r, membrane_unit="volt", trace_unit="amp ** -1", synapses=["in 0 → 1"] * 3)
+    volts = evolve(r, membrane_unit="volt", trace_unit="amp ** -1", synapses=["in 0 → 1"] * 3)
     in_window = r.error * (np.arange(40) >= 30)[:, np.newaxis]
-    figure = plot_trial(replace(volts, error=in_window))
+    figure = plot_trial(evolve(volts, error=in_window))
     _, _, membrane, trace, _, signal, readout = figure.axes
     assert membrane.get_ylabel().endswith("$v$ (mV)") and trace.get_ylabel().endswith("$e$ (1/pA)")
     lowest = membrane.lines[-2].get_ydata()
@@ -243,7 +243,7 @@ def test_an_output_that_starts_on_its_target_makes_no_learning_window():
     r = recording()
     error, readout = r.error.copy(), r.readout.copy()
     error[0], readout[0] = 0, r.target[0]
-    figure = plot_trial(replace(r, error=error, readout=readout))
+    figure = plot_trial(evolve(r, error=error, readout=readout))
     assert error[1].any() and not figure.axes[-1].patches
     plt.close(figure)
 

@@ -1,10 +1,10 @@
 """Rules that learn something of the network: KeRNL, DNI, e-prop 3."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import cell_network, cell_task
 from rule_problems import (
     DELAYED,
@@ -39,7 +39,7 @@ def targets_of(problem):
 def leaky_without_recurrence():
     """Its kernel is the identity times 0.7^Δ."""
     network = cell_network("leaky_rate", 1)
-    network = replace(network, w_rec=np.zeros_like(network.w_rec))
+    network = evolve(network, w_rec=np.zeros_like(network.w_rec))
     return Problem(network, *cell_task(network, 1, batch=3, n_steps=20))
 
 

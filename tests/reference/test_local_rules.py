@@ -4,11 +4,11 @@ The loops go over sequences, synapses and steps. They share with the rules the a
 simulated trial at most.
 """
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import ALL, SPIKING, cell_network, cell_task, gradient, relative
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -198,7 +198,7 @@ def test_decolle_sees_neither_the_readout_nor_targets_that_do_not_count():
     first = gradients(network, inputs, targets, **settings)
     other = targets.copy()
     other[:, :-5] += 1
-    second = gradients(replace(network, w_out=-network.w_out), inputs, other, **settings)
+    second = gradients(evolve(network, w_out=-network.w_out), inputs, other, **settings)
     assert relative(second, first, network) == 0
     other = targets + 1
     assert relative(gradients(network, inputs, other, **settings), first, network) > WRONG
@@ -483,7 +483,7 @@ def test_only_local_rules_do_without_the_recurrent_weights(rule):
     problem = Problem(network, *cell_task(network))
     with_weights = problem.gradient(at_work(rule, network), RULES[rule])
     elsewhere = {lag: np.full_like(w, np.pi) for lag, w in problem.steps[0].recurrent.items()}
-    problem.steps = [replace(step, recurrent=elsewhere) for step in problem.steps]
+    problem.steps = [evolve(step, recurrent=elsewhere) for step in problem.steps]
     without = problem.gradient(at_work(rule, network), RULES[rule])
     same = all(np.array_equal(with_weights[name], without[name]) for name in network.blocks)
     assert same == RULES[rule].local

@@ -1,10 +1,9 @@
 """The NumPy reference reproduces NEST and TensorFlow, and wrong variants of it do not."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from comparing import difference
+from attrs import evolve
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop.reference import RULES, SpikingNetwork, gradients, simulate
@@ -50,7 +49,7 @@ def gradient_of(case, rule="eprop"):
 def losses_of(case, iterations, **changes):
     weights, moments, losses = dict(case.weights), {}, []
     for k in range(iterations):
-        network = replace(network_of(case, weights), **changes)
+        network = evolve(network_of(case, weights), **changes)
         result = gradients(
             network, case.inputs[k], case.targets[k], "eprop_reverse", case.learning_window
         )
@@ -128,7 +127,7 @@ def perturb_psi(monkeypatch, psi_of):
             observation[0] = psi_of(network, step)
             if self.name == "alif":
                 observation[1] = -network.beta * observation[0]
-            return replace(step, observation=observation)
+            return evolve(step, observation=observation)
 
         monkeypatch.setattr(cell, "advance", wrong)
 
@@ -146,7 +145,7 @@ def with_arrivals(steps, name, shift):
     """Steps whose presynaptic values of a block are those of `shift` steps later."""
     other = np.roll([step.arrivals[name] for step in steps], -shift, axis=0)
     return [
-        replace(step, arrivals=step.arrivals | {name: value})
+        evolve(step, arrivals=step.arrivals | {name: value})
         for step, value in zip(steps, other, strict=True)
     ]
 
@@ -159,7 +158,7 @@ def test_trace_filtered_with_the_wrong_time_constant_or_gain_is_seen(change, err
     case = load_case("bss_alif_mse_sgd")
     assert network_of(case).kappa != 0.9
     result = gradient_along(
-        case, lambda problem: run(replace(problem.network, **change), problem.inputs)
+        case, lambda problem: run(evolve(problem.network, **change), problem.inputs)
     )
     assert mismatch(case, result) > error
 
@@ -215,7 +214,7 @@ def test_trace_without_adaptation_is_seen(monkeypatch):
 
     def wrong(*args):
         step = right(*args)
-        return replace(step, observation=step.observation * [[[1.0]], [[0.0]]])
+        return evolve(step, observation=step.observation * [[[1.0]], [[0.0]]])
 
     monkeypatch.setattr(ALIF, "advance", wrong)
     assert mismatch(case, gradient_of(case)) > 0.01
@@ -223,7 +222,7 @@ def test_trace_without_adaptation_is_seen(monkeypatch):
 
 def test_reset_gradient_in_the_local_trace_is_seen():
     case = load_case("bss_lif_mse_sgd")
-    network = replace(network_of(case), reset_path={"v": "implicit"})
+    network = evolve(network_of(case), reset_path={"v": "implicit"})
     result = gradients(network, case.inputs[0], case.targets[0], "eprop")
     assert mismatch(case, result) > 0.01
 
@@ -235,9 +234,9 @@ def test_regularization_with_the_filtered_trace_is_seen(monkeypatch):
     class ThroughTheReadout(right.recursion):
         def step(self, step, signal):
             both = signal.learning + signal.rate
-            return super().step(step, replace(signal, learning=both, rate=0 * both))
+            return super().step(step, evolve(signal, learning=both, rate=0 * both))
 
-    monkeypatch.setitem(RULES, "eprop_reverse", replace(right, recursion=ThroughTheReadout))
+    monkeypatch.setitem(RULES, "eprop_reverse", evolve(right, recursion=ThroughTheReadout))
     losses = losses_of(case, iterations=2)
     assert losses[0] == pytest.approx(case.loss_nest[0], rel=NEST)
     assert abs(losses[1] / case.loss_nest[1] - 1) > TENSORFLOW

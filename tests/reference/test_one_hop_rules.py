@@ -1,9 +1,8 @@
 """Rules that follow a path over other neurons with averaged weights or slopes: MDGL, ModProp."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import ALL, SPIKING, cell_network, cell_task
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +67,7 @@ def memoryless(name, options):
     options = dict(options)
     scale = options.pop("w_rec_scale", 1.0)
     network = cell_network(name, 1, kappa=0.0, **options)
-    network = replace(network, w_rec=scale * network.w_rec)
+    network = evolve(network, w_rec=scale * network.w_rec)
     problem = Problem(network, *cell_task(network, 1, n_steps=30))
     if name == "lif":
         assert sum(np.sum(step.observable) for step in problem.steps) > 20
@@ -144,7 +143,7 @@ def test_mdgl_is_its_equations_written_out(seed, name, kappa, density, types):
 def test_the_causal_filter_of_mdgl_is_exact_for_a_constant_slope():
     """Against the rule with the loss of the future; the filter of the slope begins with 0."""
     network = cell_network("elman", 1, kappa=0.8)
-    network = replace(network, bias=np.zeros(5), w_rec=0.5 * network.w_rec)
+    network = evolve(network, bias=np.zeros(5), w_rec=0.5 * network.w_rec)
     inputs, targets = cell_task(network, 1, n_steps=120)
     # tanh of numbers around 1e-7 has the slope 1 − 1e-14; after 80 steps 0.8^80 = 2e-8 is missing
     problem = Problem(network, 1e-7 * inputs, targets, 40)
@@ -178,7 +177,7 @@ def linear(name, **options):
         return problem, 0.3
     # tanh of numbers around 1e-7 has the slope 1 − 1e-14
     problem = problem_of(name, **options)
-    network = replace(problem.network, bias=np.zeros(5))
+    network = evolve(problem.network, bias=np.zeros(5))
     return Problem(network, 1e-7 * problem.inputs, problem.targets), 1.0
 
 

@@ -1,11 +1,11 @@
 """Rules that keep a part of the influence tensor: orders of e-prop, and SnAp."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import path_sums
 import pytest
+from attrs import evolve
 from cell_networks import ALL, RATE, SPIKING, cell_network, cell_task
 from hypothesis import given
 from random_networks import examples, random_network
@@ -36,7 +36,7 @@ def gradient(problem, rule, through_feedback=None, **options):
     at_work = RULES[rule].at_work(problem.network, np.random.default_rng(0), **options)
     signal = RULES[rule]
     if through_feedback is not None:
-        signal = replace(signal, uses_feedback=through_feedback)
+        signal = evolve(signal, uses_feedback=through_feedback)
     return vector(problem, problem.gradient(at_work, signal))
 
 
@@ -174,7 +174,7 @@ def by_number_of_edges(problem):
     values = []
     for x in roots:
         steps = [
-            replace(
+            evolve(
                 step,
                 recurrent={lag: x * weights for lag, weights in step.recurrent.items()},
                 self_edge=x * step.self_edge,
@@ -351,7 +351,7 @@ def test_snap_of_one_step_is_eprop_with_autapses_in_the_trace(name):
         own = np.einsum("gjj->gj", step.recurrent[1])
         edge = np.einsum("sgbj,gj->sbj", step.drive[:, gates], own)
         onto = step.implicit + edge[:, np.newaxis] * before.observation
-        problem.steps[t] = replace(step, implicit=onto)
+        problem.steps[t] = evolve(step, implicit=onto)
     assert distance(snap, gradient(problem, "eprop")) < ROUND_OFF
 
 
@@ -515,7 +515,7 @@ def operations(problem, rule, **options):
     fields = ("implicit", "observation", "readout", "drive", "self_edge")
     steps = problem.steps
     problem.steps = [
-        replace(
+        evolve(
             step,
             **{field: counted(getattr(step, field)) for field in fields},
             arrivals={name: counted(array) for name, array in step.arrivals.items()},

@@ -1,11 +1,11 @@
 """Gradients of alpha, rho, beta and v_th: against finite differences, against their definition
 written out, and rule against rule."""
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import cell_network, cell_task, network_for
 from hypothesis import given
 from random_networks import N_REC, examples, random_network, random_task
@@ -107,7 +107,7 @@ def test_height_and_width_of_the_surrogate_are_constants():
     # made anew from another v_th, they would change the loss otherwise
     def loss(v_th):
         changed = {"v_th": v_th, "surrogate_height": None, "surrogate_width": None}
-        result = gradients(replace(network, **changed), inputs, targets, smooth=True)
+        result = gradients(evolve(network, **changed), inputs, targets, smooth=True)
         return result.loss + result.regularization
 
     steps = 1e-6 * np.eye(network.n_rec)
@@ -132,7 +132,7 @@ def by_definition(problem, through_feedback, edges=1.0, threshold=True, reset=Tr
     assert network.kappa == 0
     signals = problem.learning_signal(through_feedback)
     steps = [
-        replace(
+        evolve(
             step,
             recurrent={lag: edges * weights for lag, weights in step.recurrent.items()},
             self_edge=edges * step.self_edge,
@@ -191,7 +191,7 @@ def test_gradient_of_bptt_is_its_definition(v, a, kind):
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 def test_finite_differences_see_a_part_that_is_left_out(kind):
     problem = problem_of(kind, smooth=True)
-    task = (replace(problem.network, smooth=False), problem.inputs, problem.targets)
+    task = (evolve(problem.network, smooth=False), problem.inputs, problem.targets)
     differences = problem.batch * vector(finite_differences(*task, **WITH_PARAMETERS))
     assert relative(by_definition(problem, False), differences) < DIFFERENCES
     for part in ("threshold", "reset"):
@@ -221,7 +221,7 @@ def test_orders_count_explicit_edges_behind_the_direct_effect(v, a, kind):
 
 @given(examples())
 def test_exact_rules_and_last_orders_agree(example):
-    example = replace(example, network=replace(example.network, feedback=None))
+    example = evolve(example, network=evolve(example.network, feedback=None))
     bptt = vector(of_example(example, "bptt"))
     last = {"order": example.inputs.shape[1]}
     for rule, options in (

@@ -2,12 +2,12 @@
 finite differences."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import cell_network, cell_task, network_for
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +90,7 @@ def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
 def test_finite_differences_see_a_wrong_reset_gradient(factor):
     network = random_network(3)
     inputs, targets = random_task(3, "mse")
-    wrong = gradients(replace(network, v_th=factor * network.v_th), inputs, targets, smooth=True)
+    wrong = gradients(evolve(network, v_th=factor * network.v_th), inputs, targets, smooth=True)
     differences = differences_of(network, inputs, targets)
     assert relative(wrong, differences) > 1e-3
 
@@ -100,7 +100,7 @@ def test_finite_differences_see_a_wrong_reset_gradient(factor):
 def test_finite_differences_see_a_path_that_is_left_out(path):
     network = random_network(3, kind="alif")
     inputs, targets = random_task(3, "mse")
-    without = gradients(replace(network, reset_path=path), inputs, targets, smooth=True)
+    without = gradients(evolve(network, reset_path=path), inputs, targets, smooth=True)
     differences = differences_of(network, inputs, targets)
     assert relative(without, differences) > 1e-3
 
@@ -117,7 +117,7 @@ def test_eprop_differs_from_bptt_by_a_finite_amount(kind):
 
 def test_symmetric_eprop_is_bptt_without_recurrent_weights_and_reset_gradient():
     network = random_network(1, feedback=None, reset_path={"v": "detached"})
-    network = replace(network, w_rec=np.zeros_like(network.w_rec))
+    network = evolve(network, w_rec=np.zeros_like(network.w_rec))
     inputs, targets = random_task(1, "mse")
     eprop, bptt = (gradients(network, inputs, targets, rule) for rule in ("eprop", "bptt"))
     assert relative(eprop, bptt) < ROUND_OFF
@@ -126,7 +126,7 @@ def test_symmetric_eprop_is_bptt_without_recurrent_weights_and_reset_gradient():
 def test_exact_rules_ignore_the_feedback_weights():
     network = random_network(1)
     inputs, targets = random_task(1, "mse")
-    other = replace(network, feedback=-network.feedback)
+    other = evolve(network, feedback=-network.feedback)
     for rule in ("bptt", "rtrl", "factorized"):
         pair = [gradients(n, inputs, targets, rule) for n in (network, other)]
         np.testing.assert_array_equal(pair[0].w_rec, pair[1].w_rec)
@@ -183,7 +183,7 @@ def test_absent_synapses_have_no_gradient(rule):
     assert not result.w_rec[~mask].any()
     assert result.w_rec[mask].any()
     # what an absent connection would weigh does not matter
-    heavy = replace(network, w_rec=np.where(mask, network.w_rec, 7.0))
+    heavy = evolve(network, w_rec=np.where(mask, network.w_rec, 7.0))
     again = gradients(heavy, *task, rule, seed=0, **options)
     np.testing.assert_array_equal(again.w_rec, result.w_rec)
 
@@ -259,7 +259,7 @@ def test_unknown_options_are_refused(rule):
 def test_divergence_is_reported_with_the_step(rule):
     network = cell_network("lif", 1, n_rec=4)
     # a network without leak, of enormous weights and slope
-    network = replace(
+    network = evolve(
         network,
         alpha=1.0,
         w_rec=1e60 * network.w_rec,
@@ -282,7 +282,7 @@ def test_average_divides_everything_by_the_window(rule):
     network = random_network(4, rate_strength=10.0)
     inputs, targets = random_task(4, "mse")
     total, mean = (
-        gradients(replace(network, average=average), inputs, targets, rule, learning_window=8)
+        gradients(evolve(network, average=average), inputs, targets, rule, learning_window=8)
         for average in (False, True)
     )
     for name in (*BLOCKS, "loss", "regularization", "learning_signal"):

@@ -1,10 +1,10 @@
 """The stochastic approximations of RTRL are unbiased, and as noisy as theory says."""
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import ALL, SPIKING, cell_network, cell_task, gradient, relative
 from hypothesis import given
 from hypothesis import strategies as st
@@ -229,8 +229,8 @@ def test_sources_without_connections_do_not_count(name, rule):
     inputs, targets = cell_task(network, 2)
     mask = np.ones((3, 5), dtype=bool)
     mask[1] = False
-    larger = replace(network, mask_in=mask)
-    smaller = replace(network, w_in=network.w_in[..., [0, 2], :], mask_in=mask[[0, 2]], delay_in=0)
+    larger = evolve(network, mask_in=mask)
+    smaller = evolve(network, w_in=network.w_in[..., [0, 2], :], mask_in=mask[[0, 2]], delay_in=0)
     results = [
         gradient(larger, (inputs, targets), rule, seed=5),
         gradient(smaller, (inputs[..., [0, 2]], targets), rule, seed=5),
@@ -267,7 +267,7 @@ def test_a_sum_of_as_many_products_as_senders_is_exact(name):
 
 def test_teacher_forcing_cuts_the_paths_that_it_should():
     network, task = problem("jordan")
-    forced = replace(network, teacher_forcing=True)
+    forced = evolve(network, teacher_forcing=True)
     exact = gradient(forced, task, "bptt")
     assert relative(gradient(forced, task, "ok", rank=12), exact, network) < ROUND_OFF
     assert relative(gradient(network, task, "bptt"), exact, network) > 1e-3
@@ -374,7 +374,7 @@ def test_divergence_is_reported_with_its_step(rule, options):
     network = cell_network(
         "lif", 1, surrogate="piecewise_linear", surrogate_height=1.0, surrogate_width=1e9, n_ref=0
     )
-    network = replace(network, w_rec=1e6 * np.abs(network.w_rec))
+    network = evolve(network, w_rec=1e6 * np.abs(network.w_rec))
     task = cell_task(network, 1, n_steps=60)
     with pytest.raises(ArithmeticError, match=f"rule '{rule}' diverged: .* at step"):
         gradients(network, *task, rule, **options)
@@ -412,7 +412,7 @@ def test_different_delays_are_refused(rule, options, delay):
     several = np.zeros((3 if delay == "delay_in" else 5, 5), dtype=int)
     several[-1] = 1
     with pytest.raises(ValueError, match=f"rule '{rule}' does not apply .*'{delay}' goes"):
-        gradients(replace(network, **{delay: several}), *task, rule, **options)
+        gradients(evolve(network, **{delay: several}), *task, rule, **options)
 
 
 @one_of_each

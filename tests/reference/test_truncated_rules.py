@@ -1,10 +1,10 @@
 """Rules that cut paths, at the edge of a window or at the readout: truncated BPTT, OSTL."""
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import ALL, cell_network, cell_task, gradient, relative
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -78,7 +78,7 @@ def test_ostl_is_the_gradient_of_a_readout_without_filter_that_makes_the_same_er
 
 @given(examples())
 def test_ostl_is_exact_with_delays_and_every_reset(example):
-    network = replace(example.network, kappa=0.0)
+    network = evolve(example.network, kappa=0.0)
     task = (example.inputs, example.targets)
     ostl, bptt = (
         gradients(network, *task, rule, example.learning_window) for rule in ("ostl", "bptt")

@@ -1,9 +1,8 @@
 """Rewards: the gradient that Brian2 accumulates step by step is that of the returns."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import device, set_device
 from brian2.devices.device import reset_device
 from brian_networks import BLOCKS, DT, difference
@@ -118,7 +117,7 @@ class TestMistakesAreSeen:
 
     def test_an_end_that_is_no_end(self):
         never = [
-            (inputs, replace(e, terminal=np.zeros_like(e.terminal))) for inputs, e in self.episodes
+            (inputs, evolve(e, terminal=np.zeros_like(e.terminal))) for inputs, e in self.episodes
         ]
         assert self.distance(self.expected(never)) > 1e-3
 
@@ -160,7 +159,7 @@ def test_firing_rates_of_episodes():
     options = dict(reset_every="episode", regularizers=regularizers)
     brian = BrianAgent(network, episodes, 0.9, **options).run()
     assert_same(brian, expected_gradients(network, episodes, discount=0.9))
-    without = expected_gradients(replace(network, rate_strength=0.0), episodes, discount=0.9)
+    without = expected_gradients(evolve(network, rate_strength=0.0), episodes, discount=0.9)
     assert difference(brian.matrix("w_rec"), without["w_rec"]) > 1e-2
 
 
@@ -169,7 +168,7 @@ def test_adaptive_feedback():
     brian = BrianAgent(network, episodes, 0.9, feedback="adaptive", seed=1)
     feedback = brian.matrix("w_out", "B").T
     brian.run()
-    expected = expected_gradients(replace(network, feedback=feedback), episodes, discount=0.9)
+    expected = expected_gradients(evolve(network, feedback=feedback), episodes, discount=0.9)
     assert_same(brian, expected)
 
 
@@ -193,7 +192,7 @@ class TestUpdates:
             gradient = expected_gradients(network, [episode], discount=0.9)
             step = {b: optimizer.step(gradient[b], states[b], n) for b in BLOCKS}
             mask = {b: getattr(network, f"mask_{b[2:]}") for b in BLOCKS}
-            network = replace(
+            network = evolve(
                 network, **{b: getattr(network, b) - mask[b] * step[b] for b in BLOCKS}
             )
         for name in BLOCKS:
@@ -234,7 +233,7 @@ class TestReference:
     def test_rtrl_and_bptt_agree_and_eprop_does_not(self):
         rtrl, bptt, eprop = (
             reward_gradients(
-                replace(self.network, feedback=None), *self.episode, rule, discount=0.9
+                evolve(self.network, feedback=None), *self.episode, rule, discount=0.9
             ).gradients.w_rec
             for rule in ("rtrl", "bptt", "eprop")
         )
@@ -245,7 +244,7 @@ class TestReference:
     @pytest.mark.parametrize("end", [None, "terminal", "truncated"])
     def test_the_gradient_is_that_of_the_objective(self, end):
         """Central differences with smooth spikes; returns are held."""
-        network = replace(self.network, feedback=None)
+        network = evolve(self.network, feedback=None)
         (episode,) = random_episodes(9, [25], ends=[end])
         about = (network, *episode)
         found = reward_gradients(*about, "bptt", discount=0.9, smooth=True)

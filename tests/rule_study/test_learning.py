@@ -1,9 +1,10 @@
 """Training with the rules of the reference: per sequence, per step, with every kind of feedback."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import network_for as network_for_rule
 
 from brian_eprop.reference import RULES, draw_network, gradients
@@ -116,7 +117,7 @@ def test_adaptive_feedback_approaches_the_readout_only_with_decay(update, add):
 def test_kinds_of_feedback_differ(add):
     network = network_for(add)
     runs = [
-        train(replace(network, feedback=feedback), add, "eprop", Adam(0.01), 5, **adaptive)
+        train(evolve(network, feedback=feedback), add, "eprop", Adam(0.01), 5, **adaptive)
         for feedback, adaptive in (
             (None, {}),
             (network.feedback, {}),
@@ -179,7 +180,7 @@ class GrowingTask:
         return float(np.mean((outputs - trials.targets) ** 2))
 
     def after(self, score):
-        return replace(self, steps=self.steps + 1)
+        return evolve(self, steps=self.steps + 1)
 
 
 def test_curriculum_goes_on_from_where_it_was():
@@ -192,7 +193,7 @@ def test_curriculum_goes_on_from_where_it_was():
 def test_teacher_forcing_is_for_training():
     task = TASKS["mimic"](n_in=2, n_out=2, n_teacher=4, steps=15)
     free = network_for(task, "jordan", 8)
-    forced = replace(free, teacher_forcing=True)
+    forced = evolve(free, teacher_forcing=True)
     runs = [train(n, task, "rtrl", SGD(0.01), 3, update="step") for n in (free, forced)]
     assert runs[0].history[0]["loss"] != runs[1].history[0]["loss"]
     exact = [train(forced, task, r, SGD(0.01), 3).network.w_rec for r in ("rtrl", "bptt")]

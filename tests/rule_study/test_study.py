@@ -2,10 +2,10 @@
 
 import json
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import cell_network, cell_task
 from command_line import brian_eprop
 
@@ -114,7 +114,7 @@ def test_a_rule_that_diverges_is_listed_with_the_step(monkeypatch):
         def step(self, step, signal):
             return {name: np.inf * part for name, part in super().step(step, signal).items()}
 
-    monkeypatch.setitem(RULES, "rtrl", replace(RULES["rtrl"], recursion=Diverging))
+    monkeypatch.setitem(RULES, "rtrl", evolve(RULES["rtrl"], recursion=Diverging))
     network = cell_network("lif", 1)
     rtrl, bptt = compare(network, *cell_task(network, 1), ["rtrl", "bptt"])
     assert "rule 'rtrl' diverged" in rtrl.refusal and "at step" in rtrl.refusal

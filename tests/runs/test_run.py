@@ -7,10 +7,10 @@ import random
 import resource
 import signal
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from attrs import evolve
 from typer.testing import CliRunner
 
 from brian_eprop import RecurrentNetwork
@@ -68,7 +68,7 @@ def assert_same_runs(one, other):
         for name, values in moments.items():
             np.testing.assert_array_equal(values, right.state.moments[matrix][name])
     first, second = (read_result(run) for run in (one, other))
-    assert replace(first, seconds=0) == replace(second, seconds=0)
+    assert evolve(first, seconds=0) == evolve(second, seconds=0)
 
 
 @pytest.fixture(scope="module")

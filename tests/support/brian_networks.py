@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from attrs import evolve
 from brian2 import Network, SpikeGeneratorGroup, SpikeMonitor, StateMonitor, defaultclock, ms
 from hypothesis import assume
 from hypothesis import strategies as st
@@ -111,7 +112,7 @@ def neuron_model(network, kind):
     surrogate = SURROGATES[KINDS[str(network.surrogate[0])]](**{n: f"psi_{n}" for n in shape})
     model = load_model(kind)
     parameters = {**model.parameters, **{f"psi_{name}": 1.0 for name in shape}}
-    return replace(model, parameters=parameters, surrogate=surrogate)
+    return evolve(model, parameters=parameters, surrogate=surrogate)
 
 
 def neuron_group(network, kind="alif", name="hidden"):

@@ -1,8 +1,9 @@
 """A RecurrentNetwork whose spikes take time, built of Brian2 objects."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from attrs import evolve
 from brian2 import Network, SpikeGeneratorGroup, SpikeMonitor
 
 from brian_eprop import LeakyReadout, Learner, TrainableSynapses
@@ -61,7 +62,7 @@ def delayed_gradients(
     )
     learner = Learner(
         readout,
-        rule=replace(rule, surrogate=None, reset_path={}),
+        rule=evolve(rule, surrogate=None, reset_path={}),
         regularizers=d.regularizers,
         reset_every=n_steps * dt,
         learning_window=None if learning_window is None else learning_window * dt,

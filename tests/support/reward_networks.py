@@ -1,8 +1,7 @@
 """Agents of the reference, built of Brian2 objects that live through given experience."""
 
-from dataclasses import replace
-
 import numpy as np
+from attrs import evolve
 from brian2 import Network, SpikeMonitor, StateMonitor, TimedArray, defaultclock, ms
 from brian_networks import BLOCKS, DT, connect, neuron_group, spike_source
 
@@ -71,7 +70,7 @@ class BrianAgent:
             normalize=network.readout_gain != 1,
         )
         changed = ("v", "a") if kind == "alif" else ("v",)
-        rule = replace(rule, reset_path={name: network.reset_path[name] for name in changed})
+        rule = evolve(rule, reset_path={name: network.reset_path[name] for name in changed})
         for_learner.setdefault(
             "feedback", "symmetric" if network.feedback is None else network.feedback
         )

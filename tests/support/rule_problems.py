@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from attrs import evolve
 from cell_networks import ALL, SPIKING, cell_network, cell_task
 
 from brian_eprop.reference import RULES
@@ -51,7 +50,7 @@ def at_work(problem, rule, seed=0, **options):
 def gradient(problem, rule, seed=0, repetitions=1, **options):
     """As a vector, through the true weights of the readout."""
     recursion = at_work(problem, rule, seed, **options)
-    signal = replace(RULES[rule], uses_feedback=False)
+    signal = evolve(RULES[rule], uses_feedback=False)
     for _ in range(repetitions):
         found = problem.gradient(recursion, signal)
     return vector(problem, found)

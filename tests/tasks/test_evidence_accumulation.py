@@ -1,9 +1,9 @@
 """Evidence accumulation: what is asked can be told from the inputs, and a network learns it."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
+from attrs import evolve
 
 matplotlib.use("Agg")
 
@@ -325,7 +325,7 @@ def test_of_many_outputs_those_that_matter_are_named(best, named):
     readout[-5:, best] = 3
     # much larger, but where it does not count
     readout[:-5, 0] = 9
-    recording = replace(
+    recording = evolve(
         decided(), readout=readout, target=np.tile(np.eye(7)[2], (20, 1)), error=np.zeros((20, 7))
     )
     figure = plot_decision(recording, {"all": 40}, window=5, names=list("abcdefg"))

@@ -4,8 +4,9 @@ from collections import deque
 
 import numpy as np
 
+from ...checks import whole_number
 from ..backward import EligibilityVectors, gradient_of, sweep
-from ..rule import Recursion, Rule, added, positive_whole
+from ..rule import Recursion, Rule, added
 
 
 class BPTT(Recursion):
@@ -59,8 +60,8 @@ class TBPTT(Recursion):
 
     def __init__(self, network, rng, *, horizon, every=1):
         super().__init__(network, rng)
-        self.horizon = positive_whole("tbptt", "horizon", horizon)
-        self.every = positive_whole("tbptt", "every", every)
+        self.horizon = whole_number("rule 'tbptt': 'horizon'", horizon)
+        self.every = whole_number("rule 'tbptt': 'every'", every)
         if self.every > self.horizon:
             raise ValueError(
                 f"rule 'tbptt': 'every' is {every}, but 'horizon' is {horizon}; the errors of the "

@@ -6,8 +6,9 @@ from collections import deque
 
 import numpy as np
 
+from ...checks import number
 from ..backward import EligibilityVectors, gradient_of, sweep_hops
-from ..rule import Recursion, Rule, added, number_within, refusal
+from ..rule import Recursion, Rule, added, refusal
 from .bptt import BPTT
 
 
@@ -184,7 +185,7 @@ class ModProp(BPTT):
                 f"one gain 'mu' stands for the slope of a unit; it needs {known}",
             )
         self.types = as_types("modprop", types, network)
-        self.mu = number_within("modprop", "mu", mu, 0)
+        self.mu = number("rule 'modprop': 'mu'", mu)
 
     def finish(self):
         direct = sweep_hops(self.steps, self.credits, 0)

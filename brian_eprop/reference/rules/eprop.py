@@ -2,9 +2,10 @@
 
 import math
 
+from ...checks import whole_number
 from ..backward import EligibilityVectors, HorizonSignal, gradient_of, sweep_hops
 from ..influence import HopInfluence, MaskedInfluence
-from ..rule import Recursion, Rule, positive_whole
+from ..rule import Recursion, Rule
 from .bptt import BPTT
 
 TRUNCATIONS = ("hops", "horizon")
@@ -43,7 +44,7 @@ class EProp(Recursion):
     def __init__(self, network, rng, *, order=1, truncation="hops"):
         super().__init__(network, rng)
         if order != math.inf:
-            order = positive_whole("eprop", "order", order)
+            order = whole_number("rule 'eprop': 'order'", order)
         if truncation not in TRUNCATIONS:
             known = " or ".join(f"'{known}'" for known in TRUNCATIONS)
             raise ValueError(f"rule 'eprop': 'truncation' is {truncation!r}; give {known}")
@@ -127,7 +128,7 @@ class EPropReverse(BPTT):
 
     def __init__(self, network, rng, *, order=1):
         super().__init__(network, rng)
-        self.hops = positive_whole("eprop_reverse", "order", order) - 1
+        self.hops = whole_number("rule 'eprop_reverse': 'order'", order) - 1
 
     def finish(self):
         return gradient_of(self.steps, sweep_hops(self.steps, self.credits, self.hops))

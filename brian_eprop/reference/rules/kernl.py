@@ -1,12 +1,13 @@
 """Kernel RNN learning."""
 
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
+from attrs import evolve
 
+from ...checks import number
 from ..backward import EligibilityVectors
-from ..rule import Recursion, Rule, number_within
+from ..rule import Recursion, Rule
 
 
 class KeRNL(Recursion):
@@ -50,12 +51,15 @@ class KeRNL(Recursion):
         self, network, rng, *, learning_rate_kernel=0.05, learning_rate_decay=0.2, decay=0.8
     ):
         super().__init__(network, rng)
-        self.kernel_rate = number_within(
-            "kernl", "learning_rate_kernel", learning_rate_kernel, 0, 2
-        )
-        self.decay_rate = number_within("kernl", "learning_rate_decay", learning_rate_decay, 0, 2)
+        for option, value, high in (
+            ("learning_rate_kernel", learning_rate_kernel, 2),
+            ("learning_rate_decay", learning_rate_decay, 2),
+            ("decay", decay, 1),
+        ):
+            number(f"rule 'kernl': '{option}'", value, f"be from 0 to {high}", high=high)
+        self.kernel_rate, self.decay_rate = learning_rate_kernel, learning_rate_decay
         shape = (network.n_states, network.n_rec)
-        self.decays = np.full(shape, number_within("kernl", "decay", decay, 0, 1))
+        self.decays = np.full(shape, float(decay))
         self.kernel = np.eye(self.decays.size).reshape(*shape, *shape)
 
     def start(self, batch):
@@ -75,7 +79,7 @@ class KeRNL(Recursion):
         self.slope = decays * self.slope + self.filtered
         self.filtered = decays * self.filtered + noise
         diagonal = np.eye(len(decays))[:, :, np.newaxis, np.newaxis] * decays
-        self.traces.advance(replace(step, implicit=diagonal))
+        self.traces.advance(evolve(step, implicit=diagonal))
         self._learn()
         return self.traces.gradient(_back(self.kernel, signal.credit(step)))
 

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ...checks import whole_number
+from ..rule import Recursion, Rule, require_single_delays
 
 
 def signs(rng, shape):
@@ -138,7 +139,7 @@ class KFRTRL(Recursion):
     def __init__(self, network, rng, *, average=1):
         super().__init__(network, rng)
         require_single_delays("kf_rtrl", network)
-        self.copies = positive_whole("kf_rtrl", "average", average)
+        self.copies = whole_number("rule 'kf_rtrl': 'average'", average)
 
     def start(self, batch):
         network, copies = self.network, self.copies

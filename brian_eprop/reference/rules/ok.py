@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ...checks import whole_number
+from ..rule import Recursion, Rule, require_single_delays
 from .kronecker import carried, drive_jacobian, gradient_of_products, n_sources, presynaptic, signs
 
 
@@ -30,7 +31,7 @@ class OK(Recursion):
         super().__init__(network, rng)
         require_single_delays("ok", network)
         # no matrix of so many rows has a higher rank
-        self.rank = min(positive_whole("ok", "rank", rank), n_sources(network))
+        self.rank = min(whole_number("rule 'ok': 'rank'", rank), n_sources(network))
 
     def start(self, batch):
         network = self.network

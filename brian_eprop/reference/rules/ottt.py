@@ -1,9 +1,9 @@
 """Local rules with one presynaptic trace: OTTT, DECOLLE and SuperSpike."""
 
-from dataclasses import replace
-
 import numpy as np
+from attrs import evolve
 
+from ...checks import ABOVE_0, number
 from ..losses import task_error
 from ..rule import Recursion, Rule, refusal, require_single_delays
 from ..spiking import SpikingNetwork
@@ -53,7 +53,7 @@ class OTTT(Recursion):
         }
         credit = np.zeros_like(step.state)
         credit[0] = step.observation[0] * (self.learning(step, signal) + signal.rate)
-        return replace(step, arrivals=self.traces).gradient(credit)
+        return evolve(step, arrivals=self.traces).gradient(credit)
 
     def learning(self, step, signal):
         """What a spike of each neuron does to the loss of this step; (batch, n_rec)."""
@@ -100,9 +100,7 @@ class DECOLLE(OTTT):
 
     def __init__(self, network, rng, *, scale=0.5):
         super().__init__(network, rng)
-        number = isinstance(scale, int | float | np.number) and not isinstance(scale, bool)
-        if not number or not 0 < scale < np.inf:
-            raise ValueError(f"rule 'decolle': 'scale' is {scale!r}; give a positive number")
+        number("rule 'decolle': 'scale'", scale, "be positive", low=ABOVE_0)
         bound = scale / np.sqrt(network.n_rec)
         self.local_readout = rng.uniform(-bound, bound, (network.n_rec, network.n_out))
 

@@ -1,11 +1,11 @@
 """Local rules of rate units: RFLO, and ES-D-RTRL with its exponentially smoothed factors."""
 
-from dataclasses import replace
-
 import numpy as np
+from attrs import evolve
 
+from ...checks import whole_number
 from ..backward import EligibilityVectors
-from ..rule import Recursion, Rule, positive_whole, refusal, require_single_delays
+from ..rule import Recursion, Rule, refusal, require_single_delays
 
 LEAKY = ("leaky_rate", "elman", "jordan")
 
@@ -87,7 +87,7 @@ class ESDRTRL(Recursion):
     def __init__(self, network, rng, *, rank=19):
         super().__init__(network, rng)
         require_single_delays("es_d_rtrl", network)
-        rank = positive_whole("es_d_rtrl", "rank", rank)
+        rank = whole_number("rule 'es_d_rtrl': 'rank'", rank)
         self.decay = (rank - 1) / (rank + 1)
 
     def start(self, batch):
@@ -105,7 +105,7 @@ class ESDRTRL(Recursion):
         self.post = post
         self.n_steps += 1
         mean = post / (1 - decay**self.n_steps)
-        return replace(step, arrivals=self.pre, drive=mean).gradient(signal.credit(step))
+        return evolve(step, arrivals=self.pre, drive=mean).gradient(signal.credit(step))
 
 
 ES_D_RTRL_RULE = Rule(

@@ -1,12 +1,13 @@
 """Real-time recurrent learning: exact, as OSTL, and with a sparse influence (SnAp)."""
 
 from collections import defaultdict, deque
-from dataclasses import replace
 
 import numpy as np
+from attrs import evolve
 
+from ...checks import whole_number
 from ..influence import MaskedInfluence
-from ..rule import Recursion, Rule, positive_whole, require_single_delays
+from ..rule import Recursion, Rule, require_single_delays
 
 
 class RTRL(Recursion):
@@ -71,7 +72,7 @@ class OSTL(RTRL):
 
     def step(self, step, signal):
         gain = self.network.readout_gain
-        return super().step(replace(step, readout=gain * step.observation), signal)
+        return super().step(evolve(step, readout=gain * step.observation), signal)
 
 
 OSTL_RULE = Rule(
@@ -112,7 +113,7 @@ class SnAp(MaskedInfluence):
     """
 
     def __init__(self, network, rng, *, n):
-        hops = positive_whole("snap", "n", n) - 1
+        hops = whole_number("rule 'snap': 'n'", n) - 1
         require_single_delays("snap", network)
         super().__init__(network, rng, hops)
 

@@ -6,8 +6,9 @@ from copy import copy
 
 import numpy as np
 
+from ...checks import number, whole_number
 from ..backward import EligibilityVectors, sweep
-from ..rule import Recursion, Rule, added, number_within, positive_whole, refusal
+from ..rule import Recursion, Rule, added, refusal
 
 
 class SyntheticGradient:
@@ -44,7 +45,9 @@ class SyntheticGradient:
                 f"'delay_rec' goes up to {longest}; a synthetic gradient is that of the states of "
                 "one step and needs recurrent delays of 0",
             )
-        self.rate = number_within(rule, "learning_rate", learning_rate, 0, 2)
+        self.rate = number(
+            f"rule '{rule}': 'learning_rate'", learning_rate, "be from 0 to 2", high=2.0
+        )
         shape = (network.n_states, network.n_rec)
         self.weights = np.zeros((*shape, network.n_states * network.n_rec + network.n_out + 1))
 
@@ -95,7 +98,7 @@ class DNI(Recursion):
 
     def __init__(self, network, rng, *, learning_rate=0.1, refresh=5):
         super().__init__(network, rng)
-        self.refresh = positive_whole("dni", "refresh", refresh)
+        self.refresh = whole_number("rule 'dni': 'refresh'", refresh)
         self.predictor = SyntheticGradient("dni", network, learning_rate)
         self.slow, self.age = copy(self.predictor), 0
 
@@ -171,7 +174,7 @@ class EProp3(Recursion):
 
     def __init__(self, network, rng, *, interval=5, learning_rate=0.1):
         super().__init__(network, rng)
-        self.interval = positive_whole("eprop3", "interval", interval)
+        self.interval = whole_number("rule 'eprop3': 'interval'", interval)
         self.predictor = SyntheticGradient("eprop3", network, learning_rate)
 
     def start(self, batch):
