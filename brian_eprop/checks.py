@@ -366,11 +366,11 @@ def _as_float(number):
         raise ValueError("a number is too large") from None
 
 
-def steps(name, duration, dt):
+def steps(name, duration, dt, may_be_zero=False):
     """A duration in whole time steps, or an error if it is not a multiple of dt."""
-    check_time(name, duration)
+    check_time(name, duration, may_be_zero)
     n = float(duration) / float(dt)
-    if abs(n - round(n)) > 1e-6 * max(n, 1) or round(n) < 1:
+    if abs(n - round(n)) > 1e-6 * max(n, 1) or (round(n) < 1 and not may_be_zero):
         raise ValueError(f"{name} = {duration!s} is not a multiple of the time step dt = {dt!s}")
     return round(n)
 
@@ -430,6 +430,6 @@ def below_1():
     return real("be a number ≥ 0 and below 1", high=BELOW_1)
 
 
-def seed():
+def any_seed():
     """The validator of a seed."""
     return whole(0, most=np.inf)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xarray
+from attrs import field, fields, frozen
 from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from brian2.units.stdunits import ms
 from numpy.typing import ArrayLike
 
+from .checks import in_field, keep
 from .files import read_netcdf, write_netcdf
 from .types import Bools, FilePath, Floats, Ints
 
@@ -63,7 +64,56 @@ def as_milliseconds(value: ArrayLike | Quantity, name: str) -> Floats:
     return numbers
 
 
-@dataclass(frozen=True, eq=False)
+def _step(name, dt):
+    found = as_milliseconds(dt, name)
+    if found.ndim or not found > 0:
+        raise ValueError(f"{name} = {dt!r} must be one positive time")
+    return float(found)
+
+
+def _text(name, value):
+    return str(value)
+
+
+def _labels(name, value):
+    return tuple(str(label) for label in np.atleast_1d(value))
+
+
+def _spikes(name, value):
+    array = np.asarray(value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name} has the shape {array.shape}; expected (steps, neurons), neither of them 0"
+        )
+    if array.dtype != bool and not np.isin(array, (0, 1)).all():
+        raise ValueError(f"{name} of shape {array.shape} must hold only 0 and 1 (no spike, spike)")
+    return array.astype(bool)
+
+
+def columns_of(other):
+    """The validator of finite numbers, a row a step and as many columns as another field has."""
+
+    def validator(recording, field, value):
+        name, array = f"Recording.{field.name}", np.asarray(value, dtype=float)
+        like = np.atleast_1d(getattr(recording, other))
+        expected = (len(recording.spikes), like.shape[-1] if np.size(like) else 0)
+        if array.shape != expected:
+            raise ValueError(
+                f"{name} has the shape {array.shape}; expected {expected} (steps of 'spikes', as "
+                f"many columns as '{other}' has)"
+            )
+        if not np.isfinite(array).all():
+            step, column = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(
+                f"{name} of shape {array.shape} holds {array[step, column]} at step {step}, column "
+                f"{column}; expected finite numbers"
+            )
+        keep(recording, field, array)
+
+    return validator
+
+
+@frozen(eq=False)
 class Recording:
     """
     One trial: spikes, readout and learning signal of all neurons, and the hidden
@@ -112,67 +162,43 @@ class Recording:
         anything but 0 and 1, or an index in ``neurons`` is not that of a neuron.
     """
 
-    dt: float  # ms
-    inputs: Bools  # (T, n_in) bool
-    spikes: Bools  # (T, n_rec) bool
-    readout: Floats  # (T, n_out)
-    target: Floats  # (T, n_out)
-    error: Floats  # (T, n_out)
-    learning_signal: Floats  # (T, n_rec)
-    membrane: Floats  # (T, k)
-    threshold: Floats  # (T, k)
-    psi: Floats  # (T, k)
-    e_trace: Floats  # (T, m)
-    e_bar: Floats  # (T, m)
-    neurons: Ints  # (k,) int
-    synapses: tuple[str, ...]  # (m,) str
-    membrane_unit: str = ""
-    trace_unit: str = ""
+    dt: float = field(validator=in_field(_step)())  # ms
+    inputs: Bools = field(validator=in_field(_spikes)())  # (T, n_in) bool
+    spikes: Bools = field(validator=in_field(_spikes)())  # (T, n_rec) bool
+    readout: Floats = field(validator=columns_of("readout"))  # (T, n_out)
+    target: Floats = field(validator=columns_of("readout"))  # (T, n_out)
+    error: Floats = field(validator=columns_of("readout"))  # (T, n_out)
+    learning_signal: Floats = field(validator=columns_of("spikes"))  # (T, n_rec)
+    membrane: Floats = field(validator=columns_of("neurons"))  # (T, k)
+    threshold: Floats = field(validator=columns_of("neurons"))  # (T, k)
+    psi: Floats = field(validator=columns_of("neurons"))  # (T, k)
+    e_trace: Floats = field(validator=columns_of("synapses"))  # (T, m)
+    e_bar: Floats = field(validator=columns_of("synapses"))  # (T, m)
+    neurons: Ints = field()  # (k,) int
+    synapses: tuple[str, ...] = field(validator=in_field(_labels)())  # (m,) str
+    membrane_unit: str = field(default="", validator=in_field(_text)())
+    trace_unit: str = field(default="", validator=in_field(_text)())
 
-    def __post_init__(self):
-        def store(name, value):
-            # frozen for the user; arguments are converted once, here
-            object.__setattr__(self, name, value)
-
-        dt = as_milliseconds(self.dt, "dt")
-        if dt.ndim or not dt > 0:
-            raise ValueError(f"'dt' must be one positive time, but is {self.dt!r}")
-        store("dt", float(dt))
-        store("synapses", tuple(str(label) for label in np.atleast_1d(self.synapses)))
-        for name in ("membrane_unit", "trace_unit"):
-            store(name, str(getattr(self, name)))
-        for name in ("inputs", "spikes"):
-            store(name, _spikes(getattr(self, name), name))
-        steps, n_rec = self.spikes.shape
-        neurons = np.asarray(self.neurons)
+    @neurons.validator
+    def _check_neurons(self, field, neurons):
+        given, neurons, n_rec = neurons, np.asarray(neurons), self.spikes.shape[1]
         if neurons.size == 0:
             neurons = neurons.reshape(0).astype(int)
         integer = np.issubdtype(neurons.dtype, np.integer)
         if neurons.ndim != 1 or not integer or not ((neurons >= 0) & (neurons < n_rec)).all():
             raise ValueError(
-                f"'neurons' must be a one-dimensional array of indices from 0 to {n_rec - 1}, "
-                f"but is {self.neurons!r}"
+                f"Recording.neurons = {given!r} must be a one-dimensional array of indices from 0 "
+                f"to {n_rec - 1}"
             )
-        store("neurons", neurons)
-        n_out = np.shape(self.readout)[-1] if np.ndim(self.readout) else 0
-        k, m = len(self.neurons), len(self.synapses)
-        _check_shape(self.inputs, "inputs", (steps, self.inputs.shape[1]), "one row a step")
-        for names, width, why in (
-            (("readout", "target", "error"), n_out, "steps of 'spikes', columns of 'readout'"),
-            (("learning_signal",), n_rec, "steps and neurons of 'spikes'"),
-            (("membrane", "threshold", "psi"), k, "steps of 'spikes', length of 'neurons'"),
-            (("e_trace", "e_bar"), m, "steps of 'spikes', length of 'synapses'"),
-        ):
-            for name in names:
-                array = np.asarray(getattr(self, name), dtype=float)
-                _check_shape(array, name, (steps, width), why)
-                if not np.isfinite(array).all():
-                    step, column = np.argwhere(~np.isfinite(array))[0]
-                    raise ValueError(
-                        f"'{name}' of shape {array.shape} holds {array[step, column]} at step "
-                        f"{step}, column {column}; expected finite numbers"
-                    )
-                store(name, array)
+        keep(self, field, neurons)
+
+    def __attrs_post_init__(self):
+        steps = len(self.spikes)
+        if len(self.inputs) != steps:
+            raise ValueError(
+                f"Recording.inputs has the shape {self.inputs.shape}; expected "
+                f"{(steps, self.inputs.shape[1])} (one row a step)"
+            )
 
     def __repr__(self):
         return (
@@ -335,24 +361,6 @@ class Recording:
                 f"{', '.join(repr(name) for name in missing)} missing; {remedy}"
             )
         return cls(**{field.name: content[field.name] for field in fields(cls)})
-
-
-def _spikes(value, name):
-    array = np.asarray(value)
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(
-            f"'{name}' has the shape {array.shape}; expected (steps, neurons), neither of them 0"
-        )
-    if array.dtype != bool and not np.isin(array, (0, 1)).all():
-        raise ValueError(
-            f"'{name}' of shape {array.shape} must hold only 0 and 1 (no spike, spike)"
-        )
-    return array.astype(bool)
-
-
-def _check_shape(array, name, expected, why):
-    if array.shape != expected:
-        raise ValueError(f"'{name}' has the shape {array.shape}; expected {expected} ({why})")
 
 
 #: The dimension next to time, what it is, and the unit, of every array of a recording; V stands

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, fields
 
 import h5netcdf
 import numpy as np
 import pytest
 import xarray
+from attrs import asdict, fields
+from attrs.exceptions import FrozenInstanceError
 from brian2 import ms, mV
 
 from brian_eprop import RecurrentNetwork, files
+from brian_eprop import RecurrentNetwork
 from brian_eprop.recording import Recording
 
 
@@ -80,21 +82,33 @@ def test_recording_is_frozen():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"dt": 0.0}, "'dt' must be one positive time"),
-        ({"dt": 1 * mV}, "'dt' must be a time"),
-        ({"dt": float("nan")}, "'dt' of shape .* holds NaN"),
-        ({"inputs": np.zeros((11, 3))}, r"'inputs' has the shape \(11, 3\); expected \(12, 3\)"),
-        ({"spikes": np.zeros(12)}, r"'spikes' has the shape \(12,\); expected \(steps, neurons\)"),
-        ({"inputs": np.zeros((12, 0))}, r"'inputs' has the shape \(12, 0\)"),
-        ({"inputs": np.full((12, 3), 0.5)}, "'inputs' of shape .* only 0 and 1"),
-        ({"target": np.zeros((12, 1))}, r"'target' has the shape \(12, 1\); expected \(12, 2\)"),
-        ({"readout": 1.0}, "'readout' has the shape"),
-        ({"learning_signal": np.zeros((12, 4))}, r"'learning_signal' .* expected \(12, 5\)"),
-        ({"psi": np.zeros((12, 3))}, r"'psi' .* expected \(12, 2\) .*'neurons'"),
-        ({"e_bar": np.zeros((12, 2))}, r"'e_bar' .* expected \(12, 3\) .*'synapses'"),
-        ({"membrane": np.full((12, 2), np.nan)}, "'membrane' .* nan at step 0, column 0"),
-        ({"neurons": np.array([0, 5])}, "'neurons' must be .* from 0 to 4"),
-        ({"neurons": np.array([0.0, 1.0])}, "'neurons' must be"),
+        ({"dt": 0.0}, r"Recording\.dt = 0.0 must be one positive time"),
+        ({"dt": 1 * mV}, r"Recording\.dt' must be a time"),
+        ({"dt": float("nan")}, r"Recording\.dt' of shape .* holds NaN"),
+        (
+            {"inputs": np.zeros((11, 3))},
+            r"Recording\.inputs has the shape \(11, 3\); expected \(12, 3\)",
+        ),
+        (
+            {"spikes": np.zeros(12)},
+            r"Recording\.spikes has the shape \(12,\); expected \(steps, neurons\)",
+        ),
+        ({"inputs": np.zeros((12, 0))}, r"Recording\.inputs has the shape \(12, 0\)"),
+        ({"inputs": np.full((12, 3), 0.5)}, r"Recording\.inputs of shape .* only 0 and 1"),
+        (
+            {"target": np.zeros((12, 1))},
+            r"Recording\.target has the shape \(12, 1\); expected \(12, 2\)",
+        ),
+        ({"readout": 1.0}, r"Recording\.readout has the shape"),
+        (
+            {"learning_signal": np.zeros((12, 4))},
+            r"Recording\.learning_signal .* expected \(12, 5\)",
+        ),
+        ({"psi": np.zeros((12, 3))}, r"Recording\.psi .* expected \(12, 2\) .*'neurons'"),
+        ({"e_bar": np.zeros((12, 2))}, r"Recording\.e_bar .* expected \(12, 3\) .*'synapses'"),
+        ({"membrane": np.full((12, 2), np.nan)}, r"Recording\.membrane .* nan at step 0, column 0"),
+        ({"neurons": np.array([0, 5])}, r"Recording\.neurons = .* must be .* from 0 to 4"),
+        ({"neurons": np.array([0.0, 1.0])}, r"Recording\.neurons = .* must be"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(change, message):
@@ -235,7 +249,7 @@ def test_a_recording_needs_no_monitor_any_more(numpy_target):
     network.weights["w_in"] = np.full((3, 4), 0.5)
     results = network.record(inputs, targets), network.gradients(inputs, targets)
     for result in results:
-        for name, array in vars(result).items():
+        for name, array in asdict(result, recurse=False).items():
             if isinstance(array, np.ndarray):
                 # memory of Brian2's arrays, from 2.10 on, belongs to nobody that NumPy knows
                 assert owner(array).flags.owndata or owner(array).base is not None, name

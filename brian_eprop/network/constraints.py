@@ -9,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from brian2.units import DimensionMismatchError
 
-from ..checks import fraction, in_field, number, real, seed, suggest
+from ..checks import any_seed, fraction, in_field, number, real, suggest
 from ..types import Bools, Floats, Matrix
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class DeepR:
     temperature: float = field(default=0.0, validator=real())
     l1: float = field(default=0.0, validator=real())
     matrices: Sequence[Matrix] = field(default=("w_in", "w_rec"), validator=matrices_of())
-    seed: int = field(default=0, validator=seed())
+    seed: int = field(default=0, validator=any_seed())
 
     def count(self, mask: Bools) -> int:
         """How many of the synapses in a mask are active."""

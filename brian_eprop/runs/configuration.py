@@ -5,18 +5,18 @@ given to ``brian-eprop train --config`` repeats it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import tomli_w
+from attrs import evolve, field, fields, frozen
 from brian2.units import DimensionMismatchError
 
-from ..checks import number, quantity
+from ..checks import any_seed, choice, fields_of, number, one_of, quantity, whole, whole_number
 from ..files import replacing
-from ..learning.optimizers import SCHEDULES, Adam, GradientDescent
+from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..learning.rule import EProp, FiringRateRegularizer
 from ..network import RecurrentNetwork
 from ..network.constraints import CONSTRAINTS
@@ -37,7 +37,6 @@ from .values import (
 )
 
 DEVICES = ("cpp_standalone", "runtime")
-OPTIMIZERS = {"Adam": Adam, "GradientDescent": GradientDescent}
 #: Entries of the set-up that are integers, and those of them that may be left out.
 COUNTS = ("iterations", "batch_size", "evaluation_trials", "evaluate_every", "patience")
 OPTIONAL = ("evaluate_every", "patience")
@@ -45,7 +44,7 @@ OPTIONAL = ("evaluate_every", "patience")
 QUANTITIES = ("tau_out", "rate_target", "max_rate")
 
 
-@dataclass(frozen=True)
+@frozen
 class Configuration:
     """One training run.
 
@@ -66,29 +65,17 @@ class Configuration:
 
     task: str
     setup: TrainingSetup
-    options: dict[str, Any] = field(default_factory=dict)
-    seed: int = 0
-    device: Device = "cpp_standalone"
-    checkpoint_every: int = 10
+    options: dict[str, Any] = field(factory=dict)
+    seed: int = field(default=0, validator=any_seed())
+    device: Device = field(default="cpp_standalone", validator=choice(DEVICES))
+    checkpoint_every: int = field(default=10, validator=whole(1))
 
-    def __post_init__(self):
-        if self.device not in DEVICES:
-            raise ValueError(
-                f"device = '{self.device}' is not known; choose one of {', '.join(DEVICES)}"
-            )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(f"seed = {self.seed!r} must be an integer ≥ 0")
-        if self.setup.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"setup.optimizer = '{self.setup.optimizer}' is not known; choose one of "
-                f"{', '.join(OPTIMIZERS)}"
-            )
-        counts = {name: getattr(self.setup, name) for name in COUNTS}
-        counts["checkpoint_every"] = self.checkpoint_every
-        for name, value in counts.items():
-            optional = name in OPTIONAL and value is None
-            if not optional and (isinstance(value, bool) or type(value) is not int or value < 1):
-                raise ValueError(f"{name} = {value!r} must be an integer ≥ 1")
+    def __attrs_post_init__(self):
+        one_of("setup.optimizer", self.setup.optimizer, OPTIMIZERS)
+        for name in COUNTS:
+            value = getattr(self.setup, name)
+            if name not in OPTIONAL or value is not None:
+                whole_number(f"setup.{name}", value)
         check_criteria(self.setup.goal, self.setup.max_rate)
 
     @classmethod
@@ -128,9 +115,9 @@ class Configuration:
                     f"which model '{model}' does not have; describe the network with --config"
                 )
             setup["neurons"] = ((model or old, neurons or count, overrides),)
-        return replace(
+        return evolve(
             self,
-            setup=replace(self.setup, **setup),
+            setup=evolve(self.setup, **setup),
             seed=self.seed if seed is None else seed,
             device=device or self.device,
         )
@@ -192,13 +179,13 @@ class Configuration:
     def text(self) -> str:
         """The configuration as TOML, with all options of the task : str."""
         task = self.make_task()
-        setup = {f.name: getattr(self.setup, f.name) for f in fields(self.setup)}
+        setup = {f.name: getattr(self.setup, f.name) for f in fields(TrainingSetup)}
         setup["neurons"] = [
             {"model": str(model), "count": count, "parameters": overrides}
             for model, count, overrides in self.setup.neurons
         ]
-        content = {f.name: getattr(self, f.name) for f in fields(self)}
-        options = {f.name: getattr(task, f.name) for f in fields(task) if f.init}
+        content = {f.name: getattr(self, f.name) for f in fields(Configuration)}
+        options = {f.name: getattr(task, f.name) for f in fields_of(type(task))}
         unset = ", ".join(f"setup.{name}" for name, value in setup.items() if value is None)
         text = tomli_w.dumps(to_toml(content | {"options": options, "setup": setup}))
         return (f"# not set: {unset}\n" if unset else "") + text
@@ -250,7 +237,7 @@ class Configuration:
         gains = given.get("gains", {})
         check_keys(gains, list(recommended.setup.gains), "setup.gains.")
         given["gains"] = recommended.setup.gains | gains
-        return replace(recommended, **own, setup=replace(recommended.setup, **given))
+        return evolve(recommended, **own, setup=evolve(recommended.setup, **given))
 
 
 def _population(entry):

@@ -17,12 +17,13 @@ import fcntl
 import json
 import os
 import tomllib
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from attrs import asdict, field, frozen
 
+from ..checks import choice, real, whole
 from ..files import is_abandoned, remove_abandoned, replacing
 from ..network.training import goal_reached, out_of_patience
 from ..types import Ending
@@ -254,7 +255,7 @@ def recordings(folder):
     return sorted(Path(folder / RECORDINGS).glob("*.nc"))
 
 
-@dataclass(frozen=True)
+@frozen
 class Result:
     """How a run ended.
 
@@ -273,23 +274,16 @@ class Result:
     seconds : float
     """
 
-    ended: Ending
+    ended: Ending = field(validator=choice(get_args(Ending)))
     diagnosis: str
-    iterations: int
+    iterations: int = field(validator=whole(0))
     first_loss: float | None
     loss: float | None
     rate: float | None
     metric: float | None
     validation: float | None
     test: float | None
-    seconds: float
-
-    def __post_init__(self):
-        if self.ended not in get_args(Ending):
-            raise ValueError(f"ended = {self.ended!r} is not one of {', '.join(get_args(Ending))}")
-        for name in ("iterations", "seconds"):
-            if not isinstance(getattr(self, name), int | float):
-                raise ValueError(f"{name} = {getattr(self, name)!r} is no number")
+    seconds: float = field(validator=real())
 
 
 def ending(configuration, history):

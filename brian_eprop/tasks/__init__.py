@@ -1,8 +1,8 @@
 """
 Tasks: what a network is to learn, and a set-up with which it is known to learn it.
 
-A task is one module of this package. The module assigns its class, a frozen dataclass, to
-``TASK``; the class has
+A task is one module of this package. The module assigns its class, of attrs or a frozen
+dataclass, to ``TASK``; the class has
 
 * fields: the options, each with a default, that :func:`load_task` accepts;
 * ``n_in``, ``n_out``, ``steps``, ``dt`` (a quantity) and ``defaults``
@@ -25,15 +25,15 @@ A task of your own is such a module anywhere: give its path instead of a name.
 import importlib
 import importlib.util
 import pkgutil
-from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz
 
-from ..checks import suggest
+from ..checks import fields_of, is_described, suggest
 from ..learning.optimizers import CosineDecay, StepDecay
 from ..network.constraints import Constraint
 from ..types import Bools, Feedback, FilePath, Floats
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class TrainingSetup:
     """
     A network and a way to train it, as plain data.
@@ -103,15 +103,15 @@ class TrainingSetup:
     average: bool = False
     order: float = 1
     feedback_decay: float = 0.0
-    trainable: dict[str, tuple[float | Quantity, float | Quantity]] = field(default_factory=dict)
+    trainable: dict[str, tuple[float | Quantity, float | Quantity]] = field(factory=dict)
     constraints: tuple[Constraint, ...] = ()
-    connectivity: dict[str, Any] = field(default_factory=dict)
-    delays: dict[str, Any] = field(default_factory=dict)
+    connectivity: dict[str, Any] = field(factory=dict)
+    delays: dict[str, Any] = field(factory=dict)
     goal: float | None = None
     evaluate_every: int | None = None
     evaluation_trials: int = 64
     patience: int | None = None
-    max_rate: Quantity = field(default_factory=lambda: 200 * Hz)
+    max_rate: Quantity = 200 * Hz
 
     @classmethod
     def of_decisions(cls, **settings: Any) -> Self:
@@ -163,9 +163,7 @@ class TrainingSetup:
 
 
 class Task(Protocol):
-    """What a run is made of, see :mod:`brian_eprop.tasks`: a dataclass with trials and a set-up."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    """What a run is made of, see :mod:`brian_eprop.tasks`: fields, trials and a set-up."""
 
     @property
     def n_in(self) -> int:
@@ -232,7 +230,7 @@ def load_task(name: FilePath, **options: Any) -> Task:
         If there is no such file.
     """
     task = _task_class(name)
-    accepted = [option.name for option in fields(task)]
+    accepted = [option.name for option in fields_of(task)]
     for option in options:
         if option not in accepted:
             raise ValueError(
@@ -270,7 +268,7 @@ def _from_file(path):
     except (SyntaxError, ImportError, AttributeError, NameError) as error:
         raise ValueError(f"the file '{path}' cannot be read as a task: {error}") from error
     task = getattr(module, "TASK", None)
-    if not isinstance(task, type) or not is_dataclass(task) or not hasattr(task, "sample"):
+    if not isinstance(task, type) or not is_described(task) or not hasattr(task, "sample"):
         raise ValueError(
             f"the file '{path}' has no task: assign to TASK a dataclass with a method 'sample', "
             "as brian_eprop.tasks describes"

@@ -1,26 +1,16 @@
 """Delayed match to sample: is the second stimulus the one that was shown before?"""
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import time, whole, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats
 from . import TrainingSetup
 from .encoding import group_spikes
-from .parts import (
-    check_batch,
-    check_integers,
-    check_multiples,
-    check_quantities,
-    check_rates,
-    spike_probability,
-    steps_of,
-    wrong_decisions,
-)
+from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -31,7 +21,7 @@ __all__ = [
 INPUTS = 10
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class DelayedMatch:
     """
     Say whether a test stimulus is the sample that was shown before a delay.
@@ -59,7 +49,7 @@ class DelayedMatch:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If an option is out of its range, a duration no multiple of ``dt``, or the probability
@@ -70,25 +60,16 @@ class DelayedMatch:
     Fuster & Alexander (1971), Science 173:652, doi:10.1126/science.173.3997.652.
     """
 
-    stimuli: int = 3
-    stimulus: Quantity = field(default_factory=lambda: 150 * ms)
-    delay: Quantity = field(default_factory=lambda: 500 * ms)
-    answer: Quantity = field(default_factory=lambda: 100 * ms)
-    rate: Quantity = field(default_factory=lambda: 50 * Hz)
-    background_rate: Quantity = field(default_factory=lambda: 5 * Hz)
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    stimuli: int = field(default=3, validator=whole(2))
+    stimulus: Quantity = field(default=150 * ms, validator=in_steps())
+    delay: Quantity = field(default=500 * ms, validator=in_steps(may_be_zero=True))
+    answer: Quantity = field(default=100 * ms, validator=in_steps())
+    rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
+    background_rate: Quantity = field(default=5 * Hz, validator=drawable_rate(may_be_zero=True))
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = 2
     output_names = ("match", "non-match")
-
-    def __post_init__(self):
-        check_integers(self, stimuli=2)
-        check_quantities(self, ("dt", "stimulus", "answer"), second, "100*ms")
-        check_quantities(self, ("delay",), second, "100*ms", may_be_zero=True)
-        check_quantities(self, ("rate",), hertz, "50*Hz")
-        check_quantities(self, ("background_rate",), hertz, "5*Hz", may_be_zero=True)
-        check_multiples(self, ("stimulus", "delay", "answer"))
-        check_rates(self, ("rate", "background_rate"))
 
     @property
     def input_groups(self) -> dict[str, int]:
@@ -156,7 +137,7 @@ class DelayedMatch:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         sample = rng.integers(self.stimuli, size=batch)
         differs = rng.integers(2, size=batch)
         # any of the others: 1 to stimuli − 1 further, in a circle

@@ -1,28 +1,19 @@
 """Digits: read a handwritten digit from the moments at which its pixels fire."""
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from brian2.units.allunits import second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import time, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats, Ints
 from . import TrainingSetup
 from .encoding import latency
-from .parts import (
-    check_batch,
-    check_held_out,
-    check_multiples,
-    check_quantities,
-    drawn,
-    steps_of,
-    stratified,
-    wrong_decisions,
-)
+from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -32,7 +23,7 @@ __all__ = [
 WIDTH, BRIGHTEST, CLASSES = 8, 16, 10
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, slots=False)
 class Digits:
     """
     Say which digit is shown for a moment, from one spike per pixel.
@@ -54,7 +45,7 @@ class Digits:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If a duration is out of its range or no multiple of ``dt``.
@@ -67,16 +58,12 @@ class Digits:
     Handwritten Digits, doi:10.24432/C50P49.
     """
 
-    shown: Quantity = field(default_factory=lambda: 40 * ms)
-    answer: Quantity = field(default_factory=lambda: 20 * ms)
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    shown: Quantity = field(default=40 * ms, validator=in_steps())
+    answer: Quantity = field(default=20 * ms, validator=in_steps())
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_in = WIDTH**2
     n_out = CLASSES
-
-    def __post_init__(self):
-        check_quantities(self, ("dt", "shown", "answer"), second, "20*ms")
-        check_multiples(self, ("shown", "answer"))
 
     @property
     def steps(self) -> int:
@@ -155,7 +142,7 @@ class Digits:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         images, digits = self.split["train"]
         chosen = drawn(rng, len(digits), batch)
         return self._trials(images[chosen], digits[chosen])

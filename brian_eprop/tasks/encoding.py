@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ..checks import whole_number
+
 
 def population_code(values, low, high, n, width=1.0):
     """
@@ -39,7 +41,7 @@ def population_code(values, low, high, n, width=1.0):
     Georgopoulos, Schwartz & Kettner (1986), Science 233:1416, doi:10.1126/science.3749885.
     """
     values = _numbers("population_code", values, 1)
-    count = _count("population_code", "n", n)
+    count = whole_number("population_code: 'n'", n)
     if not np.isfinite(width) or width <= 0:
         raise ValueError(f"population_code: 'width' is {width!r}; expected a number above 0")
     try:
@@ -132,7 +134,7 @@ def latency(values, steps, threshold=0.0):
     doi:10.1016/S0893-6080(01)00083-1.
     """
     values = _numbers("latency", values, 1)
-    steps = _count("latency", "steps", steps)
+    steps = whole_number("latency: 'steps'", steps)
     if not 0 <= threshold < 1:
         raise ValueError(
             f"latency: 'threshold' is {threshold!r}; expected a number ≥ 0 and below 1"
@@ -205,9 +207,3 @@ def _numbers(function, values, dimensions):
             "dimension(s) and only finite numbers"
         )
     return values
-
-
-def _count(function, name, value):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{function}: '{name}' is {value!r}; expected an integer ≥ 1")
-    return int(value)

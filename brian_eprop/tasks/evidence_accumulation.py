@@ -1,24 +1,15 @@
 """Evidence accumulation: count cues on two sides, remember, decide when asked."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import in_field, real, time, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats
 from . import TrainingSetup
-from .parts import (
-    check_batch,
-    check_multiples,
-    check_quantities,
-    check_rates,
-    spike_probability,
-    steps_of,
-    wrong_decisions,
-)
+from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -29,7 +20,13 @@ __all__ = [
 GROUPS = {"left": 10, "right": 10, "recall": 10, "background": 10}
 
 
-@dataclass(frozen=True, eq=False)
+def _odd(name, value):
+    if whole_number(name, value) % 2 == 0:
+        raise ValueError(f"{name} = {value!r} must be odd, so that one side has more cues")
+    return int(value)
+
+
+@frozen(eq=False)
 class EvidenceAccumulation:
     """
     Say on which side there were more cues, after a delay much longer than a membrane remembers.
@@ -59,7 +56,7 @@ class EvidenceAccumulation:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If an option is out of its range, a duration no multiple of ``dt``, or the probability
@@ -72,38 +69,21 @@ class EvidenceAccumulation:
     Morcos & Harvey (2016), Nature Neuroscience 19:1672, doi:10.1038/nn.4403.
     """
 
-    n_cues: int = 7
-    cue: Quantity = field(default_factory=lambda: 100 * ms)
-    gap: Quantity = field(default_factory=lambda: 50 * ms)
-    delay: Quantity = field(default_factory=lambda: 1050 * ms)
-    recall: Quantity = field(default_factory=lambda: 150 * ms)
-    cue_rate: Quantity = field(default_factory=lambda: 40 * Hz)
-    background_rate: Quantity = field(default_factory=lambda: 10 * Hz)
-    reliability: float = 0.7
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    n_cues: int = field(default=7, validator=in_field(_odd)())
+    cue: Quantity = field(default=100 * ms, validator=in_steps())
+    gap: Quantity = field(default=50 * ms, validator=in_steps(may_be_zero=True))
+    delay: Quantity = field(default=1050 * ms, validator=in_steps(may_be_zero=True))
+    recall: Quantity = field(default=150 * ms, validator=in_steps())
+    cue_rate: Quantity = field(default=40 * Hz, validator=drawable_rate())
+    background_rate: Quantity = field(default=10 * Hz, validator=drawable_rate(may_be_zero=True))
+    reliability: float = field(
+        default=0.7, validator=real("be a number from 0.5 to 1", low=0.5, high=1.0)
+    )
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = 2
     n_in = sum(GROUPS.values())
     input_groups = GROUPS
-
-    def __post_init__(self):
-        n = self.n_cues
-        if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1 or n % 2 == 0:
-            raise ValueError(
-                f"EvidenceAccumulation: 'n_cues' is {n!r}; expected an odd integer, so that one "
-                "side has more cues"
-            )
-        if not isinstance(self.reliability, int | float) or not 0.5 <= self.reliability <= 1:
-            raise ValueError(
-                f"EvidenceAccumulation: 'reliability' is {self.reliability!r}; expected a number "
-                "from 0.5 to 1"
-            )
-        check_quantities(self, ("dt", "cue", "recall"), second, "100*ms")
-        check_quantities(self, ("gap", "delay"), second, "100*ms", may_be_zero=True)
-        check_quantities(self, ("cue_rate",), hertz, "40*Hz")
-        check_quantities(self, ("background_rate",), hertz, "10*Hz", may_be_zero=True)
-        check_multiples(self, ("cue", "gap", "delay", "recall"))
-        check_rates(self, ("cue_rate", "background_rate"))
 
     @property
     def steps(self) -> int:
@@ -166,7 +146,7 @@ class EvidenceAccumulation:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         favoured = rng.integers(2, size=(batch, 1))
         reliable = rng.random((batch, self.n_cues)) < self.reliability
         cues = np.where(reliable, favoured, 1 - favoured)

@@ -1,25 +1,18 @@
 """Handwriting: the path of a pen out of frozen noise."""
 
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 from scipy.special import ndtr
 
+from ..checks import any_seed, time, whole, whole_number
 from ..types import Bools, Floats
 from . import TrainingSetup
 from .encoding import frozen_noise
-from .parts import (
-    check_batch,
-    check_integers,
-    check_quantities,
-    check_rates,
-    normalized_error,
-    spike_probability,
-)
+from .parts import drawable_rate, normalized_error, spike_probability
 
 __all__ = [
     "TASK",
@@ -30,7 +23,7 @@ __all__ = [
 SPREAD = 0.3
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, slots=False)
 class Handwriting:
     """
     Move a pen along strokes that overlap in time, as a hand does, from the same input each time.
@@ -64,7 +57,7 @@ class Handwriting:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If ``dt`` or ``input_rate`` has the wrong unit or none.
     ValueError
         If another option is out of its range, or the probability of a spike above 1.
@@ -75,20 +68,14 @@ class Handwriting:
     25:586, doi:10.1016/j.humov.2006.07.004.
     """
 
-    strokes: int = 6
-    n_in: int = 100
-    steps: int = 1000
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
-    input_rate: Quantity = field(default_factory=lambda: 50 * Hz)
-    seed: int = 0
+    strokes: int = field(default=6, validator=whole(1))
+    n_in: int = field(default=100, validator=whole(1))
+    steps: int = field(default=1000, validator=whole(10))
+    dt: Quantity = field(default=1 * ms, validator=time())
+    input_rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
+    seed: int = field(default=0, validator=any_seed())
 
     n_out = 2
-
-    def __post_init__(self):
-        check_integers(self, strokes=1, n_in=1, steps=10, seed=0)
-        check_quantities(self, ("dt",), second, "1*ms")
-        check_quantities(self, ("input_rate",), hertz, "50*Hz")
-        check_rates(self, ("input_rate",))
 
     @property
     def defaults(self) -> TrainingSetup:
@@ -158,7 +145,7 @@ class Handwriting:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
     def metric(self, outputs: Floats, targets: Floats) -> float:

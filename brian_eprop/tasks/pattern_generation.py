@@ -1,24 +1,17 @@
 """Pattern generation: a smooth signal out of frozen noise."""
 
-from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import any_seed, choice, time, whole, whole_number
 from ..types import Bools, Floats
 from . import TrainingSetup
 from .encoding import frozen_noise
-from .parts import (
-    check_batch,
-    check_integers,
-    check_quantities,
-    check_rates,
-    normalized_error,
-    spike_probability,
-)
+from .parts import drawable_rate, normalized_error, spike_probability
 
 __all__ = [
     "TASK",
@@ -29,7 +22,7 @@ CYCLES = (1, 2, 3, 5)  # of the four sines
 HARMONICS = np.arange(1, 5)  # of the trajectory
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, slots=False)
 class PatternGeneration:
     """
     Turn an input that is the same in every trial into a given signal.
@@ -64,7 +57,7 @@ class PatternGeneration:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If ``dt`` or ``input_rate`` has the wrong unit or none.
     ValueError
         If another option is out of its range, or the probability of a spike above 1.
@@ -75,23 +68,13 @@ class PatternGeneration:
     Communications 11:3625, doi:10.1038/s41467-020-17236-y.
     """
 
-    kind: str = "sines"
-    n_in: int = 100
-    steps: int = 1000
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
-    input_rate: Quantity = field(default_factory=lambda: 50 * Hz)
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.kind not in ("sines", "trajectory"):
-            raise ValueError(
-                f"PatternGeneration: 'kind' is {self.kind!r}; expected 'sines' or 'trajectory'"
-            )
-        # fewer steps than two cycles of the fastest sine are not a pattern
-        check_integers(self, n_in=1, steps=2 * max(CYCLES), seed=0)
-        check_quantities(self, ("dt",), second, "1*ms")
-        check_quantities(self, ("input_rate",), hertz, "50*Hz")
-        check_rates(self, ("input_rate",))
+    kind: str = field(default="sines", validator=choice(("sines", "trajectory")))
+    n_in: int = field(default=100, validator=whole(1))
+    # fewer steps than two cycles of the fastest sine are not a pattern
+    steps: int = field(default=1000, validator=whole(2 * max(CYCLES)))
+    dt: Quantity = field(default=1 * ms, validator=time())
+    input_rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
+    seed: int = field(default=0, validator=any_seed())
 
     @property
     def n_out(self) -> int:
@@ -172,7 +155,7 @@ class PatternGeneration:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
 
     def metric(self, outputs: Floats, targets: Floats) -> float:

@@ -1,26 +1,16 @@
 """Store and recall: keep one bit of a stream until it is asked for."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import fraction, real, time, whole, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats
 from . import TrainingSetup
 from .encoding import group_spikes
-from .parts import (
-    check_batch,
-    check_integers,
-    check_multiples,
-    check_quantities,
-    check_rates,
-    spike_probability,
-    steps_of,
-    wrong_decisions,
-)
+from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -31,7 +21,7 @@ __all__ = [
 GROUPS = {"bit 0": 25, "bit 1": 25, "store": 25, "recall": 25}
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class StoreRecall:
     """
     Say which bit was shown with the last command to store, among bits that do not matter.
@@ -67,7 +57,7 @@ class StoreRecall:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If an option is out of its range, the duration no multiple of ``dt``, or the probability
@@ -80,30 +70,16 @@ class StoreRecall:
     commands to recall are anywhere in a trial; here the one that counts is the last character.
     """
 
-    characters: int = 12
-    expected_delay: float = 6.0
-    rewrite: float = 0.5
-    character: Quantity = field(default_factory=lambda: 200 * ms)
-    rate: Quantity = field(default_factory=lambda: 50 * Hz)
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    characters: int = field(default=12, validator=whole(2))
+    expected_delay: float = field(default=6.0, validator=real("be a number from 1", low=1.0))
+    rewrite: float = field(default=0.5, validator=fraction())
+    character: Quantity = field(default=200 * ms, validator=in_steps())
+    rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = 2
     n_in = sum(GROUPS.values())
     input_groups = GROUPS
-
-    def __post_init__(self):
-        check_integers(self, characters=2)
-        for name, low, high in (("expected_delay", 1, np.inf), ("rewrite", 0, 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not low <= value <= high:
-                to = f" to {high}" if high < np.inf else ""
-                raise ValueError(
-                    f"StoreRecall: '{name}' is {value!r}; expected a number from {low}{to}"
-                )
-        check_quantities(self, ("dt", "character"), second, "200*ms")
-        check_quantities(self, ("rate",), hertz, "50*Hz")
-        check_multiples(self, ("character",))
-        check_rates(self, ("rate",))
 
     @property
     def steps(self) -> int:
@@ -160,7 +136,7 @@ class StoreRecall:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         shown = self.characters - 1
         bits = rng.integers(2, size=(batch, shown))
         delays = np.arange(1, shown + 1)

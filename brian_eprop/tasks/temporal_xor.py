@@ -1,25 +1,16 @@
 """Temporal XOR: two cues, one after the other; were they different?"""
 
-from dataclasses import dataclass, field
-
 import numpy as np
-from brian2.units.allunits import hertz, second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import time, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats
 from . import TrainingSetup
 from .encoding import group_spikes
-from .parts import (
-    check_batch,
-    check_multiples,
-    check_quantities,
-    check_rates,
-    spike_probability,
-    steps_of,
-    wrong_decisions,
-)
+from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -30,7 +21,7 @@ __all__ = [
 GROUPS = {"cue 0": 20, "cue 1": 20, "answer": 20}
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class TemporalXor:
     """
     Say whether two cues, of which the first is over long before the second, were different.
@@ -52,7 +43,7 @@ class TemporalXor:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If an option is out of its range, a duration no multiple of ``dt``, or the probability
@@ -63,23 +54,16 @@ class TemporalXor:
     Elman (1990), Cognitive Science 14:179, doi:10.1207/s15516709cog1402_1, for XOR in time.
     """
 
-    cue: Quantity = field(default_factory=lambda: 100 * ms)
-    delay: Quantity = field(default_factory=lambda: 300 * ms)
-    answer: Quantity = field(default_factory=lambda: 100 * ms)
-    rate: Quantity = field(default_factory=lambda: 50 * Hz)
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    cue: Quantity = field(default=100 * ms, validator=in_steps())
+    delay: Quantity = field(default=300 * ms, validator=in_steps(may_be_zero=True))
+    answer: Quantity = field(default=100 * ms, validator=in_steps())
+    rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = 2
     n_in = sum(GROUPS.values())
     input_groups = GROUPS
     output_names = ("same", "different")
-
-    def __post_init__(self):
-        check_quantities(self, ("dt", "cue", "answer"), second, "100*ms")
-        check_quantities(self, ("delay",), second, "100*ms", may_be_zero=True)
-        check_quantities(self, ("rate",), hertz, "50*Hz")
-        check_multiples(self, ("cue", "delay", "answer"))
-        check_rates(self, ("rate",))
 
     @property
     def steps(self) -> int:
@@ -137,7 +121,7 @@ class TemporalXor:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         cues = rng.integers(2, size=(batch, 2))
         active = np.zeros((batch, 4, len(GROUPS)))
         active[:, [0, 2], :2] = cues[..., np.newaxis] == [0, 1]

@@ -1,32 +1,22 @@
 """Vowels: tell nine speakers by how they say two vowels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from brian2.units.allunits import second
+from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
+from ..checks import real, time, whole, whole_number
 from ..learning.optimizers import CosineDecay
 from ..types import Bools, Floats, Ints
 from . import TrainingSetup
 from .encoding import level_crossing
-from .parts import (
-    check_batch,
-    check_held_out,
-    check_integers,
-    check_multiples,
-    check_quantities,
-    drawn,
-    steps_of,
-    stratified,
-    wrong_decisions,
-)
+from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions
 
 __all__ = [
     "TASK",
@@ -39,7 +29,7 @@ SPEAKERS, CHANNELS = 9, 12
 FRAMES = 30
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, slots=False)
 class Vowels:
     """
     Say which of nine men has spoken two Japanese vowels, from spikes.
@@ -72,7 +62,7 @@ class Vowels:
 
     Raises
     ------
-    TypeError
+    DimensionMismatchError
         If a quantity has the wrong unit or none.
     ValueError
         If an option is out of its range or no multiple of ``dt``.
@@ -86,24 +76,19 @@ class Vowels:
     doi:10.24432/C5NS47.
     """
 
-    levels: int = 16
-    jitter: float = 0.2
-    frame: Quantity = field(default_factory=lambda: 20 * ms)
-    window: Quantity = field(default_factory=lambda: 100 * ms)
-    dt: Quantity = field(default_factory=lambda: 1 * ms)
+    levels: int = field(default=16, validator=whole(1))
+    jitter: float = field(default=0.2, validator=real())
+    frame: Quantity = field(default=20 * ms, validator=in_steps())
+    window: Quantity = field(default=100 * ms, validator=in_steps())
+    dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = SPEAKERS
 
-    def __post_init__(self):
-        check_integers(self, levels=1)
-        if not isinstance(self.jitter, int | float) or not 0 <= self.jitter < np.inf:
-            raise ValueError(f"Vowels: 'jitter' is {self.jitter!r}; expected a number ≥ 0")
-        check_quantities(self, ("dt", "frame", "window"), second, "20*ms")
-        check_multiples(self, ("frame", "window"))
+    def __attrs_post_init__(self):
         if self.learning_window > self.steps:
             raise ValueError(
-                f"Vowels: 'window' is {self.window!r}; expected at most the {FRAMES} frames of a "
-                f"trial, {FRAMES * self.frame!r}"
+                f"Vowels.window = {self.window!r} must be at most the {FRAMES} frames of a trial, "
+                f"{FRAMES * self.frame!r}"
             )
 
     @property
@@ -193,7 +178,7 @@ class Vowels:
         ValueError
             If ``batch`` is less than 1.
         """
-        check_batch(self, batch)
+        whole_number("batch", batch)
         utterances, speakers = self.split["train"]
         chosen = drawn(rng, len(speakers), batch)
         shifts = self.jitter * self.frames.std(axis=0) * rng.standard_normal((batch, CHANNELS))

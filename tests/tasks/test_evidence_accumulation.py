@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from brian2 import Hz, ms, mV
+from brian2 import DimensionMismatchError, Hz, ms, mV
 from nest_cases import load_case
 from typer.testing import CliRunner
 
@@ -144,21 +144,33 @@ def test_metric_is_the_fraction_of_wrong_decisions_in_the_recall():
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"n_cues": 4}, ValueError, r"'n_cues' is 4; expected an odd integer, so that one side"),
-        ({"n_cues": 7.0}, ValueError, r"'n_cues' is 7.0; expected an odd integer"),
-        ({"n_cues": -1}, ValueError, r"'n_cues' is -1; expected an odd integer"),
-        ({"reliability": 0.3}, ValueError, r"'reliability' is 0.3; expected .* 0.5 to 1"),
-        ({"reliability": float("nan")}, ValueError, r"'reliability' is nan; expected a number"),
-        ({"reliability": "high"}, ValueError, r"'reliability' is 'high'; expected a number"),
-        ({"cue": 100}, TypeError, r"'cue' is 100; expected a quantity in second, .*100\*ms"),
-        ({"delay": 1 * mV}, TypeError, r"'delay' is .*volt; expected a quantity in second"),
-        ({"recall": 0 * ms}, ValueError, r"'recall' is .*; expected one positive quantity"),
-        ({"gap": -1 * ms}, ValueError, r"'gap' is .*; expected one quantity ≥ 0"),
-        ({"cue": [1, 2] * ms}, ValueError, r"'cue' is .*; expected one positive quantity"),
-        ({"gap": 0.5 * ms}, ValueError, r"'gap' is .* multiple of the time step 'dt' = 1. \* m"),
-        ({"cue_rate": 40}, TypeError, r"'cue_rate' is 40; expected a quantity in hertz"),
-        ({"background_rate": -1 * Hz}, ValueError, r"'background_rate' is .*; expected one qua"),
-        ({"cue_rate": 2000 * Hz}, ValueError, r"'cue_rate' .* 2 spikes in a step .* 1000 Hz"),
+        ({"n_cues": 4}, ValueError, r"\.n_cues = 4 must be odd, so that one side"),
+        ({"n_cues": 7.0}, ValueError, r"\.n_cues = 7.0 must be an integer"),
+        ({"n_cues": -1}, ValueError, r"\.n_cues = -1 must be an integer"),
+        ({"reliability": 0.3}, ValueError, r"\.reliability = 0.3 must be .* 0.5 to 1"),
+        ({"reliability": float("nan")}, ValueError, r"\.reliability = nan must be a number"),
+        ({"reliability": "high"}, ValueError, r"\.reliability = 'high' must be a number"),
+        ({"cue": 100}, DimensionMismatchError, r"\.cue = 100 has no unit but must be a time"),
+        (
+            {"delay": 1 * mV},
+            DimensionMismatchError,
+            r"\= .* has the unit 'volt' but must be a time",
+        ),
+        ({"recall": 0 * ms}, ValueError, r"\.recall = .* must be one positive, finite"),
+        ({"gap": -1 * ms}, ValueError, r"\.gap = .* must be one finite time ≥ 0"),
+        ({"cue": [1, 2] * ms}, ValueError, r"\.cue = .* must be one positive, finite"),
+        ({"gap": 0.5 * ms}, ValueError, r"\.gap = .* multiple of the time step dt = 1\. ms"),
+        (
+            {"cue_rate": 40},
+            DimensionMismatchError,
+            r"\.cue_rate = 40 has no unit but must be a rate",
+        ),
+        (
+            {"background_rate": -1 * Hz},
+            ValueError,
+            r"\.background_rate = .* must be one finite rate ≥ 0",
+        ),
+        ({"cue_rate": 2000 * Hz}, ValueError, r"\.cue_rate = .* 2 spikes in a step .* 1000 Hz"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(options, error, message):
@@ -167,7 +179,7 @@ def test_options_that_make_no_sense_are_refused_by_name(options, error, message)
 
 
 def test_a_batch_of_none_is_refused():
-    with pytest.raises(ValueError, match=r"'batch' is 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"batch = 0 must be an integer ≥ 1"):
         EvidenceAccumulation().sample(np.random.default_rng(0), 0)
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, mV
+from brian2 import DimensionMismatchError, Hz, ms, mV
 from scipy.stats import lognorm
 
 from brian_eprop.tasks import load_task
@@ -74,14 +74,18 @@ def test_input_and_path_are_frozen_by_the_seed():
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"strokes": 0}, ValueError, r"Handwriting: 'strokes' is 0; expected at least 1"),
-        ({"strokes": 6.0}, ValueError, r"'strokes' is 6.0; expected an integer"),
-        ({"steps": 9}, ValueError, r"'steps' is 9; expected at least 10"),
-        ({"n_in": True}, ValueError, r"'n_in' is True; expected an integer"),
-        ({"seed": -1}, ValueError, r"'seed' is -1; expected at least 0"),
-        ({"dt": 1 * mV}, TypeError, r"'dt' is .*volt; expected a quantity in second"),
-        ({"dt": 0 * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
-        ({"input_rate": 50}, TypeError, r"'input_rate' is 50; expected a quantity in hertz"),
+        ({"strokes": 0}, ValueError, r"Handwriting\.strokes = 0 must be an integer ≥ 1"),
+        ({"strokes": 6.0}, ValueError, r"\.strokes = 6.0 must be an integer"),
+        ({"steps": 9}, ValueError, r"\.steps = 9 must be an integer ≥ 10"),
+        ({"n_in": True}, ValueError, r"\.n_in = True must be an integer"),
+        ({"seed": -1}, ValueError, r"\.seed = -1 must be an integer ≥ 0"),
+        ({"dt": 1 * mV}, DimensionMismatchError, r"\= .* has the unit 'volt' but must be a time"),
+        ({"dt": 0 * ms}, ValueError, r"\.dt = .* must be one positive, finite"),
+        (
+            {"input_rate": 50},
+            DimensionMismatchError,
+            r"\.input_rate = 50 has no unit but must be a rate",
+        ),
         ({"input_rate": 2000 * Hz}, ValueError, r"gives 2 spikes in a step .* at most 1000 Hz"),
     ],
 )

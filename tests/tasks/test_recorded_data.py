@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from brian2 import ms
+from brian2 import DimensionMismatchError, ms
 
 from brian_eprop.tasks import load_task, vowels
 from brian_eprop.tasks.parts import drawn, stratified
@@ -66,7 +66,9 @@ def test_a_batch_may_be_larger_than_the_recordings(task):
 
 def test_another_part_is_refused(task):
     for name in ("train", "TEST"):
-        message = rf"{type(task).__name__}: 'split' is '{name}'; expected 'validation' or 'test'"
+        message = (
+            rf"{type(task).__name__}\.held_out: split = '{name}' must be 'validation' or 'test'"
+        )
         with pytest.raises(ValueError, match=message):
             task.held_out(name)
 
@@ -181,18 +183,38 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
 @pytest.mark.parametrize(
     "name, options, error, message",
     [
-        ("vowels", {"levels": 0}, ValueError, r"Vowels: 'levels' is 0; expected at least 1"),
-        ("vowels", {"levels": 8.0}, ValueError, r"'levels' is 8.0; expected an integer"),
-        ("vowels", {"jitter": -0.1}, ValueError, r"'jitter' is -0.1; expected a number ≥ 0"),
-        ("vowels", {"jitter": "much"}, ValueError, r"'jitter' is 'much'; expected a number ≥ 0"),
-        ("vowels", {"frame": 20}, TypeError, r"Vowels: 'frame' is 20; expected a quantity in sec"),
-        ("vowels", {"frame": 0.5 * ms}, ValueError, r"'frame' is .* multiple of the time step"),
-        ("vowels", {"window": 601 * ms}, ValueError, r"'window' is .*; expected at most the 30 fr"),
-        ("vowels", {"window": 0 * ms}, ValueError, r"'window' is .*; expected one positive"),
-        ("vowels", {"dt": -1 * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
-        ("digits", {"shown": 40}, TypeError, r"Digits: 'shown' is 40; expected a quantity in sec"),
-        ("digits", {"answer": 0 * ms}, ValueError, r"Digits: 'answer' is .*; .* one positive"),
-        ("digits", {"shown": 0.5 * ms}, ValueError, r"'shown' is .* multiple of the time step"),
+        ("vowels", {"levels": 0}, ValueError, r"Vowels\.levels = 0 must be an integer ≥ 1"),
+        ("vowels", {"levels": 8.0}, ValueError, r"\.levels = 8.0 must be an integer"),
+        ("vowels", {"jitter": -0.1}, ValueError, r"\.jitter = -0.1 must be a finite number ≥ 0"),
+        (
+            "vowels",
+            {"jitter": "much"},
+            ValueError,
+            r"\.jitter = 'much' must be a finite number ≥ 0",
+        ),
+        (
+            "vowels",
+            {"frame": 20},
+            DimensionMismatchError,
+            r"Vowels\.frame = 20 has no unit but must be a time",
+        ),
+        ("vowels", {"frame": 0.5 * ms}, ValueError, r"\.frame = .* multiple of the time step"),
+        ("vowels", {"window": 601 * ms}, ValueError, r"\.window = .* must be at most the 30 fr"),
+        ("vowels", {"window": 0 * ms}, ValueError, r"\.window = .* must be one positive, finite"),
+        ("vowels", {"dt": -1 * ms}, ValueError, r"\.dt = .* must be one positive, finite"),
+        (
+            "digits",
+            {"shown": 40},
+            DimensionMismatchError,
+            r"Digits\.shown = 40 has no unit but must be a time",
+        ),
+        (
+            "digits",
+            {"answer": 0 * ms},
+            ValueError,
+            r"Digits\.answer = .* must be one positive, finite",
+        ),
+        ("digits", {"shown": 0.5 * ms}, ValueError, r"\.shown = .* multiple of the time step"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(name, options, error, message):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brian2 import Hz, ms, mV
+from brian2 import DimensionMismatchError, Hz, ms, mV
 
 from brian_eprop.runs.configuration import Configuration
 from brian_eprop.tasks import TrainingSetup, available_tasks, load_task
@@ -84,7 +84,7 @@ def test_wrong_shapes_of_outputs_are_refused(name):
 
 @pytest.mark.parametrize("name", available_tasks())
 def test_a_batch_of_none_is_refused_by_every_task(name):
-    with pytest.raises(ValueError, match=r"\w+: 'batch' is 0; expected at least 1"):
+    with pytest.raises(ValueError, match=r"batch = 0 must be an integer ≥ 1"):
         load_task(name).sample(np.random.default_rng(0), 0)
 
 
@@ -220,17 +220,29 @@ def test_metric_refuses_what_it_cannot_normalise():
 @pytest.mark.parametrize(
     "options, error, message",
     [
-        ({"kind": "circle"}, ValueError, r"'kind' is 'circle'; expected 'sines' or 'trajectory'"),
-        ({"steps": -5}, ValueError, r"'steps' is -5; expected at least 10"),
-        ({"steps": 100.0}, ValueError, r"'steps' is 100.0; expected an integer"),
-        ({"n_in": 0}, ValueError, r"'n_in' is 0; expected at least 1"),
-        ({"seed": None}, ValueError, r"'seed' is None; expected an integer"),
-        ({"dt": 1.0}, TypeError, r"'dt' is 1.0; expected a quantity in second, .* 1\*ms"),
-        ({"dt": 1 * mV}, TypeError, r"'dt' is .*volt; expected a quantity in second"),
-        ({"dt": -1 * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
-        ({"dt": float("nan") * ms}, ValueError, r"'dt' is .*; expected one positive quantity"),
-        ({"input_rate": 50}, TypeError, r"'input_rate' is 50; expected a quantity in hertz"),
-        ({"input_rate": [1, 2] * Hz}, ValueError, r"'input_rate' .* one positive quantity"),
+        (
+            {"kind": "circle"},
+            ValueError,
+            r"\.kind = 'circle' is not known; choose one of 'sines', 'traj",
+        ),
+        ({"steps": -5}, ValueError, r"\.steps = -5 must be an integer ≥ 10"),
+        ({"steps": 100.0}, ValueError, r"\.steps = 100.0 must be an integer"),
+        ({"n_in": 0}, ValueError, r"\.n_in = 0 must be an integer ≥ 1"),
+        ({"seed": None}, ValueError, r"\.seed = None must be an integer"),
+        ({"dt": 1.0}, DimensionMismatchError, r"\.dt = 1.0 has no unit but must be a time"),
+        ({"dt": 1 * mV}, DimensionMismatchError, r"\= .* has the unit 'volt' but must be a time"),
+        ({"dt": -1 * ms}, ValueError, r"\.dt = .* must be one positive, finite"),
+        ({"dt": float("nan") * ms}, ValueError, r"\.dt = .* must be one positive, finite"),
+        (
+            {"input_rate": 50},
+            DimensionMismatchError,
+            r"\.input_rate = 50 has no unit but must be a rate",
+        ),
+        (
+            {"input_rate": [1, 2] * Hz},
+            ValueError,
+            r"\.input_rate = .* must be one positive, finite",
+        ),
         ({"input_rate": 2000 * Hz}, ValueError, r"gives 2 spikes in a step .* at most 1000 Hz"),
     ],
 )
