@@ -21,10 +21,11 @@ from machine import described
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from brian_eprop import Adam
 from brian_eprop.plotting.rules import plot_rule_learning
 from brian_eprop.reference import draw_network
 from brian_eprop.reference.computation import parse_rule
-from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
 RULES = (

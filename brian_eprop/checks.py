@@ -146,10 +146,11 @@ def is_whole(value):
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def whole_number(name, value, least=1, most=MOST):
+def whole_number(name, value, least=1, most=MOST, why=""):
     """An integer from a smallest one on; ValueError for anything else."""
     if not is_whole(value) or value < least:
-        raise ValueError(f"{name} = {shown(value)} must be an integer ≥ {least}")
+        reason = f"; {why}" if why else ""
+        raise ValueError(f"{name} = {shown(value)} must be an integer ≥ {least}{reason}")
     if value > most:
         raise ValueError(f"{name} = {shown(value)} is more than Brian2 can count; at most {most}")
     return int(value)

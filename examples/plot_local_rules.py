@@ -11,9 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from attrs import evolve
 
+from brian_eprop import Adam
 from brian_eprop.plotting import plot_rule_learning
 from brian_eprop.reference import draw_network
-from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
 task = TASKS["add"](delays=(1, 2), steps=30)

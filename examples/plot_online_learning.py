@@ -11,9 +11,10 @@ weight on its own unit, the optimal Kronecker sum a random sum of eight products
 import matplotlib.pyplot as plt
 import numpy as np
 
+from brian_eprop import Adam
 from brian_eprop.plotting import plot_rule_learning
 from brian_eprop.reference import draw_network
-from brian_eprop.rule_study.learning import Adam, train
+from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
 ITERATIONS, SEEDS = 400, 2

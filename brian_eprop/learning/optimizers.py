@@ -8,6 +8,7 @@ so that training that is continued goes on where it was.
 
 from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from attrs import field, frozen
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import Dimension, Quantity, get_dimensions
 
-from ..checks import below_1, fraction, in_field, number, real, unit_name, whole
+from ..checks import ABOVE_0, below_1, fraction, in_field, number, real, unit_name, whole
 from ..types import Floats
 
 
@@ -124,6 +125,16 @@ def start_of(learning_rate):
 FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
 
 
+@cache
+def _compiled(statements):
+    return compile(statements, "<optimizer>", "exec")
+
+
+def above_0():
+    """The validator of what Adam divides by where every gradient was 0."""
+    return real("be a finite number above 0", low=ABOVE_0)
+
+
 class Optimizer(ABC):
     """What an optimizer must say of itself; see :class:`GradientDescent`."""
 
@@ -168,7 +179,7 @@ class Optimizer(ABC):
         """
         names: dict[str, Any] = {n: state.get(n, np.zeros_like(gradient)) for n in self.state}
         names |= {"_gradient": gradient, "updates": updates} | FUNCTIONS
-        exec(self.statements, {}, names)
+        exec(_compiled(self.statements), {}, names)
         state.update({name: names[name] for name in self.state})
         return names["_step"]
 
@@ -214,7 +225,7 @@ class Adam(Optimizer):
     learning_rate: float | Quantity | StepDecay | CosineDecay = field(validator=rate())
     beta_1: float = field(default=0.9, validator=below_1())
     beta_2: float = field(default=0.999, validator=below_1())
-    epsilon: float = field(default=1e-8, validator=real())
+    epsilon: float = field(default=1e-8, validator=above_0())
     state: ClassVar[dict] = {"adam_m": -1, "adam_s": -2}
 
     @property

@@ -9,6 +9,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+from attrs import frozen
 from brian2 import (
     DEFAULT_CONSTANTS,
     DEFAULT_FUNCTIONS,
@@ -230,7 +231,7 @@ NAMESPACE = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class Trajectory:
     """States of a group of n neurons along T steps: name → (T, n) array.
 
@@ -249,7 +250,7 @@ class Trajectory:
     reset: dict
 
 
-@dataclass(frozen=True)
+@frozen
 class StepDerivatives:
     """Derivatives of each step, states in the order that was asked for.
 

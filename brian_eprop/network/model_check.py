@@ -9,9 +9,9 @@ Eqs 13–14 and 28)
 """
 
 import re
-from dataclasses import dataclass
 
 import numpy as np
+from attrs import frozen
 from brian2 import Quantity, ms
 
 from .. import reference
@@ -43,7 +43,7 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@frozen
 class CheckedQuantity:
     """One quantity of a model, computed by learning and again from finite differences.
 
@@ -65,7 +65,7 @@ class CheckedQuantity:
     reason: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class CheckReport:
     """What :func:`check_model` found; ``str`` makes a table of it.
 

@@ -13,12 +13,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from brian2 import Quantity, get_dimensions
+from attrs import frozen
+from brian2 import get_dimensions
 
 from ..checks import quantity, unit_name
 from ..types import Bools, Floats
 
 
-@dataclass(frozen=True)
+@frozen
 class BatchShape:
     """The shape of a batch: trials, steps of each, learning window.
 
@@ -69,7 +71,7 @@ class Backend(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@frozen
 class Block:
     """One projection and where its weights are.
 
@@ -144,7 +146,7 @@ class Block:
         return None if self.matrix == "feedback" else f"{self.name}.grad"
 
 
-@dataclass(frozen=True)
+@frozen
 class Trained:
     """A trained parameter of one population.
 

@@ -1,8 +1,7 @@
 """Results of a network: gradients and simulations, put together from what Brian2 has computed."""
 
-from dataclasses import dataclass
-
 import numpy as np
+from attrs import frozen
 
 from ..learning.losses import LOSSES
 from ..reference import Gradients
@@ -10,7 +9,7 @@ from ..types import Bools, Floats
 from .description import MATRICES
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Simulation:
     """Spikes and outputs of simulated trials.
 

@@ -1,10 +1,10 @@
 """A network as a learner sees it: who changes what, in which order, and what is differentiated."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib.pyplot as plt
+from attrs import define, field
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
@@ -35,13 +35,13 @@ ROLES: dict[str, tuple[Any, Any]] = {
 LINE, LETTER, GAP, CORRIDOR = 0.15, 0.062, 0.55, 1.9
 
 
-@dataclass
+@define
 class _Box:
     """A group, and the lines of text that stand in it."""
 
     group: Any
     kind: str
-    lines: list[tuple[str, str]] = field(default_factory=list)  # text, role
+    lines: list[tuple[str, str]] = field(factory=list)  # text, role
     left: float = 0.0
     bottom: float = 0.0
 

@@ -1,9 +1,9 @@
 """Rewards in batches, where actions change nothing but the rewards."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from attrs import frozen
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
@@ -13,7 +13,7 @@ from ..types import Floats, Ints
 from .closed_loop import check_discount
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Decisions:
     """Gradients of episodes, with what was decided in them.
 

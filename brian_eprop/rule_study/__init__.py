@@ -3,14 +3,12 @@
 The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
 """
 
-from .learning import SGD, Adam, Training, train
+from .learning import Training, train
 from .study import RuleComparison, format_rules, format_table
 from .tasks import TASKS
 
 __all__ = [
-    "SGD",
     "TASKS",
-    "Adam",
     "RuleComparison",
     "Training",
     "format_rules",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import time
-from dataclasses import dataclass, replace
 
 import numpy as np
+from attrs import evolve, frozen
 
 from ..reference.computation import parse_rule, rule_label
 from ..reference.problem import Problem
@@ -19,7 +19,7 @@ from .operations import count, counted, stored_numbers
 LESSONS = 50
 
 
-@dataclass(frozen=True)
+@frozen
 class Comparison:
     """One rule on one network, against back-propagation through time.
 
@@ -164,7 +164,7 @@ def _operations(problem, name, options, seed):
     watched = copy.copy(problem)
     arrays = ("state", "observable", "output", "implicit", "observation", "readout", "drive")
     watched.steps = [
-        replace(
+        evolve(
             step,
             **{field: counted(getattr(step, field)) for field in (*arrays, "self_edge")},
             arrivals={block: counted(array) for block, array in step.arrivals.items()},

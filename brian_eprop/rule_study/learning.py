@@ -1,13 +1,16 @@
-"""Training a network by any rule, an update per sequence or per step, with optimizers of arrays."""
+"""Training a network of the reference by any rule, an update per sequence or per step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+from attrs import evolve, frozen
 
+from ..checks import BELOW_1, number, one_of, whole_number
+from ..learning.optimizers import Adam, Optimizer
+from ..network.validation import checked_optimizer
 from ..reference.forward import Simulation
 from ..reference.losses import step_weights, task_error, task_loss
 from ..reference.network import Network
@@ -25,176 +28,10 @@ from ..reference.rule import Signal
 from ..reference.rules import rule_named
 from .task import Task
 
-#: Arrays by the names of the weights.
-Weights: TypeAlias = dict[str, np.ndarray]
-#: parameter → lowest value, value below which it must stay, usual value
-RANGES = {
-    "learning_rate": (0, np.inf, 0.01),
-    # a mean that decays by a factor of 1 never forgets
-    "momentum": (0, 1, 0.9),
-    "b1": (0, 1, 0.9),
-    "b2": (0, 1, 0.999),
-    # Adam divides by √s + ε, and s is 0 where every gradient was
-    "eps": (np.finfo(float).tiny, np.inf, 1e-8),
-}
+Updates: TypeAlias = Literal["sequence", "step"]
 
 
-class Optimizer:
-    """
-    A rule by which gradients change weights.
-
-    ``start(weights)`` returns the state before the first update,
-    ``update(weights, gradient, state)`` new weights and a new state. Weights and gradient are
-    dicts of the same names to arrays of the same shapes.
-    """
-
-    def __post_init__(self):
-        for field in fields(self):
-            value = getattr(self, field.name)
-            lowest, limit, usual = RANGES[field.name]
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                number = np.nan
-            if not lowest <= number < limit:
-                raise ValueError(
-                    f"{type(self).__name__}.{field.name} = {value!r} must be a number ≥ "
-                    f"{lowest:g} and < {limit:g}; {usual:g} is usual"
-                )
-            object.__setattr__(self, field.name, number)
-
-    def _check(self, weights, gradient):
-        for name in sorted(weights.keys() ^ gradient.keys()):
-            missing = "gradient" if name in weights else "weights"
-            raise ValueError(
-                f"{type(self).__name__}.update: '{name}' is not in the {missing}; give every "
-                "weight its gradient, of 0 where it is to stay"
-            )
-        for name, weight in weights.items():
-            if np.shape(gradient[name]) != np.shape(weight):
-                raise ValueError(
-                    f"{type(self).__name__}.update: the gradient of '{name}' has the shape "
-                    f"{np.shape(gradient[name])}, which must be {np.shape(weight)}, that of the "
-                    "weight; sum it over trials and steps first"
-                )
-
-
-@dataclass(frozen=True)
-class SGD(Optimizer):
-    """
-    Gradient descent with momentum: v ← μ v + g, w ← w − η v, with v = 0 at the start.
-
-    Parameters
-    ----------
-    learning_rate : float
-        η. It multiplies v, as in PyTorch, not g.
-    momentum : float
-        μ, below 1; 0 is plain gradient descent.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of its range, or weights and gradient do not match.
-
-    References
-    ----------
-    Sutskever, Martens, Dahl & Hinton (2013), ICML, eqs 1–2, with η moved from g to v.
-    """
-
-    learning_rate: float
-    momentum: float = 0.0
-
-    def start(self, weights: Weights) -> Weights:
-        """Velocities of 0, a dict like the weights."""
-        return {name: np.zeros_like(w, dtype=float) for name, w in weights.items()}
-
-    def update(
-        self, weights: Weights, gradient: Weights, state: Weights
-    ) -> tuple[Weights, Weights]:
-        """New weights and new velocities."""
-        self._check(weights, gradient)
-        velocity = {name: self.momentum * state[name] + gradient[name] for name in weights}
-        stepped = {name: w - self.learning_rate * velocity[name] for name, w in weights.items()}
-        return stepped, velocity
-
-
-class AdamState(NamedTuple):
-    """
-    What Adam remembers from update to update.
-
-    Attributes
-    ----------
-    updates : int
-        How many there have been.
-    m, s : dict of str to ndarray
-        Means of the gradient and of its square, 0 at the start.
-    """
-
-    updates: int
-    m: Weights
-    s: Weights
-
-
-@dataclass(frozen=True)
-class Adam(Optimizer):
-    """
-    Adam in TensorFlow's form, with ε outside the bias correction.
-
-    ::
-
-        m ← β₁ m + (1 − β₁) g,   s ← β₂ s + (1 − β₂) g²
-        w ← w − η √(1 − β₂ⁿ)/(1 − β₁ⁿ) · m/(√s + ε)
-
-    in the n-th update. PyTorch adds ε to √(s/(1 − β₂ⁿ)) instead, which differs while n is
-    small and g is not large against ε.
-
-    Parameters
-    ----------
-    learning_rate : float
-        η.
-    b1, b2 : float
-        β₁ and β₂, below 1.
-    eps : float
-        ε.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is out of its range, or weights and gradient do not match.
-
-    References
-    ----------
-    Kingma & Ba (2015), arXiv 1412.6980, the reordered form at the end of §2; there ε is
-    called ε-hat.
-    """
-
-    learning_rate: float
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-
-    def start(self, weights: Weights) -> AdamState:
-        """An `AdamState` before any update."""
-        zeros = {name: np.zeros_like(w, dtype=float) for name, w in weights.items()}
-        return AdamState(0, zeros, zeros)
-
-    def update(
-        self, weights: Weights, gradient: Weights, state: AdamState
-    ) -> tuple[Weights, AdamState]:
-        """New weights and a new `AdamState`."""
-        self._check(weights, gradient)
-        n = state.updates + 1
-        m = {k: self.b1 * state.m[k] + (1 - self.b1) * gradient[k] for k in weights}
-        s = {k: self.b2 * state.s[k] + (1 - self.b2) * np.square(gradient[k]) for k in weights}
-        rate = self.learning_rate * np.sqrt(1 - self.b2**n) / (1 - self.b1**n)
-        stepped = {k: w - rate * m[k] / (np.sqrt(s[k]) + self.eps) for k, w in weights.items()}
-        return stepped, AdamState(n, m, s)
-
-
-UPDATES = ("sequence", "step")
-
-
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False)
 class Training:
     """A finished training.
 
@@ -222,7 +59,7 @@ def train(
     iterations: int = 100,
     *,
     batch: int = 1,
-    update: Literal["sequence", "step"] = "sequence",
+    update: Updates = "sequence",
     adaptive_feedback: bool = False,
     decay: float = 0.0,
     seed: int = 0,
@@ -239,8 +76,8 @@ def train(
         An object of `brian_eprop.rule_study.task`, or one with the same attributes.
     rule : str
         A key of `RULES`.
-    optimizer : SGD or Adam, optional
-        Default Adam(1e-3).
+    optimizer : GradientDescent or Adam, optional
+        Of :mod:`brian_eprop.learning.optimizers`. Default Adam(1e-3).
     iterations : int
         Number of batches of sequences.
     batch : int
@@ -277,7 +114,8 @@ def train(
     _check(network, task, update, adaptive_feedback, decay, iterations)
     trial_rng, rule_rng = np.random.default_rng(seed).spawn(2)
     recursion = rule.at_work(network, rule_rng, **options)
-    learner = _Learner(recursion, rule, optimizer or Adam(1e-3), adaptive_feedback, decay)
+    optimizer = checked_optimizer(optimizer, "train.optimizer") or Adam(1e-3)
+    learner = _Learner(recursion, rule, optimizer, adaptive_feedback, decay)
     history = []
     for iteration in range(iterations):
         trials = task.sample(trial_rng, batch)
@@ -306,8 +144,7 @@ def _check(network, task, update, adaptive_feedback, decay, iterations):
                 f"train: the network has {name} = {found!r}, but the task '{task.name}' "
                 f"{wanted!r}; make the network for the task"
             )
-    if update not in UPDATES:
-        raise ValueError(f"train: 'update' is {update!r}; give one of 'sequence' and 'step'")
+    one_of("train: 'update'", update, get_args(Updates))
     if update == "step" and network.rate_regularized:
         raise ValueError(
             "train: the firing rate of a trial is known at its end only; give update='sequence' or "
@@ -317,10 +154,8 @@ def _check(network, task, update, adaptive_feedback, decay, iterations):
         raise ValueError(
             "train: adaptive feedback needs weights to begin with; give the network a 'feedback'"
         )
-    if not 0 <= decay < 1:
-        raise ValueError(f"train: 'decay' is {decay!r}; give a fraction of 0 or more, below 1")
-    if isinstance(iterations, bool) or iterations != int(iterations) or iterations < 0:
-        raise ValueError(f"train: 'iterations' is {iterations!r}; give a whole number, 0 or more")
+    number("train: 'decay'", decay, "be a fraction ≥ 0, below 1", high=BELOW_1)
+    whole_number("train: 'iterations'", iterations, 0)
 
 
 class _Learner:
@@ -333,7 +168,9 @@ class _Learner:
         self.weights = dict(network.parameters)
         if adaptive_feedback:
             self.weights["feedback"] = network.feedback
-        self.optimizer_state = optimizer.start(self.weights)
+        #: What the optimizer remembers, by the names of the weights.
+        self.moments = {name: {} for name in self.weights}
+        self.updates = 0
 
     def present_network(self):
         """The network with the present weights."""
@@ -341,7 +178,7 @@ class _Learner:
             name: array.reshape(np.shape(getattr(self.network, name)))
             for name, array in self.weights.items()
         }
-        return replace(self.network, **shaped)
+        return evolve(self.network, **shaped)
 
     def after_each_sequence(self, trials):
         """Learn from whole sequences, and return outputs and loss."""
@@ -395,12 +232,20 @@ class _Learner:
         }
         if not any(np.any(array) for array in gradient.values()):
             return
-        nothing = {name: np.zeros_like(array) for name, array in self.weights.items()}
         if self.adaptive and "w_out" in gradient:
             gradient["feedback"] = gradient["w_out"].T
-        self.weights, self.optimizer_state = self.optimizer.update(
-            self.weights, nothing | gradient, self.optimizer_state
-        )
+        for name, array in gradient.items():
+            if name not in self.weights or array.shape != self.weights[name].shape:
+                raise ValueError(
+                    f"rule '{self.rule.name}': the gradient of '{name}' has the shape "
+                    f"{array.shape}, but the weights are "
+                    f"{ {name: weight.shape for name, weight in self.weights.items()} }"
+                )
+        self.updates += 1
+        for name, weight in self.weights.items():
+            step = gradient.get(name, np.zeros_like(weight))
+            step = self.optimizer.step(step, self.moments[name], self.updates)
+            self.weights[name] = weight - step
         for name in ("w_out", "feedback"):
             if self.decay and name in self.weights:
                 self.weights[name] = (1 - self.decay) * self.weights[name]

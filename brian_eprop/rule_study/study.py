@@ -8,15 +8,17 @@ figures/          drawn from the above
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from attrs import asdict, evolve, field, frozen
+from attrs.validators import optional
 from tqdm import tqdm
 
-from ..checks import suggest
+from ..checks import choice, whole, whole_number
 from ..files import replacing
+from ..learning.optimizers import Adam
 from ..network import RecurrentNetwork
 from ..network.runtime import numpy_runtime
 from ..plotting.rules import save_comparison_figures
@@ -26,7 +28,7 @@ from ..reference.computation import described_rule, example_rules, parse_rule, r
 from ..reference.rule import RuleDoesNotApply
 from ..types import FigureFormat, FilePath
 from .comparison import Comparison, compare
-from .learning import Adam, train
+from .learning import train
 from .tasks import TASKS
 
 
@@ -121,7 +123,7 @@ COSTS = ("memory", "operations", "seconds")
 FEEDBACK_DECAY = 0.01
 
 
-@dataclass(frozen=True)
+@frozen
 class RuleComparison:
     """What is compared, on which network.
 
@@ -163,35 +165,28 @@ class RuleComparison:
     n_rec: int = 20
     n_out: int = 2
     density: float = 1.0
-    steps: int = 50
-    batch: int = 1
-    rules: tuple[str, ...] = ()
-    draws: int = 50
-    orders: int = 8
-    sizes: tuple[int, ...] = ()
-    task: str | None = None
-    iterations: int = 200
-    seeds: int = 3
+    steps: int = field(default=50, validator=whole(1))
+    batch: int = field(default=1, validator=whole(1))
+    rules: tuple[str, ...] = field(default=())
+    draws: int = field(default=50, validator=whole(1))
+    orders: int = field(default=8, validator=whole(0))
+    sizes: tuple[int, ...] = field(default=())
+    task: str | None = field(default=None, validator=optional(choice(TASKS)))
+    iterations: int = field(default=200, validator=whole(1))
+    seeds: int = field(default=3, validator=whole(1))
     update: Literal["sequence", "step"] = "sequence"
     learning_rate: float = 3e-3
     seed: int = 0
 
-    def __post_init__(self):
-        for text in self.rules:
+    @rules.validator
+    def _check_rules(self, field, rules):
+        for text in rules:
             parse_rule(text)
-        for name in ("steps", "batch", "draws", "iterations", "seeds"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or value < 1:
-                raise ValueError(f"{name} = {value!r} must be a whole number ≥ 1")
-        if self.orders < 0 or any(size < 2 for size in self.sizes):
-            raise ValueError(
-                f"orders = {self.orders} must be 0 or more, sizes = {self.sizes} 2 or more units"
-            )
-        if self.task is not None and self.task not in TASKS:
-            raise ValueError(
-                f"task = '{self.task}' is not known{suggest(self.task, TASKS)}; choose one of "
-                f"{', '.join(sorted(TASKS))}"
-            )
+
+    @sizes.validator
+    def _check_sizes(self, field, sizes):
+        for size in sizes:
+            whole_number("RuleComparison.sizes: a number of units", size, 2)
 
     def run(
         self, folder: FilePath, *, progress: bool = True, figures: FigureFormat = "png"
@@ -356,7 +351,7 @@ class RuleComparison:
             seed=[self.seed, k],
         )
         training = train(
-            replace(network, feedback=None) if feedback == "symmetric" else network,
+            evolve(network, feedback=None) if feedback == "symmetric" else network,
             task,
             name,
             Adam(self.learning_rate),

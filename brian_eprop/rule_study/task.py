@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
+
+from ..checks import whole_number
 
 
 class Trials(NamedTuple):
@@ -45,7 +46,7 @@ class Trials(NamedTuple):
 
 class Task(ABC):
     """
-    A source of trials. Those of the package are frozen dataclasses whose fields are options.
+    A source of trials. Those of the package are frozen classes of attrs whose fields are options.
 
     Attributes
     ----------
@@ -82,7 +83,8 @@ class Task(ABC):
         ValueError
             If ``batch`` is not a whole number ≥ 1.
         """
-        return self._draw(rng, self._whole("sample(batch)", batch, 1, "draw one trial or more"))
+        name = f"{type(self).__name__}.sample(batch)"
+        return self._draw(rng, whole_number(name, batch, why="draw one trial or more"))
 
     @abstractmethod
     def _draw(self, rng: np.random.Generator, batch: int) -> Trials: ...
@@ -94,24 +96,6 @@ class Task(ABC):
     def after(self, score: float) -> Task:
         """The task of the next iteration, given the score of this one: a curriculum or itself."""
         return self
-
-    def _require_whole(self, smallest, remedy, *names):
-        """Make these fields ints ≥ ``smallest``, or say what to do."""
-        for name in names:
-            value = self._whole(name, getattr(self, name), smallest, remedy)
-            object.__setattr__(self, name, value)
-
-    def _whole(self, name, value, smallest, remedy):
-        try:
-            number = operator.index(value)
-        except TypeError:
-            number = smallest - 1
-        if number < smallest:
-            raise ValueError(
-                f"{type(self).__name__}.{name} = {value!r} must be a whole number ≥ {smallest}; "
-                f"{remedy}"
-            )
-        return number
 
 
 def mean_squared_error(outputs, trials):

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import operator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+from attrs import evolve, field, frozen
 
+from ..checks import (
+    ABOVE_0,
+    BELOW_1,
+    any_seed,
+    choice,
+    in_field,
+    is_whole,
+    keep,
+    real,
+    whole,
+    whole_number,
+)
 from .task import (
     Task,
     Trials,
@@ -21,7 +32,7 @@ from .task import (
 A, B, BOUNDARY = range(3)
 
 
-@dataclass(frozen=True)
+@frozen
 class AnBn(Task):
     """
     Predict the next character of a string aⁿbⁿ between two boundaries.
@@ -55,19 +66,18 @@ class AnBn(Task):
     characters count which can be known is ours.
     """
 
-    n_min: int = 1
-    n_max: int = 32
+    n_min: int = field(default=1, validator=whole(1, why="without an a there is nothing to count"))
+    n_max: int = field(default=32)
     name: ClassVar[str] = "anbn"
     n_in: ClassVar[int] = 3
     n_out: ClassVar[int] = 3
     loss: ClassVar[str] = "cross_entropy"
     score_name: ClassVar[str] = "bits per character"
 
-    def __post_init__(self):
-        self._require_whole(1, "without an a there is nothing to count", "n_min")
-        self._require_whole(
-            self.n_min, f"the range of n begins at AnBn.n_min = {self.n_min}", "n_max"
-        )
+    @n_max.validator
+    def _check_range(self, field, n_max):
+        why = f"the range of n begins at AnBn.n_min = {self.n_min}"
+        keep(self, field, whole_number("AnBn.n_max", n_max, self.n_min, why=why))
 
     @property
     def steps(self):
@@ -98,7 +108,7 @@ DELIMITER, RECALL = 2, 3  # inputs 0 and 1 are the bits
 SPREAD = 5  # lengths below the longest that are still drawn
 
 
-@dataclass(frozen=True)
+@frozen
 class Copy(Task):
     """
     See ℓ random bits and a delimiter, then say the bits in their order.
@@ -133,22 +143,22 @@ class Copy(Task):
     curriculum. The recall symbol and the padding are ours.
     """
 
-    level: int = 1
-    threshold: float = 0.15
+    level: int = field(
+        default=1, validator=whole(1, why="a string has at least one bit, so begin with 1")
+    )
+    threshold: float = field(
+        default=0.15,
+        validator=real(
+            "be between 0 (perfect) and 1 (a guess) bit per character; the paper has 0.15",
+            low=ABOVE_0,
+            high=BELOW_1,
+        ),
+    )
     name: ClassVar[str] = "copy"
     n_in: ClassVar[int] = 4
     n_out: ClassVar[int] = 2
     loss: ClassVar[str] = "cross_entropy"
     score_name: ClassVar[str] = "bits per character"
-
-    def __post_init__(self):
-        self._require_whole(1, "a string has at least one bit, so begin with 1", "level")
-        # written so that NaN is refused too
-        if not 0 < self.threshold < 1:
-            raise ValueError(
-                f"Copy.threshold = {self.threshold!r} must be between 0 (perfect) and 1 (a guess) "
-                "bit per character; the paper has 0.15"
-            )
 
     @property
     def steps(self):
@@ -161,7 +171,7 @@ class Copy(Task):
 
     def after(self, score):
         """The next level if ``score``, in bits per character, is below the threshold."""
-        return replace(self, level=self.level + 1) if score < self.threshold else self
+        return evolve(self, level=self.level + 1) if score < self.threshold else self
 
     def _draw(self, rng, batch):
         shortest = max(self.level - SPREAD, 1)
@@ -181,7 +191,7 @@ class Copy(Task):
 BLANK, RECALL = 2, 3  # inputs 0 and 1 are the bits
 
 
-@dataclass(frozen=True)
+@frozen
 class StringMemorization(Task):
     """
     See a random string of bits, hold it while nothing comes, then say it in its order.
@@ -215,17 +225,13 @@ class StringMemorization(Task):
     the delay, the default numbers and the absence of a curriculum are ours.
     """
 
-    length: int = 5
-    delay: int = 10
+    length: int = field(default=5, validator=whole(1, why="a string has at least one bit"))
+    delay: int = field(default=10, validator=whole(0, why="0 asks for the string at once"))
     name: ClassVar[str] = "string_memorization"
     n_in: ClassVar[int] = 4
     n_out: ClassVar[int] = 2
     loss: ClassVar[str] = "cross_entropy"
     score_name: ClassVar[str] = "bits per character"
-
-    def __post_init__(self):
-        self._require_whole(1, "a string has at least one bit", "length")
-        self._require_whole(0, "0 asks for the string at once", "delay")
 
     @property
     def steps(self):
@@ -249,7 +255,21 @@ class StringMemorization(Task):
 LOSSES = ("cross_entropy", "mse")
 
 
-@dataclass(frozen=True)
+def _two_delays(name, value):
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 2
+        or value[0] == value[1]
+        or not all(is_whole(delay) and delay >= 0 for delay in value)
+    ):
+        raise ValueError(
+            f"{name} = {value!r} must be two different whole numbers ≥ 0; give how many steps ago "
+            "the two inputs were, for instance (5, 9)"
+        )
+    return tuple(map(int, value))
+
+
+@frozen
 class Add(Task):
     """
     Say how likely a coin shows heads, given the tosses t₁ and t₂ steps ago.
@@ -281,31 +301,18 @@ class Add(Task):
     The coin is from r2rt.com/recurrent-neural-networks-in-tensorflow-i.html (Pitis 2016).
     """
 
-    delays: tuple = (5, 9)
-    steps: int = 60
-    loss: str = "cross_entropy"
+    delays: tuple = field(default=(5, 9), validator=in_field(_two_delays)())
+    steps: int = field(default=60)
+    loss: str = field(default="cross_entropy", validator=choice(LOSSES))
     name: ClassVar[str] = "add"
     n_in: ClassVar[int] = 2
     n_out: ClassVar[int] = 2
 
-    def __post_init__(self):
-        try:
-            delays = tuple(operator.index(delay) for delay in self.delays)
-        except TypeError:
-            delays = ()
-        if len(delays) != 2 or delays[0] == delays[1] or min(delays) < 0:
-            raise ValueError(
-                f"Add.delays = {self.delays!r} must be two different whole numbers ≥ 0; give how "
-                "many steps ago the two inputs were, for instance (5, 9)"
-            )
-        object.__setattr__(self, "delays", delays)
-        self._require_whole(
-            max(delays) + 1,
-            f"with Add.delays = {delays} the first target is in step {max(delays)}",
-            "steps",
-        )
-        if self.loss not in LOSSES:
-            raise ValueError(f"Add.loss = {self.loss!r} is unknown; take one of {LOSSES}")
+    @steps.validator
+    def _check_steps(self, field, steps):
+        last = max(self.delays)
+        why = f"with Add.delays = {self.delays} the first target is in step {last}"
+        keep(self, field, whole_number("Add.steps", steps, last + 1, why=why))
 
     @property
     def score_name(self):
@@ -364,7 +371,10 @@ def _entropy(p):
     return -np.sum(q * np.log(np.where(q > 0, q, 1)), axis=0)
 
 
-@dataclass(frozen=True)
+NOTHING = "nothing can be mimicked without it"
+
+
+@frozen(slots=False)
 class Mimic(Task):
     """
     Reproduce the outputs of a fixed random network, the teacher, on random inputs.
@@ -398,20 +408,14 @@ class Mimic(Task):
     github.com/omarschall/vanilla-rtrl. Trials of finite length are ours.
     """
 
-    n_in: int = 32
-    n_out: int = 32
-    n_teacher: int = 32
-    steps: int = 60
-    teacher_seed: int = 0
+    n_in: int = field(default=32, validator=whole(1, why=NOTHING))
+    n_out: int = field(default=32, validator=whole(1, why=NOTHING))
+    n_teacher: int = field(default=32, validator=whole(1, why=NOTHING))
+    steps: int = field(default=60, validator=whole(1, why=NOTHING))
+    teacher_seed: int = field(default=0, validator=any_seed())
     name: ClassVar[str] = "mimic"
     loss: ClassVar[str] = "mse"
     score_name: ClassVar[str] = "mean squared error"
-
-    def __post_init__(self):
-        self._require_whole(
-            1, "nothing can be mimicked without it", "n_in", "n_out", "n_teacher", "steps"
-        )
-        self._require_whole(0, "take any seed of numpy.random.default_rng", "teacher_seed")
 
     @cached_property
     def teacher(self):

@@ -1,14 +1,15 @@
 """Training with the rules of the reference: per sequence, per step, with every kind of feedback."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from attrs import evolve
 from cell_networks import network_for as network_for_rule
 
+from brian_eprop import Adam, GradientDescent
 from brian_eprop.reference import RULES, draw_network, gradients
-from brian_eprop.rule_study.learning import SGD, Adam, train
+from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.task import Trials
 from brian_eprop.rule_study.tasks import TASKS
 
@@ -45,7 +46,7 @@ def test_exact_rules_train_alike(add):
 
 def test_one_update_is_the_optimizer_applied_to_the_gradients(add):
     network = network_for(add)
-    after = train(network, add, "bptt", SGD(0.1), 1, batch=3, seed=4).network
+    after = train(network, add, "bptt", GradientDescent(0.1), 1, batch=3, seed=4).network
     trials = add.sample(np.random.default_rng(4).spawn(2)[0], 3)
     expected = gradients(network, trials.inputs, trials.targets, "bptt", trials.weight)
     for name in ("w_in", "w_rec", "w_out", "bias", "bias_out"):
@@ -64,7 +65,9 @@ def test_updates_per_step_become_the_gradient_for_small_steps(cell, add):
     assert np.any(exact.w_rec)
     errors = []
     for rate in (1e-2, 5e-3, 2.5e-3):
-        after = train(network, add, "rtrl", SGD(rate), 1, batch=2, update="step").network
+        after = train(
+            network, add, "rtrl", GradientDescent(rate), 1, batch=2, update="step"
+        ).network
         found = (network.w_rec - after.w_rec) / rate
         errors.append(np.linalg.norm(found - exact.w_rec) / np.linalg.norm(exact.w_rec))
     assert errors[0] > 1e-6, "the weights do not change within the sequence"
@@ -75,7 +78,7 @@ def test_updates_per_step_become_the_gradient_for_small_steps(cell, add):
 def test_a_step_sees_the_weights_of_the_step_before(add):
     """Outputs of online learning, by a loop of its own for a readout of constant units."""
     network = network_for(add, w_in=np.zeros((2, 8)), w_rec=np.zeros((8, 8)), bias=np.ones(8))
-    training = train(network, add, "eprop", SGD(0.1), 1, batch=1, update="step")
+    training = train(network, add, "eprop", GradientDescent(0.1), 1, batch=1, update="step")
     trials = add.sample(np.random.default_rng(0).spawn(2)[0], 1)
     w_out, bias_out, bias = network.w_out.copy(), network.bias_out.copy(), np.ones(8)
     w_in, w_rec, h = np.zeros((2, 8)), np.zeros((8, 8)), np.zeros(8)
@@ -104,10 +107,10 @@ def test_adaptive_feedback_approaches_the_readout_only_with_decay(update, add):
     network = network_for(add)
     difference = network.feedback - network.w_out.T
     options = dict(batch=2, update=update, adaptive_feedback=True)
-    without = train(network, add, "eprop", SGD(0.05), 5, **options).network
+    without = train(network, add, "eprop", GradientDescent(0.05), 5, **options).network
     assert np.any(without.feedback != network.feedback)
     np.testing.assert_allclose(without.feedback - without.w_out.T, difference, rtol=1e-9)
-    shrunk = train(network, add, "eprop", SGD(0.05), 5, decay=0.01, **options).network
+    shrunk = train(network, add, "eprop", GradientDescent(0.05), 5, decay=0.01, **options).network
     ratio = np.linalg.norm(shrunk.feedback - shrunk.w_out.T) / np.linalg.norm(difference)
     # steps before the longest delay do not count, and do not shrink the weights
     updates = 5 if update == "sequence" else 5 * (add.steps - 2)
@@ -180,7 +183,7 @@ class GrowingTask:
         return float(np.mean((outputs - trials.targets) ** 2))
 
     def after(self, score):
-        return evolve(self, steps=self.steps + 1)
+        return replace(self, steps=self.steps + 1)
 
 
 def test_curriculum_goes_on_from_where_it_was():
@@ -194,9 +197,11 @@ def test_teacher_forcing_is_for_training():
     task = TASKS["mimic"](n_in=2, n_out=2, n_teacher=4, steps=15)
     free = network_for(task, "jordan", 8)
     forced = evolve(free, teacher_forcing=True)
-    runs = [train(n, task, "rtrl", SGD(0.01), 3, update="step") for n in (free, forced)]
+    runs = [train(n, task, "rtrl", GradientDescent(0.01), 3, update="step") for n in (free, forced)]
     assert runs[0].history[0]["loss"] != runs[1].history[0]["loss"]
-    exact = [train(forced, task, r, SGD(0.01), 3).network.w_rec for r in ("rtrl", "bptt")]
+    exact = [
+        train(forced, task, r, GradientDescent(0.01), 3).network.w_rec for r in ("rtrl", "bptt")
+    ]
     np.testing.assert_allclose(*exact, rtol=ROUND_OFF, atol=1e-13)
 
 
@@ -261,4 +266,4 @@ def test_divergence_is_reported_with_iteration_and_step(update):
     task = TASKS["mimic"](n_in=2, n_out=2, n_teacher=4, steps=10)
     with pytest.raises(ArithmeticError, match=r"iteration \d+: .* at step \d+"):
         with np.errstate(over="ignore", invalid="ignore"):
-            train(network_for(task), task, "bptt", SGD(1e200), 20, update=update)
+            train(network_for(task), task, "bptt", GradientDescent(1e200), 20, update=update)

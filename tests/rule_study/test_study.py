@@ -105,7 +105,7 @@ def test_rules_that_do_not_apply_say_why():
 
 def test_options_out_of_range_are_an_error_not_a_refusal():
     network = cell_network("alif", 1)
-    with pytest.raises(ValueError, match="'rank' is 0"):
+    with pytest.raises(ValueError, match="'rank' = 0"):
         compare(network, *cell_task(network, 1), ["ok(rank=0)"])
 
 
@@ -225,7 +225,7 @@ def test_command_line(tmp_path):
         (["--task", "ad"], ["'ad'", "'add'"]),
         (["--density", 2.0], ["'density'", "2.0"]),
         (["--format", "jpg"], ["'jpg'", "svg"]),
-        (["snap(n=0)"], ["'n' is 0"]),
+        (["snap(n=0)"], ["'n' = 0"]),
         (["--weights", "nowhere.npz"], ["nowhere.npz"]),
     ],
 )

@@ -1,12 +1,11 @@
 """Tasks and optimizers of the reference: what is promised of all, and closed forms of each."""
 
-from dataclasses import FrozenInstanceError
-
 import numpy as np
 import pytest
 from attrs import evolve
+from attrs.exceptions import FrozenInstanceError
 
-from brian_eprop.rule_study.learning import SGD, Adam
+from brian_eprop import Adam, GradientDescent
 from brian_eprop.rule_study.task import Trials
 from brian_eprop.rule_study.tasks import TASKS, Add, AnBn, Copy, Mimic, StringMemorization
 
@@ -282,17 +281,21 @@ def test_copy_moves_to_the_next_level_below_the_threshold_and_only_there():
         (Add, {"delays": (5, 9.5)}, r"Add.delays = \(5, 9.5\) must be two different whole numbers"),
         (Add, {"delays": (-1, 9)}, r"Add.delays = \(-1, 9\) .* ≥ 0"),
         (Add, {"delays": 5}, r"Add.delays = 5 must be two different"),
-        (Add, {"steps": 9}, r"Add.steps = 9 must be a whole number ≥ 10; with Add.delays"),
-        (Add, {"loss": "l1"}, r"Add.loss = 'l1' is unknown; take one of"),
-        (Mimic, {"n_teacher": 0}, r"Mimic.n_teacher = 0 must be a whole number ≥ 1; nothing"),
-        (Mimic, {"n_in": 2.5}, r"Mimic.n_in = 2.5 must be a whole number"),
-        (Mimic, {"teacher_seed": -1}, r"Mimic.teacher_seed = -1 .*; take any seed"),
-        (Copy, {"level": 0}, r"Copy.level = 0 must be a whole number ≥ 1; a string"),
+        (Add, {"steps": 9}, r"Add.steps = 9 must be an integer ≥ 10; with Add.delays"),
+        (Add, {"loss": "l1"}, r"Add.loss = 'l1' is not known; choose one of"),
+        (Mimic, {"n_teacher": 0}, r"Mimic.n_teacher = 0 must be an integer ≥ 1; nothing"),
+        (Mimic, {"n_in": 2.5}, r"Mimic.n_in = 2.5 must be an integer"),
+        (Mimic, {"teacher_seed": -1}, r"Mimic.teacher_seed = -1 must be an integer ≥ 0"),
+        (Copy, {"level": 0}, r"Copy.level = 0 must be an integer ≥ 1; a string"),
         (Copy, {"threshold": 1}, r"Copy.threshold = 1 must be between 0 .*; the paper has 0.15"),
         (Copy, {"threshold": np.nan}, r"Copy.threshold = nan must be between"),
-        (StringMemorization, {"length": "5"}, r"StringMemorization.length = '5' must be a whole"),
+        (
+            StringMemorization,
+            {"length": "5"},
+            r"StringMemorization.length = '5' must be an integer",
+        ),
         (StringMemorization, {"delay": -1}, r"StringMemorization.delay = -1 .*; 0 asks for"),
-        (AnBn, {"n_min": 0}, r"AnBn.n_min = 0 must be a whole number ≥ 1; without an a"),
+        (AnBn, {"n_min": 0}, r"AnBn.n_min = 0 must be an integer ≥ 1; without an a"),
         (AnBn, {"n_min": 5, "n_max": 4}, r"AnBn.n_max = 4 .* ≥ 5; the range of n begins"),
     ],
 )
@@ -308,10 +311,13 @@ GRADIENTS = (2.0, -1.0, 0.5)
 
 def run(optimizer, weights, gradients):
     """The weights after each update."""
-    state = optimizer.start(weights)
+    moments = {name: {} for name in weights}
     path = []
-    for gradient in gradients:
-        weights, state = optimizer.update(weights, gradient, state)
+    for n, gradient in enumerate(gradients, start=1):
+        weights = {
+            name: w - optimizer.step(gradient[name], moments[name], n)
+            for name, w in weights.items()
+        }
         path.append(weights)
     return path
 
@@ -322,48 +328,38 @@ def path_of(optimizer, start=1.0):
     return [step["w"][0] for step in path]
 
 
-def test_sgd_subtracts_the_gradient_times_the_learning_rate():
-    np.testing.assert_allclose(path_of(SGD(0.1)), [0.8, 0.9, 0.85], rtol=1e-15)
-
-
-def test_momentum_adds_the_past_gradients():
-    # v = 2, then 0.5·2 − 1 = 0, then 0.5·0 + 0.5
-    np.testing.assert_allclose(path_of(SGD(0.1, momentum=0.5)), [0.8, 0.8, 0.75], rtol=1e-15)
+def test_gradient_descent_subtracts_the_gradient_times_the_learning_rate():
+    np.testing.assert_allclose(path_of(GradientDescent(0.1)), [0.8, 0.9, 0.85], rtol=1e-15)
 
 
 def test_adam_has_epsilon_outside_the_bias_correction():
-    # b1 = 1/2, b2 = 3/4, so that the moments are short fractions:
+    # β₁ = 1/2, β₂ = 3/4, so that the moments are short fractions:
     # m = 1, 0, 1/4; s = 1, 1, 13/16
     first = 1 - 0.1 * np.sqrt(1 / 4) / (1 / 2) * 1 / (1 + 0.5)
     third = first - 0.1 * np.sqrt(37 / 64) / (7 / 8) * (1 / 4) / (np.sqrt(13 / 16) + 0.5)
-    adam = Adam(0.1, b1=0.5, b2=0.75, eps=0.5)
+    adam = Adam(0.1, beta_1=0.5, beta_2=0.75, epsilon=0.5)
     np.testing.assert_allclose(path_of(adam), [first, first, third], rtol=1e-15)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(0.1, momentum=0.9), Adam(0.01)], ids=repr)
+@pytest.mark.parametrize("optimizer", [GradientDescent(0.1), Adam(0.01)], ids=repr)
 def test_weights_are_updated_each_by_its_own_gradient_and_not_in_place(optimizer):
     rng = np.random.default_rng(0)
     weights = {"w_in": rng.standard_normal((2, 3)), "b": rng.standard_normal(3)}
     gradient = {name: rng.standard_normal(w.shape) for name, w in weights.items()}
     before = {name: w.copy() for name, w in weights.items()}
     together = run(optimizer, weights, [gradient] * 2)
-    state = optimizer.start(weights)
-    first = optimizer.update(weights, gradient, state)
-    second = optimizer.update(weights, gradient, state)
     for name in weights:
         alone = run(optimizer, {name: weights[name]}, [{name: gradient[name]}] * 2)
         np.testing.assert_array_equal(alone[-1][name], together[-1][name])
-        np.testing.assert_array_equal(first[0][name], second[0][name])
         np.testing.assert_array_equal(weights[name], before[name])
 
 
 @pytest.mark.parametrize(
     "ours, theirs, options",
     [
-        (SGD(0.1), "SGD", {"lr": 0.1}),
-        (SGD(0.1, momentum=0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
+        (GradientDescent(0.1), "SGD", {"lr": 0.1}),
         # without ε the two forms of Adam are the same
-        (Adam(0.01, eps=1e-200), "Adam", {"lr": 0.01, "eps": 1e-200}),
+        (Adam(0.01, epsilon=1e-200), "Adam", {"lr": 0.01, "eps": 1e-200}),
     ],
 )
 def test_optimizers_equal_those_of_torch(ours, theirs, options):
@@ -378,33 +374,3 @@ def test_optimizers_equal_those_of_torch(ours, theirs, options):
         w.grad = torch.tensor(gradient)
         optimizer.step()
         np.testing.assert_allclose(step["w"], w.detach().numpy(), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "cls, options, message",
-    [
-        (SGD, {"learning_rate": -1}, r"SGD.learning_rate = -1 must be a number ≥ 0 .* is usual"),
-        (SGD, {"learning_rate": 1, "momentum": 1}, r"SGD.momentum = 1 must be .* < 1; 0.9"),
-        (Adam, {"learning_rate": np.nan}, r"Adam.learning_rate = nan must be a number"),
-        (Adam, {"learning_rate": "fast"}, r"Adam.learning_rate = 'fast' must be a number"),
-        (Adam, {"learning_rate": 1, "b1": 1.0}, r"Adam.b1 = 1.0 must be .* < 1"),
-        (Adam, {"learning_rate": 1, "b2": -0.1}, r"Adam.b2 = -0.1 must be a number ≥ 0"),
-        (Adam, {"learning_rate": 1, "eps": 0}, r"Adam.eps = 0 must be .*; 1e-08 is usual"),
-    ],
-)
-def test_a_bad_parameter_is_named_with_its_value_and_the_remedy(cls, options, message):
-    with pytest.raises(ValueError, match=message):
-        cls(**options)
-
-
-@pytest.mark.parametrize("optimizer", [SGD(0.1), Adam(0.1)], ids=repr)
-def test_a_gradient_that_does_not_match_the_weights_is_refused(optimizer):
-    weights = {"w": np.ones((2, 3))}
-    state = optimizer.start(weights)
-    for gradient, message in [
-        ({}, r"update: 'w' is not in the gradient; give every weight"),
-        ({"w": np.ones((2, 3)), "v": np.ones(2)}, r"update: 'v' is not in the weights"),
-        ({"w": np.ones(3)}, r"gradient of 'w' has the shape \(3,\), which must be \(2, 3\)"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            optimizer.update(weights, gradient, state)
