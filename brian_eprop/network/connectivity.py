@@ -139,8 +139,7 @@ def _start(function, n_pre, n_post, seed, autapses):
     """A generator, and the synapses that may exist."""
     whole_number(f"{function}.n_pre", n_pre)
     whole_number(f"{function}.n_post", n_post)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"{function}.seed = {seed!r} must be an integer ≥ 0")
+    whole_number(f"{function}.seed", seed, 0, most=np.inf)
     possible = np.ones((n_pre, n_post), dtype=bool)
     if not flag(f"{function}.autapses", autapses):
         if n_pre != n_post:

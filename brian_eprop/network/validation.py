@@ -6,6 +6,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
 from ..checks import as_array, numbers, suggest, whole_number
 from ..learning.losses import LOSSES
+from ..checks import as_array, is_whole, numbers, suggest, whole_number
 from ..learning.optimizers import Optimizer, start_of
 from .constraining import check_limits, constrained_start
 
@@ -141,7 +142,7 @@ def _checked_targets(targets, description, shape, window):
 
 def checked_recorded(neurons, n_rec):
     """Which neurons to record, as a list of int, or how many."""
-    if isinstance(neurons, int | np.integer) and not isinstance(neurons, bool):
+    if is_whole(neurons):
         return whole_number("record.neurons", neurons)
     chosen = np.asarray(neurons)
     known = chosen.dtype.kind in "iu" and set(chosen.ravel().tolist()) <= set(range(n_rec))
@@ -157,8 +158,7 @@ def checked_window(window, steps):
     """A learning window within so many steps; None if it is all of them."""
     if window is None:
         return None
-    whole = isinstance(window, int | np.integer) and not isinstance(window, bool)
-    if not whole or not 1 <= window <= steps:
+    if not is_whole(window) or not 1 <= window <= steps:
         raise ValueError(
             f"learning_window = {window!r} must be an integer between 1 and the {steps} steps of "
             "a trial"

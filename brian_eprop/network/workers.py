@@ -21,6 +21,7 @@ from joblib import Parallel, delayed
 
 from ..brian.internals import is_standalone, reset_device
 from ..checks import whole_number
+from ..checks import is_whole, whole_number
 from .results import joined_gradients, joined_simulations
 
 logger = get_logger(__name__)
@@ -128,9 +129,7 @@ class Workers:
 
 
 def _checked(count):
-    if isinstance(count, int | np.integer) and not isinstance(count, bool) and count == -1:
-        return -1
-    return whole_number("workers", count)
+    return -1 if is_whole(count) and count == -1 else whole_number("workers", count)
 
 
 def _died(error):

@@ -8,6 +8,9 @@ from brian2 import Clock, NetworkOperation, NeuronGroup, Quantity, second
 from ..brian import schedule
 from ..brian.code import declare, run_code
 from ..brian.step_flags import EPISODE, declare_flags
+from ..brian.step_flags import EPISODE
+from ..checks import whole_number
+from ..learning.feedback import FeedbackWeights
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
 from ..network.projections import BatchShape, blocks, given
@@ -105,12 +108,8 @@ class ActorCriticReadout(LeakyReadout):
         normalize: bool = False,
         **as_neuron_group: Any,
     ) -> None:
-        whole = isinstance(n_actions, int | np.integer) and not isinstance(n_actions, bool)
-        if not whole or n_actions < 2:
-            raise ValueError(
-                f"ActorCriticReadout.n_actions = {n_actions!r} leaves nothing to decide; give an "
-                "integer, 2 or more"
-            )
+        why = "fewer leave nothing to decide"
+        whole_number("ActorCriticReadout.n_actions", n_actions, 2, why=why)
         check_discount("ActorCriticReadout", discount, value_weight)
         super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
         self.add_attribute("n_actions")

@@ -11,18 +11,19 @@ nothing to decide on this observation.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from attrs import define, field
 from numpy.typing import ArrayLike
 
+from ..checks import ABOVE_0, BELOW_1, real
 from ..tasks.encoding import population_code
 from ..tasks.evidence_accumulation import EvidenceAccumulation
 from ..types import Bools, Floats, Ints
 
 
-@dataclass(eq=False)
+@define(eq=False, slots=False)
 class CodedEnvironment:
     """An environment with Gymnasium's spaces, whose observations are coded by populations.
 
@@ -59,16 +60,18 @@ class CodedEnvironment:
     high: ArrayLike | None = None
     n: int = 10
     width: float = 1.0
-    peak: float = 0.5
+    peak: float = field(
+        default=0.5,
+        validator=real(
+            "be a probability above 0; the largest is 1, a spike in every step",
+            low=ABOVE_0,
+            high=1.0,
+        ),
+    )
 
-    def __post_init__(self):
+    def __attrs_post_init__(self):
         if isinstance(self.environment, str):
             self.environment = _made(self.environment)
-        if not 0 < self.peak <= 1:
-            raise ValueError(
-                f"CodedEnvironment.peak = {self.peak!r} is not a probability above 0; the largest "
-                "is 1, a spike in every step"
-            )
         actions = getattr(self.environment, "action_space", None)
         # Spaces of other kinds have no number of elements.
         if not hasattr(actions, "n"):
@@ -126,7 +129,7 @@ class CodedEnvironment:
         return self._coded(observation), *outcome
 
 
-@dataclass(eq=False)
+@define(eq=False, slots=False)
 class DelayedCues:
     """Cues on two sides, a delay, then a decision: it pays to name the side of most cues.
 
@@ -145,15 +148,13 @@ class DelayedCues:
         If ``wrong`` is not below 1.
     """
 
-    task: EvidenceAccumulation = field(default_factory=EvidenceAccumulation)
-    wrong: float = 0.0
+    task: EvidenceAccumulation = field(factory=EvidenceAccumulation)
+    wrong: float = field(
+        default=0.0, validator=real("be below 1, the right reward", low=-np.inf, high=BELOW_1)
+    )
     n_actions = 2
 
-    def __post_init__(self):
-        if not self.wrong < 1:
-            raise ValueError(
-                f"DelayedCues.wrong = {self.wrong!r} must be below 1, the right reward"
-            )
+    def __attrs_post_init__(self):
         self.n_in, self.rng = self.task.n_in, np.random.default_rng()
 
     @property

@@ -111,7 +111,7 @@ class TrainingSetup:
     evaluate_every: int | None = None
     evaluation_trials: int = 64
     patience: int | None = None
-    max_rate: Quantity = 200 * Hz
+    max_rate: Quantity = field(factory=lambda: 200 * Hz)
 
     @classmethod
     def of_decisions(cls, **settings: Any) -> Self:

@@ -82,10 +82,19 @@ def arguments(function):
     return [one for one in every if one is not None and one.arg not in ("self", "cls")]
 
 
+def default(value):
+    """What a field has if nothing is given; None if something must be."""
+    if not isinstance(value, ast.Call) or ast.unparse(value.func) != "field":
+        return value and ast.unparse(value)
+    about = {keyword.arg: ast.unparse(keyword.value) for keyword in value.keywords}
+    return f"{about['factory']}()" if "factory" in about else about.get("default")
+
+
 def written(name, member):
     """A member in one line."""
     if isinstance(member, ast.AnnAssign):
-        return f"{name}: {ast.unparse(member).split(': ', 1)[1]}"
+        value = default(member.value)
+        return f"{name}: {ast.unparse(member.annotation)}" + (f" = {value}" if value else "")
     decorators = [ast.unparse(d).split(".")[-1] for d in member.decorator_list]
     returns = f" -> {ast.unparse(member.returns)}" if member.returns else ""
     if any(d in ("property", "cached_property") for d in decorators):

@@ -393,7 +393,7 @@ class TestWrongReadouts:
     @pytest.mark.parametrize(
         "changes, message",
         [
-            ({"n_actions": 1}, "n_actions = 1 leaves nothing to decide"),
+            ({"n_actions": 1}, "n_actions = 1 must be an integer ≥ 2; fewer leave"),
             ({"n_actions": 2.0}, "n_actions = 2.0"),
             ({"discount": -0.1}, "discount = -0.1 must be one number from 0 to 1"),
             ({"discount": [0.9, 0.8]}, "discount = "),
