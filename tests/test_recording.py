@@ -13,7 +13,6 @@ from attrs.exceptions import FrozenInstanceError
 from brian2 import ms, mV
 
 from brian_eprop import RecurrentNetwork, files
-from brian_eprop import RecurrentNetwork
 from brian_eprop.recording import Recording
 
 

@@ -10,7 +10,6 @@ from brian2 import Quantity, get_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
 from ..brian.internals import PARAMETER, refractoriness
-from ..checks import entries, number, suggest
 from ..checks import entries, in_field, number, suggest
 from .optimizers import Optimizer
 from .updates import Trained, Update

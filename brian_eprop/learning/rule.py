@@ -3,23 +3,24 @@
 import math
 from collections.abc import Mapping
 
-import numpy as np
-from brian2 import NeuronGroup, Quantity, Subgroup
-from brian2.units import DimensionMismatchError, hertz
 from attrs import field, frozen
-from brian2 import NeuronGroup, Quantity
-from brian2.groups.subgroup import Subgroup
+from brian2 import NeuronGroup, Quantity, Subgroup
 from brian2.units import hertz
-from brian2.utils.stringtools import get_identifiers
 
 from ..brian import schedule
 from ..brian.code import declare, on_spike, run_if
 from ..brian.internals import assigned_names, get_identifiers, reset_of
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
-from ..checks import dimensions_of, number, table
-from ..calculus.programs import assigned_names
-from ..checks import choice, frequency, in_field, is_whole, one_of, real, table
+from ..checks import (
+    choice,
+    frequency,
+    in_field,
+    is_whole,
+    one_of,
+    real,
+    table,
+)
 from ..types import Bools, Engine, Floats, ResetPath, Surrogate
 
 ENGINES = ("credit", "traces")

@@ -9,20 +9,9 @@ t+1, and readout spikes on the output of step t (Bellec et al. 2020, Nat. Commun
 Methods, Eqs 6–11).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from attrs import frozen
 from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, StateMonitor, TimedArray
-import numpy as np
-from attrs import evolve, frozen
-from brian2 import (
-    Clock,
-    Network,
-    NeuronGroup,
-    SpikeMonitor,
-    StateMonitor,
-    TimedArray,
-)
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses

@@ -29,9 +29,7 @@ from ..checks import (
 )
 from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES
-from ..learning.parameters import ParameterTraining, Trainable, checked_trainable
 from ..learning.parameters import Trainable, checked_trainable
-from ..learning.readout import LOSSES
 from ..learning.rule import EProp, FiringRateRegularizer
 from .constraining import check_constraints
 from .constraints import MATRICES, Constraint

@@ -6,15 +6,13 @@ objects of Brian2, so that a compiled program can be fed by a process that has n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from brian2 import Quantity, get_dimensions
 from attrs import frozen
-from brian2 import get_dimensions
+from brian2 import Quantity, get_dimensions
 
 from ..checks import quantity, unit_name
 from ..types import Bools, Floats

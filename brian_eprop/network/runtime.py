@@ -7,14 +7,8 @@ from contextlib import contextmanager
 from types import MappingProxyType
 
 import numpy as np
-from brian2 import BrianObjectException, StateMonitor, prefs, set_device
 from attrs import evolve
-from brian2 import StateMonitor, prefs
-from brian2.core.base import BrianObjectException
-from brian2.devices.device import reset_device, set_device
-from brian2.parsing.expressions import parse_expression_dimensions
-from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
-from brian2.stateupdaters.base import UnsupportedEquationsException
+from brian2 import BrianObjectException, StateMonitor, prefs, set_device
 
 from ..brian import schedule
 from ..brian.code import declare, run_code

@@ -4,9 +4,8 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..checks import as_array, numbers, suggest, whole_number
-from ..learning.losses import LOSSES
 from ..checks import as_array, is_whole, numbers, suggest, whole_number
+from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
 from .constraining import check_limits, constrained_start
 

@@ -11,16 +11,11 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 
 import cloudpickle
-import numpy as np
-from brian2 import get_logger, prefs, set_device
 from attrs import evolve
-from brian2 import get_device, get_logger, prefs
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import reset_device, set_device
+from brian2 import get_logger, prefs, set_device
 from joblib import Parallel, delayed
 
 from ..brian.internals import is_standalone, reset_device
-from ..checks import whole_number
 from ..checks import is_whole, whole_number
 from .results import joined_gradients, joined_simulations
 

@@ -11,11 +11,8 @@ import ast
 from typing import TypeAlias
 
 import numpy as np
-from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
 from attrs import field, frozen
-from brian2.core.functions import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS
-from brian2.core.namespace import DEFAULT_UNITS
-from brian2.parsing.rendering import NodeRenderer
+from brian2 import DEFAULT_CONSTANTS, DEFAULT_FUNCTIONS, DEFAULT_UNITS
 from brian2.units.fundamentalunits import (
     DIMENSIONLESS,
     DimensionMismatchError,
@@ -25,7 +22,6 @@ from brian2.units.fundamentalunits import (
 )
 
 from ..brian.internals import NodeRenderer, get_identifiers, word_substitute
-
 from ..checks import in_field
 
 

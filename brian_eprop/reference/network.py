@@ -9,7 +9,6 @@ import numpy as np
 from attrs import field, frozen
 
 from ..checks import choice, finite_array, real, truth
-
 from .losses import LOSSES
 
 

@@ -8,9 +8,7 @@ from brian2 import Clock, NetworkOperation, NeuronGroup, Quantity, second
 from ..brian import schedule
 from ..brian.code import declare, run_code
 from ..brian.step_flags import EPISODE, declare_flags
-from ..brian.step_flags import EPISODE
 from ..checks import whole_number
-from ..learning.feedback import FeedbackWeights
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
 from ..network.projections import BatchShape, blocks, given

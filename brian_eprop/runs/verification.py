@@ -10,11 +10,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from brian2 import BrianObjectException, Network, get_local_namespace
 from attrs import evolve, frozen
-from brian2 import Network
-from brian2.core.base import BrianObjectException
-from brian2.core.namespace import get_local_namespace
+from brian2 import BrianObjectException, Network, get_local_namespace
 
 from .. import reference
 from ..checking.own_network import check_network

@@ -22,7 +22,6 @@ from brian_eprop import (
     WeightDecay,
     load_model,
 )
-from brian_eprop.network import serialization
 from brian_eprop.network.training_state import decode, encode
 
 pytestmark = pytest.mark.usefixtures("numpy_target")

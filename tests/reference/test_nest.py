@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from comparing import difference
 from attrs import evolve
+from comparing import difference
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop.reference import RULES, SpikingNetwork, gradients, simulate
