@@ -286,7 +286,7 @@ class RateNetwork(Network):
 
     Parameters
     ----------
-    w_in, w_rec, w_out, kappa, readout_gain, feedback
+    w_in, w_rec, kappa, readout_gain, feedback
         See :class:`~brian_eprop.reference.network.Network`.
     mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
         Likewise; `mask_rec` defaults to what the cell has: all-to-all with self-connections, or
@@ -295,6 +295,8 @@ class RateNetwork(Network):
         See :class:`~brian_eprop.reference.network.Network`.
     cell : Elman, LeakyRate, Jordan, LSTM or GRU
         An object of `brian_eprop.reference.rate`; its docstring has the equations.
+    w_out : (n_rec, n_out) array, optional
+        See :class:`~brian_eprop.reference.network.Network`; left out with `visible`.
     bias : (n_rec,) or (gates, n_rec) array, optional
         Of every drive; default 0.
     bias_out : (n_out,) array, optional

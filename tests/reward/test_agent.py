@@ -317,8 +317,8 @@ class TestCoding:
             (world_of(low=(-1, -3.4028235e38)), {}, r"low\[1\] = -3.4"),
             (world_of(), {"low": [0.0] * 3}, r"low has the shape \(3,\); give one number"),
             (world_of(), {"low": 3.0}, "low < high"),
-            (world_of(), {"peak": 1.5}, "peak = 1.5 is not a probability"),
-            (world_of(), {"n": 0}, "'n' is 0"),
+            (world_of(), {"peak": 1.5}, "peak = 1.5 must be a probability"),
+            (world_of(), {"n": 0}, "'n' = 0"),
         ],
     )
     def test_what_cannot_be_coded(self, environment, changes, message):
