@@ -100,8 +100,7 @@ def limits(description, name):
 
 def _intervals(description, name):
     """The constraints that say how large weights of a matrix may be."""
-    found = (of_kind(description, name, kind) for kind in (DaleLaw, Bounds))
-    return [constraint for constraint in found if constraint is not None]
+    return [c for c in description.constraints if hasattr(c, "interval") and name in c.matrices]
 
 
 def kept_by_decay(description, name):

@@ -56,7 +56,7 @@ class NetworkDescription:
     n_out: int = field(validator=whole(1))
     dt: Quantity = field(validator=time())
     tau_out: Quantity = field(validator=time())
-    loss: str = field(validator=choice(tuple(LOSSES)))
+    loss: str = field(validator=choice(LOSSES))
     normalize: bool = field(validator=truth())
     average: bool = field(validator=truth())
     feedback: str = field()
