@@ -17,6 +17,7 @@ from brian_eprop import (
     Learner,
     TrainableSynapses,
 )
+from brian_eprop.brian.step_flags import FLAGS
 from brian_eprop.reward import ActorCriticReadout
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -118,6 +119,17 @@ def test_a_variable_that_learning_adds_is_public_or_begins_with_two_underscores(
         known = {name, own} & OWN or PUBLIC.fullmatch(own) or of_brian2
         assert known or name.startswith("__"), name
     assert len(internal_names(kind)) > 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_flags_of_the_step_are_in_their_table(kind):
+    readout = learning(kind).readout
+    shared = {n for n, v in readout.variables.items() if n.startswith("__") and v.scalar}
+    # a filter of the backward pass, and where a trial started
+    others = {n for n in shared if n == "__credit_filter" or n.startswith("__start_")}
+    assert shared - others <= FLAGS.keys()
+    missing = {flag.of for name, flag in FLAGS.items() if name not in shared}
+    assert missing <= {"rewards", "window"}
 
 
 class Roles:
