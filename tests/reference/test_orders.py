@@ -559,12 +559,12 @@ def test_one_input_delay_is_allowed_and_recurrent_ones_are_refused():
     ("rule", "options", "words"),
     [
         ("snap", {}, ["'snap'", "needs the option 'n'"]),
-        ("snap", {"n": 0}, ["'snap'", "'n' is 0", "1 or more"]),
-        ("snap", {"n": 1.5}, ["'snap'", "'n' is 1.5", "whole"]),
-        ("snap", {"n": math.inf}, ["'snap'", "'n' is inf", "whole"]),
-        ("eprop", {"order": 0}, ["'eprop'", "'order' is 0", "1 or more"]),
-        ("eprop", {"order": 1.5}, ["'eprop'", "'order' is 1.5", "whole"]),
-        ("eprop", {"order": True}, ["'eprop'", "'order' is True"]),
+        ("snap", {"n": 0}, ["'snap'", "'n' = 0", "≥ 1"]),
+        ("snap", {"n": 1.5}, ["'snap'", "'n' = 1.5", "integer"]),
+        ("snap", {"n": math.inf}, ["'snap'", "'n' = inf", "integer"]),
+        ("eprop", {"order": 0}, ["'eprop'", "'order' = 0", "≥ 1"]),
+        ("eprop", {"order": 1.5}, ["'eprop'", "'order' = 1.5", "integer"]),
+        ("eprop", {"order": True}, ["'eprop'", "'order' = True"]),
         ("eprop", {"truncation": "time"}, ["'eprop'", "'time'", "'hops'", "'horizon'"]),
     ],
 )

@@ -392,10 +392,10 @@ def test_the_seed_decides(rule, options):
 @pytest.mark.parametrize(
     ("rule", "options", "message"),
     [
-        ("ok", {"rank": 0}, "rule 'ok': 'rank' is 0; give a whole number, 1 or more"),
-        ("ok", {"rank": 1.5}, "rule 'ok': 'rank' is 1.5; give a whole number"),
+        ("ok", {"rank": 0}, "rule 'ok': 'rank' = 0 must be an integer ≥ 1"),
+        ("ok", {"rank": 1.5}, "rule 'ok': 'rank' = 1.5 must be an integer"),
         ("ok", {}, "rule 'ok' needs the option 'rank'"),
-        ("kf_rtrl", {"average": 0}, "rule 'kf_rtrl': 'average' is 0; give a whole number"),
+        ("kf_rtrl", {"average": 0}, "rule 'kf_rtrl': 'average' = 0 must be an integer"),
         ("uoro", {"noise": "x"}, "rule 'uoro': 'noise' is 'x'; give 'all' or 'driven'"),
     ],
 )

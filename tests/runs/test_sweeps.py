@@ -165,10 +165,10 @@ def test_a_grid_of_keys(tmp_path):
         ("", "there is no table [sweep]"),
         ("[sweep]\nseed = 3", "sweep.seed = 3 must be a list"),
         ("[sweep]\nseed = []", "sweep.seed = [] must be a list"),
-        ("[sweep]\nseed = [1, -2]", "in seed=-2: seed = -2 must be an integer"),
+        ("[sweep]\nseed = [1, -2]", "in seed=-2: Configuration.seed = -2 must be an integer"),
         ('[sweep]\n"setup.feedbck" = ["random"]', "did you mean 'feedback'"),
         ("[sweep.variants]\nslow = 3", "sweep.variants.slow = 3 must be a part"),
-        ("[sweep.variants.slow]\nsetup.iterations = 0", "in slow: iterations = 0"),
+        ("[sweep.variants.slow]\nsetup.iterations = 0", "in slow: setup.iterations = 0"),
         ("[sweep", "is not TOML"),
     ],
 )

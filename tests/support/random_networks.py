@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from attrs import frozen
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from brian_eprop.reference.surrogates import SURROGATES
 N_IN, N_REC, N_OUT, N_STEPS = 3, 5, 2, 24
 
 
-@dataclass(frozen=True, eq=False)
+@frozen(eq=False, repr=False)
 class Example:
     network: SpikingNetwork
     inputs: np.ndarray
