@@ -436,8 +436,7 @@ def test_objects_of_a_magic_network_are_found():
     seen = {f"object_{k}": obj for k, obj in enumerate(net.objects)}
     del net, made
     gc.collect()
-    locals().update(seen)
-    assert_passes(learner.check(synapses=2))
+    assert_passes(eval("learner.check(synapses=2)", {"learner": learner, **seen}))
 
 
 def test_messages():
