@@ -11,11 +11,32 @@ Brian2 is imported where there may be a unit, so that what knows no units can us
 import ast
 import dataclasses
 import difflib
+import os
 import sys
 from collections.abc import Collection, Mapping
+from typing import Any, Literal, TypeAlias
 
 import attrs
 import numpy as np
+from numpy.typing import NDArray
+
+#: What annotations of the public interface share.
+Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
+Ints: TypeAlias = NDArray[np.int_]
+FilePath: TypeAlias = str | os.PathLike[str]
+
+#: One iteration of training, see :func:`brian_eprop.network.training.fit`.
+Entry: TypeAlias = dict[str, Any]
+
+Feedback: TypeAlias = Literal["symmetric", "random", "adaptive"]
+Engine: TypeAlias = Literal["credit", "traces"]
+ResetPath: TypeAlias = Literal["implicit", "explicit", "detached"]
+Matrix: TypeAlias = Literal["w_in", "w_rec", "w_out"]
+Device: TypeAlias = Literal["cpp_standalone", "runtime"]
+FigureFormat: TypeAlias = Literal["png", "svg", "pdf"]
+Ending: TypeAlias = Literal["iterations", "goal", "patience", "interrupted", "diverged"]
+
 
 #: Brian2 counts with 32 bits.
 MOST = 2**31 - 1

@@ -11,9 +11,8 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimension
 from brian2.units.stdunits import ms
 from numpy.typing import ArrayLike
 
-from .checks import in_field, keep
+from .checks import Bools, FilePath, Floats, Ints, in_field, keep
 from .files import read_netcdf, write_netcdf
-from .types import Bools, FilePath, Floats, Ints
 
 if TYPE_CHECKING:
     import neo

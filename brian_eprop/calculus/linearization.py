@@ -28,9 +28,9 @@ from brian2.units.fundamentalunits import DimensionMismatchError
 from sympy.core.function import AppliedUndef
 
 from ..brian.internals import get_identifiers, never_runs, parent_group, parse_expression_dimensions
-from ..checks import entries, table, text, unit_name
+from ..checks import ResetPath, entries, table, text, unit_name
 from ..neurons.model_checks import RESET_PATHS
-from ..types import ResetPath, Surrogate
+from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .integrator import resolved

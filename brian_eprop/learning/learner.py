@@ -25,6 +25,7 @@ from ..checking import NetworkCheck
 from ..checking.own_network import check_network
 from ..checks import (
     BELOW_1,
+    Feedback,
     check_not_compiled,
     check_seed,
     entries,
@@ -43,7 +44,6 @@ from ..engines.trials import (
     restore_synapses_at_trial_start,
 )
 from ..reading import NetworkReader, NetworkReading
-from ..types import Feedback
 from .argument_checks import (
     check_durations,
     check_optimizer,

@@ -16,8 +16,7 @@ from attrs import field, frozen
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import Dimension, Quantity, get_dimensions
 
-from ..checks import ABOVE_0, below_1, fraction, in_field, number, real, unit_name, whole
-from ..types import Floats
+from ..checks import ABOVE_0, Floats, below_1, fraction, in_field, number, real, unit_name, whole
 
 
 def _in_any_unit(name, value):

@@ -13,6 +13,10 @@ from ..brian.internals import assigned_names, get_identifiers, reset_of
 from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
 from ..checks import (
+    Bools,
+    Engine,
+    Floats,
+    ResetPath,
     choice,
     frequency,
     in_field,
@@ -21,7 +25,7 @@ from ..checks import (
     real,
     table,
 )
-from ..types import Bools, Engine, Floats, ResetPath, Surrogate
+from ..neurons.surrogates import Surrogate
 
 ENGINES = ("credit", "traces")
 

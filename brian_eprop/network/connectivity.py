@@ -11,8 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..checks import ABOVE_0, flag, number, whole_number
-from ..types import Bools
+from ..checks import ABOVE_0, Bools, flag, number, whole_number
 
 __all__ = [
     "fixed_degree",

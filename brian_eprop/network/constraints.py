@@ -9,8 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from brian2.units import DimensionMismatchError
 
-from ..checks import any_seed, fraction, in_field, number, real, suggest
-from ..types import Bools, Floats, Matrix
+from ..checks import Bools, Floats, Matrix, any_seed, fraction, in_field, number, real, suggest
 
 if TYPE_CHECKING:
     from .population import PopulationDescription

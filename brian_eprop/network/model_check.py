@@ -16,11 +16,10 @@ from brian2 import Quantity, ms
 
 from .. import reference
 from ..brian.internals import statements_of
-from ..checks import quantity
+from ..checks import FilePath, quantity
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula
 from ..reference.surrogates import SURROGATES
-from ..types import FilePath
 from .checked_model import (
     NAMESPACE,
     TAU_STEPS,

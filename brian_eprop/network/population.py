@@ -9,9 +9,8 @@ import numpy as np
 from attrs import evolve, field, frozen
 from brian2 import Equations
 
-from ..checks import entries, in_field, keep, suggest, whole_number
+from ..checks import FilePath, entries, in_field, keep, suggest, whole_number
 from ..neurons.neuron_model import NeuronModel, load_model
-from ..types import FilePath
 
 #: What an override may be, besides a parameter.
 KEYWORDS = ("surrogate", "method", "method_options")

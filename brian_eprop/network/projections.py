@@ -14,8 +14,7 @@ import numpy as np
 from attrs import frozen
 from brian2 import Quantity, get_dimensions
 
-from ..checks import quantity, unit_name
-from ..types import Bools, Floats
+from ..checks import Bools, Floats, quantity, unit_name
 
 
 @frozen

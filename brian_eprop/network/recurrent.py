@@ -10,13 +10,23 @@ from brian2 import Quantity, ms
 from numpy.typing import ArrayLike
 
 from ..brian.internals import is_standalone
-from ..checks import check_seed, flag, numbers, table, whole_number
+from ..checks import (
+    Entry,
+    Feedback,
+    FilePath,
+    Floats,
+    Matrix,
+    check_seed,
+    flag,
+    numbers,
+    table,
+    whole_number,
+)
 from ..learning.optimizers import Optimizer
 from ..learning.parameters import Trainable
 from ..learning.rule import EProp, FiringRateRegularizer
 from ..recording import Recording
 from ..reference import Gradients, SpikingNetwork
-from ..types import Entry, Feedback, FilePath, Floats, Judge, Matrix, TrialSource
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
@@ -28,6 +38,7 @@ from .projections import Backend, BatchShape
 from .reference_conversion import reference_network
 from .results import Simulation, as_gradients, learning_signal
 from .runtime import RuntimeNetwork, record_trial
+from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
 from .validation import (
     checked_inputs,

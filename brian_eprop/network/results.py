@@ -3,9 +3,9 @@
 import numpy as np
 from attrs import frozen
 
+from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
-from ..types import Bools, Floats
 from .description import MATRICES
 
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from brian2 import Hz, Quantity
+from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, check_seed, check_unit, entries, number, whole_number
-from ..types import Entry, TrialSource
+from ..checks import ABOVE_0, Entry, Floats, check_seed, check_unit, entries, number, whole_number
 from .training_state import check_present
 from .workers import Workers
 
@@ -103,6 +103,20 @@ class StopTraining(Exception):
 
 class TrainingDiverged(FloatingPointError):
     """Training has gone wrong; the message says how, and the network has its last good weights."""
+
+
+class TrialSource(Protocol):
+    """What a network can be trained on, see :mod:`brian_eprop.tasks`."""
+
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[ArrayLike, ArrayLike]:
+        """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
+
+
+class Judge(Protocol):
+    """What tells how good outputs are."""
+
+    def metric(self, outputs: Floats, targets: Floats) -> float:
+        """One number, lower for better outputs."""
 
 
 class TrainableNetwork(Protocol):

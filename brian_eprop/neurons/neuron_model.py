@@ -12,8 +12,7 @@ import numpy as np
 from attrs import evolve, field, fields, frozen
 from brian2 import Equations, NeuronGroup, Quantity, get_dimensions
 
-from ..checks import MOST, check_own_clock, quantity, suggest, unit_name
-from ..types import FilePath, ResetPath
+from ..checks import MOST, FilePath, ResetPath, check_own_clock, quantity, suggest, unit_name
 from .model_checks import (
     GROUP_KEYWORDS,
     ModelError,

@@ -8,7 +8,7 @@ overridden or heterogeneous parameter. `Formula` is a ψ of one's own.
 """
 
 import ast
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from attrs import field, frozen
@@ -339,3 +339,10 @@ SURROGATES = {
     cls.__name__: cls
     for cls in (PiecewiseLinear, Exponential, FastSigmoid, Arctan, MultiGaussian, Formula)
 }
+
+
+class Surrogate(Protocol):
+    """A pseudo-derivative, see :mod:`brian_eprop.neurons.surrogates`."""
+
+    def expression(self, x: str) -> str:
+        """Brian2 expression of ψ at the Brian2 expression ``x``."""

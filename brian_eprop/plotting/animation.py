@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.typing import HashableList
 from numpy.typing import ArrayLike
 
+from ..checks import Entry, FilePath
 from ..files import replacing
 from ..network import RecurrentNetwork
-from ..types import Entry, FilePath
 from .learning import plot_learning_curve, plot_weights
 from .signals import plot_raster, plot_readout
 from .style import CYCLE, STYLE, in_common_units, logarithmic, prepare, time_axis

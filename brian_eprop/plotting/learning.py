@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType, LineStyleType
 from numpy.typing import ArrayLike
 
-from ..types import Entry
+from ..checks import Entry
 from .style import BLUE, DIVERGING, check_finite, label_curve, logarithmic, prepare
 
 # label of the ordinate, and whether it is drawn logarithmically

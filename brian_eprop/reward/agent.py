@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..brian.internals import runs_in_python
-from ..checks import whole_number
+from ..checks import Entry, Floats, whole_number
 from ..network.recurrent import RecurrentNetwork
 from ..network.training import StopTraining
 from ..network.training_state import check_present
 from ..reference import Gradients
-from ..types import Entry, Floats
 from .closed_loop import ClosedLoop, check_discount
 from .environments import Environment
 

@@ -17,10 +17,9 @@ import numpy as np
 from attrs import define, field
 from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, BELOW_1, real
+from ..checks import ABOVE_0, BELOW_1, Bools, Floats, Ints, real
 from ..tasks.encoding import population_code
 from ..tasks.evidence_accumulation import EvidenceAccumulation
-from ..types import Bools, Floats, Ints
 
 
 @define(eq=False, slots=False)

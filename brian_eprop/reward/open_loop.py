@@ -7,9 +7,9 @@ from attrs import frozen
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
+from ..checks import Floats, Ints
 from ..network import RecurrentNetwork
 from ..reference import Gradients
-from ..types import Floats, Ints
 from .closed_loop import check_discount
 
 

@@ -16,7 +16,7 @@ from attrs import asdict, evolve, field, frozen
 from attrs.validators import optional
 from tqdm import tqdm
 
-from ..checks import choice, whole, whole_number
+from ..checks import FigureFormat, FilePath, choice, whole, whole_number
 from ..files import replacing
 from ..learning.optimizers import Adam
 from ..network import RecurrentNetwork
@@ -26,7 +26,6 @@ from ..plotting.style import check_format
 from ..reference import RULES, draw_network
 from ..reference.computation import described_rule, example_rules, parse_rule, rule_label
 from ..reference.rule import RuleDoesNotApply
-from ..types import FigureFormat, FilePath
 from .comparison import Comparison, compare
 from .learning import train
 from .tasks import TASKS

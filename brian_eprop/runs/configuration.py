@@ -14,7 +14,18 @@ import tomli_w
 from attrs import evolve, field, fields, frozen
 from brian2.units import DimensionMismatchError
 
-from ..checks import any_seed, choice, fields_of, number, one_of, quantity, whole, whole_number
+from ..checks import (
+    Device,
+    FilePath,
+    any_seed,
+    choice,
+    fields_of,
+    number,
+    one_of,
+    quantity,
+    whole,
+    whole_number,
+)
 from ..files import replacing
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..learning.rule import EProp, FiringRateRegularizer
@@ -23,7 +34,6 @@ from ..network.constraints import CONSTRAINTS
 from ..network.training import check_criteria
 from ..neurons.neuron_model import load_model
 from ..tasks import Task, TrainingSetup, is_own, load_task
-from ..types import Device, FilePath
 from .values import (
     check_keys,
     drawn_connectivity,

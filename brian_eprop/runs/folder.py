@@ -23,10 +23,9 @@ from typing import get_args
 import numpy as np
 from attrs import asdict, field, frozen
 
-from ..checks import choice, real, whole
+from ..checks import Ending, choice, real, whole
 from ..files import is_abandoned, remove_abandoned, replacing
 from ..network.training import goal_reached, out_of_patience
-from ..types import Ending
 from .surroundings import commit, environment
 from .values import differences, read_toml
 

@@ -22,13 +22,13 @@ from ..brian.internals import str_to_sympy
 from ..calculus.linearization import MEANINGS, linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
 from ..calculus.statements import without_repetition
+from ..checks import FilePath
 from ..files import replacing
 from ..learning.losses import LOSSES
 from ..network import RecurrentNetwork
 from ..network.constraints import MATRICES
 from ..plotting.run import save_run_figures
 from ..recording import Recording
-from ..types import FilePath
 from . import folder as files
 from .configuration import Configuration
 from .folder import CONFIGURATION, Result

@@ -6,13 +6,13 @@ import numpy as np
 from attrs import frozen
 from tqdm import tqdm
 
+from ..checks import FigureFormat, FilePath
 from ..network import RecurrentNetwork
 from ..network.training import StopTraining, TrainingDiverged, held_out_trials
 from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
 from ..plotting.style import check_format
 from ..recording import Recording
-from ..types import FigureFormat, FilePath
 from . import folder as files
 from .configuration import Configuration
 from .folder import (

@@ -29,10 +29,10 @@ from attrs import field, frozen
 from brian2 import prefs
 from joblib import Parallel, delayed
 
+from ..checks import FigureFormat, FilePath
 from ..files import remove_abandoned, write_netcdf
 from ..plotting.run import save_sweep_figures
 from ..plotting.style import check_format
-from ..types import FigureFormat, FilePath
 from .configuration import Configuration
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train

@@ -16,13 +16,13 @@ from brian2 import BrianObjectException, Network, get_local_namespace
 from .. import reference
 from ..checking.own_network import check_network
 from ..checking.report import NetworkCheck
+from ..checks import FilePath
 from ..learning.readout import LeakyReadout
 from ..network import RecurrentNetwork
 from ..network.constraints import MATRICES
 from ..network.model_check import CheckedQuantity
 from ..network.runtime import numpy_runtime
 from ..tasks import Task
-from ..types import FilePath
 
 
 class _Checked(BaseException):

@@ -33,10 +33,9 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz
 
-from ..checks import fields_of, is_described, suggest
+from ..checks import Bools, Feedback, FilePath, Floats, fields_of, is_described, suggest
 from ..learning.optimizers import CosineDecay, StepDecay
 from ..network.constraints import Constraint
-from ..types import Bools, Feedback, FilePath, Floats
 
 __all__ = [
     "TrainingSetup",

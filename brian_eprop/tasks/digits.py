@@ -8,9 +8,8 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import time, whole_number
+from ..checks import Bools, Floats, Ints, time, whole_number
 from ..learning.optimizers import CosineDecay
-from ..types import Bools, Floats, Ints
 from . import TrainingSetup
 from .encoding import latency
 from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions

@@ -5,9 +5,8 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import in_field, real, time, whole_number
+from ..checks import Bools, Floats, in_field, real, time, whole_number
 from ..learning.optimizers import CosineDecay
-from ..types import Bools, Floats
 from . import TrainingSetup
 from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
 

@@ -8,8 +8,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 from scipy.special import ndtr
 
-from ..checks import any_seed, time, whole, whole_number
-from ..types import Bools, Floats
+from ..checks import Bools, Floats, any_seed, time, whole, whole_number
 from . import TrainingSetup
 from .encoding import frozen_noise
 from .parts import drawable_rate, normalized_error, spike_probability

@@ -7,8 +7,7 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import any_seed, choice, time, whole, whole_number
-from ..types import Bools, Floats
+from ..checks import Bools, Floats, any_seed, choice, time, whole, whole_number
 from . import TrainingSetup
 from .encoding import frozen_noise
 from .parts import drawable_rate, normalized_error, spike_probability

@@ -11,9 +11,8 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import real, time, whole, whole_number
+from ..checks import Bools, Floats, Ints, real, time, whole, whole_number
 from ..learning.optimizers import CosineDecay
-from ..types import Bools, Floats, Ints
 from . import TrainingSetup
 from .encoding import level_crossing
 from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions

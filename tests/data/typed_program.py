@@ -25,10 +25,10 @@ from brian_eprop import (
     load_model,
     reference,
 )
+from brian_eprop.checks import Entry
 from brian_eprop.plotting import plot_learning_curve, plot_trial
 from brian_eprop.reward import Agent
 from brian_eprop.runs import Configuration, Result, train
-from brian_eprop.types import Entry
 
 
 class Echo:

@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, gradients
 from brian_eprop.reference.forward import run
-from brian_eprop.reference.rules import kronecker, ok
+from brian_eprop.reference.rules import kronecker
 from brian_eprop.reference.rules.kronecker import (
     balanced,
     drive_jacobian,
     existing,
     gradient_of_products,
+    mixing,
     presynaptic,
 )
-from brian_eprop.reference.rules.ok import mixing
 
-MODULES = {"uoro": kronecker, "kf_rtrl": kronecker, "r_kf_rtrl": kronecker, "ok": ok}
 # two orders of summation of the same float64 numbers, with a decomposition in each of 30 steps
 ROUND_OFF = 1e-12
 
@@ -165,7 +164,7 @@ WRONG = [
 @pytest.mark.parametrize(("name", "seed"), [("alif", 2), ("elman", 1), ("lstm", 1)])
 def test_a_biased_variant_is_seen(monkeypatch, name, seed, rule, options, part, wrong):
     network, task = problem(name, seed, kappa=0.8)
-    monkeypatch.setattr(MODULES[rule], part, wrong)
+    monkeypatch.setattr(kronecker, part, wrong)
     assert not is_unbiased(network, task, rule, **options)
 
 
@@ -291,7 +290,7 @@ def every_sign(rng, shape):
 def errors_of_mixing(d):
     """M Mᵀ − diag(d) for every choice of signs; (signs, r + 1, r + 1)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ok, "signs", every_sign)
+        patch.setattr(kronecker, "signs", every_sign)
         mixed = mixing(np.tile(d, (2 ** len(d), 1)), None)
     assert mixed.shape[2] == len(d) - 1
     return mixed @ mixed.swapaxes(1, 2) - np.diag(d)
