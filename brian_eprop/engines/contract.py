@@ -130,8 +130,5 @@ class Learning(Protocol):
     def reset_with_trial(self, *groups: Any) -> None:
         """Return a group to its state at the begin of the first trial, at each begin."""
 
-    def check_complete(self) -> None:
-        """Raise an error if something that learning needs is missing."""
-
     def warn_of_what_goes_on(self) -> None:
         """Name once what no trial resets."""

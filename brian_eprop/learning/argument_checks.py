@@ -35,6 +35,7 @@ from ..calculus.derivatives import NoDerivativeError
 from ..checks import check_own_clock, check_unit, entries, number, shown, steps, text, unit_name
 from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
+from . import parameters
 from .readout import LeakyReadout
 from .rule import EProp
 
@@ -469,3 +470,23 @@ def check_durations(learner):
             "LeakyReadout.average divides by the length of the learning window; give the "
             "learner reset_every or learning_window"
         )
+
+
+def check_complete(learner):
+    """Raise an error if something that learning needs is missing, switched off or unknown."""
+    for group in (learner.readout, *learner.populations):
+        if not group.active:
+            raise ValueError(
+                f"'{group.name}'.active is False, but synapses that it is needed for learn: "
+                "switch learning off instead (Learner.learning = False), or these synapses too"
+            )
+    parameters.check_names(
+        learner.trainable, [g for g, p in learner.populations.items() if p.learns]
+    )
+    for group, population in learner.populations.items():
+        if population.learns and not learner.engine.reaches(population):
+            raise ValueError(
+                f"group '{group.name}' learns, but no feedback reaches it: symmetric and "
+                "adaptive feedback go backwards along a trainable projection onto the "
+                "readout; connect one, or choose feedback='random'"
+            )

@@ -55,7 +55,7 @@ from .argument_checks import (
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .optimizers import Optimizer
-from .parameters import Trainable, check_names, checked_trainable, install, own_parameters
+from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp, FiringRateRegularizer, regularize
 from .updates import Update, changing, going_on, is_trained
@@ -484,20 +484,3 @@ class Learner:
         """
         namespace = get_local_namespace(level=1)
         return check_network(self, duration, network, synapses, seed, namespace, level=1)
-
-    def check_complete(self) -> None:
-        """Raise an error if something that learning needs is missing, switched off or unknown."""
-        for group in (self.readout, *self.populations):
-            if not group.active:
-                raise ValueError(
-                    f"'{group.name}'.active is False, but synapses that it is needed for learn: "
-                    "switch learning off instead (Learner.learning = False), or these synapses too"
-                )
-        check_names(self.trainable, [g for g, p in self.populations.items() if p.learns])
-        for group, population in self.populations.items():
-            if population.learns and not self.engine.reaches(population):
-                raise ValueError(
-                    f"group '{group.name}' learns, but no feedback reaches it: symmetric and "
-                    "adaptive feedback go backwards along a trainable projection onto the "
-                    "readout; connect one, or choose feedback='random'"
-                )

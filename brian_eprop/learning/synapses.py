@@ -254,7 +254,7 @@ class TrainableSynapses(DirectSynapses):
         """Check what may have been changed since the synapses were created."""
         super().before_run(run_namespace)
         validation.check_before_run(self, self.timing)
-        self.learner.check_complete()
+        validation.check_complete(self.learner)
 
     def after_run(self) -> None:
         """Raise an error if gradients that no optimizer has looked at are not finite."""
