@@ -2,12 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from scipy.special import softmax
 
 from ..brian.code import TemplateCode, declare
 from ..brian.internals import add_to
+
+#: The names of those that there are, for type checkers.
+LossName: TypeAlias = Literal["mse", "cross_entropy"]
 
 
 def _none(targets):

@@ -26,7 +26,7 @@ from ..checks import (
     whole_number,
 )
 from ..engines.contract import Learning
-from .losses import LOSSES
+from .losses import LOSSES, LossName
 
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
@@ -106,7 +106,7 @@ class LeakyReadout(NeuronGroup):
         self,
         n: int,
         tau: Quantity,
-        loss: str = "mse",
+        loss: LossName = "mse",
         target: ArrayLike | TimedArray | None = None,
         *,
         period: Quantity | None = None,

@@ -22,6 +22,7 @@ from ..checks import (
     table,
     whole_number,
 )
+from ..learning.losses import LossName
 from ..learning.optimizers import Optimizer
 from ..learning.parameters import Trainable
 from ..learning.rule import EProp, FiringRateRegularizer
@@ -136,7 +137,7 @@ class RecurrentNetwork:
         *,
         dt: Quantity = 1 * ms,
         tau_out: Quantity = 20 * ms,
-        loss: str = "mse",
+        loss: LossName = "mse",
         normalize: bool = False,
         average: bool = False,
         feedback: Feedback | ArrayLike = "symmetric",

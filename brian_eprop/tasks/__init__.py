@@ -34,6 +34,7 @@ from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz
 
 from ..checks import Bools, Feedback, FilePath, Floats, fields_of, is_described, suggest
+from ..learning.losses import LossName
 from ..learning.optimizers import CosineDecay, StepDecay
 from ..network.constraints import Constraint
 
@@ -89,7 +90,7 @@ class TrainingSetup:
 
     neurons: tuple[tuple[FilePath, int, dict[str, Any]], ...]
     tau_out: Quantity
-    loss: str
+    loss: LossName
     gains: dict[str, float]
     feedback: Feedback
     optimizer: str

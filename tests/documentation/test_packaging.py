@@ -54,7 +54,7 @@ def test_wheel_holds_every_module_and_template(wheel):
         for path in source.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert {"brian_eprop/devices/compiled.py", "brian_eprop/plotting/style.py"} <= wanted
+    assert {"brian_eprop/network/compiled.py", "brian_eprop/plotting/style.py"} <= wanted
     assert any("/templates/" in name for name in wanted)
     assert {name for name in inside if not name.startswith("brian_eprop/models/")} == wanted
 
