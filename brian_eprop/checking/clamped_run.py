@@ -14,6 +14,7 @@ from brian2 import (
 )
 
 from ..brian import schedule
+from ..brian.code import of_learning
 from ..brian.internals import Resetter, SynapticPathway, Thresholder, last_step, refractoriness
 from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
 
@@ -411,10 +412,9 @@ def _same(found, expected):
 
 def _learns(obj):
     """Whether an object only computes what is learned, at the end of a step."""
-    ours = type(obj).__module__.startswith("brian_eprop.engines")
-    return ours and not isinstance(obj, SynapticPathway) and obj.when != schedule.TRIAL_START.when
+    ours = of_learning(obj) and not isinstance(obj, SynapticPathway)
+    return ours and obj.when != schedule.TRIAL_START.when
 
 
 def _is_optimizer(obj):
-    ours = type(obj).__module__.startswith("brian_eprop")
-    return ours and (obj.when, obj.order) == tuple(schedule.OPTIMIZER)
+    return of_learning(obj) and (obj.when, obj.order) == tuple(schedule.OPTIMIZER)
