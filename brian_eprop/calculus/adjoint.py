@@ -29,9 +29,8 @@ neuron fired where it depends on no more; only what depends on the state otherwi
 For ALIF neurons this is ψ alone.
 """
 
-from dataclasses import dataclass, field
-
 import sympy
+from attrs import define, field
 
 from ..brian.code import internal
 from .derivatives import derivative
@@ -44,7 +43,7 @@ OPEN = {True: "__open_early", False: "__open_late"}
 END = "end"
 
 
-@dataclass
+@define(slots=False)
 class Transition:
     """What a stage does to a small change of the state; nonzero entries by name.
 
@@ -62,14 +61,14 @@ class Transition:
     """
 
     stage: str
-    matrix: dict = field(default_factory=dict)
-    implicit: dict = field(default_factory=dict)
-    explicit: dict = field(default_factory=dict)
-    c: dict = field(default_factory=dict)
-    parameters: dict = field(default_factory=dict)
+    matrix: dict = field(factory=dict)
+    implicit: dict = field(factory=dict)
+    explicit: dict = field(factory=dict)
+    c: dict = field(factory=dict)
+    parameters: dict = field(factory=dict)
 
 
-@dataclass
+@define(slots=False)
 class Adjoint:
     """The coefficients of the backward pass of a group.
 
@@ -90,10 +89,10 @@ class Adjoint:
     """
 
     states: tuple
-    transitions: list = field(default_factory=list)
-    phases: dict = field(default_factory=dict)
-    recorded: dict = field(default_factory=dict)
-    constants: dict = field(default_factory=dict)
+    transitions: list = field(factory=list)
+    phases: dict = field(factory=dict)
+    recorded: dict = field(factory=dict)
+    constants: dict = field(factory=dict)
     parameters: tuple = ()
 
     @classmethod

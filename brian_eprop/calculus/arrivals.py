@@ -1,10 +1,10 @@
 """What a presynaptic spike does to its target: b, the jump per unit of weight, and the jump Δ."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sympy
+from attrs import frozen
 from sympy.core.function import AppliedUndef
 
 from ..brian.internals import (
@@ -22,7 +22,7 @@ from .programs import run_statements, symbol
 OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})
 
 
-@dataclass(frozen=True)
+@frozen
 class OnPre:
     """What a spike that arrives does, read once from the text of the user.
 

@@ -18,11 +18,11 @@ Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseu
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import sympy
+from attrs import evolve, frozen
 from brian2 import NeuronGroup
 from brian2.units.fundamentalunits import DimensionMismatchError
 from sympy.core.function import AppliedUndef
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ..neurons.neuron_model import NeuronModel
 
 
-@dataclass(frozen=True)
+@frozen
 class Linearization:
     """The linear system that carries the eligibility vector of a neuron's synapses.
 
@@ -201,7 +201,7 @@ class Linearization:
         NoDerivativeError
             Naming the statement that is not linear, or if the weight cannot reach the threshold.
         """
-        whole = replace(
+        whole = evolve(
             self,
             arrivals=on_pre.effects(self.step),
             synaptic=frozenset({*on_pre.synaptic, on_pre.weight}),
@@ -219,7 +219,7 @@ class Linearization:
         """The linearization of some of the states."""
         if states == self.states:
             return self
-        return replace(
+        return evolve(
             self,
             states=states,
             arrivals={n: b for n, b in self.arrivals.items() if n in states},

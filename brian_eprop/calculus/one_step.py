@@ -14,9 +14,9 @@ where the network runs it.
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import sympy
+from attrs import field, frozen
 from brian2 import Function, Quantity, second
 
 from ..brian.internals import (
@@ -45,7 +45,7 @@ OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "__spiked", "lastspike"})
 STANDARD = ("update", "threshold", "reset")
 
 
-@dataclass(frozen=True)
+@frozen
 class Piece:
     """A stage besides update, threshold and reset: other code that changes a group's state.
 
@@ -68,10 +68,10 @@ class Piece:
     statements: tuple = ()
     flag: str = ""
     overrides: bool = False
-    factors: Mapping[str, str] = field(default_factory=dict)
+    factors: Mapping[str, str] = field(factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class OneStep:
     """The stages of a time step of one neuron.
 

@@ -7,10 +7,10 @@ statement (forward accumulation; Griewank & Walther 2008, Evaluating Derivatives
 expression ever grows.
 """
 
-from dataclasses import dataclass
 from itertools import islice
 
 import sympy
+from attrs import frozen
 
 from ..brian.internals import statements_of, str_to_sympy
 from ..checks import text
@@ -62,7 +62,7 @@ def longer_than(nodes, expression):
     return next(islice(sympy.preorder_traversal(expression), nodes, None), None) is not None
 
 
-@dataclass(frozen=True)
+@frozen
 class Program:
     """Final values of variables as expressions of their initial values.
 

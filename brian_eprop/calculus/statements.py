@@ -6,9 +6,9 @@ its own, shared by the group if its value is the same for all neurons.
 """
 
 import ast
-from dataclasses import dataclass, field
 
 import sympy
+from attrs import field, frozen
 
 from ..brian.code import internal
 from ..brian.internals import sympy_to_str
@@ -37,7 +37,7 @@ def fires(step):
     return {FIRES: f"({step.condition}){both}", "__spiked": f"int({FIRES})"}
 
 
-@dataclass(frozen=True)
+@frozen
 class Phase:
     """Assignments to neuron-level variables at one moment of the time step.
 
@@ -51,10 +51,10 @@ class Phase:
         Local names that the expressions may use.
     """
 
-    uniform: dict = field(default_factory=dict)
-    neuron: dict = field(default_factory=dict)
-    text: dict = field(default_factory=dict)
-    definitions: dict = field(default_factory=dict)
+    uniform: dict = field(factory=dict)
+    neuron: dict = field(factory=dict)
+    text: dict = field(factory=dict)
+    definitions: dict = field(factory=dict)
 
     @property
     def variables(self):
@@ -143,7 +143,7 @@ def without_repetition(assignments, prefix):
     return ordered
 
 
-@dataclass(frozen=True)
+@frozen
 class Coefficients:
     """Neuron-level variables of a linearization.
 

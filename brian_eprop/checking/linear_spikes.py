@@ -7,9 +7,9 @@ does beyond what the recorded spike did.
 
 import ast
 import re
-from dataclasses import dataclass, field
 
 import numpy as np
+from attrs import define, field
 from brian2 import Function
 
 from ..brian.code import code_object, internal
@@ -110,7 +110,7 @@ class Given:
         return f"0*({x})"
 
 
-@dataclass
+@define(slots=False)
 class Population:
     """A group of neurons with a threshold, whose spikes are clamped.
 
@@ -140,8 +140,8 @@ class Population:
     psi: np.ndarray | None = None
     own: np.ndarray | None = None
     outgoing: np.ndarray | None = None
-    found: list = field(default_factory=list)
-    states: dict = field(default_factory=dict)
+    found: list = field(factory=list)
+    states: dict = field(factory=dict)
 
     def prepare(self, namespace):
         """Let Brian2 evaluate d and ψ; the group gets two variables until `remove`."""

@@ -1,11 +1,11 @@
 """What the check of a user's own network found, as a table."""
 
-from dataclasses import dataclass
+from attrs import frozen
 
 TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
+@frozen
 class CheckedDerivative:
     """One number that learning computed, and the finite difference for it.
 
@@ -46,7 +46,7 @@ class CheckedDerivative:
         return bool(known and not self.remark)
 
 
-@dataclass(frozen=True)
+@frozen
 class NetworkCheck:
     """What :meth:`Learner.check` found; ``str`` makes a table of it.
 

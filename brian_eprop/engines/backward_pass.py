@@ -22,10 +22,10 @@ so that synapses move on once per window and not once per step.
 """
 
 import weakref
-from dataclasses import dataclass
 from functools import partial
 
 import sympy
+from attrs import frozen
 from brian2 import CodeRunner
 
 from ..brian import schedule
@@ -37,7 +37,7 @@ from ..calculus.statements import printed
 from .trials import at_trial_start
 
 
-@dataclass(frozen=True)
+@frozen
 class Row:
     """One adjoint of a group.
 

@@ -10,7 +10,7 @@ by all spikes without delay, depends on the presynaptic neuron alone (for LIF: t
 its spike train). It is kept once per presynaptic neuron, as a variable of the source.
 """
 
-from dataclasses import dataclass
+from attrs import define, frozen
 
 from ..brian import schedule
 from ..brian.code import TemplateCode, declare, internal, on_spike, run_code, run_if, see_target
@@ -41,7 +41,7 @@ SHARED = ("__kappa", "__gain", "__signal_scale", "__trial_begins", "__episode_en
 SOURCE_SHARED = ("__kappa", "__trial_begins")
 
 
-@dataclass(frozen=True)
+@frozen
 class PresynapticTraces:
     """Entries of the eligibility vector that are kept per presynaptic neuron.
 
@@ -67,7 +67,7 @@ class PresynapticTraces:
     moment: schedule.Moment
 
 
-@dataclass
+@define(slots=False)
 class Eligibility:
     """The code of a projection that computes its traces and its gradient.
 

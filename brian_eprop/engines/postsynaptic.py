@@ -1,6 +1,6 @@
 """Where spikes arrive: the credit that arrivals are given, in the form synapses ask for."""
 
-from dataclasses import dataclass, replace
+from attrs import evolve, frozen
 
 from ..brian.code import declare, internal
 from ..brian.internals import get_identifiers
@@ -8,7 +8,7 @@ from .backward_pass import player
 from .history import resize_rows
 
 
-@dataclass(frozen=True)
+@frozen
 class Output:
     """The credit of arrivals that act in the same way.
 
@@ -90,7 +90,7 @@ class Receiver:
                 )
         self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
-            self.outputs[key] = replace(output, place=self._place(output.early))
+            self.outputs[key] = evolve(output, place=self._place(output.early))
 
     def _place(self, early):
         return self.places[early] if early in self.places else self.alone(early)

@@ -4,7 +4,7 @@ Here are the engine and its populations: ψ, the coefficients A, D and c, and th
 which all synapses onto a group have in common. The synapses' half is ``eligibility``.
 """
 
-from dataclasses import replace
+from attrs import evolve
 
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, see_new_variables, sum_over_synapses
@@ -149,7 +149,7 @@ class Population:
         effects = {
             name: self._effect(name, linearization.arrivals[name]) for name in coefficients.b
         }
-        return linearization, replace(coefficients, b=effects)
+        return linearization, evolve(coefficients, b=effects)
 
     def follow(self, stages, position, reader):
         """Raise an error unless the step of the network that runs is that of the traces.

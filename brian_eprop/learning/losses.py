@@ -1,10 +1,10 @@
 """Losses: how outputs and targets become an error and a loss, in Brian2 and in NumPy."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
+from attrs import frozen
 from scipy.special import softmax
 
 from ..brian.code import TemplateCode, declare
@@ -23,7 +23,7 @@ def _nothing(readout, moment):
     """No code is needed before."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Loss:
     """A loss E = Σ_t Σ_k E_k^t of outputs y and targets y*.
 

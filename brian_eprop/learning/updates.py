@@ -6,9 +6,9 @@ What no trial resets is looked for here too, and named.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from attrs import frozen
 from brian2 import Network, Synapses
 from brian2.units.fundamentalunits import Dimension
 
@@ -29,7 +29,7 @@ from ..engines.trials import parameters_that_may_change, variables_that_change
 from .optimizers import Optimizer
 
 
-@dataclass(frozen=True)
+@frozen
 class Trained:
     """A variable that an optimizer changes.
 

@@ -6,10 +6,9 @@ state update and reset. Nothing here knows the equations.
 """
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
-from attrs import frozen
+from attrs import define, frozen
 from brian2 import (
     DEFAULT_CONSTANTS,
     DEFAULT_FUNCTIONS,
@@ -42,7 +41,7 @@ ENOUGH_SPIKES, MOST_SPIKES_PER_STEP = 3, 0.3
 TAU_STEPS = 20
 
 
-@dataclass
+@define
 class CheckedRun:
     """A recurrent network of the model, run in Brian2, and all that was recorded of it.
 

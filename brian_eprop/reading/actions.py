@@ -7,8 +7,7 @@ as objects, not by name: a linked variable *is* the variable of the other group.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from attrs import field, frozen
 from brian2 import (
     BrianObject,
     Clock,
@@ -46,7 +45,7 @@ MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 _HARMLESS = (*MONITORS, SpikeGeneratorGroup, PoissonGroup)
 
 
-@dataclass(frozen=True)
+@frozen
 class Effect:
     """One statement: the variable it changes, and what it is changed by.
 
@@ -70,7 +69,7 @@ class Effect:
     reads: frozenset
 
 
-@dataclass(frozen=True)
+@frozen
 class Action:
     """An object that computes in a step.
 
@@ -98,10 +97,10 @@ class Action:
     code: str = ""
     effects: tuple = ()
     trigger: tuple | None = None
-    reads: frozenset = field(default_factory=frozenset)
+    reads: frozenset = field(factory=frozenset)
     order: float = field(init=False)
 
-    def __post_init__(self):
+    def __attrs_post_init__(self):
         # As the user has said it: see `in_one_order`
         object.__setattr__(self, "order", self.runner.order)
 

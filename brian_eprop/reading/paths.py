@@ -8,12 +8,12 @@ the learner; everything else is looked at here. ``print(learner.network)`` shows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from attrs import frozen
 
 from ..brian.internals import parent_group
 
 
-@dataclass(frozen=True)
+@frozen
 class Path:
     """A way from a learning group to a learning group or to the readout, through other objects.
 
@@ -42,7 +42,7 @@ class Path:
         return " → ".join(f"'{group.name}'" for group in stops)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Edge:
     start: object
     end: object

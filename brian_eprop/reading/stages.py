@@ -7,9 +7,8 @@ not depend on the state, and is refused by name otherwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import sympy
+from attrs import define, field
 
 from ..brian.code import internal
 from ..brian.internals import assigned_names, get_identifiers, parent_group, statements_of
@@ -33,7 +32,7 @@ class UnreadableNetworkError(ValueError):
     """A network that cannot be differentiated as it is; the message says what to change."""
 
 
-@dataclass
+@define(slots=False)
 class Stages:
     """What happens to a group in a step, in the order of the network.
 
@@ -51,10 +50,10 @@ class Stages:
     """
 
     group: object
-    actions: dict = field(default_factory=dict)
-    pieces: list = field(default_factory=list)
-    scaled: list = field(default_factory=list)
-    given: list = field(default_factory=list)
+    actions: dict = field(factory=dict)
+    pieces: list = field(factory=list)
+    scaled: list = field(factory=list)
+    given: list = field(factory=list)
 
     def order(self, position):
         """Names of the stages as they run; a group without reset has an empty one."""
