@@ -283,9 +283,10 @@ def _timed(target, n, dt):
     values = numbers("LeakyReadout.target", target.values if given else target)
     if values.ndim == 1 and n == 1:
         values = values[:, np.newaxis]
-    if values.ndim != 2 or values.shape[1] != n:
+    if values.ndim != 2 or values.shape[1] != n or not len(values):
         raise ValueError(
-            f"LeakyReadout.target has the shape {values.shape}; it must be (steps, {n})"
+            f"LeakyReadout.target has the shape {values.shape}; it must be (steps, {n}), one row "
+            "per time step"
         )
     if not np.isfinite(values).all():
         step, output = np.argwhere(~np.isfinite(values))[0]

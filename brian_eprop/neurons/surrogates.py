@@ -100,6 +100,7 @@ class _Peak:
             )
 
 
+@frozen
 class PiecewiseLinear(_Peak):
     """ψ(x) = height · max(0, 1 − abs(x) / width).
 
@@ -124,6 +125,7 @@ class PiecewiseLinear(_Peak):
         return f"({height}*{width}*{u}*(1 - 0.5*abs({u})))"
 
 
+@frozen
 class Exponential(_Peak):
     """ψ(x) = height · exp(−abs(x) / width).
 
@@ -147,6 +149,7 @@ class Exponential(_Peak):
         return f"({height}*{width}*sign({x})*(1 - exp(-abs({x})/{width})))"
 
 
+@frozen
 class FastSigmoid(_Peak):
     """ψ(x) = height / (1 + abs(x) / width)².
 
@@ -169,6 +172,7 @@ class FastSigmoid(_Peak):
         return f"({_render(self.height)}*({x})/(1 + abs({x})/{_render(self.width)}))"
 
 
+@frozen
 class Arctan(_Peak):
     """ψ(x) = height / (1 + (x / width)²), the derivative of an arctangent.
 

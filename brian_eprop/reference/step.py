@@ -43,7 +43,7 @@ class Step:
         w_rec by the number of steps that the connections take.
     parameters : mapping of str to (S, batch, n_rec) ndarray
         F of the parameters of the units that are asked for, ∂c_j/∂p_j; see
-        :func:`~brian_eprop.reference.parameters.with_direct_effects`.
+        :func:`~brian_eprop.reference.problem.with_direct_effects`.
     network : Network
 
     References
