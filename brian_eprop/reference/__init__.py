@@ -4,9 +4,9 @@ Written from the papers' formulas, in float64; imports nothing of Brian2.
 """
 
 from .computation import eligibility_traces, finite_differences, gradients, simulate
-from .drawing import CELLS, GRU, LSTM, Elman, Jordan, LeakyRate, draw_network
+from .drawing import CELLS, draw_network
 from .problem import Gradients
-from .rate import RateNetwork
+from .rate import GRU, LSTM, Elman, Jordan, LeakyRate, RateNetwork
 from .rewards import Experience, RewardGradients, reward_gradients
 from .rules import RULES
 from .spiking import SpikingNetwork

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..checks import ABOVE_0, number, one_of, whole_number
-from .rate import GRU, LSTM, Elman, Jordan, LeakyRate, RateNetwork
-from .spiking import ALIF, LIF, SpikingNetwork
+from .rate import RATE_CELLS, RateNetwork
+from .spiking import SPIKING_CELLS, SpikingNetwork
 
 #: name → class
-CELLS = {cell.name: cell for cell in (LIF, ALIF, Elman, Jordan, LeakyRate, LSTM, GRU)}
+CELLS = {cell.name: cell for cell in (*SPIKING_CELLS, *RATE_CELLS)}
 
 
 SPIKING = ("lif", "alif")

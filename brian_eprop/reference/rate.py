@@ -385,3 +385,7 @@ class RateNetwork(Network):
 
     def _default_mask(self, name, shape):
         return self.cell.default_mask(self, name, shape)
+
+
+#: The cells of a RateNetwork.
+RATE_CELLS = (Elman, Jordan, LeakyRate, LSTM, GRU)

@@ -363,3 +363,7 @@ class SpikingNetwork(Network):
             one_of(f"{self._name}.reset_path['{variable}']", kind, RESET_PATHS)
             path[variable] = kind
         self._set("reset_path", path)
+
+
+#: The cells of a SpikingNetwork.
+SPIKING_CELLS = (LIF, ALIF)
