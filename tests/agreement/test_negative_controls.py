@@ -77,6 +77,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("writer", WRITERS)
 def test_a_factor_that_is_recorded_before_it_is_set(monkeypatch, writer):
     assert_passes(WRITERS[writer]())
@@ -131,6 +132,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("place", DRAWN)
 def test_a_number_that_is_drawn_again(monkeypatch, place):
     drawn, remedy = DRAWN[place]
@@ -177,6 +179,7 @@ PATHS = {
 }
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_that_is_not_followed(monkeypatch, path):
     others, order = PATHS[path]

@@ -90,6 +90,7 @@ def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name):
     assert found.passed, str(found)
 
 
+@pytest.mark.slow_unless(when=["thresholds"])
 @pytest.mark.parametrize("name", ["aaa", "zzz"])
 @pytest.mark.parametrize("when", ["groups", "thresholds", "synapses", "resets"])
 def test_code_at_the_moment_of_a_stage_runs_by_its_name(when, name):
