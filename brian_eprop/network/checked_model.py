@@ -8,7 +8,7 @@ state update and reset. Nothing here knows the equations.
 import functools
 
 import numpy as np
-from attrs import define, frozen
+from attrs import frozen
 from brian2 import (
     DEFAULT_CONSTANTS,
     DEFAULT_FUNCTIONS,
@@ -27,9 +27,9 @@ from ..brian.internals import assigned_names, catch_logs, get_identifiers, reset
 from ..checks import quantity, unit_name
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance
-from .assembly import trial_assembly
-from .projections import BatchShape, blocks, given
+from .projections import BatchShape
 from .recurrent import RecurrentNetwork
+from .runtime import RuntimeNetwork
 
 N_IN, N_OUT = 4, 2
 INPUT_PROBABILITY = 0.1
@@ -41,28 +41,31 @@ ENOUGH_SPIKES, MOST_SPIKES_PER_STEP = 3, 0.3
 TAU_STEPS = 20
 
 
-@define
+#: When the states of a step are recorded: (when, order) before the update, at the threshold, after
+#: the arrivals.
+MOMENTS = (("before_start", -10), ("before_thresholds", 500), ("before_resets", 2000))
+
+
+@frozen
 class CheckedRun:
     """A recurrent network of the model, run in Brian2, and all that was recorded of it.
 
     Attributes
     ----------
-    steps : int
+    network : RecurrentNetwork
     inputs, spikes : (T, n) bool array
     target, output : (T, N_OUT) array
     weights : dict of str to ndarray
         In SI units, as everything here.
     trajectory : Trajectory
     psi : (T, n) array
-    states : list of str
-        Of the eligibility vector.
     eps : dict of str to dict of str to (T, pre, post) array
-        By matrix and state; 0 where there is no synapse.
+        By state of the eligibility vector and matrix; 0 where there is no synapse.
     e_trace, gradient : dict of str to ndarray
         (T, pre, post) and (pre, post), by matrix.
     """
 
-    steps: int
+    network: RecurrentNetwork
     inputs: np.ndarray
     target: np.ndarray
     weights: dict
@@ -70,7 +73,6 @@ class CheckedRun:
     spikes: np.ndarray
     output: np.ndarray
     psi: np.ndarray
-    states: list
     eps: dict
     e_trace: dict
     gradient: dict
@@ -84,14 +86,12 @@ def run_model(model, method, n, steps, rng, dt):
     CheckedRun
     """
     inputs = rng.random((steps, N_IN)) < INPUT_PROBABILITY
-    unit = rng.exponential(size=(N_IN, n)), rng.normal(size=(n, n)) * (1 - np.eye(n))
+    w_in, w_rec = rng.exponential(size=(N_IN, n)), rng.normal(size=(n, n)) * (1 - np.eye(n))
     build = functools.partial(model.group, dt=dt, method=method)
-    scale = firing_scale(model, build, inputs, unit[0], dt)
-    weights = {"w_in": scale * unit[0], "w_rec": 0.3 * scale * unit[1]}
+    scale, unit = firing_scale(model, build, inputs, w_in, dt), float(weight_unit(model))
+    weights = {"w_in": scale * w_in, "w_rec": 0.3 * scale * w_rec}
     weights["w_out"] = rng.normal(size=(n, N_OUT))
     target = rng.normal(size=(steps, N_OUT))
-
-    in_units = {k: w / float(weight_unit(model)) for k, w in weights.items() if k != "w_out"}
     network = RecurrentNetwork(
         [(model, n, {"method": method})],
         N_IN,
@@ -99,94 +99,60 @@ def run_model(model, method, n, steps, rng, dt):
         N_OUT,
         dt=dt,
         tau_out=TAU_STEPS * dt,
-        weights=in_units | {"w_out": weights["w_out"]},
+        weights={name: w / (1 if name == "w_out" else unit) for name, w in weights.items()},
         rule=EProp(engine="traces"),
     )
-    d, batch = network.description, BatchShape(1, steps)
-    assembly = trial_assembly(d, batch, inputs, target)
-    assembly.write({"inputs.raster": inputs.ravel(), **given(d, batch, network.weights, {})})
-    group = assembly.objects["population_0"]
-    synapses = {b.matrix: assembly.objects[b.name] for b in blocks(d, batch)}
-    record = _Recorder(assembly, group, {name: synapses[name] for name in ("w_in", "w_rec")})
-    assembly.network.run(steps * dt, namespace={})
-    return CheckedRun(steps, inputs, target, weights, **record.found(steps, dt))
+    recorded = RuntimeNetwork(network.description, BatchShape(1, steps), inputs, target)
+    objects, running = recorded.assembly.objects, recorded.assembly.network
+    group, synapses = (
+        objects["population_0"],
+        {"w_in": objects["in_0"], "w_rec": objects["rec_0_0"]},
+    )
 
+    def monitor(source, variables, when, order=0):
+        added = StateMonitor(source, variables, record=True, when=when, order=order)
+        running.add(added)
+        return added
 
-class _Recorder:
-    """Monitors of a group, and of the trained synapses onto it."""
-
-    def __init__(self, assembly, group, synapses):
-        self.assembly, self.group, self.synapses = assembly, group, synapses
-        names = state_names(group)
-        self.names = [*names, *({"lastspike", "not_refractory"} & group.variables.keys())]
-        moments = {
-            "start": ("before_start", -10),
-            "threshold": ("before_thresholds", 500),
-            "reset": ("before_resets", 2000),
-        }
-        self.moments = {key: [] for key in moments}
-        operations = [
-            NetworkOperation(self._reader(key), clock=group.clock, when=when, order=order)
-            for key, (when, order) in moments.items()
-        ]
-        self.states = [n for n in names if f"eps_{n}" in synapses["w_rec"].variables]
-        after = {"record": True, "clock": group.clock, "when": schedule.MONITOR_TRACES.when}
-        before = after | {"when": schedule.MONITOR_ELIGIBILITY_VECTOR.when}
-        eps = [f"eps_{name}" for name in self.states]
-        self.psi = StateMonitor(group, "psi", **after)
-        self.vectors = {k: StateMonitor(s, eps, **before) for k, s in synapses.items()}
-        self.traces = {k: StateMonitor(s, "e_trace", **after) for k, s in synapses.items()}
-        monitors = (self.psi, *self.vectors.values(), *self.traces.values())
-        assembly.network.add(*operations, *monitors)
-
-    def _reader(self, moment):
-        def read():
-            values = {n: self.group.variables[n].get_value().copy() for n in self.names}
-            self.moments[moment].append(values)
-
-        return read
-
-    def found(self, steps, dt):
-        """The fields of `CheckedRun` that a run has filled."""
-        fired, output = (self.assembly.objects[name] for name in ("spikes_0", "output"))
-        spikes = np.zeros((steps, len(self.group)), dtype=bool)
-        spikes[np.rint(np.asarray(fired.t) / float(dt)).astype(int), fired.i] = True
-        return {
-            "trajectory": Trajectory(
-                *(
-                    {n: np.array([step[n] for step in recorded]) for n in self.names}
-                    for recorded in self.moments.values()
-                )
-            ),
-            "spikes": spikes,
-            "output": output.y.T,
-            "psi": self.psi.psi.T,
-            "states": self.states,
-            "eps": {
-                k: {n: self._dense(k, getattr(m, f"eps_{n}")) for n in self.states}
-                for k, m in self.vectors.items()
-            },
-            "e_trace": {k: self._dense(k, m.e_trace) for k, m in self.traces.items()},
-            "gradient": {
-                k: self._dense(k, np.asarray(s.grad)[:, np.newaxis])[0]
-                for k, s in self.synapses.items()
-            },
-        }
-
-    def _dense(self, matrix, values):
+    def dense(matrix, values):
         """(synapses, T) → (T, pre, post), 0 where there is no synapse."""
-        synapses = self.synapses[matrix]
-        dense = np.zeros((values.shape[1], len(synapses.source), len(synapses.target)))
-        dense[:, synapses.i[:], synapses.j[:]] = values.T
-        return dense
+        found = np.zeros((steps, *weights[matrix].shape))
+        found[:, synapses[matrix].i[:], synapses[matrix].j[:]] = values.T
+        return found
 
-
-def _source(inputs, dt):
-    steps, indices = np.nonzero(inputs)
-    return SpikeGeneratorGroup(inputs.shape[1], indices, steps * dt, dt=dt, when="start")
+    states = state_names(group)
+    names = [*states, *({"lastspike", "not_refractory"} & group.variables.keys())]
+    moments = [monitor(group, names, *moment) for moment in MOMENTS]
+    eps = [f"eps_{name}" for name in states if f"eps_{name}" in synapses["w_rec"].variables]
+    when = schedule.MONITOR_TRACES.when
+    psi = monitor(group, "psi", when)
+    traces = {k: monitor(s, "e_trace", when) for k, s in synapses.items()}
+    when = schedule.MONITOR_ELIGIBILITY_VECTOR.when
+    vectors = {k: monitor(s, eps, when) for k, s in synapses.items()}
+    running.store("start")
+    found = recorded.run(network.weights, inputs, target)
+    return CheckedRun(
+        network,
+        inputs,
+        target,
+        weights,
+        Trajectory(*({n: getattr(m, f"{n}_").T for n in names} for m in moments)),
+        found["spikes"][0],
+        found["readout"][0],
+        psi.psi_.T,
+        {
+            name.removeprefix("eps_"): {
+                k: dense(k, getattr(m, f"{name}_")) for k, m in vectors.items()
+            }
+            for name in eps
+        },
+        {k: dense(k, m.e_trace_) for k, m in traces.items()},
+        {k: found[k] / unit for k in synapses},
+    )
 
 
 def weight_unit(model):
+    """The unit of a model's weights : Quantity."""
     return quantity(f"1*{model.weight_unit}")
 
 
@@ -199,7 +165,8 @@ def firing_scale(model, build, inputs, weights, dt):
     """The smallest scale of the weights at which the neurons fire, found in one run."""
     n = weights.shape[1]
     group = build(n * len(SCALES))
-    source = _source(inputs, dt)
+    steps, channels = np.nonzero(inputs)
+    source = SpikeGeneratorGroup(inputs.shape[1], channels, steps * dt, dt=dt, when="start")
     synapses = Synapses(
         source, group, weight_equation(model), on_pre=model.on_input, namespace={}, dt=dt
     )
@@ -221,6 +188,8 @@ def firing_scale(model, build, inputs, weights, dt):
 #: Displacement as a fraction of the range that a variable covers. Two displacements, this one
 #: and its half, cancel the leading error (Richardson), so that it can be far from round-off.
 DISPLACEMENT = 1e-4
+#: Of the four displaced copies of a neuron, in that unit.
+SHIFTS = np.array([1, -1, 0.5, -0.5])
 
 #: What an expression of Brian2 may use, in NumPy and SI units.
 NAMESPACE = {
@@ -296,7 +265,7 @@ def evaluate(code, group, namespace):
 
 def copies(n_states):
     """How many copies of a neuron are needed."""
-    return 1 + 4 * n_states
+    return 1 + len(SHIFTS) * n_states
 
 
 def step_derivatives(probe, states, trajectory, namespace=None):
@@ -319,19 +288,18 @@ def step_derivatives(probe, states, trajectory, namespace=None):
     reset = probe.event_codes.get("spike", "").strip()
     distance = threshold_distance(probe.events["spike"])
     delta = np.array([_scale(trajectory.start[name]) * DISPLACEMENT for name in states])
+    displacements = np.zeros((copies(len(states)), len(states)))
+    for column, size in enumerate(delta):
+        displacements[1 + 4 * column : 5 + 4 * column, column] = size * SHIFTS
     found = {"update": [], "reset": [], "jump": [], "distance": [], "slope": []}
-    step = iter(range(steps))
-    now = {}
+    step = -1
 
     def write(moment):
-        for column, name in enumerate(states):
-            values = np.tile(moment[name][now["step"]], (copies(len(states)), 1))
-            for row, size in enumerate((1, -1, 0.5, -0.5)):
-                values[1 + 4 * column + row] += size * delta[column]
-            probe.variables[name].set_value(values.ravel())
-        for name in moment.keys() - set(states):
-            values = np.tile(moment[name][now["step"]], copies(len(states)))
-            probe.variables[name].set_value(values)
+        for name, values in moment.items():
+            copied = np.tile(values[step], (copies(len(states)), 1))
+            if name in states:
+                copied += displacements[:, states.index(name), np.newaxis]
+            probe.variables[name].set_value(copied.ravel())
 
     def read():
         return np.stack([probe.variables[name].get_value().copy() for name in states], axis=-1)
@@ -339,15 +307,15 @@ def step_derivatives(probe, states, trajectory, namespace=None):
     def derivative(values):
         """(copies·n, …) values → undisplaced (n, …) and derivatives (n, …, states)."""
         values = values.reshape(copies(len(states)), n, *values.shape[1:])
-        far, near = [], []
-        for column in range(len(states)):
-            plus, minus, half_plus, half_minus = values[1 + 4 * column : 5 + 4 * column]
-            far.append((plus - minus) / (2 * delta[column]))
-            near.append((half_plus - half_minus) / delta[column])
-        return values[0], (4 * np.stack(near, axis=-1) - np.stack(far, axis=-1)) / 3
+        plus, minus, half_plus, half_minus = (
+            np.moveaxis(values[1 + k :: 4], 0, -1) for k in range(len(SHIFTS))
+        )
+        far, near = (plus - minus) / (2 * delta), (half_plus - half_minus) / delta
+        return values[0], (4 * near - far) / 3
 
     def begin_step():
-        now["step"] = next(step)
+        nonlocal step
+        step += 1
         write(trajectory.start)
 
     def after_update():
@@ -364,7 +332,7 @@ def step_derivatives(probe, states, trajectory, namespace=None):
 
     def after_reset():
         value, jacobian = derivative(read())
-        before = np.stack([trajectory.reset[name][now["step"]] for name in states], axis=-1)
+        before = np.stack([trajectory.reset[name][step] for name in states], axis=-1)
         found["reset"].append(jacobian)
         found["jump"].append(value - before)
 

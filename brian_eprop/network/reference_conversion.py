@@ -1,5 +1,7 @@
 """A recurrent network of lif and alif neurons in the terms of :mod:`brian_eprop.reference`."""
 
+import re
+
 import numpy as np
 from attrs import fields
 
@@ -60,7 +62,7 @@ def reference_network(description, weights):
                     f"the reference has one reset path for all neurons, but that of '{name}' is "
                     f"'{path}' in one population and '{paths[name]}' in another"
                 )
-        kinds += [_kind(model.surrogate)] * population.count
+        kinds += [surrogate_kind(model.surrogate)] * population.count
         for field in fields(type(model.surrogate)):
             value = quantity(getattr(model.surrogate, field.name), values)
             columns[f"surrogate_{field.name}"][own] = value
@@ -97,10 +99,9 @@ def _check_dynamics(population):
     )
 
 
-def _kind(surrogate):
-    """'piecewise_linear' for an object of the class PiecewiseLinear."""
-    name = type(surrogate).__name__
-    kind = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+def surrogate_kind(surrogate):
+    """The reference's name of a surrogate: 'piecewise_linear' for one of class PiecewiseLinear."""
+    kind = re.sub("(?<!^)([A-Z])", r"_\1", type(surrogate).__name__).lower()
     if kind not in SURROGATES:
         raise ValueError(
             f"the reference does not know the surrogate {surrogate!r}; it has "

@@ -10,7 +10,7 @@ from brian2.parsing.rendering import NumpyNodeRenderer
 from brian2.parsing.statements import parse_statement
 
 from brian_eprop.network.checked_model import NAMESPACE, evaluate, state_names
-from brian_eprop.network.model_check import KINDS
+from brian_eprop.network.reference_conversion import surrogate_kind
 from brian_eprop.neurons.model_checks import threshold_distance
 from brian_eprop.reference.surrogates import SURROGATES
 
@@ -118,7 +118,7 @@ class Population:
             "after_groups": Code(self.model.on_input),
             "synapses": Code(self.model.on_pre),
         }
-        self.surrogate = SURROGATES[KINDS[type(self.model.surrogate).__name__]]
+        self.surrogate = SURROGATES[surrogate_kind(self.model.surrogate)]
         form = (getattr(self.model.surrogate, name, 0.0) for name in ("height", "width", "h", "s"))
         self.form = [
             evaluate(value, group, {}) if isinstance(value, str) else float(np.asarray(value))
