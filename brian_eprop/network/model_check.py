@@ -11,12 +11,12 @@ Eqs 13–14 and 28)
 import re
 
 import numpy as np
-from attrs import asdict, evolve, frozen
+from attrs import evolve, frozen
 from brian2 import Quantity, ms
 
 from .. import reference
 from ..brian.internals import statements_of
-from ..checks import FilePath, quantity
+from ..checks import FilePath, fields_of, quantity
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula
 from ..reference.surrogates import SURROGATES
@@ -244,7 +244,7 @@ def _psi(model, group, distance):
     def number(value):
         return evaluate(value, group, {}) if isinstance(value, str) else float(np.asarray(value))
 
-    shape = {name: number(value) for name, value in asdict(surrogate, recurse=False).items()}
+    shape = {f.name: number(getattr(surrogate, f.name)) for f in fields_of(type(surrogate))}
     return SURROGATES[surrogate_kind(surrogate)].derivative(
         distance, **{"h": 0.0, "s": 0.0, **shape}
     )

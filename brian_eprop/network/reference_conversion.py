@@ -3,9 +3,8 @@
 import re
 
 import numpy as np
-from attrs import fields
 
-from ..checks import quantity
+from ..checks import fields_of, quantity
 from ..neurons.neuron_model import load_model
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
@@ -63,7 +62,7 @@ def reference_network(description, weights):
                     f"'{path}' in one population and '{paths[name]}' in another"
                 )
         kinds += [surrogate_kind(model.surrogate)] * population.count
-        for field in fields(type(model.surrogate)):
+        for field in fields_of(type(model.surrogate)):
             value = quantity(getattr(model.surrogate, field.name), values)
             columns[f"surrogate_{field.name}"][own] = value
     kappa = float(np.exp(-d.dt / d.tau_out))

@@ -21,16 +21,12 @@ from brian_eprop import (
 )
 from brian_eprop.neurons.surrogates import SURROGATES
 from brian_eprop.reference import simulate
+from brian_eprop.reference import surrogates as reference_surrogates
 from brian_eprop.reference.spiking import RESET_PATHS
 
 BLOCKS = ("w_in", "w_rec", "w_out")
-KINDS = {
-    "piecewise_linear": "PiecewiseLinear",
-    "exponential": "Exponential",
-    "fast_sigmoid": "FastSigmoid",
-    "arctan": "Arctan",
-    "multi_gaussian": "MultiGaussian",
-}
+#: The reference's names of the surrogates → ours.
+KINDS = {kind: "".join(map(str.title, kind.split("_"))) for kind in reference_surrogates.SURROGATES}
 DT = 1 * ms
 
 
