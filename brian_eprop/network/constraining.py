@@ -9,6 +9,7 @@ import numpy as np
 
 from ..checks import entries
 from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
+from .validation import check_entries, check_key, checked_weights
 
 
 def check_constraints(description):
@@ -122,29 +123,43 @@ def within_limits(description, weights):
     return clipped
 
 
-def check_limits(description, weights):
-    """Raise an error for a weight that DaleLaw or Bounds exclude."""
+def checked_matrices(description, weights):
+    """Copies of all weight matrices of a network, within its limits : dict of str to ndarray."""
+    weights = _checked_shapes(description, weights)
     for name, allowed in within_limits(description, weights).items():
         if allowed is weights[name]:
             continue
         exists = description.connectivity.get(name, True)
         wrong = np.argwhere(exists & (weights[name] != allowed))
         if len(wrong):
-            i, j = map(int, wrong[0])
+            i, j = wrong[0].tolist()
             reasons = _intervals(description, "w_out" if name == "feedback" else name)
             raise ValueError(
                 f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} is excluded by "
                 f"{' and '.join(map(repr, reasons))}; the nearest value is {allowed[i, j]}"
             )
+    return weights
 
 
-def constrained_start(description, weights):
+def _checked_shapes(description, weights):
+    shapes = description.shapes
+    for name in weights:
+        check_key("weights", name, shapes)
+    return {name: checked_weights(name, weights[name], shape) for name, shape in shapes.items()}
+
+
+def initial_matrices(description, weights, rng):
     """Initial weights that obey all constraints, and which synapses are active.
+
+    What is missing is drawn from N(0, 1/n_pre); the random feedback has 1/n_rec, that of ``w_out``
+    transposed. Weights are 0 where there is no synapse.
 
     Parameters
     ----------
     description : NetworkDescription
-    weights : dict of str to ndarray
+    weights : dict of str to array
+        The matrices that are not to be drawn.
+    rng : numpy.random.Generator
 
     Returns
     -------
@@ -152,8 +167,13 @@ def constrained_start(description, weights):
     wiring : dict of str to dict
         See :meth:`~brian_eprop.network.constraints.DeepR.start`; of rewired matrices only.
     """
-    weights, wiring = dict(weights), {}
-    for name in MATRICES:
+    drawn, wiring = {}, {}
+    for name, shape in description.shapes.items():
+        n_pre = description.n_rec if name == "feedback" else shape[0]
+        drawn[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
+    weights = _checked_shapes(description, drawn | weights)
+    for name, mask in description.connectivity.items():
+        weights[name][~mask] = 0.0
         dale = of_kind(description, name, DaleLaw)
         if dale is not None:
             low, _ = dale.interval(description.populations)
@@ -165,8 +185,8 @@ def constrained_start(description, weights):
     for name, mask in description.connectivity.items():
         deep_r = of_kind(description, name, DeepR)
         if deep_r is not None:
-            about = (mask, *limits(description, name))
-            wiring[name] = deep_r.start(name, weights[name], *about)
+            low, high = limits(description, name)
+            wiring[name] = deep_r.start(name, weights[name], mask, low, high)
             weights[name] = np.where(wiring[name]["active"], weights[name], 0.0)
     return weights, wiring
 
@@ -183,11 +203,12 @@ def check_wiring(description, weights, wiring):
                 f"'{name}' has {active.sum()} active synapses, but {deep_r!r} allows "
                 f"{deep_r.count(mask)} of {mask.sum()}"
             )
-        wrong = np.argwhere(np.where(active, signs * weights[name] < 0, weights[name] != 0))
-        if len(wrong):
-            i, j = map(int, wrong[0])
-            state = "keeps its other sign" if active[i, j] else "is dormant"
-            raise ValueError(
-                f"weights['{name}'][{i}, {j}] = {weights[name][i, j]}, but this synapse {state} "
-                f"({deep_r!r}); change only the size of weights that are not 0"
+        for wrong, state in (
+            (active & (signs * weights[name] < 0), "keeps its other sign"),
+            (~active & (weights[name] != 0), "is dormant"),
+        ):
+            problem = (
+                f", but this synapse {state} ({deep_r!r}); change only the size of weights that "
+                "are not 0"
             )
+            check_entries(f"weights['{name}']", weights[name], wrong, problem)

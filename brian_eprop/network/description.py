@@ -10,8 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 from attrs import evolve, field, frozen
-from brian2 import Quantity, get_dimensions, second
-from brian2.units import DimensionMismatchError
+from brian2 import Quantity, second
 
 from ..checks import (
     BELOW_1,
@@ -19,12 +18,10 @@ from ..checks import (
     choice,
     entries,
     keep,
-    quantity,
     real,
     suggest,
     time,
     truth,
-    unit_name,
     whole,
 )
 from ..learning.feedback import FEEDBACKS
@@ -35,7 +32,10 @@ from .constraining import check_constraints
 from .constraints import MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
-from .validation import checked_mask
+from .validation import check_entries, check_key, checked_mask, checked_quantity
+
+#: Of a step: what rounding leaves of a multiple of dt.
+ROUNDING = 1e-6
 
 
 @frozen(eq=False, kw_only=True)
@@ -92,12 +92,33 @@ class NetworkDescription:
         keep(self, field, tuple(p.with_own_values(self.trainable) for p in populations))
 
     @connectivity.validator
-    def _check_masks(self, field, masks):
-        keep(self, field, self._masks(masks))
+    def _check_masks(self, field, connectivity):
+        masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
+        np.fill_diagonal(masks["w_rec"], False)
+        for name, mask in connectivity.items():
+            check_key("connectivity", name, MATRICES)
+            masks[name] = checked_mask(name, mask, self.shapes[name])
+        for mask in masks.values():
+            mask.setflags(write=False)
+        keep(self, field, MappingProxyType(masks))
 
     @delays.validator
     def _check_delays(self, field, delays):
-        keep(self, field, MappingProxyType(checked_delays(delays, self.shapes, self.dt)))
+        times = {name: self._checked_delay(name, delay) for name, delay in delays.items()}
+        keep(self, field, MappingProxyType(times))
+
+    def _checked_delay(self, name, delay):
+        check_key("RecurrentNetwork.delays", name, MATRICES)
+        where, shape = f"RecurrentNetwork.delays['{name}']", self.shapes[name]
+        remedy = f"give one time, or {shape} of them (row = pre, column = post)"
+        must = "a time, such as 2*ms"
+        times = checked_quantity(where, delay, second.dim, must, ((), shape), remedy)
+        steps = np.asarray(times / self.dt)
+        wrong = ~np.isfinite(steps) | (steps < 0)
+        check_entries(where, times, wrong, " must be finite and ≥ 0")
+        wrong = np.abs(steps - np.rint(steps)) > ROUNDING
+        check_entries(where, times, wrong, f" is not a multiple of dt = {self.dt!s}")
+        return times
 
     @rule.validator
     def _check_rule(self, field, rule):
@@ -168,7 +189,14 @@ class NetworkDescription:
 
     def check_trials(self, trials):
         """Raise an error for trials that are too many, too short for a delay, or teach nothing."""
-        check_delays_within(self, trials.steps)
+        for name in self.delays:
+            steps = self.delay_steps(name)
+            problem = (
+                f", but a trial has {trials.steps} steps of {self.dt!s}: its spikes would never "
+                "arrive; make delays shorter or trials longer"
+            )
+            late = self.connectivity[name] & (steps >= trials.steps)
+            check_entries(f"RecurrentNetwork.delays['{name}']", steps * self.dt, late, problem)
         for name, columns in (("inputs", self.n_in), ("outputs", self.n_out)):
             if trials.total * columns > MOST:
                 raise ValueError(
@@ -207,81 +235,3 @@ class NetworkDescription:
             for own, p in zip(spans(self), self.populations, strict=True)
         ]
         return evolve(self, populations=populations, trainable={})
-
-    def _masks(self, given):
-        masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
-        np.fill_diagonal(masks["w_rec"], False)
-        for name, mask in given.items():
-            if name not in MATRICES:
-                raise ValueError(
-                    f"connectivity['{name}'] is not one of {', '.join(MATRICES)}"
-                    f"{suggest(name, MATRICES)}"
-                )
-            masks[name] = checked_mask(name, mask, self.shapes[name])
-        for mask in masks.values():
-            mask.setflags(write=False)
-        return MappingProxyType(masks)
-
-
-#: Of a step: what rounding leaves of a multiple of dt.
-ROUNDING = 1e-6
-
-
-def checked_delays(delays, shapes, dt):
-    """The argument ``delays`` : dict of str to Quantity, each one value or a matrix of them.
-
-    Raises
-    ------
-    ValueError, DimensionMismatchError
-        Naming the matrix, the synapse, its value and the remedy.
-    """
-    if not isinstance(delays, Mapping):
-        raise ValueError(
-            f"RecurrentNetwork.delays = {delays!r} must be a dict, such as {{'w_rec': 2*ms}}"
-        )
-    return {name: _checked(name, value, shapes, dt) for name, value in delays.items()}
-
-
-def _checked(name, given, shapes, dt):
-    where = f"RecurrentNetwork.delays['{name}']"
-    if name not in MATRICES:
-        raise ValueError(f"{where} is not one of {', '.join(MATRICES)}{suggest(name, MATRICES)}")
-    try:
-        delays = quantity(given)
-    except ValueError as error:
-        raise ValueError(f"{where} = {given!r}: {error}") from None
-    if get_dimensions(delays) is not second.dim:
-        raise DimensionMismatchError(
-            f"{where} has the unit {unit_name(get_dimensions(delays))}; it must be a time, such as "
-            "2*ms"
-        )
-    if delays.shape not in ((), shapes[name]):
-        raise ValueError(
-            f"{where} has the shape {delays.shape}; give one time, or {shapes[name]} of them "
-            "(row = pre, column = post)"
-        )
-    steps = np.asarray(delays / dt)
-    for wrong, must in (
-        (~np.isfinite(steps) | (steps < 0), "must be finite and ≥ 0"),
-        (np.abs(steps - np.rint(steps)) > ROUNDING, f"is not a multiple of dt = {dt!s}"),
-    ):
-        if wrong.any():
-            place = tuple(int(k) for k in np.argwhere(wrong)[0])
-            synapse = f"[{', '.join(map(str, place))}]" if place else ""
-            raise ValueError(f"{where}{synapse} = {Quantity(delays[place])!s} {must}")
-    return delays
-
-
-def check_delays_within(description, steps):
-    """Raise an error for a synapse whose spikes would never arrive in a trial of so many steps."""
-    for name in description.delays:
-        delays = description.delay_steps(name)
-        late = np.argwhere(description.connectivity[name] & (delays >= steps))
-        if len(late):
-            i, j = map(int, late[0])
-            raise ValueError(
-                f"RecurrentNetwork.delays['{name}'][{i}, {j}] = "
-                f"{delays[i, j] * description.dt!s}, but a trial has {steps} steps of "
-                f"{description.dt!s}: its spikes would never arrive; make delays shorter or trials "
-                "longer"
-            )

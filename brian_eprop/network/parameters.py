@@ -10,10 +10,10 @@ import numpy as np
 from brian2 import Quantity, get_dimensions, second
 from brian2.units import DimensionMismatchError
 
-from ..checks import quantity, unit_name
+from ..checks import unit_name
 from ..learning.parameters import bounds_of, check_known, check_refractoriness, scale_of
 from .projections import trained
-from .validation import checked_optimizer
+from .validation import check_entries, checked_optimizer, checked_quantity
 
 
 def check_trainable(description):
@@ -128,36 +128,18 @@ def checked_parameters(description, parameters):
 
 def _checked_values(description, name, values):
     where, dimensions = f"parameters['{name}']", _dimensions(description, name)
-    try:
-        values = quantity(values)
-    except ValueError as error:
-        raise ValueError(f"{where} = {values!r}: {error}") from None
-    if get_dimensions(values) is not dimensions:
-        raise DimensionMismatchError(
-            f"{where} has the unit {unit_name(get_dimensions(values))}; it must be "
-            f"{unit_name(dimensions)}"
-        )
-    if values.shape != (description.n_rec,):
-        raise ValueError(
-            f"{where} has the shape {values.shape}; it must be ({description.n_rec},), one value a "
-            "neuron"
-        )
-    numbers = np.asarray(values)
-    exists = np.zeros(description.n_rec, dtype=bool)
-    for one in trained(description):
-        exists[one.columns] |= one.name == name
-    if not np.isnan(numbers[~exists]).all():
-        j = np.flatnonzero(~exists & ~np.isnan(numbers))[0]
-        raise ValueError(
-            f"{where}[{j}] = {values[j]}, but the model of neuron {j} has no '{name}'; leave nan "
-            "there"
-        )
+    remedy = f"it must be ({description.n_rec},), one value a neuron"
+    shapes = ((description.n_rec,),)
+    values = checked_quantity(where, values, dimensions, unit_name(dimensions), shapes, remedy)
+    numbers, exists = np.asarray(values), np.zeros(description.n_rec, dtype=bool)
+    for parameter in trained(description):
+        exists[parameter.columns] |= parameter.name == name
+    problem = f", but the model of this neuron has no '{name}'; leave nan there"
+    check_entries(where, values, ~exists & ~np.isnan(numbers), problem)
     wrong, must = ~np.isfinite(numbers), "finite"
     if dimensions is second.dim:
         wrong, must = wrong | ~(numbers > 0), "finite and, a time constant, positive"
-    if wrong[exists].any():
-        j = np.flatnonzero(exists & wrong)[0]
-        raise ValueError(f"{where}[{j}] = {values[j]} must be {must}")
+    check_entries(where, values, exists & wrong, f" must be {must}")
     return values
 
 

@@ -31,6 +31,7 @@ from ..reference import Gradients, SpikingNetwork
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
+from .constraining import checked_matrices, initial_matrices
 from .constraints import Constraint
 from .description import NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
@@ -43,12 +44,11 @@ from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
 from .validation import (
     checked_inputs,
-    checked_matrices,
     checked_optimizer,
+    checked_path,
     checked_recorded,
     checked_trials,
     checked_window,
-    initial_matrices,
 )
 from .workers import Workers
 
@@ -169,7 +169,7 @@ class RecurrentNetwork:
             feedback=feedback,
             feedback_decay=feedback_decay,
             connectivity=connectivity,
-            delays={} if delays is None else delays,
+            delays=table("RecurrentNetwork.delays", delays, "{'w_rec': 2*ms}"),
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
             trainable=trainable,
@@ -360,7 +360,12 @@ class RecurrentNetwork:
         OSError
             If the file cannot be written; one that was there before is not changed.
         """
-        checkpoint.write(path, self.description, self.optimizer, self.state)
+        checkpoint.write(
+            checked_path("RecurrentNetwork.save.path", path),
+            self.description,
+            self.optimizer,
+            self.state,
+        )
 
     @classmethod
     def load(cls, path: FilePath) -> Self:
@@ -373,6 +378,7 @@ class RecurrentNetwork:
         ValueError
             If the file is damaged, or is not a saved network.
         """
+        checked_path("RecurrentNetwork.load.path", path)
         network = cls.__new__(cls)
         network._set_up(*checkpoint.read(path))
         return network

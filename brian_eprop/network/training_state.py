@@ -7,7 +7,6 @@ arrays, quantities and the classes in `SAVED`. Nothing in it is executed when it
 import json
 import os
 import zipfile
-import zlib
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -22,12 +21,12 @@ from ..learning.rule import EProp, FiringRateRegularizer
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
-from .constraining import check_wiring, kept_by_decay, of_kind, within_limits
+from .constraining import check_wiring, checked_matrices, kept_by_decay, of_kind, within_limits
 from .constraints import CONSTRAINTS, MATRICES, DeepR
 from .description import NetworkDescription
 from .parameters import checked_parameters, start_values, update
 from .population import PopulationDescription
-from .validation import checked_matrices, checked_optimizer
+from .validation import checked_optimizer
 
 
 @frozen(eq=False)
@@ -293,21 +292,7 @@ def read(path):
         raise FileNotFoundError(
             f"there is no file '{path}'; give one that RecurrentNetwork.save has written"
         ) from None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        # of a file that pretends to hold more than there can be
-        ArithmeticError,
-        MemoryError,
-        RecursionError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # of a damaged file, whatever its parts lead to
         raise ValueError(
             f"'{path}' is damaged or is not a network written by RecurrentNetwork.save ({error}); "
             "use an older checkpoint"

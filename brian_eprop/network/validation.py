@@ -1,13 +1,64 @@
-"""Arguments of a recurrent network: each is converted, or refused by name, value and remedy."""
+"""Checks of what users give to a network: converted, or refused by name, value and remedy."""
+
+import os
 
 import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..checks import as_array, is_whole, numbers, suggest, whole_number
+from ..checks import as_array, is_whole, numbers, quantity, suggest, unit_name, whole_number
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
-from .constraining import check_limits, constrained_start
+
+#: Of numbers that are not.
+FINITE = "; it must be finite"
+
+
+def check_key(table, name, known):
+    """Raise ValueError for a key of a dict that is not among the known ones."""
+    if name not in known:
+        raise ValueError(
+            f"{table}['{name}'] is not one of {', '.join(known)}{suggest(name, known)}"
+        )
+
+
+def check_entries(name, values, wrong, problem):
+    """Raise ValueError for the first wrong entry of an array, by its place and value.
+
+    Parameters
+    ----------
+    name : str
+    values : ndarray or Quantity
+    wrong : bool ndarray
+        Which entries are wrong.
+    problem : str
+        How the message goes on.
+    """
+    if np.any(wrong):
+        place = np.argwhere(wrong)[0].tolist()
+        raise ValueError(f"{name}{place or ''} = {values[tuple(place)]!s}{problem}")
+
+
+def checked_quantity(name, value, dimensions, must, shapes, remedy):
+    """A copy of a quantity with given dimensions and one of the given shapes."""
+    try:
+        values = quantity(value)
+    except ValueError as error:
+        raise ValueError(f"{name} = {value!r}: {error}") from None
+    if get_dimensions(values) is not dimensions:
+        raise DimensionMismatchError(
+            f"{name} has the unit {unit_name(get_dimensions(values))}; it must be {must}"
+        )
+    if values.shape not in shapes:
+        raise ValueError(f"{name} has the shape {values.shape}; {remedy}")
+    return values
+
+
+def checked_path(name, path):
+    """The path of a file; TypeError for what is none, such as a number."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{name} = {path!r} must be the path of a file, such as 'network.npz'")
+    return path
 
 
 def checked_mask(name, mask, shape):
@@ -29,7 +80,7 @@ def checked_weights(name, weights, shape):
             f"weights['{name}'] has the shape {weights.shape}; it must be {shape} (row = pre, "
             "column = post)"
         )
-    _check_finite(f"weights['{name}']", weights)
+    check_entries(f"weights['{name}']", weights, ~np.isfinite(weights), FINITE)
     return weights
 
 
@@ -45,44 +96,6 @@ def checked_optimizer(optimizer, name="RecurrentNetwork.optimizer"):
             "in the model's weight_unit and parameters are trained relative to their scale"
         )
     return optimizer
-
-
-def checked_matrices(description, weights):
-    """Copies of all weight matrices of a network, within its limits : dict of str to ndarray."""
-    found = _checked_shapes(description, weights)
-    check_limits(description, found)
-    return found
-
-
-def _checked_shapes(description, weights):
-    shapes = description.shapes
-    for name in weights:
-        if name not in shapes:
-            raise ValueError(
-                f"weights['{name}'] is not one of {', '.join(shapes)}{suggest(name, shapes)}"
-            )
-    return {name: checked_weights(name, weights[name], shape) for name, shape in shapes.items()}
-
-
-def initial_matrices(description, given, rng):
-    """The given matrices, and for the others N(0, 1/n_pre); 0 where there is no synapse.
-
-    The random feedback has 1/n_rec, that of ``w_out`` transposed. Constraints hold.
-
-    Returns
-    -------
-    weights : dict of str to ndarray
-    wiring : dict of str to dict
-        See :func:`~.constraining.constrained_start`.
-    """
-    weights = {}
-    for name, shape in description.shapes.items():
-        n_pre = description.n_rec if name == "feedback" else shape[0]
-        weights[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
-    weights = _checked_shapes(description, weights | given)
-    for name, mask in description.connectivity.items():
-        weights[name][~mask] = 0.0
-    return constrained_start(description, weights)
 
 
 def checked_inputs(inputs, n_in):
@@ -120,7 +133,7 @@ def checked_trials(description, inputs, targets, window):
 def _checked_targets(targets, description, shape, window):
     targets = numbers("targets", targets)
     _check_trials("targets", targets, description.n_out)
-    _check_finite("targets", targets)
+    check_entries("targets", targets, ~np.isfinite(targets), FINITE)
     targets = targets if targets.ndim == 3 else targets[np.newaxis]
     if targets.shape[:2] != shape:
         raise ValueError(
@@ -169,13 +182,4 @@ def _check_trials(name, values, columns):
     if values.ndim not in (2, 3) or values.shape[-1] != columns or 0 in values.shape:
         raise ValueError(
             f"{name} have the shape {values.shape}; give (T, {columns}) or (batch, T, {columns})"
-        )
-
-
-def _check_finite(name, values):
-    wrong = np.argwhere(~np.isfinite(values))
-    if len(wrong):
-        where = tuple(int(k) for k in wrong[0])
-        raise ValueError(
-            f"{name}[{', '.join(map(str, where))}] = {values[where]}; it must be finite"
         )
