@@ -18,6 +18,8 @@ from .updates import Trained, Update
 def _pair(name, bounds):
     if bounds is not None and np.ndim(bounds) == 0 and not isinstance(bounds, tuple | list):
         raise TypeError(f"{name} = {bounds!r} must be a pair (low, high)")
+    if bounds is not None and np.size(bounds) != 2:
+        raise ValueError(f"{name} = {bounds!r} must be a pair (low, high)")
     return None if bounds is None else tuple(bounds)
 
 
@@ -229,8 +231,6 @@ def scale_of(values, name, how, owner):
 
 def bounds_of(dimensions, name, how):
     """Lower and upper bound in SI units."""
-    if np.size(how.bounds) != 2:
-        raise ValueError(f"trainable['{name}'].bounds = {how.bounds!r} must be a pair (low, high)")
     low, high = (_in_units("bounds", value, dimensions, name) for value in how.bounds)
     if not low < high:
         raise ValueError(

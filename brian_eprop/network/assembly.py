@@ -166,7 +166,7 @@ def _learner(d, trials, readout, populations, periods):
     feedback = "symmetric"
     if d.feedback != "symmetric":
         zeros = np.zeros((d.n_out, d.n_rec))
-        feedback = {g: zeros[:, own] for g, own in zip(populations, spans(d), strict=True)}
+        feedback = {g: zeros[:, span] for g, span in zip(populations, spans(d), strict=True)}
     learner = Learner(
         readout,
         # Without synapses that learn it only resets the trials: nothing is kept for a way back.

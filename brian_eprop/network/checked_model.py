@@ -5,8 +5,6 @@ variable displaced a little, are put into the recorded state of every step and r
 state update and reset. Nothing here knows the equations.
 """
 
-import functools
-
 import numpy as np
 from attrs import frozen
 from brian2 import (
@@ -15,16 +13,12 @@ from brian2 import (
     DEFAULT_UNITS,
     Network,
     NetworkOperation,
-    SpikeGeneratorGroup,
-    SpikeMonitor,
     StateMonitor,
-    Synapses,
-    get_dimensions,
 )
 
 from ..brian import schedule
 from ..brian.internals import assigned_names, catch_logs, get_identifiers, reset_of
-from ..checks import quantity, unit_name
+from ..checks import quantity
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance
 from .projections import BatchShape
@@ -48,15 +42,13 @@ MOMENTS = (("before_start", -10), ("before_thresholds", 500), ("before_resets", 
 
 @frozen
 class CheckedRun:
-    """A recurrent network of the model, run in Brian2, and all that was recorded of it.
+    """A recurrent network of the model, run in Brian2, and its records, in SI units.
 
     Attributes
     ----------
     network : RecurrentNetwork
     inputs, spikes : (T, n) bool array
     target, output : (T, N_OUT) array
-    weights : dict of str to ndarray
-        In SI units, as everything here.
     trajectory : Trajectory
     psi : (T, n) array
     eps : dict of str to dict of str to (T, pre, post) array
@@ -68,7 +60,6 @@ class CheckedRun:
     network: RecurrentNetwork
     inputs: np.ndarray
     target: np.ndarray
-    weights: dict
     trajectory: "Trajectory"
     spikes: np.ndarray
     output: np.ndarray
@@ -87,11 +78,9 @@ def run_model(model, method, n, steps, rng, dt):
     """
     inputs = rng.random((steps, N_IN)) < INPUT_PROBABILITY
     w_in, w_rec = rng.exponential(size=(N_IN, n)), rng.normal(size=(n, n)) * (1 - np.eye(n))
-    build = functools.partial(model.group, dt=dt, method=method)
-    scale, unit = firing_scale(model, build, inputs, w_in, dt), float(weight_unit(model))
-    weights = {"w_in": scale * w_in, "w_rec": 0.3 * scale * w_rec}
-    weights["w_out"] = rng.normal(size=(n, N_OUT))
-    target = rng.normal(size=(steps, N_OUT))
+    scale = firing_scale(model, method, inputs, w_in, dt)
+    w_out, target = rng.normal(size=(n, N_OUT)), rng.normal(size=(steps, N_OUT))
+    weights = {"w_in": scale * w_in, "w_rec": 0.3 * scale * w_rec, "w_out": w_out}
     network = RecurrentNetwork(
         [(model, n, {"method": method})],
         N_IN,
@@ -99,15 +88,13 @@ def run_model(model, method, n, steps, rng, dt):
         N_OUT,
         dt=dt,
         tau_out=TAU_STEPS * dt,
-        weights={name: w / (1 if name == "w_out" else unit) for name, w in weights.items()},
+        weights=weights,
         rule=EProp(engine="traces"),
     )
     recorded = RuntimeNetwork(network.description, BatchShape(1, steps), inputs, target)
     objects, running = recorded.assembly.objects, recorded.assembly.network
-    group, synapses = (
-        objects["population_0"],
-        {"w_in": objects["in_0"], "w_rec": objects["rec_0_0"]},
-    )
+    group = objects["population_0"]
+    synapses = {"w_in": objects["in_0"], "w_rec": objects["rec_0_0"]}
 
     def monitor(source, variables, when, order=0):
         added = StateMonitor(source, variables, record=True, when=when, order=order)
@@ -115,10 +102,10 @@ def run_model(model, method, n, steps, rng, dt):
         return added
 
     def dense(matrix, values):
-        """(synapses, T) → (T, pre, post), 0 where there is no synapse."""
-        found = np.zeros((steps, *weights[matrix].shape))
-        found[:, synapses[matrix].i[:], synapses[matrix].j[:]] = values.T
-        return found
+        """Records (synapses, T) as (T, pre, post), 0 where there is no synapse."""
+        matrices = np.zeros((steps, *weights[matrix].shape))
+        matrices[:, synapses[matrix].i[:], synapses[matrix].j[:]] = values.T
+        return matrices
 
     states = state_names(group)
     names = [*states, *({"lastspike", "not_refractory"} & group.variables.keys())]
@@ -130,15 +117,14 @@ def run_model(model, method, n, steps, rng, dt):
     when = schedule.MONITOR_ELIGIBILITY_VECTOR.when
     vectors = {k: monitor(s, eps, when) for k, s in synapses.items()}
     running.store("start")
-    found = recorded.run(network.weights, inputs, target)
+    computed = recorded.run(network.weights, inputs, target)
     return CheckedRun(
         network,
         inputs,
         target,
-        weights,
         Trajectory(*({n: getattr(m, f"{n}_").T for n in names} for m in moments)),
-        found["spikes"][0],
-        found["readout"][0],
+        computed["spikes"][0],
+        computed["readout"][0],
         psi.psi_.T,
         {
             name.removeprefix("eps_"): {
@@ -147,7 +133,7 @@ def run_model(model, method, n, steps, rng, dt):
             for name in eps
         },
         {k: dense(k, m.e_trace_) for k, m in traces.items()},
-        {k: found[k] / unit for k in synapses},
+        {k: computed[k] / float(weight_unit(model)) for k in synapses},
     )
 
 
@@ -156,33 +142,26 @@ def weight_unit(model):
     return quantity(f"1*{model.weight_unit}")
 
 
-def weight_equation(model):
-    """The line of a synapse's equations that declares its weight."""
-    return f"w : {unit_name(get_dimensions(weight_unit(model)))}"
-
-
-def firing_scale(model, build, inputs, weights, dt):
-    """The smallest scale of the weights at which the neurons fire, found in one run."""
-    n = weights.shape[1]
-    group = build(n * len(SCALES))
-    steps, channels = np.nonzero(inputs)
-    source = SpikeGeneratorGroup(inputs.shape[1], channels, steps * dt, dt=dt, when="start")
-    synapses = Synapses(
-        source, group, weight_equation(model), on_pre=model.on_input, namespace={}, dt=dt
+def firing_scale(model, method, inputs, weights, dt):
+    """The smallest scale of the input weights at which the neurons fire, found in one run."""
+    n, scales = weights.shape[1], len(SCALES)
+    silent = {"w_rec": np.zeros((n * scales, n * scales)), "w_out": np.zeros((n * scales, 1))}
+    network = RecurrentNetwork(
+        [(model, n * scales, {"method": method})],
+        len(weights),
+        n * scales,
+        1,
+        dt=dt,
+        weights=silent | {"w_in": np.concatenate([s * weights for s in SCALES], axis=1)},
+        connectivity={name: matrix.astype(bool) for name, matrix in silent.items()},
     )
-    synapses.pre.when = "after_groups"
-    synapses.connect()
-    scales = SCALES * float(weight_unit(model))
-    columns = np.concatenate([scale * weights for scale in scales], axis=1)
-    synapses.variables["w"].set_value(columns[synapses.i[:], synapses.j[:]])
-    monitor = SpikeMonitor(group)
     # The largest scales overflow in some models; they are not the ones that are taken.
     with np.errstate(all="ignore"), catch_logs():
-        Network(source, group, synapses, monitor).run(len(inputs) * dt, namespace={})
-    counts = np.array(monitor.count).reshape(len(SCALES), n).mean(axis=1)
+        spikes = network.simulate(inputs).spikes
+    counts = spikes.sum(axis=0).reshape(scales, n).mean(axis=1)
     counts[counts > MOST_SPIKES_PER_STEP * len(inputs)] = 0
     enough = np.flatnonzero(counts >= ENOUGH_SPIKES)
-    return scales[enough[0] if enough.size else counts.argmax()]
+    return SCALES[enough[0] if enough.size else counts.argmax()]
 
 
 #: Displacement as a fraction of the range that a variable covers. Two displacements, this one
@@ -264,12 +243,12 @@ def evaluate(code, group, namespace):
 
 
 def copies(n_states):
-    """How many copies of a neuron are needed."""
+    """Number of copies of a neuron: one undisplaced, and four for each state."""
     return 1 + len(SHIFTS) * n_states
 
 
 def step_derivatives(probe, states, trajectory, namespace=None):
-    """Differentiate every step of a trajectory.
+    """Finite differences of every step of a trajectory.
 
     Parameters
     ----------
@@ -291,7 +270,7 @@ def step_derivatives(probe, states, trajectory, namespace=None):
     displacements = np.zeros((copies(len(states)), len(states)))
     for column, size in enumerate(delta):
         displacements[1 + 4 * column : 5 + 4 * column, column] = size * SHIFTS
-    found = {"update": [], "reset": [], "jump": [], "distance": [], "slope": []}
+    derivatives = {"update": [], "reset": [], "jump": [], "distance": [], "slope": []}
     step = -1
 
     def write(moment):
@@ -319,11 +298,11 @@ def step_derivatives(probe, states, trajectory, namespace=None):
         write(trajectory.start)
 
     def after_update():
-        found["update"].append(derivative(read())[1])
+        derivatives["update"].append(derivative(read())[1])
         write(trajectory.threshold)
         value, slope = derivative(evaluate(distance, probe, namespace or {}))
-        found["distance"].append(value)
-        found["slope"].append(slope)
+        derivatives["distance"].append(value)
+        derivatives["slope"].append(slope)
 
     def before_reset():
         write(trajectory.reset)
@@ -333,8 +312,8 @@ def step_derivatives(probe, states, trajectory, namespace=None):
     def after_reset():
         value, jacobian = derivative(read())
         before = np.stack([trajectory.reset[name][step] for name in states], axis=-1)
-        found["reset"].append(jacobian)
-        found["jump"].append(value - before)
+        derivatives["reset"].append(jacobian)
+        derivatives["jump"].append(value - before)
 
     # Before '(constant over dt)' subexpressions are stored; after the probe's own resets.
     schedule = (
@@ -350,7 +329,7 @@ def step_derivatives(probe, states, trajectory, namespace=None):
     if reset:
         probe.run_regularly(reset, when="after_resets", order=1, clock=probe.clock)
     Network(probe, *operations).run(steps * probe.clock.dt, namespace=namespace or {})
-    return StepDerivatives(**{name: np.array(values) for name, values in found.items()})
+    return StepDerivatives(**{name: np.array(values) for name, values in derivatives.items()})
 
 
 def _scale(values):

@@ -7,7 +7,6 @@
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -119,23 +118,17 @@ def layers(
     counts = {f"sizes[{k}]": size for k, size in enumerate(sizes)} | {"n_in": n_in, "n_out": n_out}
     for name, count in counts.items():
         whole_number(f"layers.{name}", count)
-    edges = np.cumsum([0, *sizes])
-    every = [slice(start, stop) for start, stop in pairwise(edges)]
-    n = edges[-1]
-    w_in, w_rec, w_out = (np.zeros(s, dtype=bool) for s in ((n_in, n), (n, n), (n, n_out)))
-    w_in[:, every[0]] = True
-    w_out[every[-1]] = True
-    for lower, upper in pairwise(every):
-        w_rec[lower, upper] = True
+    layer = np.repeat(np.arange(len(sizes)), sizes)
+    ahead = layer - layer[:, np.newaxis]
+    w_rec = ahead == 1
     if flag("layers.recurrent", recurrent):
-        for own in every:
-            w_rec[own, own] = True
-        np.fill_diagonal(w_rec, False)
-    return {"w_in": w_in, "w_rec": w_rec, "w_out": w_out}
+        w_rec |= (ahead == 0) & ~np.eye(len(layer), dtype=bool)
+    first, last = layer == 0, layer[:, np.newaxis] == len(sizes) - 1
+    return {"w_in": np.tile(first, (n_in, 1)), "w_rec": w_rec, "w_out": np.tile(last, n_out)}
 
 
 def _start(function, n_pre, n_post, seed, autapses):
-    """A generator, and the synapses that may exist."""
+    """A generator of random numbers, and the mask of the synapses that may exist."""
     whole_number(f"{function}.n_pre", n_pre)
     whole_number(f"{function}.n_post", n_post)
     whole_number(f"{function}.seed", seed, 0, most=np.inf)

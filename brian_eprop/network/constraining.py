@@ -1,4 +1,4 @@
-"""The constraints of a network, taken together.
+"""All constraints of a network: whether they fit, and the weights that they allow.
 
 An update is: the optimizer's step with WeightDecay, then DeepR, then DaleLaw and Bounds, which
 together are an interval for each weight. The order in which constraints are given does not matter.
@@ -7,7 +7,6 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 
 import numpy as np
 
-from ..checks import entries
 from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
 from .validation import check_entries, check_key, checked_weights
 
@@ -20,21 +19,14 @@ def check_constraints(description):
     TypeError, ValueError
         Naming the constraint, its value and the remedy.
     """
-    d, where = description, "RecurrentNetwork.constraints"
-    if isinstance(d.constraints, tuple(CONSTRAINTS.values())):
-        raise TypeError(f"{where} is one constraint; give a list, [{d.constraints!r}]")
-    for constraint in entries(where, d.constraints, "[DaleLaw([1])]"):
-        if not isinstance(constraint, tuple(CONSTRAINTS.values())):
-            raise TypeError(
-                f"{where} holds {constraint!r}, which is no constraint; give "
-                f"{', '.join(CONSTRAINTS)}"
-            )
+    d = description
     for name in MATRICES:
         for kind in CONSTRAINTS.values():
-            found = [c for c in d.constraints if isinstance(c, kind) and name in c.matrices]
-            if len(found) > 1:
+            alike = [c for c in d.constraints if isinstance(c, kind) and name in c.matrices]
+            if len(alike) > 1:
                 raise ValueError(
-                    f"{where}: {found[0]!r} and {found[1]!r} are both about '{name}'; give one"
+                    f"RecurrentNetwork.constraints: {alike[0]!r} and {alike[1]!r} are both about "
+                    f"'{name}'; give one"
                 )
         _check_dale(d, name)
         _check_rewiring(d, name)
@@ -85,8 +77,8 @@ def _check_rewiring(description, name):
 
 def of_kind(description, name, kind):
     """The constraint of a class on a matrix; None if there is none."""
-    found = (c for c in description.constraints if isinstance(c, kind) and name in c.matrices)
-    return next(found, None)
+    constraints = (c for c in description.constraints if isinstance(c, kind) and name in c.matrices)
+    return next(constraints, None)
 
 
 def limits(description, name):
@@ -100,7 +92,7 @@ def limits(description, name):
 
 
 def _intervals(description, name):
-    """The constraints that say how large weights of a matrix may be."""
+    """The constraints that are an interval for the weights of a matrix."""
     return [c for c in description.constraints if hasattr(c, "interval") and name in c.matrices]
 
 

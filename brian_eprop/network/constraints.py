@@ -27,27 +27,30 @@ __all__ = [
 MATRICES: tuple[Matrix, ...] = ("w_in", "w_rec", "w_out")
 
 
-def _populations(name, given):
-    whole = isinstance(given, list | tuple) and all(type(number) is int for number in given)
-    if not whole or min(given, default=0) < 0 or len(set(given)) < len(given):
+def _populations(name, numbers):
+    """Numbers of populations as a tuple."""
+    whole = isinstance(numbers, list | tuple) and all(type(number) is int for number in numbers)
+    if not whole or min(numbers, default=0) < 0 or len(set(numbers)) < len(numbers):
         raise ValueError(
-            f"{name} = {given!r} must be a list of different numbers of populations, such as [1] "
+            f"{name} = {numbers!r} must be a list of different numbers of populations, such as [1] "
             "for the second one of RecurrentNetwork.neurons"
         )
-    return tuple(given)
+    return tuple(numbers)
 
 
-def _matrices(name, given):
+def _matrices(name, matrices):
     """Names of weight matrices as a tuple."""
-    if not isinstance(given, list | tuple) or not given:
-        raise ValueError(f"{name} = {given!r} must be a list of matrices, such as ['w_rec']")
-    for matrix in given:
+    if not isinstance(matrices, list | tuple) or not matrices:
+        raise ValueError(f"{name} = {matrices!r} must be a list of matrices, such as ['w_rec']")
+    for matrix in matrices:
         if matrix not in MATRICES:
             raise ValueError(
                 f"{name} names {matrix!r}, which is not one of {', '.join(MATRICES)}"
                 f"{suggest(matrix, MATRICES)}"
             )
-    return tuple(given)
+    if len(set(matrices)) < len(matrices):
+        raise ValueError(f"{name} = {matrices!r} names a matrix twice; name each once")
+    return tuple(matrices)
 
 
 matrices_of = in_field(_matrices)

@@ -16,7 +16,6 @@ from ..checks import (
     BELOW_1,
     MOST,
     choice,
-    entries,
     keep,
     real,
     suggest,
@@ -29,10 +28,10 @@ from ..learning.losses import LOSSES
 from ..learning.parameters import Trainable, checked_trainable
 from ..learning.rule import EProp, FiringRateRegularizer
 from .constraining import check_constraints
-from .constraints import MATRICES, Constraint
+from .constraints import CONSTRAINTS, MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
-from .validation import check_entries, check_key, checked_mask, checked_quantity
+from .validation import check_entries, check_key, checked_mask, checked_quantity, entries_of
 
 #: Of a step: what rounding leaves of a multiple of dt.
 ROUNDING = 1e-6
@@ -148,24 +147,16 @@ class NetworkDescription:
 
     @regularizers.validator
     def _check_regularizers(self, field, regularizers):
-        if isinstance(regularizers, FiringRateRegularizer):
-            raise TypeError(
-                "RecurrentNetwork.regularizers is one regularizer; give a list, [regularizer]"
-            )
-        name, example = "RecurrentNetwork.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
-        found = entries(name, regularizers, example)
-        for regularizer in found:
-            if not isinstance(regularizer, FiringRateRegularizer):
-                raise TypeError(
-                    f"RecurrentNetwork.regularizers holds {regularizer!r}, which is no "
-                    "regularizer; give FiringRateRegularizer(10*Hz, strength)"
-                )
-        keep(self, field, found)
+        example = "FiringRateRegularizer(10*Hz, 0.1)"
+        name, kind = "RecurrentNetwork.regularizers", FiringRateRegularizer
+        keep(self, field, entries_of(name, regularizers, kind, "regularizer", example))
 
     @constraints.validator
     def _check_constraints(self, field, constraints):
+        kinds, names = tuple(CONSTRAINTS.values()), ", ".join(CONSTRAINTS)
+        name = "RecurrentNetwork.constraints"
+        keep(self, field, entries_of(name, constraints, kinds, "constraint", names))
         check_constraints(self)
-        keep(self, field, tuple(constraints))
 
     @property
     def n_rec(self):
@@ -214,8 +205,8 @@ class NetworkDescription:
                 "connectivity['w_out'] has no synapse, along which feedback='symmetric' would go "
                 "back: nothing can be learned; connect the readout"
             )
-        for k, own in enumerate(spans(self)):
-            ends = any(self.connectivity[name][:, own].any() for name in ("w_in", "w_rec"))
+        for k, span in enumerate(spans(self)):
+            ends = any(self.connectivity[name][:, span].any() for name in ("w_in", "w_rec"))
             if self.feedback != "symmetric" and not ends:
                 raise ValueError(
                     f"no synapse of connectivity['w_in'] or ['w_rec'] ends on population {k} "
@@ -231,7 +222,7 @@ class NetworkDescription:
         parameters : dict of str to (n_rec,) Quantity
         """
         populations = [
-            p.with_values({name: values[own] for name, values in parameters.items()})
-            for own, p in zip(spans(self), self.populations, strict=True)
+            p.with_values({name: values[span] for name, values in parameters.items()})
+            for span, p in zip(spans(self), self.populations, strict=True)
         ]
         return evolve(self, populations=populations, trainable={})

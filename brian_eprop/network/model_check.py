@@ -148,7 +148,7 @@ def check_model(
     rng = np.random.default_rng(seed)
     run = run_model(model, method, neurons, steps, rng, dt)
     expected = _expected(model, build, run)
-    rows = [_compare("psi", run.psi, expected["psi"])]
+    rows = [_compare("psi", {"": run.psi}, {"": expected["psi"]})]
     for name, vectors in run.eps.items():
         rows.append(_compare(f"eps_{name}", vectors, expected["eps"][name]))
     rows.append(_compare("e_trace", run.e_trace, expected["e_trace"]))
@@ -165,15 +165,13 @@ def check_model(
 
 
 def _time_step(model):
-    found = re.search(r"Suggested\s+dt:\s*([\d.]+)\s*(\w+)", model.description)
-    return quantity("*".join(found.groups())) if found else 0.1 * ms
+    suggested = re.search(r"Suggested\s+dt:\s*([\d.]+)\s*(\w+)", model.description)
+    return quantity("*".join(suggested.groups())) if suggested else 0.1 * ms
 
 
-def _compare(name, found, expected, tolerance=DIFFERENCES):
-    if not isinstance(found, dict):
-        found, expected = {"": found}, {"": expected}
+def _compare(name, computed, expected, tolerance=DIFFERENCES):
     error = 0.0
-    for key in found:
+    for key in computed:
         largest = np.abs(expected[key]).max()
         if not np.isfinite(largest):
             return CheckedQuantity(
@@ -181,7 +179,7 @@ def _compare(name, found, expected, tolerance=DIFFERENCES):
             )
         if largest == 0:
             return CheckedQuantity(name, np.nan, tolerance, False, f"{key} is 0 throughout".strip())
-        error = max(error, np.abs(found[key] - expected[key]).max() / largest)
+        error = max(error, np.abs(computed[key] - expected[key]).max() / largest)
     # A NaN compares as False
     return CheckedQuantity(name, float(error), tolerance, bool(error <= tolerance))
 
@@ -199,17 +197,17 @@ def _expected(model, build, run):
     J = np.where(run.spikes[..., np.newaxis, np.newaxis], steps.reset, identity)
     k = steps.jump * [model.reset_path.get(name, "implicit") == "implicit" for name in names]
 
-    signal = (run.output - run.target) @ run.weights["w_out"].T
+    signal = (run.output - run.target) @ run.network.weights["w_out"].T
     kappa = np.exp(-1 / TAU_STEPS)
-    found = {"psi": psi, "eps": {name: {} for name in names}, "e_trace": {}, "gradient": {}}
+    expected = {"psi": psi, "eps": {name: {} for name in names}, "e_trace": {}, "gradient": {}}
     ready = np.ones(run.spikes.shape)
     arrivals = {
         "w_in": (run.inputs, model.on_input, run.trajectory.threshold.get("not_refractory", ready)),
         "w_rec": (run.spikes, model.on_pre, run.trajectory.reset.get("not_refractory", ready)),
     }
     for block, (spikes, code, flags) in arrivals.items():
-        exists = run.weights[block] != 0
-        b = _arrival(code, build(n), names) * _listening(flags, build(1), names)
+        exists = run.network.description.connectivity[block]
+        b = _arrival(code, build(n), names) * _receptive(flags, build(1), names)
         s = np.zeros((*exists.shape, len(names)))
         filtered, gradient, vectors, traces = 0.0, 0.0, [], []
         for t in range(len(run.inputs)):
@@ -228,10 +226,10 @@ def _expected(model, build, run):
                 s = s + arrived
             s = np.einsum("jab,ijb->ija", J[t], s) + k[t] * trace[..., np.newaxis]
         for column, name in enumerate(names):
-            found["eps"][name][block] = np.array(vectors)[..., column]
-        found["e_trace"][block] = np.array(traces)
-        found["gradient"][block] = gradient
-    return found
+            expected["eps"][name][block] = np.array(vectors)[..., column]
+        expected["e_trace"][block] = np.array(traces)
+        expected["gradient"][block] = gradient
+    return expected
 
 
 def _psi(model, group, distance):
@@ -267,13 +265,13 @@ def _arrival(code, group, names):
     return after(1.0) - after(0.0)
 
 
-def _listening(flags, group, names):
-    """Which states an arrival can reach: (T, neurons, states) of 0 and 1.
+def _receptive(flags, group, names):
+    """Which states a presynaptic spike can change: (T, neurons, states) of 0 and 1.
 
-    States that are held during refractoriness are deaf then.
+    During refractoriness not those that are held.
     """
-    deaf = ["unless refractory" in group.user_equations[name].flags for name in names]
-    return np.where(deaf, flags[..., np.newaxis], 1)
+    held = ["unless refractory" in group.user_equations[name].flags for name in names]
+    return np.where(held, flags[..., np.newaxis], 1)
 
 
 def _has_reference(model, method):

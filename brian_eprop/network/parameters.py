@@ -31,34 +31,35 @@ def check_trainable(description):
             "rule=EProp(engine='credit')"
         )
     check_known(d.trainable, {name for p in d.populations for name in p.model.parameters})
-    for one in trained(d):
-        _check_use(d, one)
-    for name, how in d.trainable.items():
+    for parameter in trained(d):
+        _check_use(d, parameter)
+    for name, training in d.trainable.items():
         dimensions = _dimensions(d, name)
-        if how.bounds is not None:
-            low, _ = bounds_of(dimensions, name, how)
+        if training.bounds is not None:
+            low, _ = bounds_of(dimensions, name, training)
             if dimensions is second.dim and low <= 0:
                 raise ValueError(
-                    f"trainable['{name}'].bounds = {how.bounds!r}: a time constant must stay "
+                    f"trainable['{name}'].bounds = {training.bounds!r}: a time constant must stay "
                     "positive; begin above 0"
                 )
 
 
-def _check_use(description, one):
+def _check_use(description, parameter):
     """Raise an error if a model uses a parameter where there is no derivative for it."""
-    model, owner = description.populations[one.population].model, _owner(description, one)
-    check_refractoriness(one.name, model.refractory or "", owner)
+    model, owner = parameter.description.model, parameter.owner
+    check_refractoriness(parameter.name, model.refractory or "", owner)
     for variable, code in model.initial.items():
-        if re.search(rf"\b{one.name}\b", code):
+        if re.search(rf"\b{parameter.name}\b", code):
             raise ValueError(
-                f"trainable names '{one.name}', which {owner} uses for the initial value "
+                f"trainable names '{parameter.name}', which {owner} uses for the initial value "
                 f"'{variable} = {code}': that has no derivative"
             )
     masks = description.connectivity
-    if not any(masks[name][:, one.columns].any() for name in ("w_in", "w_rec")):
+    if not any(masks[name][:, parameter.columns].any() for name in ("w_in", "w_rec")):
         raise ValueError(
-            f"trainable names '{one.name}', but {owner} has no synapses onto it, and what nothing "
-            "arrives at does not learn; give the connectivity of 'w_in' or 'w_rec' some there"
+            f"trainable names '{parameter.name}', but {owner} has no synapses onto it, and what "
+            "nothing arrives at does not learn; give the connectivity of 'w_in' or 'w_rec' "
+            "some there"
         )
 
 
@@ -71,37 +72,33 @@ def check_optimizers(description, optimizer):
     optimizer : GradientDescent, Adam or None
         Of the weights; without it nothing is trained.
     """
-    for name, how in description.trainable.items():
-        checked_optimizer(how.optimizer, f"trainable['{name}'].optimizer")
+    for name, training in description.trainable.items():
+        checked_optimizer(training.optimizer, f"trainable['{name}'].optimizer")
         if optimizer is not None:
             _scales(description, name)
 
 
-def _owner(description, one):
-    return f"population {one.population} ('{description.populations[one.population].model.name}')"
-
-
 def _dimensions(description, name):
     """The unit of a parameter, which must be that of all models that have it."""
-    found = {}
-    for p in description.populations:
-        if name in p.model.parameters:
-            found[p.model.name] = get_dimensions(p.model.parameters[name])
-    if len(set(found.values())) > 1:
-        units = ", ".join(f"{unit_name(unit)} in '{model}'" for model, unit in found.items())
+    units = {
+        p.model.name: get_dimensions(p.model.parameters[name])
+        for p in description.populations
+        if name in p.model.parameters
+    }
+    if len(set(units.values())) > 1:
+        shown = ", ".join(f"{unit_name(unit)} in '{model}'" for model, unit in units.items())
         raise DimensionMismatchError(
-            f"trainable names '{name}', whose unit is {units}; name parameters apart that are "
+            f"trainable names '{name}', whose unit is {shown}; name parameters apart that are "
             "different things"
         )
-    return next(iter(found.values()))
+    return next(iter(units.values()))
 
 
 def start_values(description):
-    """Values at the start : dict of str to (n_rec,) Quantity."""
+    """Trained parameters before the first update : dict of str to (n_rec,) Quantity."""
     values = {name: np.full(description.n_rec, np.nan) for name in description.trainable}
-    for one in trained(description):
-        start = description.populations[one.population].overrides[one.name]
-        values[one.name][one.columns] = np.asarray(start)
+    for parameter in trained(description):
+        values[parameter.name][parameter.columns] = np.asarray(parameter.start)
     return {n: Quantity(v, dim=_dimensions(description, n)) for n, v in values.items()}
 
 
@@ -127,13 +124,12 @@ def checked_parameters(description, parameters):
 
 
 def _checked_values(description, name, values):
-    where, dimensions = f"parameters['{name}']", _dimensions(description, name)
+    where, start = f"parameters['{name}']", start_values(description)[name]
+    dimensions, exists = get_dimensions(start), ~np.isnan(np.asarray(start))
     remedy = f"it must be ({description.n_rec},), one value a neuron"
     shapes = ((description.n_rec,),)
     values = checked_quantity(where, values, dimensions, unit_name(dimensions), shapes, remedy)
-    numbers, exists = np.asarray(values), np.zeros(description.n_rec, dtype=bool)
-    for parameter in trained(description):
-        exists[parameter.columns] |= parameter.name == name
+    numbers = np.asarray(values)
     problem = f", but the model of this neuron has no '{name}'; leave nan there"
     check_entries(where, values, ~exists & ~np.isnan(numbers), problem)
     wrong, must = ~np.isfinite(numbers), "finite"
@@ -144,20 +140,20 @@ def _checked_values(description, name, values):
 
 
 def _scales(description, name):
-    """Of each neuron, in SI units; 1 where there is no such parameter : (n_rec,) ndarray.
+    """Scale of a parameter of each neuron, in SI units; 1 where it has none : (n_rec,) ndarray.
 
     Raises
     ------
     ValueError
         If none was given, and all values of a population are 0.
     """
-    found = np.ones(description.n_rec)
-    for one in trained(description):
-        if one.name == name:
-            start = description.populations[one.population].overrides[name]
-            how, owner = description.trainable[name], _owner(description, one)
-            found[one.columns] = scale_of(start, name, how, owner)
-    return found
+    scales = np.ones(description.n_rec)
+    for parameter in trained(description):
+        if parameter.name == name:
+            training = description.trainable[name]
+            scale = scale_of(parameter.start, name, training, parameter.owner)
+            scales[parameter.columns] = scale
+    return scales
 
 
 def update(description, name, values, gradient, optimizer, moments, updates):
@@ -187,9 +183,9 @@ def update(description, name, values, gradient, optimizer, moments, updates):
     -------
     (n_rec,) Quantity
     """
-    how, scale = description.trainable[name], _scales(description, name)
-    step = (how.optimizer or optimizer).step(scale * gradient, moments, updates)
+    training, scale = description.trainable[name], _scales(description, name)
+    step = (training.optimizer or optimizer).step(scale * gradient, moments, updates)
     changed = np.asarray(values) - scale * step
-    if how.bounds is not None:
-        changed = np.clip(changed, *bounds_of(get_dimensions(values), name, how))
+    if training.bounds is not None:
+        changed = np.clip(changed, *bounds_of(get_dimensions(values), name, training))
     return Quantity(changed, dim=get_dimensions(values))

@@ -62,23 +62,23 @@ class PopulationDescription:
                 f"{overrides!r}; give a dict of parameters, such as {{'tau_m': 30*ms}}"
             )
         keywords = {key: overrides[key] for key in KEYWORDS if key in overrides}
-        given = {key: value for key, value in overrides.items() if key not in KEYWORDS}
-        for name in given:
+        parameters = {key: overrides[key] for key in overrides if key not in keywords}
+        for name in parameters:
             if name not in model.parameters:
                 known = [*model.parameters, *KEYWORDS]
                 raise ValueError(
                     f"RecurrentNetwork.neurons: '{model.name}' has no parameter '{name}'"
                     f"{suggest(name, known)}; there are {', '.join(known)}"
                 )
-        values = model.values(self.count, **given)
-        found = keywords | {name: values[name] for name in given}
-        keep(self, field, MappingProxyType(found))
+        values = model.values(self.count, **parameters)
+        checked = keywords | {name: values[name] for name in parameters}
+        keep(self, field, MappingProxyType(checked))
 
     @property
     def parameters(self):
         """All parameters, one value or an array (count,) each : dict of str to Quantity."""
-        given = {key: value for key, value in self.overrides.items() if key not in KEYWORDS}
-        return self.model.values(self.count, **given)
+        # checked when the population was made
+        return {name: self.overrides.get(name, v) for name, v in self.model.parameters.items()}
 
     def with_values(self, values):
         """The same neurons with other values of parameters, of which the model may lack some.
@@ -87,8 +87,8 @@ class PopulationDescription:
         ----------
         values : mapping of str to Quantity
         """
-        own = {name: value for name, value in values.items() if name in self.model.parameters}
-        return evolve(self, overrides=dict(self.overrides) | own)
+        known = {name: value for name, value in values.items() if name in self.model.parameters}
+        return evolve(self, overrides=self.overrides | known)
 
     def with_own_values(self, names):
         """The same neurons, each with its own value of the parameters that are named."""
@@ -135,7 +135,7 @@ def populations(neurons, n_rec):
     whole_number("RecurrentNetwork.n_rec", n_rec)
     if isinstance(neurons, str | Path | NeuronModel):
         neurons = [(neurons, n_rec, {})]
-    found = []
+    descriptions = []
     for entry in entries("RecurrentNetwork.neurons", neurons, "[('lif', 100, {})], or 'lif'"):
         try:
             model, count, overrides = entry
@@ -144,11 +144,11 @@ def populations(neurons, n_rec):
                 f"RecurrentNetwork.neurons: {entry!r} is not (model, count, overrides), "
                 "such as ('lif', 100, {})"
             ) from None
-        found.append(PopulationDescription(model, count, overrides))
-    total = sum(p.count for p in found)
+        descriptions.append(PopulationDescription(model, count, overrides))
+    total = sum(p.count for p in descriptions)
     if total != n_rec:
         raise ValueError(
             f"RecurrentNetwork.neurons has {total} neurons in all, but n_rec = {n_rec}; make them "
             "agree"
         )
-    return tuple(found)
+    return tuple(descriptions)

@@ -145,7 +145,7 @@ class Block:
 
 @frozen
 class Trained:
-    """A trained parameter of one population.
+    """A trained parameter of the neurons of one population.
 
     Attributes
     ----------
@@ -154,11 +154,23 @@ class Trained:
         Its number.
     columns : slice
         Its neurons among all.
+    description : PopulationDescription
     """
 
     name: str
     population: int
     columns: slice
+    description: Any
+
+    @property
+    def owner(self):
+        """The population, as errors name it."""
+        return f"population {self.population} ('{self.description.model.name}')"
+
+    @property
+    def start(self):
+        """The value of each neuron at the start : (count,) Quantity."""
+        return self.description.overrides[self.name]
 
     @property
     def variable(self):
@@ -189,44 +201,40 @@ def blocks(description, trials):
     The readout's come first: feedback that goes back along them must exist before anything
     learns from it.
     """
-    every, found = slice(0, None), []
-
-    def add(name, matrix, pre, post, rows, columns, unit="1", mask=None):
-        delays = description.delay_steps(matrix) if mask is None else np.zeros_like(mask, int)
-        mask = description.connectivity[matrix] if mask is None else mask
-        if mask[rows, columns].any():
-            of_block = mask[rows, columns], delays[rows, columns]
-            found.append(Block(name, matrix, pre, post, (rows, columns), *of_block, unit))
-
-    where = spans(description)
-    units = [p.model.weight_unit for p in description.populations]
-    for k, own in enumerate(where):
-        add(f"out_{k}", "w_out", k, "readout", own, every)
-    for k, own in enumerate(where):
-        add(f"in_{k}", "w_in", "inputs", k, every, own, units[k])
-    for k, own in enumerate(where):
-        for m, other in enumerate(where):
-            add(f"rec_{m}_{k}", "w_rec", m, k, other, own, units[k])
-    if trials.learning and description.feedback != "symmetric":
-        dense = np.ones((description.n_out, description.n_rec), dtype=bool)
-        for k, own in enumerate(where):
-            name = f"population_{k}_feedback"
-            add(name, "feedback", "readout", k, every, own, mask=dense)
-    return found
+    d, numbers = description, range(len(description.populations))
+    places = {"inputs": slice(0, None), "readout": slice(0, None)} | dict(enumerate(spans(d)))
+    projections = [("w_out", "out_{pre}", k, "readout") for k in numbers]
+    projections += [("w_in", "in_{post}", "inputs", k) for k in numbers]
+    projections += [("w_rec", "rec_{pre}_{post}", m, k) for k in numbers for m in numbers]
+    if trials.learning and d.feedback != "symmetric":
+        projections += [("feedback", "population_{post}_feedback", "readout", k) for k in numbers]
+    masks = d.connectivity | {"feedback": np.ones(d.shapes["feedback"], dtype=bool)}
+    delays = {name: d.delay_steps(name) for name in masks}
+    existing = []
+    for matrix, name, pre, post in projections:
+        place = places[pre], places[post]
+        mask, delay = masks[matrix][place], delays[matrix][place]
+        unit = "1" if "readout" in (pre, post) else d.populations[post].model.weight_unit
+        if mask.any():
+            name = name.format(pre=pre, post=post)
+            existing.append(Block(name, matrix, pre, post, place, mask, delay, unit))
+    return existing
 
 
 def trained(description):
     """The trained parameters of each population that has them : list of Trained."""
     return [
-        Trained(name, k, own)
-        for k, own in enumerate(spans(description))
+        Trained(name, k, span, population)
+        for k, (span, population) in enumerate(
+            zip(spans(description), description.populations, strict=True)
+        )
         for name in description.trainable
-        if name in description.populations[k].model.parameters
+        if name in population.model.parameters
     ]
 
 
 def given(description, trials, weights, parameters):
-    """What a network is given before each run, besides inputs and targets.
+    """Weights and trained parameters as the variables that are set before each run.
 
     Parameters
     ----------
@@ -242,13 +250,13 @@ def given(description, trials, weights, parameters):
         Values in SI units by the full name of the variable.
     """
     values = {b.weight: b.take(weights[b.matrix]) for b in blocks(description, trials)}
-    for one in trained(description):
-        values[one.variable] = np.asarray(parameters[one.name])[one.columns]
+    for parameter in trained(description):
+        values[parameter.variable] = np.asarray(parameters[parameter.name])[parameter.columns]
     return values
 
 
 def results(description, trials, read):
-    """Collect what a run has produced.
+    """Gradients, spikes and outputs of a run, from the variables of its Brian2 objects.
 
     Parameters
     ----------
@@ -267,9 +275,9 @@ def results(description, trials, read):
     """
     d, shape = description, (trials.count, trials.steps, -1)
     spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
-    for k, own in enumerate(spans(d)):
+    for k, span in enumerate(spans(d)):
         when = np.rint(read(f"spikes_{k}.t") / float(d.dt)).astype(int)
-        spikes[when, own.start + read(f"spikes_{k}.i")] = True
+        spikes[when, span.start + read(f"spikes_{k}.i")] = True
     spikes = spikes.reshape(shape)
     collected = {"spikes": spikes, "readout": read("output.y").reshape(shape)}
     if not trials.learning:
@@ -280,8 +288,8 @@ def results(description, trials, read):
         if block.gradient is not None:
             block.put(collected[block.matrix], read(block.gradient))
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
-    for one in trained(d):
-        collected["parameters"][one.name][one.columns] = read(one.gradient)
+    for parameter in trained(d):
+        collected["parameters"][parameter.name][parameter.columns] = read(parameter.gradient)
     collected["loss"] = read("readout.loss").sum()
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
@@ -295,6 +303,6 @@ def result_names(description, trials):
     names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
     if trials.learning:
         names += [b.gradient for b in blocks(description, trials) if b.gradient]
-        names += [one.gradient for one in trained(description)]
+        names += [p.gradient for p in trained(description)]
         names.append("readout.loss")
     return names

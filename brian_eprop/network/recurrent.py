@@ -231,9 +231,10 @@ class RecurrentNetwork:
             For shapes that do not fit, values that are not finite, a window that is longer
             than the trial.
         """
-        found, targets, window, batched = self._learn(inputs, targets, learning_window)
-        about = (self.weights, found["readout"], targets, window)
-        return as_gradients(found, learning_signal(self.description, *about), batched)
+        computed, targets, window, batched = self._learn(inputs, targets, learning_window)
+        readout = computed["readout"]
+        signal = learning_signal(self.description, self.weights, readout, targets, window)
+        return as_gradients(computed, signal, batched)
 
     def simulate(self, inputs: ArrayLike) -> Simulation:
         """Run the network without learning.
@@ -249,8 +250,8 @@ class RecurrentNetwork:
         inputs, batched = checked_inputs(inputs, self.description.n_in)
         batch, steps, _ = inputs.shape
         targets = self._some_targets(batch, steps)
-        found = self._run(BatchShape(batch, steps, learning=False), inputs, targets)
-        spikes, readout = found["spikes"], found["readout"]
+        computed = self._run(BatchShape(batch, steps, learning=False), inputs, targets)
+        spikes, readout = computed["spikes"], computed["readout"]
         return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
 
     def record(
@@ -262,7 +263,7 @@ class RecurrentNetwork:
         neurons: int | Sequence[int] = 4,
         synapses_per_neuron: int = 2,
     ) -> Recording:
-        """One trial with membranes and traces, run by Brian2's numpy target.
+        """One trial with membranes and eligibility traces, run by Brian2's numpy target.
 
         Parameters
         ----------
@@ -285,16 +286,16 @@ class RecurrentNetwork:
             raise ValueError(
                 f"inputs have {len(inputs)} trials, but one is recorded; give (T, {d.n_in})"
             )
-        weights, one_trial = checked_matrices(d, self.weights), (inputs[0], targets[0], window)
         neurons = checked_recorded(neurons, d.n_rec)
         whole_number("record.synapses_per_neuron", synapses_per_neuron, least=0)
-        d = d.with_parameters(checked_parameters(d, self.parameters))
-        return record_trial(d, weights, *one_trial, neurons, synapses_per_neuron)
+        weights, parameters = self._present()
+        d = d.with_parameters(parameters)
+        return record_trial(d, weights, inputs[0], targets[0], window, neurons, synapses_per_neuron)
 
     def apply(self, gradients: Gradients) -> None:
-        """Let the optimizer change weights and trained parameters once; see :mod:`.update`.
+        """One step of the optimizer; see :func:`~brian_eprop.network.training_state.updated`.
 
-        They and the optimizer change together or, if that fails, not at all.
+        Weights, trained parameters and the optimizer change together or, if that fails, not at all.
         """
         self.state = updated(self.state, self.optimizer, gradients, self.description)
 
@@ -402,27 +403,28 @@ class RecurrentNetwork:
         return np.broadcast_to(1 / n_out, (*shape, n_out))
 
     def _gradients_alone(self, inputs, targets, learning_window):
-        """Of a batch; without learning signals, the most of the data, which no update needs."""
-        found, *_ = self._learn(inputs, targets, learning_window)
-        return as_gradients(found, None, batched=True)
+        """Gradients of a batch, without the learning signals, which no update needs."""
+        computed, *_ = self._learn(inputs, targets, learning_window)
+        return as_gradients(computed, None, batched=True)
 
     def _learn(self, inputs, targets, learning_window):
-        inputs, targets, window, batched = checked_trials(
-            self.description, inputs, targets, learning_window
-        )
-        batch, steps, _ = inputs.shape
-        found = self._run(BatchShape(batch, steps, window), inputs, targets)
-        return found, targets, window, batched
+        d = self.description
+        inputs, targets, window, batched = checked_trials(d, inputs, targets, learning_window)
+        computed = self._run(BatchShape(*inputs.shape[:2], window), inputs, targets)
+        return computed, targets, window, batched
 
     def _run(self, trials, inputs, targets):
-        weights = checked_matrices(self.description, self.weights)
-        parameters = checked_parameters(self.description, self.parameters)
-        flat = inputs.reshape(trials.total, -1), targets.reshape(trials.total, -1)
-        return self._program(trials, *flat).run(weights, *flat, parameters)
+        weights, parameters = self._present()
+        inputs, targets = (a.reshape(trials.total, -1) for a in (inputs, targets))
+        return self._program(trials, inputs, targets).run(weights, inputs, targets, parameters)
+
+    def _present(self):
+        """Copies of weights and trained parameters, which users may have changed."""
+        d = self.description
+        return checked_matrices(d, self.weights), checked_parameters(d, self.parameters)
 
     def _program(self, trials, inputs, targets):
-        standalone = is_standalone()
-        kind = CompiledNetwork if standalone else RuntimeNetwork
+        kind = CompiledNetwork if is_standalone() else RuntimeNetwork
         if (kind, trials) not in self._networks:
             self._networks[kind, trials] = kind(self.description, trials, inputs, targets)
         return self._networks[kind, trials]

@@ -43,16 +43,16 @@ def reference_network(description, weights):
     columns = {name: np.zeros(n) for name in names}
     columns["surrogate_s"] += 1
     kinds, paths = [], {}
-    for own, population in zip(spans(d), d.populations, strict=True):
+    for span, population in zip(spans(d), d.populations, strict=True):
         _check_dynamics(population)
         values = population.parameters
-        columns["alpha"][own] = np.exp(-d.dt / values["tau_m"])
-        columns["v_th"][own] = values["v_th"]
+        columns["alpha"][span] = np.exp(-d.dt / values["tau_m"])
+        columns["v_th"][span] = values["v_th"]
         # As Brian2 counts steps: a little less than a whole step is one
-        columns["n_ref"][own] = np.floor(np.asarray(values["t_ref"] / d.dt) + 1e-3)
+        columns["n_ref"][span] = np.floor(np.asarray(values["t_ref"] / d.dt) + 1e-3)
         if "tau_a" in values:
-            columns["rho"][own] = np.exp(-d.dt / values["tau_a"])
-            columns["beta"][own] = values["beta"]
+            columns["rho"][span] = np.exp(-d.dt / values["tau_a"])
+            columns["beta"][span] = values["beta"]
         model = population.learning_with(d.rule)
         for name in ("v", "a") if "tau_a" in values else ("v",):
             path = model.reset_path.get(name, "implicit")
@@ -64,7 +64,7 @@ def reference_network(description, weights):
         kinds += [surrogate_kind(model.surrogate)] * population.count
         for field in fields_of(type(model.surrogate)):
             value = quantity(getattr(model.surrogate, field.name), values)
-            columns[f"surrogate_{field.name}"][own] = value
+            columns[f"surrogate_{field.name}"][span] = value
     kappa = float(np.exp(-d.dt / d.tau_out))
     return SpikingNetwork(
         **{name: weights[name] for name in ("w_in", "w_rec", "w_out")},

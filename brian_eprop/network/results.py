@@ -6,7 +6,7 @@ from attrs import frozen
 from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
-from .description import MATRICES
+from .constraints import MATRICES
 
 
 @frozen(eq=False)
@@ -23,12 +23,12 @@ class Simulation:
     readout: Floats
 
 
-def as_gradients(found, learning_signal, batched):
+def as_gradients(computed, learning_signal, batched):
     """The results of a run that has learned, averaged over the batch.
 
     Parameters
     ----------
-    found : dict
+    computed : dict
         See :func:`brian_eprop.network.projections.results`.
     learning_signal : (batch, T, n_rec) ndarray or None
     batched : bool
@@ -38,17 +38,17 @@ def as_gradients(found, learning_signal, batched):
     -------
     Gradients
     """
-    trajectory = {name: found[name] for name in ("spikes", "readout")}
+    trajectory = {name: computed[name] for name in ("spikes", "readout")}
     trajectory["learning_signal"] = learning_signal
-    batch = len(found["readout"])
+    batch = len(computed["readout"])
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: found[name] / batch for name in MATRICES},
+        **{name: computed[name] / batch for name in MATRICES},
         **trajectory,
-        parameters={name: total / batch for name, total in found["parameters"].items()},
-        loss=float(found["loss"]) / batch,
-        regularization=float(found["regularization"]) / batch,
+        parameters={name: total / batch for name, total in computed["parameters"].items()},
+        loss=float(computed["loss"]) / batch,
+        regularization=float(computed["regularization"]) / batch,
     )
 
 
@@ -69,28 +69,22 @@ def joined_gradients(parts):
     count = len(parts)
     if count == 1:
         return parts[0]
-
-    def mean(values):
-        return sum(values) / count
-
-    names = ("w_in", "w_rec", "w_out", "loss", "regularization")
-    trajectory = ("spikes", "readout")
+    names, trajectory = (*MATRICES, "loss", "regularization"), ("spikes", "readout")
     return Gradients(
-        **{name: mean([getattr(part, name) for part in parts]) for name in names},
+        **{name: sum(getattr(part, name) for part in parts) / count for name in names},
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in trajectory},
         learning_signal=None,
         parameters={
-            name: mean([p.parameters[name] for p in parts]) for name in parts[0].parameters
+            name: sum(part.parameters[name] for part in parts) / count
+            for name in parts[0].parameters
         },
     )
 
 
 def joined_simulations(parts):
     """Simulations of the parts of a batch as one of all its trials."""
-    return Simulation(
-        np.concatenate([part.spikes for part in parts]),
-        np.concatenate([part.readout for part in parts]),
-    )
+    spikes, readout = ([getattr(p, name) for p in parts] for name in ("spikes", "readout"))
+    return Simulation(np.concatenate(spikes), np.concatenate(readout))
 
 
 def learning_signal(description, weights, readout, targets, window):
@@ -115,9 +109,8 @@ def learning_signal(description, weights, readout, targets, window):
     if d.average:
         error /= scored
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
-    if d.feedback not in ("symmetric", "adaptive"):
-        return error @ feedback
-    delays, signal = d.delay_steps("w_out").T, 0.0
+    delayed, signal = d.feedback in ("symmetric", "adaptive"), 0.0
+    delays = d.delay_steps("w_out").T if delayed else d.delay_steps("feedback")
     for delay in np.unique(delays):
         heard = np.zeros_like(error)
         heard[:, : steps - delay] = error[:, delay:]

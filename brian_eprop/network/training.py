@@ -14,8 +14,9 @@ import numpy as np
 from brian2 import Hz, Quantity
 from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, Entry, Floats, check_seed, check_unit, entries, number, whole_number
+from ..checks import ABOVE_0, Entry, Floats, check_seed, check_unit, number, whole_number
 from .training_state import check_present
+from .validation import entries_of
 from .workers import Workers
 
 #: Iterations over which the metric is averaged (the published criterion of evidence
@@ -42,8 +43,9 @@ def goal_reached(history, goal):
 
 def out_of_patience(history, patience):
     """Whether the last ``patience`` validations were no better than the best before them."""
-    found = [entry["validation"] for entry in history if "validation" in entry]
-    return len(found) > patience and min(found[-patience:]) >= min(found[:-patience])
+    validations = [entry["validation"] for entry in history if "validation" in entry]
+    recent, before = validations[-patience:], validations[:-patience]
+    return bool(before) and min(recent) >= min(before)
 
 
 def diagnosis(history, max_rate):
@@ -120,18 +122,18 @@ class Judge(Protocol):
 
 
 class TrainableNetwork(Protocol):
-    """What is trained: a :class:`~brian_eprop.network.recurrent.RecurrentNetwork`."""
+    """The network that is trained, a :class:`~brian_eprop.network.recurrent.RecurrentNetwork`."""
 
     optimizer: Any
     state: Any
 
     @property
     def updates(self) -> int:
-        """How many there have been."""
+        """Number of updates so far."""
 
     @property
     def description(self) -> Any:
-        """All that is fixed."""
+        """The network without its weights."""
 
     def apply(self, gradients: Any) -> None:
         """Update weights and trained parameters."""
@@ -226,14 +228,14 @@ def fit(
     for name, value in (("goal", goal), ("evaluate_every", evaluate_every)):
         if value is not None and not hasattr(task, "metric"):
             raise ValueError(f"{name} = {value} is about the metric of the task, which has none")
-    callbacks = entries("callbacks", callbacks, "[print]")
-    for callback in callbacks:
-        if not callable(callback):
-            raise TypeError(f"callbacks holds {callback!r}, which is no function of an entry")
-    previous = entries("previous", previous, "the list that an earlier fit has returned")
-    for entry in previous:
-        if not isinstance(entry, dict):
-            raise TypeError(f"previous holds {entry!r}, which is no entry of a history")
+    callbacks = entries_of("callbacks", callbacks, Callable, "function of an entry", "print")
+    previous = entries_of(
+        "previous",
+        previous,
+        dict,
+        "entry of a history",
+        "the list that an earlier fit has returned",
+    )
     check_seed("seed", seed)
     check_criteria(goal, max_rate)
     max_rate = float(Quantity(max_rate) / Hz)
@@ -287,12 +289,23 @@ def check_task(task, method):
         )
 
 
+def check_sizes(task, inputs, targets, description):
+    """Raise ValueError for a task whose arrays have other sizes than the network."""
+    shapes, sizes = (np.shape(inputs), np.shape(targets)), (description.n_in, description.n_out)
+    if any(len(s) != 3 or s[-1] != size for s, size in zip(shapes, sizes, strict=True)):
+        raise ValueError(
+            f"the task '{type(task).__name__}' has inputs of the shape {shapes[0]} and targets of the shape "
+            f"{shapes[1]}, but the network is for (batch, T, n_in = {sizes[0]}) and (batch, T, "
+            f"n_out = {sizes[1]}); make their sizes agree"
+        )
+
+
 def _iteration(pool, task, batch_size, entropy):
-    """One batch: what is written of it, and its gradients."""
+    """One batch of trials: its entry of the history, and its gradients."""
     network = pool.network
     iteration = network.updates
-    rng = np.random.default_rng(np.random.SeedSequence(entropy, spawn_key=(iteration,)))
-    inputs, targets = task.sample(rng, batch_size)
+    inputs, targets = task.sample(_generator(entropy, iteration), batch_size)
+    check_sizes(task, inputs, targets, network.description)
     window = getattr(task, "learning_window", None)
     gradients = pool.gradients(inputs, targets, window)
     entry = {
@@ -320,8 +333,12 @@ def held_out_trials(task, split, trials, seed):
     """
     if hasattr(task, "held_out"):
         return task.held_out(split)
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(SPLITS[split],)))
-    return task.sample(rng, trials)
+    return task.sample(_generator(seed, SPLITS[split]), trials)
+
+
+def _generator(seed, number):
+    """Generator of the trials of an iteration or a split."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
 
 
 def evaluate(pool, task, inputs, targets):

@@ -125,8 +125,10 @@ def _rewire(state, optimizer, description, weights, moments):
         deep_r = of_kind(description, name, DeepR)
         # of this update, whatever the schedule
         rate = float(GradientDescent(optimizer.learning_rate).step(np.ones(()), {}, updates))
-        about = (description.connectivity[name], before, rate, updates)
-        weights[name], wiring[name], kept = deep_r.rewired(name, weights[name], *about)
+        mask = description.connectivity[name]
+        weights[name], wiring[name], kept = deep_r.rewired(
+            name, weights[name], mask, before, rate, updates
+        )
         moments[name] = {n: np.where(kept, values, 0.0) for n, values in moments[name].items()}
     return wiring
 
@@ -140,9 +142,11 @@ def _updated_parameters(state, optimizer, gradients, description, moments):
                 f"the gradients have none of the parameter '{name}', which is trained; take them "
                 "from RecurrentNetwork.gradients"
             )
-        own = moments[f"parameters.{name}"] = dict(state.moments.get(f"parameters.{name}", {}))
-        about = (gradients.parameters[name], optimizer, own, state.updates + 1)
-        parameters[name] = update(description, name, values, *about)
+        key, gradient = f"parameters.{name}", gradients.parameters[name]
+        moments[key] = dict(state.moments.get(key, {}))
+        parameters[name] = update(
+            description, name, values, gradient, optimizer, moments[key], state.updates + 1
+        )
     try:
         return checked_parameters(description, parameters)
     except ValueError as error:
@@ -153,7 +157,7 @@ def _updated_parameters(state, optimizer, gradients, description, moments):
 
 
 def encode(value, without=()):
-    """Turn a description into what :mod:`json` can write, without loss.
+    """A description as numbers, text, lists and dicts, which :mod:`json` can write, without loss.
 
     Parameters
     ----------
@@ -186,12 +190,12 @@ def encode(value, without=()):
 
 #: name -> class of every description that a file may hold.
 SAVED: dict[str, type] = {
-    **{cls.__name__: cls for cls in (NetworkDescription, PopulationDescription, NeuronModel)},
-    **{cls.__name__: cls for cls in (EProp, FiringRateRegularizer, ParameterTraining)},
-    **SURROGATES,
-    **OPTIMIZERS,
-    **SCHEDULES,
-    **CONSTRAINTS,
+    cls.__name__: cls
+    for cls in (
+        *(NetworkDescription, PopulationDescription, NeuronModel),
+        *(EProp, FiringRateRegularizer, ParameterTraining),
+        *(SURROGATES | OPTIMIZERS | SCHEDULES | CONSTRAINTS).values(),
+    )
 }
 
 
@@ -214,7 +218,7 @@ FORMAT = "brian_eprop network 1"
 
 
 def write(path, description, optimizer, state):
-    """Write a network; the file appears under its name only when it is complete.
+    """Write a network to a file, which has its name only once it is complete.
 
     Parameters
     ----------
@@ -247,7 +251,7 @@ def write(path, description, optimizer, state):
 
 
 def read(path):
-    """Read what :func:`write` has written.
+    """The network in a file that :func:`write` has written.
 
     Returns
     -------
@@ -265,6 +269,8 @@ def read(path):
             raise ValueError("it is no archive of arrays")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        if "config" not in arrays:
+            raise ValueError(f"it holds {', '.join(arrays) or 'nothing'}, but no 'config'")
         config = json.loads(str(arrays.pop("config")))
         if config["format"] != FORMAT:
             raise ValueError(f"its format is '{config['format']}', not '{FORMAT}'")
@@ -278,16 +284,13 @@ def read(path):
         delays = {name: values * second for name, values in groups["delays"].items()}
         description = evolve(description, connectivity=groups["connectivity"], delays=delays)
         weights = checked_matrices(description, groups["weights"])
-        start = start_values(description)
-        parameters = {
-            name: Quantity(values, dim=get_dimensions(start[name]))
-            for name, values in groups["parameters"].items()
-        }
+        units = {n: get_dimensions(start) for n, start in start_values(description).items()}
+        parameters = {n: Quantity(v, dim=units[n]) for n, v in groups["parameters"].items()}
         parameters = checked_parameters(description, parameters)
         optimizer = checked_optimizer(decode(config["optimizer"]))
-        check_wiring(description, weights, groups["wiring"])
-        trained = (weights, parameters, groups["moments"], int(config["updates"]))
-        state = TrainingState(*trained, groups["wiring"])
+        moments, wiring, updates = groups["moments"], groups["wiring"], int(config["updates"])
+        check_wiring(description, weights, wiring)
+        state = TrainingState(weights, parameters, moments, updates, wiring)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"there is no file '{path}'; give one that RecurrentNetwork.save has written"
@@ -295,6 +298,6 @@ def read(path):
     except Exception as error:  # of a damaged file, whatever its parts lead to
         raise ValueError(
             f"'{path}' is damaged or is not a network written by RecurrentNetwork.save ({error}); "
-            "use an older checkpoint"
+            "give a file that it has written, such as an older checkpoint"
         ) from error
     return description, optimizer, state

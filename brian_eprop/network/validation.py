@@ -6,12 +6,32 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
-from ..checks import as_array, is_whole, numbers, quantity, suggest, unit_name, whole_number
+from ..checks import (
+    as_array,
+    entries,
+    is_whole,
+    numbers,
+    quantity,
+    suggest,
+    unit_name,
+    whole_number,
+)
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
 
 #: Of numbers that are not.
 FINITE = "; it must be finite"
+
+
+def entries_of(name, values, kind, noun, example):
+    """A list of objects of one kind as a tuple; TypeError for anything else."""
+    if isinstance(values, kind):
+        raise TypeError(f"{name} is one {noun}; give a list, [{values!r}]")
+    values = entries(name, values, f"[{example}]")
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} holds {value!r}, which is no {noun}; give {example}")
+    return values
 
 
 def check_key(table, name, known):

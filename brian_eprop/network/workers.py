@@ -87,13 +87,12 @@ class Workers:
 
     def _run(self, method, parts, arguments):
         if self.count == 1 or len(parts) == 1:
-            return [getattr(self.network, method)(*given) for given in arguments]
+            return [getattr(self.network, method)(*a) for a in arguments]
         self._prepare(arguments[0])
         state = evolve(self.network.state, moments={})
         device = is_standalone(), prefs.codegen.target
-        tasks = [
-            delayed(_call)(self._description, state, device, method, given) for given in arguments
-        ]
+        call = delayed(_call)
+        tasks = [call(self._description, state, device, method, a) for a in arguments]
         try:
             return self._parallel(tasks)
         except Exception as error:
@@ -102,7 +101,7 @@ class Workers:
             return [self._again(task, part) for task, part in zip(tasks, parts, strict=True)]
 
     def _prepare(self, arguments):
-        """Compile once, here, and not in every process at the same time."""
+        """Compile the program once, in this process, before all of them need it."""
         inputs, *more = arguments
         window = more[1] if more else None
         self.network.prepare(*inputs.shape[:2], window, learning=bool(more))
@@ -140,7 +139,7 @@ def _network(description):
 
 
 def _call(description, state, device, method, arguments):
-    """Run in a worker."""
+    """One call of a method of the network, in a process of the pool."""
     standalone, target = device
     prefs.codegen.target = target
     set_device("cpp_standalone", build_on_run=False) if standalone else set_device("runtime")

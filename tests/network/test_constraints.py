@@ -330,6 +330,10 @@ WRONG_VALUES = {
     "cold": (partial(DeepR, 0.1, -1.0), r"DeepR\.temperature = -1\.0 must be a finite number ≥ 0"),
     "l1": (partial(DeepR, 0.1, 0.0, np.inf), r"DeepR\.l1 = inf must be a finite number ≥ 0"),
     "seed": (partial(DeepR, 0.1, seed=-1), r"DeepR\.seed = -1 must be an integer ≥ 0"),
+    "the same twice": (
+        partial(DeepR, 0.1, matrices=["w_in", "w_in"]),
+        r"DeepR\.matrices = .* twice",
+    ),
     "rewired": (partial(DeepR, 0.1, matrices=["w"]), r"DeepR\.matrices names 'w'"),
 }
 

@@ -56,6 +56,11 @@ def test_another_method_and_time_step():
     assert (report.method, report.dt) == ("rk4", 0.5 * ms)
 
 
+def test_a_method_that_does_not_apply_is_refused_in_our_words():
+    with pytest.raises(derivatives.UnsuitableMethodError, match="a 'method' is not for the equa"):
+        check_model("adex", method="exact", steps=20)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SURROGATES)
 def test_every_surrogate(kind):

@@ -301,6 +301,14 @@ def test_what_cannot_be_trained_is_refused(trainable, error, message):
         mixed_network(trainable)
 
 
+@pytest.mark.parametrize("bounds", [(1,), [], (1, 2, 3), [1] * ms])
+def test_bounds_are_a_pair(bounds):
+    with pytest.raises(
+        ValueError, match=r"ParameterTraining\.bounds = .* must be a pair \(low, hi"
+    ):
+        ParameterTraining(bounds=bounds)
+
+
 def test_traces_have_no_parameters():
     with pytest.raises(ValueError, match=r"no traces; choose rule=EProp\(engine='credit'\)"):
         mixed_network(rule=EProp(engine="traces"))

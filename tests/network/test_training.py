@@ -378,8 +378,13 @@ def test_a_rate_in_another_unit_is_refused():
 
 
 def test_a_task_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"inputs have the shape \(1, 60, 12\); give \(T, 3\)"):
+    message = (
+        r"the task 'FrozenNoise' has inputs of the shape \(1, 60, 12\) .*n_in = 3.*n_out = 1.*agree"
+    )
+    with pytest.raises(ValueError, match=message):
         RecurrentNetwork("lif", 3, 4, 1, optimizer=Adam(1e-3)).fit(FrozenNoise(), 1)
+    with pytest.raises(ValueError, match=r"targets of the shape .*n_in = 12.*n_out = 7"):
+        RecurrentNetwork("lif", 12, 4, 7, optimizer=Adam(1e-3)).fit(FrozenNoise(), 1)
 
 
 def test_training_without_an_optimizer_is_refused_before_anything_runs():

@@ -240,6 +240,24 @@ def test_a_truncated_flipped_or_foreign_file_is_named(saved, tmp_path):
         RecurrentNetwork.load(tmp_path)  # a folder
 
 
+def test_an_archive_of_other_arrays_is_no_network(tmp_path):
+    np.savez(tmp_path / "foreign.npz", rates=np.ones(3), times=np.ones(3))
+    message = (
+        r"foreign\.npz' is damaged or is not a network written by RecurrentNetwork\.save \("
+        "it holds rates, times, but no 'config'\\); give a file that it has written"
+    )
+    with pytest.raises(ValueError, match=message):
+        RecurrentNetwork.load(tmp_path / "foreign.npz")
+
+
+@pytest.mark.parametrize("path", [3, 1.5, None])
+def test_what_is_no_path_is_refused(saved, path):
+    with pytest.raises(TypeError, match=rf"load\.path = {path} must be the path of a file"):
+        RecurrentNetwork.load(path)
+    with pytest.raises(TypeError, match=rf"save\.path = {path} must be the path of a file"):
+        RecurrentNetwork.load(saved).save(path)
+
+
 def test_pickled_objects_are_not_read(saved, tmp_path):
     class Harmful:
         def __reduce__(self):

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from attrs import evolve
-from brian2 import Network, SpikeGeneratorGroup, SpikeMonitor
+from brian2 import Network, SpikeGeneratorGroup, SpikeMonitor, get_dimensions
 
 from brian_eprop import LeakyReadout, Learner, TrainableSynapses
-from brian_eprop.network.checked_model import weight_equation, weight_unit
+from brian_eprop.checks import unit_name
+from brian_eprop.network.checked_model import weight_unit
 from brian_eprop.network.description import MATRICES
 from brian_eprop.network.projections import spans
 
@@ -77,7 +78,7 @@ def delayed_gradients(
         if model is not None:
             early = arrival[matrix] == "after_groups"
             options = {
-                "model": weight_equation(model),
+                "model": f"w : {unit_name(get_dimensions(weight_unit(model)))}",
                 "on_pre": model.on_input if early else model.on_pre,
                 "arrival": arrival[matrix],
             }

@@ -5,7 +5,7 @@ from brian2 import ms
 from brian2.utils.stringtools import get_identifiers
 
 from brian_eprop import RecurrentNetwork, load_model
-from brian_eprop.network.checked_model import firing_scale, weight_unit
+from brian_eprop.network.checked_model import firing_scale
 
 N_IN, N_OUT, STEPS = 5, 2, 200
 INPUT_PROBABILITY = 0.1
@@ -56,12 +56,7 @@ def firing_network(
     for k, name in enumerate(models):
         model, own = load_model(name), slice(k * n, (k + 1) * n)
         method = METHOD.get(name, model.method)
-
-        def build(count, model=model, method=method):
-            return model.group(count, dt=dt, method=method)
-
-        size = firing_scale(model, build, inputs[0], w_in[:, own], dt) / float(weight_unit(model))
-        scale += [size] * n
+        scale += [firing_scale(model, method, inputs[0], w_in[:, own], dt)] * n
         values = {
             p: model.parameters[p] * rng.uniform(0.99, 1.01, n) for p in differentiable(model)
         }
