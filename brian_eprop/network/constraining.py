@@ -7,7 +7,7 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 
 import numpy as np
 
-from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR, WeightDecay
+from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR
 from .validation import check_entries, check_key, checked_weights
 
 
@@ -94,12 +94,6 @@ def limits(description, name):
 def _intervals(description, name):
     """The constraints that are an interval for the weights of a matrix."""
     return [c for c in description.constraints if hasattr(c, "interval") and name in c.matrices]
-
-
-def kept_by_decay(description, name):
-    """The fraction of a matrix that WeightDecay leaves in an update."""
-    decay = of_kind(description, name, WeightDecay)
-    return 1.0 if decay is None else 1.0 - decay.rate
 
 
 def within_limits(description, weights):

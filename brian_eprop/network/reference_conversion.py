@@ -33,6 +33,11 @@ def reference_network(description, weights):
         does not know, or the network delays onto the readout or more than one regularizer.
     """
     d, n = description, description.n_rec
+    if len(d.regularizers) > 1:
+        raise ValueError(
+            "the reference has one target rate for each neuron, but the network "
+            f"{len(d.regularizers)} regularizers; give one"
+        )
     if d.delay_steps("w_out").any():
         raise ValueError(
             "the reference has no delays onto the readout, but those of the network, "
@@ -69,7 +74,8 @@ def reference_network(description, weights):
     return SpikingNetwork(
         **{name: weights[name] for name in ("w_in", "w_rec", "w_out")},
         **columns,
-        **_regularizer(d),
+        rate_target=sum(float(r.target * d.dt) for r in d.regularizers),
+        rate_strength=sum(r.strength for r in d.regularizers),
         kappa=kappa,
         feedback=None if d.feedback == "symmetric" else weights["feedback"],
         mask_in=d.connectivity["w_in"],
@@ -107,15 +113,3 @@ def surrogate_kind(surrogate):
             f"{', '.join(SURROGATES)}"
         )
     return kind
-
-
-def _regularizer(description):
-    if not description.regularizers:
-        return {}
-    if len(description.regularizers) > 1:
-        raise ValueError(
-            "the reference has one target rate for each neuron, but the network "
-            f"{len(description.regularizers)} regularizers; give one"
-        )
-    (only,) = description.regularizers
-    return {"rate_target": float(only.target * description.dt), "rate_strength": only.strength}

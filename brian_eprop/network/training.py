@@ -294,9 +294,9 @@ def check_sizes(task, inputs, targets, description):
     shapes, sizes = (np.shape(inputs), np.shape(targets)), (description.n_in, description.n_out)
     if any(len(s) != 3 or s[-1] != size for s, size in zip(shapes, sizes, strict=True)):
         raise ValueError(
-            f"the task '{type(task).__name__}' has inputs of the shape {shapes[0]} and targets of the shape "
-            f"{shapes[1]}, but the network is for (batch, T, n_in = {sizes[0]}) and (batch, T, "
-            f"n_out = {sizes[1]}); make their sizes agree"
+            f"the task '{type(task).__name__}' has inputs of the shape {shapes[0]} and targets of "
+            f"the shape {shapes[1]}, but the network is for (batch, T, n_in = {sizes[0]}) and "
+            f"(batch, T, n_out = {sizes[1]}); make their sizes agree"
         )
 
 

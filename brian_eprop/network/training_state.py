@@ -21,8 +21,8 @@ from ..learning.rule import EProp, FiringRateRegularizer
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
-from .constraining import check_wiring, checked_matrices, kept_by_decay, of_kind, within_limits
-from .constraints import CONSTRAINTS, MATRICES, DeepR
+from .constraining import check_wiring, checked_matrices, of_kind, within_limits
+from .constraints import CONSTRAINTS, MATRICES, DeepR, WeightDecay
 from .description import NetworkDescription
 from .parameters import checked_parameters, start_values, update
 from .population import PopulationDescription
@@ -101,7 +101,8 @@ def updated(state, optimizer, gradients, description):
         moments[name] = dict(state.moments.get(name, {}))
         step = optimizer.step(getattr(gradients, name), moments[name], state.updates + 1)
         step = np.where(description.connectivity[name], step, 0.0)
-        kept = kept_by_decay(description, name)
+        decay = of_kind(description, name, WeightDecay)
+        kept = 1.0 if decay is None else 1.0 - decay.rate
         if name == "w_out" and description.feedback == "adaptive":
             kept *= 1 - description.feedback_decay
             weights["feedback"] = kept * weights["feedback"] - step.T

@@ -59,7 +59,9 @@ class Workers:
     """
 
     def __init__(self, network, count=1):
-        self.network, self.count = network, _checked(count)
+        self.network = network
+        all_of_them = is_whole(count) and count == -1
+        self.count = count if all_of_them else whole_number("workers", count)
 
     def __enter__(self):
         self._open = ExitStack()
@@ -120,10 +122,6 @@ class Workers:
                 "memory? Use fewer workers or a smaller batch; the weights are those of the last "
                 "complete update"
             ) from error
-
-
-def _checked(count):
-    return -1 if is_whole(count) and count == -1 else whole_number("workers", count)
 
 
 def _died(error):
