@@ -44,6 +44,25 @@ class EligibilityVectors:
             name: np.einsum("sbj,sbgij->gij", credit, value) for name, value in self.values.items()
         }
 
+    def along(self, steps, credits, g):
+        """Σ_t (∂E^t/∂c_j^t + q_j^t g_j^t) · ε_ij^t over some more steps, with g as of `sweep`."""
+        gradient = {}
+        for step, credit, explicit in zip(steps, credits, g, strict=True):
+            self.advance(step)
+            gradient = added(gradient, self.gradient(credit + step.observation * explicit))
+        return gradient
+
+
+class LocalTraces(Recursion):
+    """dE/dW_ij ≈ Σ_t ∂E^t/∂c_j^t · ε_ij^t, the paths without explicit edges."""
+
+    def start(self, batch):
+        self.traces = EligibilityVectors()
+
+    def step(self, step, signal):
+        self.traces.advance(step)
+        return self.traces.gradient(signal.credit(step))
+
 
 def sweep(steps, credits, first=0):
     """Derivatives of the loss along a trajectory, from the last step to the first::
@@ -156,15 +175,12 @@ class HorizonSignal(Recursion):
         self.signals.append(signal)
 
     def finish(self):
-        credits = self._credits()
-        self.traces, gradient = EligibilityVectors(), {}
-        for t, step in enumerate(self.steps):
+        credits, g = self._credits(), []
+        for t in range(len(self.steps)):
             window = slice(t, t + self.order)
             _, explicit = sweep(self.steps[window], credits[window], first=t)
-            self.traces.advance(step)
-            signal = credits[t] + step.observation * explicit[0]
-            gradient = added(gradient, self.traces.gradient(signal))
-        return gradient
+            g.append(explicit[0])
+        return EligibilityVectors().along(self.steps, credits, g)
 
     def _without_memory_of_readout(self, step):
         if self.network.kappa == 0:

@@ -82,16 +82,16 @@ class Pairs:
         reached = np.eye(len(mask), dtype=bool)
         units = owners = np.arange(len(mask))
         self.within = [len(mask)]
-        found = [(owners, units)]
+        connected = [(owners, units)]
         while len(self.within) <= hops:
             ends = csr_array((np.ones(len(units), dtype=np.int64), (owners, units)), mask.shape)
             owners, units = np.nonzero(((ends @ connections).toarray() > 0) & ~reached)
             if not len(units):
                 break
             reached[owners, units] = True
-            found.append((owners, units))
+            connected.append((owners, units))
             self.within.append(self.within[-1] + len(units))
-        self.owners, self.units = np.concatenate(found, axis=1)
+        self.owners, self.units = np.concatenate(connected, axis=1)
 
     def number(self, hops):
         """How many pairs at most so many edges connect."""
@@ -260,7 +260,45 @@ def _of_units(array, units):
     return np.moveaxis(array[..., units], (-1, -2), (0, 1)).copy()
 
 
-class MaskedInfluence(Recursion):
+class Influence(Recursion):
+    """The influence of all weights as a sum of parts, and the error of the same step.
+
+    Parameters
+    ----------
+    network : Network
+    rng : numpy.random.Generator
+    hops : sequence of int or math.inf
+        For each part the pairs that it keeps: those that at most so many explicit edges connect.
+    sources : sequence of int or None
+        For each part the one whose observed changes arrive in it along explicit edges.
+    """
+
+    def __init__(self, network, rng, hops, sources):
+        super().__init__(network, rng)
+        self.incoming, self.sources = Incoming(network), sources
+        pairs = Pairs(network.mask_rec, max(hops))
+        self.parts = [
+            _Part(network, self.incoming, pairs, kept, None if source is None else hops[source])
+            for kept, source in zip(hops, sources, strict=True)
+        ]
+
+    def start(self, batch):
+        for part in self.parts:
+            part.start(batch)
+
+    def step(self, step, signal):
+        for part, source in zip(self.parts, self.sources, strict=True):
+            observed = () if source is None else self.parts[source].observed
+            part.advance(step, observed, immediate=part is self.parts[0])
+        for source in self.sources:
+            if source is not None:
+                self.parts[source].observe(step)
+        credit = signal.credit(step)
+        paid = sum(part.contracted(credit) for part in self.parts)
+        return self.incoming.gradient(self.network, paid)
+
+
+class MaskedInfluence(Influence):
     """G ← (H G + F) ∘ Mask, with H = D + R q: all paths that stay inside the mask.
 
     Parameters
@@ -273,22 +311,10 @@ class MaskedInfluence(Recursion):
     """
 
     def __init__(self, network, rng, hops):
-        super().__init__(network, rng)
-        self.incoming = Incoming(network)
-        pairs = Pairs(network.mask_rec, hops)
-        self.part = _Part(network, self.incoming, pairs, hops, of=hops)
-
-    def start(self, batch):
-        self.part.start(batch)
-
-    def step(self, step, signal):
-        self.part.advance(step, self.part.observed)
-        self.part.observe(step)
-        paid = self.part.contracted(signal.credit(step))
-        return self.incoming.gradient(self.network, paid)
+        super().__init__(network, rng, [hops], [0])
 
 
-class HopInfluence(Recursion):
+class HopInfluence(Influence):
     """The paths of few explicit edges, whatever implicit ones lie between::
 
         G_k^{(0),t} = D_k^t G_k^{(0),t−1} + δ_kj F_ij^t
@@ -304,27 +330,7 @@ class HopInfluence(Recursion):
     """
 
     def __init__(self, network, rng, hops):
-        super().__init__(network, rng)
-        self.incoming = Incoming(network)
-        pairs = Pairs(network.mask_rec, hops)
-        self.parts = [
-            _Part(network, self.incoming, pairs, q, of=q - 1 if q else None)
-            for q in range(hops + 1)
-        ]
-
-    def start(self, batch):
-        for part in self.parts:
-            part.start(batch)
-
-    def step(self, step, signal):
-        for q, part in enumerate(self.parts):
-            observed = self.parts[q - 1].observed if q else ()
-            part.advance(step, observed, immediate=q == 0)
-        for part in self.parts[:-1]:
-            part.observe(step)
-        credit = signal.credit(step)
-        paid = sum(part.contracted(credit) for part in self.parts)
-        return self.incoming.gradient(self.network, paid)
+        super().__init__(network, rng, range(hops + 1), [None, *range(hops)])
 
 
 #: The lists that are being added to.

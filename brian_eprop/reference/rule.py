@@ -1,12 +1,13 @@
-"""The learning rule of the reference: what one is, what it is given, and checks of its options."""
+"""The learning rule of the reference: what is said of it, its recursion, options and refusals."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import NOTHING, define, evolve, field, frozen
 
 from ..checks import keep
 from .network import Network
@@ -15,30 +16,6 @@ from .step import Step
 
 class RuleDoesNotApply(ValueError):
     """A rule is not defined for a network, whatever its options."""
-
-
-def refusal(rule, network, reason):
-    """The error of a rule that does not apply to a network."""
-    units = f"a network of '{network.cell.name}' units"
-    return RuleDoesNotApply(f"rule '{rule}' does not apply to {units}: {reason}")
-
-
-def require_single_delays(rule, network):
-    """Refuse networks in which presynaptic values reach units at different times.
-
-    Then F = û ⊗ K for one vector û of presynaptic values, and the influence on the states of this
-    step and no older one is all that the next step needs.
-    """
-    longest = int(network.delay_rec[network.mask_rec].max(initial=0))
-    if longest:
-        raise refusal(
-            rule, network, f"'delay_rec' goes up to {longest}; it needs recurrent delays of 0"
-        )
-    delays = np.unique(network.delay_in[network.mask_in])
-    if len(delays) > 1:
-        raise refusal(
-            rule, network, f"'delay_in' goes from {delays[0]} to {delays[-1]}; it needs one value"
-        )
 
 
 @frozen(eq=False)
@@ -69,8 +46,11 @@ class Signal:
         return step.readout * self.learning + step.observation * self.rate
 
 
+@define(eq=False, slots=False)
 class Recursion:
     """A rule at work on sequences, step by step.
+
+    The options of the rule are further fields, see :func:`option`.
 
     Gradients are dicts of block name to (gates, n_pre, n_rec) array, summed over the batch, and
     of the name of a parameter to one of n_rec numbers. Those of all calls of `step` and `finish`
@@ -83,8 +63,15 @@ class Recursion:
         The source of all randomness of the rule.
     """
 
-    def __init__(self, network: Network, rng: np.random.Generator):
-        self.network, self.rng = network, rng
+    network: Network
+    rng: np.random.Generator
+
+    #: The rule that it computes.
+    rule: ClassVar[Rule]
+
+    def refusal(self, reason: str) -> RuleDoesNotApply:
+        """The error of a rule that does not apply to the network."""
+        return self.rule.refusal(self.network, reason)
 
     def start(self, batch: int):
         """Begin new sequences; what a rule has learned of the network stays."""
@@ -98,13 +85,11 @@ class Recursion:
 
 @frozen
 class Rule:
-    """A way to compute or approximate the gradient.
+    """A way to compute or approximate the gradient: the decorator of its recursion.
 
     Attributes
     ----------
     name : str
-    recursion : class
-        A :class:`Recursion`; its keyword arguments are the options of the rule.
     source : str
         Paper and equation.
     exact : bool
@@ -113,11 +98,16 @@ class Rule:
         Whether it gives the gradients of alpha, rho, beta and v_th too.
     facing : {"past", "future", "local"}
         Whether it carries the effect of weights on the present state, of the present state on the
-        future loss, or neither across units (Marschall, Cho & Savin 2020).
+        future loss, or neither across units (Marschall, Cho & Savin 2020): then a synapse needs
+        its own neurons and a broadcast signal only.
+    cells, reason : tuple of str or None, str
+        Names of the cells whose networks it is defined for, if not for all, and why only those.
+    delays : {"any", "not recurrent", "single"}
+        Which delays connections may have: any, none if they are recurrent, or in addition the
+        same for all inputs. With "single" F = û ⊗ K for one vector û of presynaptic values, and
+        the influence on the states of this step is all that the next step needs.
     causal : bool
         Whether it needs nothing of the future.
-    local : bool
-        Whether a synapse needs its own neurons and a broadcast signal only.
     memory, time : (int, int)
         Exponents of n_rec and of T in the numbers stored, and in the operations of one step, for a
         dense network with n_in ∝ n_rec.
@@ -135,18 +125,21 @@ class Rule:
     varies : function, optional
         Options → what of the above is other with them; what is said here holds for the first of
         the `examples`.
+    recursion : class
+        The :class:`Recursion` that is decorated; its fields are the options of the rule.
     """
 
     name: str
-    recursion: type
     source: str
     facing: str
-    memory: tuple[int, int]
-    time: tuple[int, int]
+    cells: tuple[str, ...] | None = None
+    reason: str = ""
+    delays: Literal["any", "not recurrent", "single"] = "any"
+    memory: tuple[int, int] = (2, 0)
+    time: tuple[int, int] = (2, 0)
     exact: bool = False
     parameters: bool = False
     causal: bool = True
-    local: bool = False
     stochastic: bool = False
     unbiased: bool = field(default=False)
     learned: bool = False
@@ -155,16 +148,28 @@ class Rule:
     change: str | None = None
     examples: tuple[dict, ...] = ({},)
     varies: Callable[..., dict] | None = None
+    recursion: type = Recursion
 
     @unbiased.validator
     def _of_an_exact_rule(self, field, value):
         keep(self, field, value or self.exact)
 
+    def __call__(self, recursion: type) -> type:
+        """The recursion, whose fields are declared by attrs, with this rule."""
+        recursion.rule = evolve(self, recursion=recursion)  # type: ignore[attr-defined]
+        return define(recursion, eq=False, slots=False)
+
+    @property
+    def local(self) -> bool:
+        """Whether a synapse needs its own neurons and a broadcast signal only."""
+        return self.facing == "local"
+
     @property
     def options(self):
         """Names of the options with their defaults; ``inspect.Parameter.empty`` for none."""
-        parameters = inspect.signature(self.recursion.__init__).parameters.values()
-        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        # the first two are the network and the generator of random numbers
+        _, _, *options = inspect.signature(self.recursion).parameters.values()
+        return {option.name: option.default for option in options}
 
     def with_options(self, options):
         """The rule as it is described with its options.
@@ -186,7 +191,28 @@ class Rule:
             An unknown option, a value out of range, or a network to which the rule does not apply.
         """
         self._check_names(options)
+        self._check_network(network)
         return self.recursion(network, rng, **options)
+
+    def refusal(self, network, reason):
+        """The error of a rule that does not apply to a network."""
+        units = f"a network of '{network.cell.name}' units"
+        return RuleDoesNotApply(f"rule '{self.name}' does not apply to {units}: {reason}")
+
+    def _check_network(self, network):
+        if self.cells is not None and network.cell.name not in self.cells:
+            known = ", ".join(f"'{name}'" for name in self.cells)
+            raise self.refusal(network, f"{self.reason}; it is for {known}")
+        longest = int(network.delay_rec[network.mask_rec].max(initial=0))
+        if self.delays != "any" and longest:
+            raise self.refusal(
+                network, f"'delay_rec' goes up to {longest}; it needs recurrent delays of 0"
+            )
+        delays = np.unique(network.delay_in[network.mask_in])
+        if self.delays == "single" and len(delays) > 1:
+            raise self.refusal(
+                network, f"'delay_in' goes from {delays[0]} to {delays[-1]}; it needs one value"
+            )
 
     def _check_names(self, options):
         for option in options:
@@ -207,3 +233,16 @@ def added(total, gradient):
     if not total or not gradient:
         return total or gradient or {}
     return {name: total[name] + gradient[name] for name in total}
+
+
+def option(check: Callable, *arguments: Any, default: Any = NOTHING, **settings: Any) -> Any:
+    """The field of an option of a rule, which keeps what a check of `brian_eprop.checks` returns.
+
+    Messages call it "rule 'tbptt': 'horizon'".
+    """
+
+    def validator(recursion, attribute, value):
+        name = f"rule '{recursion.rule.name}': '{attribute.name}'"
+        keep(recursion, attribute, check(name, value, *arguments, **settings))
+
+    return field(default=default, validator=validator)

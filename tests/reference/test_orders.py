@@ -377,7 +377,7 @@ def test_snap_of_a_sparse_network_comes_closer_until_its_mask_has_everything():
         recursion = RULES["snap"].at_work(problem.network, None, n=n)
         found = vector(problem, problem.gradient(recursion, RULES["snap"]))
         errors.append(distance(found, rtrl))
-        stored.append(len(recursion.part.values))
+        stored.append(len(recursion.parts[0].values))
         reached = np.linalg.matrix_power(np.eye(12, dtype=int) + problem.network.mask_rec, n - 1)
         assert stored[-1] == np.count_nonzero(reached)
     assert np.all(np.diff(stored) > 0)
@@ -495,7 +495,7 @@ def test_connections_that_do_not_exist_are_not_stored():
     recursion.start(2)
     connections = network.mask_rec.sum()
     longest = network.mask_rec.sum(axis=0).max() + 6
-    pairs, batch, states, slots = recursion.part.values.shape
+    pairs, batch, states, slots = recursion.parts[0].values.shape
     assert (batch, states, slots) == (2, 2, longest)
     assert 30 < pairs <= 30 + connections
     assert pairs < 30**2 / 4

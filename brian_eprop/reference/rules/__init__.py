@@ -1,7 +1,7 @@
 """Learning rules, a module for each family of them.
 
-Every :class:`~brian_eprop.reference.rule.Rule` of a module of this package is registered by being
-here.
+Every recursion with a :class:`~brian_eprop.reference.rule.Rule` in a module of this package is
+registered by being here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from ..rule import Rule
+from ..rule import Recursion
 
 __all__ = [
     "RULES",
@@ -18,9 +18,11 @@ __all__ = [
 
 _modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
 
-_rules = (r for module in _modules for r in vars(module).values() if isinstance(r, Rule))
+_members = (member for module in _modules for member in vars(module).values())
+_recursions = (m for m in _members if isinstance(m, type) and issubclass(m, Recursion))
+_rules = {r.rule.name: r.rule for r in _recursions if hasattr(r, "rule")}
 #: name → Rule
-RULES = {rule.name: rule for rule in sorted(_rules, key=lambda rule: rule.name)}
+RULES = dict(sorted(_rules.items()))
 
 
 def rule_named(name):

@@ -6,9 +6,18 @@ import numpy as np
 
 from ...checks import whole_number
 from ..backward import EligibilityVectors, gradient_of, sweep
-from ..rule import Recursion, Rule, added
+from ..rule import Recursion, Rule, option
 
 
+@Rule(
+    name="bptt",
+    source="Werbos 1990, Proc. IEEE 78(10)",
+    facing="future",
+    exact=True,
+    parameters=True,
+    causal=False,
+    memory=(1, 1),
+)
 class BPTT(Recursion):
     """dE/dW_ij = Σ_t (dE/dc_j^t) · (∂c_j^t/∂W_ij)."""
 
@@ -24,19 +33,15 @@ class BPTT(Recursion):
         return gradient_of(self.steps, lam)
 
 
-BPTT_RULE = Rule(
-    name="bptt",
-    recursion=BPTT,
-    source="Werbos 1990, Proc. IEEE 78(10)",
+@Rule(
+    name="tbptt",
+    source="Williams & Peng 1990, Neural Computation 2(4):490, BPTT(h; h')",
     facing="future",
-    exact=True,
-    parameters=True,
-    causal=False,
-    memory=(1, 1),
-    time=(2, 0),
+    memory=(1, 0),
+    parent="bptt",
+    change="paths cut at the edge of a window",
+    examples=({"horizon": 10}, {"horizon": 10, "every": 10}),
 )
-
-
 class TBPTT(Recursion):
     """BPTT(h; h') of Williams & Peng: every h' steps, back through the last h steps::
 
@@ -58,14 +63,14 @@ class TBPTT(Recursion):
         h', at most h.
     """
 
-    def __init__(self, network, rng, *, horizon, every=1):
-        super().__init__(network, rng)
-        self.horizon = whole_number("rule 'tbptt': 'horizon'", horizon)
-        self.every = whole_number("rule 'tbptt': 'every'", every)
+    horizon: int = option(whole_number)
+    every: int = option(whole_number, default=1)
+
+    def __attrs_post_init__(self):
         if self.every > self.horizon:
             raise ValueError(
-                f"rule 'tbptt': 'every' is {every}, but 'horizon' is {horizon}; the errors of the "
-                "last 'every' steps need a horizon of at least as many"
+                f"rule 'tbptt': 'every' is {self.every}, but 'horizon' is {self.horizon}; the "
+                "errors of the last 'every' steps need a horizon of at least as many"
             )
 
     def start(self, batch):
@@ -89,42 +94,19 @@ class TBPTT(Recursion):
         return gradient_of(steps, lam)
 
 
-TBPTT_RULE = Rule(
-    name="tbptt",
-    recursion=TBPTT,
-    source="Williams & Peng 1990, Neural Computation 2(4):490, BPTT(h; h')",
-    facing="future",
-    memory=(1, 0),
-    time=(2, 0),
-    parent="bptt",
-    change="paths cut at the edge of a window",
-    examples=({"horizon": 10}, {"horizon": 10, "every": 10}),
-)
-
-
-class Factorized(BPTT):
-    """dE/dW_ij = Σ_t (dE/dh_j^t) e_ij^t, with the total derivative along explicit edges."""
-
-    def finish(self):
-        _, g = sweep(self.steps, self.credits)
-        self.traces, gradient = EligibilityVectors(), {}
-        for step, credit, explicit in zip(self.steps, self.credits, g, strict=True):
-            self.traces.advance(step)
-            total = credit + step.observation * explicit
-            gradient = added(gradient, self.traces.gradient(total))
-        return gradient
-
-
-FACTORIZED_RULE = Rule(
+@Rule(
     name="factorized",
-    recursion=Factorized,
     source="Bellec et al. 2020, Nat. Commun. 11:3625, Eq. 1",
     facing="future",
     exact=True,
     parameters=True,
     causal=False,
-    memory=(2, 0),
-    time=(2, 0),
     parent="bptt",
     change="split into e_ij and dE/dh_j",
 )
+class Factorized(BPTT):
+    """dE/dW_ij = Σ_t (dE/dh_j^t) e_ij^t, with the total derivative along explicit edges."""
+
+    def finish(self):
+        _, g = sweep(self.steps, self.credits)
+        return EligibilityVectors().along(self.steps, self.credits, g)

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from attrs import field
 
-from ...checks import number
+from ...checks import keep, number
 from ..backward import EligibilityVectors, gradient_of, sweep_hops
-from ..rule import Recursion, Rule, added, refusal
+from ..rule import Recursion, Rule, added, option
 from .bptt import BPTT
 
 
-def as_types(rule, types, network):
-    """Types numbered from 0, (n_rec,); None remains None, which is a type for every unit.
+def numbered_types(recursion, attribute, types):
+    """The validator of the types of cells, kept as numbers from 0, (n_rec,), or as None.
 
     Raises
     ------
     ValueError
         For anything but a whole number for each unit.
     """
-    if types is None:
-        return None
-    array = np.asarray(types)
-    if array.shape != (network.n_rec,) or array.dtype.kind not in "iu":
-        raise ValueError(
-            f"rule '{rule}': 'types' is {types!r}; give a whole number for each of the "
-            f"{network.n_rec} units, the type of the cell, or None"
-        )
-    return np.unique(array, return_inverse=True)[1]
+    if types is not None:
+        array, n_rec = np.asarray(types), recursion.network.n_rec
+        if array.shape != (n_rec,) or array.dtype.kind not in "iu":
+            raise ValueError(
+                f"rule '{recursion.rule.name}': 'types' is {types!r}; give a whole number for each "
+                f"of the {n_rec} units, the type of the cell, or None"
+            )
+        keep(recursion, attribute, np.unique(array, return_inverse=True)[1])
 
 
 def type_means(weights, types, counted):
@@ -38,7 +38,7 @@ def type_means(weights, types, counted):
     ----------
     weights : (gates, n_rec, n_rec) ndarray
     types : (n_rec,) int ndarray or None
-        As :func:`as_types` returns them.
+        As :func:`numbered_types` keeps them.
     counted : (n_rec, n_rec) bool ndarray
         Which pairs the mean is over; it is 0 where there are none.
     """
@@ -51,6 +51,13 @@ def type_means(weights, types, counted):
     return means[:, types[:, np.newaxis], types]
 
 
+@Rule(
+    name="mdgl",
+    source="Liu, Smith, Mihalas, Shea-Brown & Sümbül 2021, PNAS 118(51) e2111821118",
+    facing="past",
+    parent="eprop",
+    change="one hop to other units",
+)
 class MDGL(Recursion):
     """e-prop, and what a trace does to other units in the next step and through them to the loss::
 
@@ -84,9 +91,7 @@ class MDGL(Recursion):
         The type of each cell. Default: the signal is specific to each neuron.
     """
 
-    def __init__(self, network, rng, *, types=None):
-        super().__init__(network, rng)
-        self.types = as_types("mdgl", types, network)
+    types: np.ndarray | None = field(default=None, validator=numbered_types)
 
     def start(self, batch):
         self.vectors = EligibilityVectors()
@@ -125,21 +130,17 @@ class MDGL(Recursion):
         }
 
 
-MDGL_RULE = Rule(
-    name="mdgl",
-    recursion=MDGL,
-    source="Liu, Smith, Mihalas, Shea-Brown & Sümbül 2021, PNAS 118(51) e2111821118",
-    facing="past",
-    memory=(2, 0),
-    time=(2, 0),
-    parent="eprop",
-    change="one hop to other units",
+@Rule(
+    name="modprop",
+    source="Liu, Smith, Mihalas, Shea-Brown & Sümbül 2022, NeurIPS, arXiv 2206.01338",
+    facing="future",
+    cells=("lif", "leaky_rate", "elman"),
+    reason="one gain 'mu' stands for the slope of a unit",
+    causal=False,
+    memory=(1, 1),
+    parent="factorized",
+    change="one constant slope on the way",
 )
-
-
-CELLS = ("lif", "leaky_rate", "elman")
-
-
 class ModProp(BPTT):
     """Credit through the recurrence with the gain μ in place of the slopes of units::
 
@@ -175,17 +176,8 @@ class ModProp(BPTT):
         0.25 in the authors' program.
     """
 
-    def __init__(self, network, rng, *, types=None, mu=0.25):
-        super().__init__(network, rng)
-        if network.cell.name not in CELLS:
-            known = ", ".join(f"'{name}'" for name in CELLS)
-            raise refusal(
-                "modprop",
-                network,
-                f"one gain 'mu' stands for the slope of a unit; it needs {known}",
-            )
-        self.types = as_types("modprop", types, network)
-        self.mu = number("rule 'modprop': 'mu'", mu)
+    types: np.ndarray | None = field(default=None, validator=numbered_types)
+    mu: float = option(number, default=0.25)
 
     def finish(self):
         direct = sweep_hops(self.steps, self.credits, 0)
@@ -216,16 +208,3 @@ def _gain(step):
         return 1.0
     # the observation is 0 for units that are forced by a teacher, otherwise 1
     return getattr(cell, "leak", 1.0) * step.observation[0]
-
-
-MODPROP_RULE = Rule(
-    name="modprop",
-    recursion=ModProp,
-    source="Liu, Smith, Mihalas, Shea-Brown & Sümbül 2022, NeurIPS, arXiv 2206.01338",
-    facing="future",
-    causal=False,
-    memory=(1, 1),
-    time=(2, 0),
-    parent="factorized",
-    change="one constant slope on the way",
-)

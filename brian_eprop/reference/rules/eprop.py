@@ -2,15 +2,47 @@
 
 import math
 
-from ...checks import whole_number
-from ..backward import EligibilityVectors, HorizonSignal, gradient_of, sweep_hops
+from ...checks import one_of, whole_number
+from ..backward import HorizonSignal, LocalTraces, gradient_of, sweep_hops
 from ..influence import HopInfluence, MaskedInfluence
-from ..rule import Recursion, Rule
+from ..rule import Recursion, Rule, option
 from .bptt import BPTT
 
 TRUNCATIONS = ("hops", "horizon")
 
 
+def _order(name, value):
+    return value if value == math.inf else whole_number(name, value)
+
+
+def _beyond_the_unit(order=1, truncation="hops"):
+    if order == 1:
+        return {}
+    if truncation == "horizon" and order != math.inf:
+        return {"facing": "future", "causal": False}
+    time = (3, 0) if order == 2 else (4, 0)
+    costs = {"memory": (3, 0), "time": time}
+    return {"facing": "past", "parameters": False} | costs
+
+
+@Rule(
+    name="eprop",
+    source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28; "
+    "orders: Martín-Sánchez, Bohté & Otte 2022, arXiv 2207.11439",
+    facing="local",
+    parameters=True,
+    uses_feedback=True,
+    parent="factorized",
+    change="no paths over other units",
+    examples=(
+        {},
+        {"order": 2},
+        {"order": 3},
+        {"order": 2, "truncation": "horizon"},
+        {"order": 3, "truncation": "horizon"},
+    ),
+    varies=_beyond_the_unit,
+)
 class EProp(Recursion):
     """dE/dW_ij ≈ Σ_t L_j^t ē_ij^t + c_j (f_j − f*_j)/T Σ_t e_ij^t, and orders between it and BPTT.
 
@@ -41,21 +73,18 @@ class EProp(Recursion):
         What an order between 1 and math.inf counts.
     """
 
-    def __init__(self, network, rng, *, order=1, truncation="hops"):
-        super().__init__(network, rng)
-        if order != math.inf:
-            order = whole_number("rule 'eprop': 'order'", order)
-        if truncation not in TRUNCATIONS:
-            known = " or ".join(f"'{known}'" for known in TRUNCATIONS)
-            raise ValueError(f"rule 'eprop': 'truncation' is {truncation!r}; give {known}")
-        if order == 1:
-            self.paths = _LocalTraces(network, rng)
-        elif order == math.inf:
-            self.paths = MaskedInfluence(network, rng, math.inf)
-        elif truncation == "hops":
-            self.paths = HopInfluence(network, rng, order - 1)
+    order: float = option(_order, default=1)
+    truncation: str = option(one_of, TRUNCATIONS, default="hops")
+
+    def __attrs_post_init__(self):
+        if self.order == 1:
+            self.paths = LocalTraces(self.network, self.rng)
+        elif self.order == math.inf:
+            self.paths = MaskedInfluence(self.network, self.rng, math.inf)
+        elif self.truncation == "hops":
+            self.paths = HopInfluence(self.network, self.rng, self.order - 1)
         else:
-            self.paths = HorizonSignal(network, rng, order)
+            self.paths = HorizonSignal(self.network, self.rng, self.order)
 
     def start(self, batch):
         self.paths.start(batch)
@@ -67,51 +96,18 @@ class EProp(Recursion):
         return self.paths.finish()
 
 
-class _LocalTraces(Recursion):
-    """The paths without explicit edges."""
-
-    def start(self, batch):
-        self.traces = EligibilityVectors()
-
-    def step(self, step, signal):
-        self.traces.advance(step)
-        return self.traces.gradient(signal.credit(step))
-
-
-def _beyond_the_unit(order=1, truncation="hops"):
-    if order == 1:
-        return {}
-    if truncation == "horizon" and order != math.inf:
-        return {"facing": "future", "causal": False, "local": False}
-    time = (3, 0) if order == 2 else (4, 0)
-    costs = {"memory": (3, 0), "time": time}
-    return {"facing": "past", "local": False, "parameters": False} | costs
-
-
-EPROP_RULE = Rule(
-    name="eprop",
-    recursion=EProp,
-    source="Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 13–14 and 28; "
-    "orders: Martín-Sánchez, Bohté & Otte 2022, arXiv 2207.11439",
-    facing="local",
+@Rule(
+    name="eprop_reverse",
+    source="adjoint of Bellec et al. 2020, Methods Eqs 13–14 and 28",
+    facing="future",
     parameters=True,
-    local=True,
-    memory=(2, 0),
-    time=(2, 0),
+    causal=False,
+    memory=(1, 1),
     uses_feedback=True,
-    parent="factorized",
-    change="no paths over other units",
-    examples=(
-        {},
-        {"order": 2},
-        {"order": 3},
-        {"order": 2, "truncation": "horizon"},
-        {"order": 3, "truncation": "horizon"},
-    ),
-    varies=_beyond_the_unit,
+    parent="eprop",
+    change="the same numbers by a sweep backwards",
+    examples=({}, {"order": 2}),
 )
-
-
 class EPropReverse(BPTT):
     """Back-propagation through time along paths of few explicit edges.
 
@@ -126,25 +122,7 @@ class EPropReverse(BPTT):
         m, as ``eprop`` has it with the truncation "hops".
     """
 
-    def __init__(self, network, rng, *, order=1):
-        super().__init__(network, rng)
-        self.hops = whole_number("rule 'eprop_reverse': 'order'", order) - 1
+    order: int = option(whole_number, default=1)
 
     def finish(self):
-        return gradient_of(self.steps, sweep_hops(self.steps, self.credits, self.hops))
-
-
-EPROP_REVERSE_RULE = Rule(
-    name="eprop_reverse",
-    recursion=EPropReverse,
-    source="adjoint of Bellec et al. 2020, Methods Eqs 13–14 and 28",
-    facing="future",
-    parameters=True,
-    causal=False,
-    memory=(1, 1),
-    time=(2, 0),
-    uses_feedback=True,
-    parent="eprop",
-    change="the same numbers by a sweep backwards",
-    examples=({}, {"order": 2}),
-)
+        return gradient_of(self.steps, sweep_hops(self.steps, self.credits, self.order - 1))

@@ -7,9 +7,18 @@ from attrs import evolve
 
 from ...checks import number
 from ..backward import EligibilityVectors
-from ..rule import Recursion, Rule
+from ..rule import Recursion, Rule, option
 
 
+@Rule(
+    name="kernl",
+    source="Roth, Kanitscheider & Fiete 2019, ICLR; Marschall, Cho & Savin 2020, JMLR 21(135)",
+    facing="past",
+    stochastic=True,
+    learned=True,
+    parent="rtrl",
+    change="learned kernel for the recurrence",
+)
 class KeRNL(Recursion):
     """A learned kernel A κ^Δ in place of the recurrence: dc_k^{t+Δ}/dc_j^t ≈ A_kj κ_j^Δ::
 
@@ -47,19 +56,13 @@ class KeRNL(Recursion):
         κ at the start; A is the identity.
     """
 
-    def __init__(
-        self, network, rng, *, learning_rate_kernel=0.05, learning_rate_decay=0.2, decay=0.8
-    ):
-        super().__init__(network, rng)
-        for option, value, high in (
-            ("learning_rate_kernel", learning_rate_kernel, 2),
-            ("learning_rate_decay", learning_rate_decay, 2),
-            ("decay", decay, 1),
-        ):
-            number(f"rule 'kernl': '{option}'", value, f"be from 0 to {high}", high=high)
-        self.kernel_rate, self.decay_rate = learning_rate_kernel, learning_rate_decay
-        shape = (network.n_states, network.n_rec)
-        self.decays = np.full(shape, float(decay))
+    learning_rate_kernel: float = option(number, "be from 0 to 2", high=2, default=0.05)
+    learning_rate_decay: float = option(number, "be from 0 to 2", high=2, default=0.2)
+    decay: float = option(number, "be from 0 to 1", high=1, default=0.8)
+
+    def __attrs_post_init__(self):
+        shape = (self.network.n_states, self.network.n_rec)
+        self.decays = np.full(shape, self.decay)
         self.kernel = np.eye(self.decays.size).reshape(*shape, *shape)
 
     def start(self, batch):
@@ -90,8 +93,8 @@ class KeRNL(Recursion):
         regressor = _normalized(self.filtered, self.filtered**2)
         of_kernel = np.einsum("sbk,rbj->skrj", error, regressor) / error.shape[1]
         change = np.mean(_normalized(of_decays, curvature), axis=1)
-        self.kernel = self.kernel - self.kernel_rate * of_kernel
-        self.decays = np.clip(self.decays - self.decay_rate * change, 0, 1)
+        self.kernel = self.kernel - self.learning_rate_kernel * of_kernel
+        self.decays = np.clip(self.decays - self.learning_rate_decay * change, 0, 1)
 
 
 def _back(kernel, credit):
@@ -103,17 +106,3 @@ def _normalized(array, squares):
     """The array divided, for each sequence, by the sum of the squares; 0 where that is 0."""
     total = np.sum(squares, axis=(0, 2), keepdims=True)
     return np.divide(array, total, out=np.zeros_like(array), where=total > 0)
-
-
-RULE = Rule(
-    name="kernl",
-    recursion=KeRNL,
-    source="Roth, Kanitscheider & Fiete 2019, ICLR; Marschall, Cho & Savin 2020, JMLR 21(135)",
-    facing="past",
-    memory=(2, 0),
-    time=(2, 0),
-    stochastic=True,
-    learned=True,
-    parent="rtrl",
-    change="learned kernel for the recurrence",
-)

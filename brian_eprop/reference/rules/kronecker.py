@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...checks import whole_number
-from ..rule import Recursion, Rule, require_single_delays
+from ...checks import one_of, whole_number
+from ..rule import Recursion, Rule, option
 
 
 def signs(rng, shape):
@@ -47,6 +47,17 @@ def drive_jacobian(step):
     jacobian = np.zeros((len(step.drive), batch, len(units), gates, len(units)))
     jacobian[:, :, units, :, units] = step.drive.transpose(3, 0, 2, 1)
     return jacobian
+
+
+def immediate_product(step):
+    """û and D of a step, with an axis of one product: (batch, 1, I), (S, batch, n_rec, 1, G, n_rec)."""
+    return presynaptic(step)[:, np.newaxis], drive_jacobian(step)[:, :, :, np.newaxis]
+
+
+def no_products(network, batch, number):
+    """Products u ⊗ A that are 0, `number` of them in a sequence."""
+    shape = (network.n_states, batch, network.n_rec, number, network.cell.gates, network.n_rec)
+    return np.zeros((batch, number, n_sources(network))), np.zeros(shape)
 
 
 def carried(step, before, tangent):
@@ -116,7 +127,53 @@ def _rows(network):
         first = last
 
 
-class KFRTRL(Recursion):
+class RandomProduct(Recursion):
+    """One random product x ⊗ y, of which y has the states and is carried from step to step::
+
+        x^t ⊗ y^t = (x^{t−1} ⊗ H^t y^{t−1}, balanced) + (the product of the present step, balanced)
+
+    Attributes
+    ----------
+    axes : (tuple of int, tuple of int)
+        Those of x and y over which norms are taken.
+    left, right : ndarrays
+        x and y.
+    """
+
+    def start(self, batch):
+        self.before, (self.left, self.right) = None, self.nothing(batch)
+
+    def step(self, step, signal):
+        of_left, of_right = self.axes
+        old = balanced(self.left, of_left, carried(step, self.before, self.right), of_right)
+        left, right = self.immediate(step)
+        new = balanced(left, of_left, right, of_right)
+        self.before, self.left, self.right = step, old[0] + new[0], old[1] + new[1]
+        return self.gradient(signal.credit(step))
+
+    def nothing(self, batch):
+        """A product that is 0."""
+
+    def immediate(self, step):
+        """A random product whose mean is F of the step."""
+
+    def gradient(self, credit):
+        """The gradient that the credit pays to the weights."""
+
+
+@Rule(
+    name="kf_rtrl",
+    source="Mujika, Meier & Steger 2018, arXiv 1805.10842",
+    facing="past",
+    delays="single",
+    time=(3, 0),
+    stochastic=True,
+    unbiased=True,
+    parent="rtrl",
+    change="one random Kronecker product",
+    examples=({}, {"average": 4}),
+)
+class KFRTRL(RandomProduct):
     """One product u ⊗ A, u of a value for each source and A of one for each state and drive::
 
         u^t = p_1 u^{t−1} + σ p_2 û^t
@@ -136,49 +193,37 @@ class KFRTRL(Recursion):
         The number of independent copies of which the mean is taken (k-KF-RTRL-AVG).
     """
 
-    def __init__(self, network, rng, *, average=1):
-        super().__init__(network, rng)
-        require_single_delays("kf_rtrl", network)
-        self.copies = whole_number("rule 'kf_rtrl': 'average'", average)
+    average: int = option(whole_number, default=1)
 
-    def start(self, batch):
-        network, copies = self.network, self.copies
-        n_rec, gates = network.n_rec, network.cell.gates
-        self.before = None
-        self.u = np.zeros((batch, copies, n_sources(network)))
-        self.a = np.zeros((network.n_states, batch, n_rec, copies, gates, n_rec))
+    # u and A, without the axes of the batch and of the copies
+    axes = (2,), (0, 2, 4, 5)
 
-    def step(self, step, signal):
-        # axes of u and of A, without those of the batch and of the copies
-        axes = (2,), (0, 2, 4, 5)
-        u, a = balanced(self.u, axes[0], carried(step, self.before, self.a), axes[1])
-        sent = presynaptic(step)[:, np.newaxis]
-        driven = drive_jacobian(step)[:, :, :, np.newaxis]
-        sent, driven = balanced(sent, axes[0], driven, axes[1])
-        sign = signs(self.rng, u.shape[:2])
-        self.before = step
-        self.u = u + sign[:, :, np.newaxis] * sent
-        self.a = a + sign[:, np.newaxis, :, np.newaxis, np.newaxis] * driven
-        credit = signal.credit(step) / self.copies
-        return gradient_of_products(self.network, credit, self.u, self.a)
+    def nothing(self, batch):
+        return no_products(self.network, batch, self.average)
+
+    def immediate(self, step):
+        sent, driven = immediate_product(step)
+        sign = signs(self.rng, (step.batch, self.average))
+        return sign[:, :, np.newaxis] * sent, sign[
+            :, np.newaxis, :, np.newaxis, np.newaxis
+        ] * driven
+
+    def gradient(self, credit):
+        return gradient_of_products(self.network, credit / self.average, self.left, self.right)
 
 
-KF_RTRL_RULE = Rule(
-    name="kf_rtrl",
-    recursion=KFRTRL,
-    source="Mujika, Meier & Steger 2018, arXiv 1805.10842",
+@Rule(
+    name="r_kf_rtrl",
+    source="Marschall, Cho & Savin 2020, J. Mach. Learn. Res. 21(135), R-KF-RTRL",
     facing="past",
-    memory=(2, 0),
+    delays="single",
     time=(3, 0),
     stochastic=True,
     unbiased=True,
-    parent="rtrl",
-    change="one random Kronecker product",
-    examples=({}, {"average": 4}),
+    parent="kf_rtrl",
+    change="the other index in the vector",
 )
-
-
-class ReverseKFRTRL(Recursion):
+class ReverseKFRTRL(RandomProduct):
     """One product A ⊗ B, A of a value for each drive and B of one for each state and source::
 
         A^t = p_0 A^{t−1} + p_1 ν^t
@@ -192,47 +237,36 @@ class ReverseKFRTRL(Recursion):
     Stored are A, (batch, G, n_rec), and B, (S, batch, n_rec, I).
     """
 
-    def __init__(self, network, rng):
-        super().__init__(network, rng)
-        require_single_delays("r_kf_rtrl", network)
+    # A and B, without the axis of the batch
+    axes = (1, 2), (0, 2, 3)
 
-    def start(self, batch):
+    def nothing(self, batch):
         network = self.network
-        self.before = None
-        self.a = np.zeros((batch, network.cell.gates, network.n_rec))
-        self.b = np.zeros((network.n_states, batch, network.n_rec, n_sources(network)))
+        sources = np.zeros((network.n_states, batch, network.n_rec, n_sources(network)))
+        return np.zeros((batch, network.cell.gates, network.n_rec)), sources
 
-    def step(self, step, signal):
-        # axes of A and of B, without that of the batch
-        axes = (1, 2), (0, 2, 3)
-        a, b = balanced(self.a, axes[0], carried(step, self.before, self.b), axes[1])
-        noise = signs(self.rng, a.shape)
+    def immediate(self, step):
+        noise = signs(self.rng, self.left.shape)
         of_states = np.einsum("sgbk,bgk->sbk", step.drive, noise)
-        driven = np.einsum("sbk,bi->sbki", of_states, presynaptic(step))
-        noise, driven = balanced(noise, axes[0], driven, axes[1])
-        self.before, self.a, self.b = step, a + noise, b + driven
-        paid = np.einsum("sbk,sbki->bi", signal.credit(step), self.b)
-        return by_block(self.network, np.einsum("bgj,bi->gij", self.a, paid))
+        return noise, np.einsum("sbk,bi->sbki", of_states, presynaptic(step))
+
+    def gradient(self, credit):
+        paid = np.einsum("sbk,sbki->bi", credit, self.right)
+        return by_block(self.network, np.einsum("bgj,bi->gij", self.left, paid))
 
 
-R_KF_RTRL_RULE = Rule(
-    name="r_kf_rtrl",
-    recursion=ReverseKFRTRL,
-    source="Marschall, Cho & Savin 2020, J. Mach. Learn. Res. 21(135), R-KF-RTRL",
+@Rule(
+    name="uoro",
+    source="Tallec & Ollivier 2017, arXiv 1702.05043, Algorithm 1",
     facing="past",
-    memory=(2, 0),
-    time=(3, 0),
+    delays="single",
     stochastic=True,
     unbiased=True,
-    parent="kf_rtrl",
-    change="the other index in the vector",
+    parent="rtrl",
+    change="one random product",
+    examples=({}, {"noise": "driven"}),
 )
-
-
-NOISE = ("all", "driven")
-
-
-class UORO(Recursion):
+class UORO(RandomProduct):
     """One random product s̃ ⊗ θ̃ of a change of all states and one of all weights::
 
         s̃^t = ρ_0 H^t s̃^{t−1} + ρ_1 ν^t
@@ -254,50 +288,42 @@ class UORO(Recursion):
         that on the adaptation, whose F is 0. Not in the paper.
     """
 
-    def __init__(self, network, rng, *, noise="all"):
-        super().__init__(network, rng)
-        require_single_delays("uoro", network)
-        if noise not in NOISE:
-            raise ValueError(f"rule 'uoro': 'noise' is {noise!r}; give 'all' or 'driven'")
-        self.noise = noise
-        self.exists = existing(network)
+    noise: str = option(one_of, ("all", "driven"), default="all")
 
-    def start(self, batch):
-        self.before = None
-        self.states = np.zeros((self.network.n_states, batch, self.network.n_rec))
-        self.weights = np.zeros((batch, *self.exists.shape))
+    def __attrs_post_init__(self):
+        self.exists = existing(self.network)
 
-    def step(self, step, signal):
+    # θ̃ and s̃, without the axis of the batch
+    axes = (1, 2, 3), (0, 2)
+
+    def nothing(self, batch):
+        states = np.zeros((self.network.n_states, batch, self.network.n_rec))
+        return np.zeros((batch, *self.exists.shape)), states
+
+    def immediate(self, step):
         noise = signs(self.rng, step.state.shape)
         if self.noise == "driven":
             noise *= np.any(step.drive != 0, axis=1)
         of_drive = np.einsum("sgbj,sbj->bgj", step.drive, noise)
-        immediate = np.einsum("bi,bgj->bgij", presynaptic(step), of_drive) * self.exists
-        # axes of a change of the states and of the weights, without that of the batch
-        axes = (0, 2), (1, 2, 3)
-        old = carried(step, self.before, self.states)
-        old, old_weights = balanced(old, axes[0], self.weights, axes[1])
-        new, new_weights = balanced(noise, axes[0], immediate, axes[1])
-        self.before, self.states, self.weights = step, old + new, old_weights + new_weights
-        paid = np.einsum("sbk,sbk->b", signal.credit(step), self.states)
-        return by_block(self.network, np.einsum("b,bgij->gij", paid, self.weights))
+        return np.einsum("bi,bgj->bgij", presynaptic(step), of_drive) * self.exists, noise
+
+    def gradient(self, credit):
+        paid = np.einsum("sbk,sbk->b", credit, self.right)
+        return by_block(self.network, np.einsum("b,bgij->gij", paid, self.left))
 
 
-UORO_RULE = Rule(
-    name="uoro",
-    recursion=UORO,
-    source="Tallec & Ollivier 2017, arXiv 1702.05043, Algorithm 1",
+@Rule(
+    name="ok",
+    source="Benzing, Gauy, Mujika, Martinsson & Steger 2019, arXiv 1902.03993",
     facing="past",
-    memory=(2, 0),
-    time=(2, 0),
+    delays="single",
+    time=(3, 0),
     stochastic=True,
     unbiased=True,
-    parent="rtrl",
-    change="one random product",
-    examples=({}, {"noise": "driven"}),
+    parent="kf_rtrl",
+    change="sum of products with the least variance",
+    examples=({"rank": 1}, {"rank": 4}),
 )
-
-
 class OK(Recursion):
     """A sum of r products u_l ⊗ A_l, made r again in every step with the least variance::
 
@@ -318,22 +344,18 @@ class OK(Recursion):
         r; from the number of sources on the rule is exact.
     """
 
-    def __init__(self, network, rng, *, rank):
-        super().__init__(network, rng)
-        require_single_delays("ok", network)
+    rank: int = option(whole_number)
+
+    def __attrs_post_init__(self):
         # no matrix of so many rows has a higher rank
-        self.rank = min(whole_number("rule 'ok': 'rank'", rank), n_sources(network))
+        self.rank = min(self.rank, n_sources(self.network))
 
     def start(self, batch):
-        network = self.network
-        n_rec, gates = network.n_rec, network.cell.gates
         self.before = None
-        self.u = np.zeros((batch, 0, n_sources(network)))
-        self.a = np.zeros((network.n_states, batch, n_rec, 0, gates, n_rec))
+        self.u, self.a = no_products(self.network, batch, 0)
 
     def step(self, step, signal):
-        sent = presynaptic(step)[:, np.newaxis]
-        driven = drive_jacobian(step)[:, :, :, np.newaxis]
+        sent, driven = immediate_product(step)
         u = np.concatenate([self.u, sent], axis=1)
         a = np.concatenate([carried(step, self.before, self.a), driven], axis=3)
         if u.shape[1] > self.rank:
@@ -413,18 +435,3 @@ def mixing(d, rng):
     complement = (np.eye(products) - outer)[:, :, :rank]
     size = np.where(mixed, np.sqrt(s / k) * signs(rng, d.shape), np.sqrt(d))
     return size[:, :, np.newaxis] * complement
-
-
-OK_RULE = Rule(
-    name="ok",
-    recursion=OK,
-    source="Benzing, Gauy, Mujika, Martinsson & Steger 2019, arXiv 1902.03993",
-    facing="past",
-    memory=(2, 0),
-    time=(3, 0),
-    stochastic=True,
-    unbiased=True,
-    parent="kf_rtrl",
-    change="sum of products with the least variance",
-    examples=({"rank": 1}, {"rank": 4}),
-)

@@ -5,10 +5,28 @@ from attrs import evolve
 
 from ...checks import ABOVE_0, number
 from ..losses import task_error
-from ..rule import Recursion, Rule, refusal, require_single_delays
-from ..spiking import SpikingNetwork
+from ..rule import Recursion, Rule, option
+from ..spiking import SPIKING_CELLS
+
+SPIKING = tuple(cell.name for cell in SPIKING_CELLS)
 
 
+def filtered(traces, decay, values):
+    """Low-pass filtered values of all blocks, â ← decay â + value; without a trace yet â is 0."""
+    return {name: decay * traces.get(name, 0.0) + value for name, value in values.items()}
+
+
+@Rule(
+    name="ottt",
+    source="Xiao et al. 2022, NeurIPS 35, arXiv 2210.04195",
+    facing="local",
+    cells=SPIKING,
+    reason="its traces decay with a membrane",
+    delays="single",
+    memory=(1, 0),
+    parent="superspike",
+    change="no filter; one trace for a presynaptic unit",
+)
 class OTTT(Recursion):
     """A trace of each presynaptic neuron, and the error of the same step::
 
@@ -26,31 +44,19 @@ class OTTT(Recursion):
     Stored: â, a number for each presynaptic neuron: so all neurons must have the same α.
     """
 
-    name = "ottt"
-
-    def __init__(self, network, rng):
-        super().__init__(network, rng)
-        if not isinstance(network, SpikingNetwork):
-            raise refusal(self.name, network, "its traces decay with a membrane; give 'lif' units")
-        low, high = network.alpha.min(), network.alpha.max()
+    def __attrs_post_init__(self):
+        low, high = self.network.alpha.min(), self.network.alpha.max()
         if low != high:
-            raise refusal(
-                self.name,
-                network,
+            raise self.refusal(
                 f"'alpha' goes from {low:g} to {high:g}; the trace of a presynaptic neuron serves "
-                "all its synapses, which needs one value ('superspike' has one for each synapse)",
+                "all its synapses, which needs one value ('superspike' has one for each synapse)"
             )
-        require_single_delays(self.name, network)
 
     def start(self, batch):
         self.traces = {}
 
     def step(self, step, signal):
-        decay = self.network.alpha[0]
-        self.traces = {
-            name: decay * self.traces.get(name, 0.0) + arrival
-            for name, arrival in step.arrivals.items()
-        }
+        self.traces = filtered(self.traces, self.network.alpha[0], step.arrivals)
         credit = np.zeros_like(step.state)
         credit[0] = step.observation[0] * (self.learning(step, signal) + signal.rate)
         return evolve(step, arrivals=self.traces).gradient(credit)
@@ -60,19 +66,17 @@ class OTTT(Recursion):
         return self.network.readout_gain * signal.learning
 
 
-OTTT_RULE = Rule(
-    name=OTTT.name,
-    recursion=OTTT,
-    source="Xiao et al. 2022, NeurIPS 35, arXiv 2210.04195",
+@Rule(
+    name="decolle",
+    source="Kaiser, Mostafa & Neftci 2020, Front. Neurosci. 14:424",
     facing="local",
-    local=True,
+    cells=SPIKING,
+    reason="its traces decay with a membrane",
+    delays="single",
     memory=(1, 0),
-    time=(2, 0),
-    parent="superspike",
-    change="no filter; one trace for a presynaptic unit",
+    parent="ottt",
+    change="loss of a readout of its own",
 )
-
-
 class DECOLLE(OTTT):
     """The loss of a readout that belongs to the layer, random and fixed::
 
@@ -96,13 +100,13 @@ class DECOLLE(OTTT):
         Of G; 0.5 in the published code.
     """
 
-    name = "decolle"
+    scale: float = option(number, "be positive", low=ABOVE_0, default=0.5)
 
-    def __init__(self, network, rng, *, scale=0.5):
-        super().__init__(network, rng)
-        number("rule 'decolle': 'scale'", scale, "be positive", low=ABOVE_0)
-        bound = scale / np.sqrt(network.n_rec)
-        self.local_readout = rng.uniform(-bound, bound, (network.n_rec, network.n_out))
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        n_rec, n_out = self.network.n_rec, self.network.n_out
+        bound = self.scale / np.sqrt(n_rec)
+        self.local_readout = self.rng.uniform(-bound, bound, (n_rec, n_out))
 
     def learning(self, step, signal):
         y = step.observable @ self.local_readout
@@ -110,19 +114,16 @@ class DECOLLE(OTTT):
         return error @ self.local_readout.T
 
 
-DECOLLE_RULE = Rule(
-    name=DECOLLE.name,
-    recursion=DECOLLE,
-    source="Kaiser, Mostafa & Neftci 2020, Front. Neurosci. 14:424",
+@Rule(
+    name="superspike",
+    source="Zenke & Ganguli 2018, Neural Computation 30(6):1514",
     facing="local",
-    local=True,
-    memory=(1, 0),
-    time=(2, 0),
-    parent="ottt",
-    change="loss of a readout of its own",
+    cells=SPIKING,
+    reason="its trace is a postsynaptic potential",
+    uses_feedback=True,
+    parent="eprop",
+    change="no adaptation, no reset in the trace",
 )
-
-
 class SuperSpike(Recursion):
     """A voltage-dependent trace of each synapse, without the neuron's own spikes::
 
@@ -144,38 +145,17 @@ class SuperSpike(Recursion):
     Stored: ε and F_κ(e) of each synapse.
     """
 
-    def __init__(self, network, rng):
-        super().__init__(network, rng)
-        if not isinstance(network, SpikingNetwork):
-            raise refusal(
-                "superspike", network, "its trace is a postsynaptic potential; give 'lif' units"
-            )
-
     def start(self, batch):
         self.potential, self.filtered = {}, {}
 
     def step(self, step, signal):
-        network, gradient = self.network, {}
-        psi = step.observation[0][:, np.newaxis]
-        for name, arrival in step.arrivals.items():
-            potential = network.alpha * self.potential.get(name, 0.0) + arrival
-            trace = psi * potential
-            filtered = network.kappa * self.filtered.get(name, 0.0) + network.readout_gain * trace
-            self.potential[name], self.filtered[name] = potential, filtered
-            paid = np.einsum("bj,bij->ij", signal.learning, filtered)
+        network, psi = self.network, step.observation[0][:, np.newaxis]
+        self.potential = filtered(self.potential, network.alpha, step.arrivals)
+        traces = {name: psi * potential for name, potential in self.potential.items()}
+        seen = {name: network.readout_gain * trace for name, trace in traces.items()}
+        self.filtered = filtered(self.filtered, network.kappa, seen)
+        gradient = {}
+        for name, trace in traces.items():
+            paid = np.einsum("bj,bij->ij", signal.learning, self.filtered[name])
             gradient[name] = (paid + np.einsum("bj,bij->ij", signal.rate, trace))[np.newaxis]
         return gradient
-
-
-SUPERSPIKE_RULE = Rule(
-    name="superspike",
-    recursion=SuperSpike,
-    source="Zenke & Ganguli 2018, Neural Computation 30(6):1514",
-    facing="local",
-    local=True,
-    memory=(2, 0),
-    time=(2, 0),
-    uses_feedback=True,
-    parent="eprop",
-    change="no adaptation, no reset in the trace",
-)

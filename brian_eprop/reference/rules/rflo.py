@@ -4,13 +4,22 @@ import numpy as np
 from attrs import evolve
 
 from ...checks import whole_number
-from ..backward import EligibilityVectors
-from ..rule import Recursion, Rule, refusal, require_single_delays
+from ..backward import LocalTraces
+from ..rule import Recursion, Rule, option
+from .ottt import filtered
 
-LEAKY = ("leaky_rate", "elman", "jordan")
 
-
-class RFLO(Recursion):
+@Rule(
+    name="rflo",
+    source="Murray 2019, eLife 8:e43299",
+    facing="local",
+    cells=("leaky_rate", "elman", "jordan"),
+    reason="its trace decays with the constant leak of a rate unit; 'eprop' is the same for others",
+    uses_feedback=True,
+    parent="eprop",
+    change="leaky rate units",
+)
+class RFLO(LocalTraces):
     """A trace of each weight that decays with the unit, and the error through random feedback::
 
         B_ij^t = (1 − a) B_ij^{t−1} + a φ'(u_j^t) û_i^t
@@ -23,43 +32,20 @@ class RFLO(Recursion):
     Departure: the paper's readout is instantaneous; the filter F_κ, with the gain of the readout,
     is that of a leaky one.
 
-    Stored: B and F_κ(B), each of the size of the weights.
+    Stored: B and F_κ(B), each of the size of the weights; with one state of constant leak the
+    eligibility vector is B.
     """
 
-    def __init__(self, network, rng):
-        super().__init__(network, rng)
-        if network.cell.name not in LEAKY:
-            known = ", ".join(f"'{name}'" for name in LEAKY)
-            raise refusal(
-                "rflo",
-                network,
-                f"its trace decays with the constant leak of a rate unit ({known}); 'eprop' is "
-                "the same for other units",
-            )
 
-    def start(self, batch):
-        # with one state of constant leak the eligibility vector is B
-        self.traces = EligibilityVectors()
-
-    def step(self, step, signal):
-        self.traces.advance(step)
-        return self.traces.gradient(signal.credit(step))
-
-
-RFLO_RULE = Rule(
-    name="rflo",
-    recursion=RFLO,
-    source="Murray 2019, eLife 8:e43299",
+@Rule(
+    name="es_d_rtrl",
+    source="Wang et al. 2026, Nat. Commun. 17:1745, ES-D-RTRL; bioRxiv 2024.09.24.614728",
     facing="local",
-    local=True,
-    memory=(2, 0),
-    time=(2, 0),
-    uses_feedback=True,
+    delays="single",
+    memory=(1, 0),
     parent="eprop",
-    change="leaky rate units",
+    change="trace as a product of two filters",
 )
-
-
 class ESDRTRL(Recursion):
     """One trace of each presynaptic value and one of each unit, instead of one of each weight::
 
@@ -84,21 +70,14 @@ class ESDRTRL(Recursion):
         The smoothing covers 1/(1 − α) = (rank + 1)/2 steps.
     """
 
-    def __init__(self, network, rng, *, rank=19):
-        super().__init__(network, rng)
-        require_single_delays("es_d_rtrl", network)
-        rank = whole_number("rule 'es_d_rtrl': 'rank'", rank)
-        self.decay = (rank - 1) / (rank + 1)
+    rank: int = option(whole_number, default=19)
 
     def start(self, batch):
         self.pre, self.post, self.n_steps = {}, None, 0
 
     def step(self, step, signal):
-        decay = self.decay
-        self.pre = {
-            name: decay * self.pre.get(name, 0.0) + arrival
-            for name, arrival in step.arrivals.items()
-        }
+        decay = (self.rank - 1) / (self.rank + 1)
+        self.pre = filtered(self.pre, decay, step.arrivals)
         post = (1 - decay) * step.drive
         if self.post is not None:
             post += decay * np.einsum("srbj,rgbj->sgbj", step.implicit, self.post)
@@ -106,16 +85,3 @@ class ESDRTRL(Recursion):
         self.n_steps += 1
         mean = post / (1 - decay**self.n_steps)
         return evolve(step, arrivals=self.pre, drive=mean).gradient(signal.credit(step))
-
-
-ES_D_RTRL_RULE = Rule(
-    name="es_d_rtrl",
-    recursion=ESDRTRL,
-    source="Wang et al. 2026, Nat. Commun. 17:1745, ES-D-RTRL; bioRxiv 2024.09.24.614728",
-    facing="local",
-    local=True,
-    memory=(1, 0),
-    time=(2, 0),
-    parent="eprop",
-    change="trace as a product of two filters",
-)

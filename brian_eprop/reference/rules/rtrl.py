@@ -7,9 +7,20 @@ from attrs import evolve
 
 from ...checks import whole_number
 from ..influence import MaskedInfluence
-from ..rule import Recursion, Rule, require_single_delays
+from ..rule import Recursion, Rule
 
 
+@Rule(
+    name="rtrl",
+    source="Williams & Zipser 1989, Neural Computation 1(2)",
+    facing="past",
+    exact=True,
+    parameters=True,
+    memory=(3, 0),
+    time=(4, 0),
+    parent="bptt",
+    change="the same sum from front to back",
+)
 class RTRL(Recursion):
     """Forward accumulation of the influence of every weight on every unit::
 
@@ -41,20 +52,15 @@ class RTRL(Recursion):
         return gradient
 
 
-RTRL_RULE = Rule(
-    name="rtrl",
-    recursion=RTRL,
-    source="Williams & Zipser 1989, Neural Computation 1(2)",
+@Rule(
+    name="ostl",
+    source="Bohnstingl et al. 2020, arXiv 2007.12723",
     facing="past",
-    exact=True,
-    parameters=True,
     memory=(3, 0),
     time=(4, 0),
-    parent="bptt",
-    change="the same sum from front to back",
+    parent="rtrl",
+    change="error of the same step only",
 )
-
-
 class OSTL(RTRL):
     """The influence of a weight on its layer, and the error of the same step::
 
@@ -75,18 +81,21 @@ class OSTL(RTRL):
         return super().step(evolve(step, readout=gain * step.observation), signal)
 
 
-OSTL_RULE = Rule(
-    name="ostl",
-    recursion=OSTL,
-    source="Bohnstingl et al. 2020, arXiv 2007.12723",
-    facing="past",
-    memory=(3, 0),
-    time=(4, 0),
+def _beyond_the_unit(n):
+    """SnAp-1 is as local as e-prop."""
+    return {} if n == 1 else {"facing": "past", "memory": (3, 0), "time": (4, 0)}
+
+
+@Rule(
+    name="snap",
+    source="Menick et al. 2020, arXiv 2006.07232",
+    facing="local",
+    delays="single",
     parent="rtrl",
-    change="error of the same step only",
+    change="only influences within n steps",
+    examples=({"n": 1}, {"n": 2}, {"n": 3}),
+    varies=_beyond_the_unit,
 )
-
-
 class SnAp(MaskedInfluence):
     """Real-time recurrent learning with the influences that are not 0 within n steps::
 
@@ -112,27 +121,5 @@ class SnAp(MaskedInfluence):
         1 or more.
     """
 
-    def __init__(self, network, rng, *, n):
-        hops = whole_number("rule 'snap': 'n'", n) - 1
-        require_single_delays("snap", network)
-        super().__init__(network, rng, hops)
-
-
-def _beyond_the_unit(n):
-    """SnAp-1 is as local as e-prop."""
-    return {} if n == 1 else {"facing": "past", "local": False, "memory": (3, 0), "time": (4, 0)}
-
-
-SNAP_RULE = Rule(
-    name="snap",
-    recursion=SnAp,
-    source="Menick et al. 2020, arXiv 2006.07232",
-    facing="local",
-    local=True,
-    memory=(2, 0),
-    time=(2, 0),
-    parent="rtrl",
-    change="only influences within n steps",
-    examples=({"n": 1}, {"n": 2}, {"n": 3}),
-    varies=_beyond_the_unit,
-)
+    def __init__(self, network, rng, n):
+        super().__init__(network, rng, whole_number("rule 'snap': 'n'", n) - 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...checks import number, whole_number
 from ..backward import EligibilityVectors, sweep
-from ..rule import Recursion, Rule, added, refusal
+from ..rule import Recursion, Rule, option
 
 
 class SyntheticGradient:
@@ -25,29 +25,13 @@ class SyntheticGradient:
 
     Parameters
     ----------
-    rule : str
     network : Network
+        Without recurrent delays: the future loss would be no function of the states of one step.
     learning_rate : float
-
-    Raises
-    ------
-    ValueError
-        Connections that take more than one step: the future loss is then no function of the states
-        of one step.
     """
 
-    def __init__(self, rule, network, learning_rate):
-        longest = max(network.recurrent_lags) - 1
-        if longest:
-            raise refusal(
-                rule,
-                network,
-                f"'delay_rec' goes up to {longest}; a synthetic gradient is that of the states of "
-                "one step and needs recurrent delays of 0",
-            )
-        self.rate = number(
-            f"rule '{rule}': 'learning_rate'", learning_rate, "be from 0 to 2", high=2.0
-        )
+    def __init__(self, network, learning_rate):
+        self.rate = learning_rate
         shape = (network.n_states, network.n_rec)
         self.weights = np.zeros((*shape, network.n_states * network.n_rec + network.n_out + 1))
 
@@ -69,6 +53,15 @@ def _predictors(step, signal):
     return np.concatenate([states, signal.target, np.ones((step.batch, 1))], axis=1)
 
 
+@Rule(
+    name="dni",
+    source="Jaderberg et al. 2017, ICML; Marschall, Cho & Savin 2020, JMLR 21(135)",
+    facing="future",
+    delays="not recurrent",
+    learned=True,
+    parent="bptt",
+    change="future predicted in each step",
+)
 class DNI(Recursion):
     """Credit with a synthetic gradient sg^t ≈ dE^{>t}/dc^t in place of the future::
 
@@ -96,10 +89,11 @@ class DNI(Recursion):
         Steps after which the copy is renewed.
     """
 
-    def __init__(self, network, rng, *, learning_rate=0.1, refresh=5):
-        super().__init__(network, rng)
-        self.refresh = whole_number("rule 'dni': 'refresh'", refresh)
-        self.predictor = SyntheticGradient("dni", network, learning_rate)
+    learning_rate: float = option(number, "be from 0 to 2", high=2.0, default=0.1)
+    refresh: int = option(whole_number, default=5)
+
+    def __attrs_post_init__(self):
+        self.predictor = SyntheticGradient(self.network, self.learning_rate)
         self.slow, self.age = copy(self.predictor), 0
 
     def start(self, batch):
@@ -126,19 +120,16 @@ class DNI(Recursion):
             self.slow = copy(self.predictor)
 
 
-DNI_RULE = Rule(
-    name="dni",
-    recursion=DNI,
-    source="Jaderberg et al. 2017, ICML; Marschall, Cho & Savin 2020, JMLR 21(135)",
+@Rule(
+    name="eprop3",
+    source="Bellec et al. 2019, arXiv 1901.09049, e-prop 3",
     facing="future",
-    memory=(2, 0),
-    time=(2, 0),
+    delays="not recurrent",
     learned=True,
-    parent="bptt",
-    change="future predicted in each step",
+    parent="factorized",
+    change="future predicted after an interval",
+    examples=({}, {"interval": 1}),
 )
-
-
 class EProp3(Recursion):
     """Local traces, and learning signals that look ahead of an interval by a prediction.
 
@@ -172,10 +163,11 @@ class EProp3(Recursion):
         Of the synthetic gradient, from 0 to 2.
     """
 
-    def __init__(self, network, rng, *, interval=5, learning_rate=0.1):
-        super().__init__(network, rng)
-        self.interval = whole_number("rule 'eprop3': 'interval'", interval)
-        self.predictor = SyntheticGradient("eprop3", network, learning_rate)
+    interval: int = option(whole_number, default=5)
+    learning_rate: float = option(number, "be from 0 to 2", high=2.0, default=0.1)
+
+    def __attrs_post_init__(self):
+        self.predictor = SyntheticGradient(self.network, self.learning_rate)
 
     def start(self, batch):
         self.traces = EligibilityVectors()
@@ -201,23 +193,6 @@ class EProp3(Recursion):
         lam, g = sweep(self.steps + following, self.credits + predicted)
         if self.before is not None:
             self.predictor.learn(*self.before, lam[0])
-        gradient = {}
-        for step, credit, explicit in zip(self.steps, self.credits, g, strict=False):
-            self.traces.advance(step)
-            gradient = added(gradient, self.traces.gradient(credit + step.observation * explicit))
+        gradient = self.traces.along(self.steps, self.credits, g[: len(self.steps)])
         self.before, self.steps, self.credits = self.last, [], []
         return gradient
-
-
-EPROP3_RULE = Rule(
-    name="eprop3",
-    recursion=EProp3,
-    source="Bellec et al. 2019, arXiv 1901.09049, e-prop 3",
-    facing="future",
-    memory=(2, 0),
-    time=(2, 0),
-    learned=True,
-    parent="factorized",
-    change="future predicted after an interval",
-    examples=({}, {"interval": 1}),
-)
