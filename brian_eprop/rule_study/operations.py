@@ -143,15 +143,16 @@ def stored_numbers(recursion):
 
 
 def _parts(thing):
-    if attrs.has(type(thing)):
-        names = {field.name for field in attrs.fields(type(thing))}
-        names -= {"network", "recurrent"} if isinstance(thing, Step) else set()
-        return [getattr(thing, name) for name in names]
     if isinstance(thing, Mapping):
         return list(thing.values())
     if isinstance(thing, list | tuple | deque):
         return list(thing)
-    return list(vars(thing).values()) if hasattr(thing, "__dict__") else []
+    # a recursion keeps more than the fields that it declares
+    if hasattr(thing, "__dict__"):
+        return list(vars(thing).values())
+    names = {field.name for field in attrs.fields(type(thing))} if attrs.has(type(thing)) else set()
+    names -= {"network", "recurrent"} if isinstance(thing, Step) else set()
+    return [getattr(thing, name) for name in names]
 
 
 def _owner(array):

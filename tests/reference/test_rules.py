@@ -52,7 +52,7 @@ def relative(a, b, blocks=HIDDEN):
 def test_every_rule_of_a_file_is_registered():
     files = [path for path in Path(rules.__file__).parent.glob("*.py") if path.stem != "__init__"]
     text = "".join(path.read_text("utf-8") for path in files)
-    assert len(RULES) == len(re.findall(r"= Rule\(\n", text)) > 20
+    assert len(RULES) == len(re.findall(r"\n@Rule\(\n", text)) > 20
 
 
 @given(examples())

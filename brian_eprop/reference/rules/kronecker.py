@@ -50,7 +50,7 @@ def drive_jacobian(step):
 
 
 def immediate_product(step):
-    """û and D of a step, with an axis of one product: (batch, 1, I), (S, batch, n_rec, 1, G, n_rec)."""
+    """The one product û ⊗ D of a step; (batch, 1, I) and (S, batch, n_rec, 1, G, n_rec)."""
     return presynaptic(step)[:, np.newaxis], drive_jacobian(step)[:, :, :, np.newaxis]
 
 
@@ -203,10 +203,8 @@ class KFRTRL(RandomProduct):
 
     def immediate(self, step):
         sent, driven = immediate_product(step)
-        sign = signs(self.rng, (step.batch, self.average))
-        return sign[:, :, np.newaxis] * sent, sign[
-            :, np.newaxis, :, np.newaxis, np.newaxis
-        ] * driven
+        sign = signs(self.rng, (step.batch, self.average, 1))
+        return sign * sent, sign[:, np.newaxis, :, :, np.newaxis] * driven
 
     def gradient(self, credit):
         return gradient_of_products(self.network, credit / self.average, self.left, self.right)
