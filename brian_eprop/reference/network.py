@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from ..checks import choice, finite_array, real, truth
 from .losses import LOSSES
@@ -36,6 +36,73 @@ class Block(NamedTuple):
 def decay(remedy):
     """The validator of one number from 0 to 1."""
     return real(f"be one number between 0 and 1: {remedy}", high=1.0)
+
+
+def array_of(
+    *axes, low=-np.inf, high=np.inf, must="", kind=float, gates=None, single=False, default=None
+):
+    """The validator of an array, which the network keeps as a copy that cannot be written to.
+
+    Parameters
+    ----------
+    axes : str
+        Attributes of the network with the length of each axis, such as "n_rec".
+    low, high, must : float, float, str
+        What the numbers must be, in numbers and in words.
+    kind : type
+        float, or int and bool for whole numbers.
+    gates : callable, optional
+        Cell → length of a first axis, which is absent where that is 1.
+    single : bool
+        Whether a single value, or an array that NumPy broadcasts, does for all.
+    default : callable, optional
+        Network and name of the field → what stands for None.
+    """
+
+    def validator(network, field, value):
+        name = f"{type(network).__name__}.{field.name}"
+        absent = value is None and default is not None
+        array = finite_array(name, default(network, field.name) if absent else value)
+        wrong = (array < low) | (array > high) | ((kind is not float) & (array != np.round(array)))
+        if np.any(wrong):
+            raise ValueError(f"{name} contains {array[wrong].flat[0]}; give {must}")
+        leading = (gates(network.cell),) if gates and gates(network.cell) > 1 else ()
+        remedy = f"({', '.join(('gates',) * len(leading) + axes)})"
+        try:
+            shape = leading + tuple(getattr(network, axis) for axis in axes)
+            remedy = f"{remedy} = {shape}"
+            if array.shape != shape and not (single or absent):
+                raise ValueError
+            network._set(field.name, np.broadcast_to(array, shape).astype(kind))
+        except (ValueError, IndexError):
+            of_gates = f" for the {leading[0]} gates of {network.cell.name}" if leading else ""
+            raise ValueError(
+                f"{name} has shape {array.shape}; give {'a single value or ' * single}an array of "
+                f"shape {remedy}{of_gates}"
+            ) from None
+
+    return validator
+
+
+def zero(network, name):
+    """The default of delays and biases."""
+    return 0.0
+
+
+def mask(*axes):
+    """The validator of a matrix that says which connections exist."""
+
+    def default(network, name):
+        return network._default_mask(name, getattr(network, f"w_{name[5:]}").shape[-2:])
+
+    must = "True where a synapse exists and False elsewhere"
+    return array_of(*axes, low=0, high=1, must=must, kind=bool, default=default)
+
+
+def whole_steps(*axes, default=None):
+    """The validator of whole numbers of steps."""
+    must = "a whole number of steps, 0 or more"
+    return array_of(*axes, low=0, must=must, kind=int, single=True, default=default)
 
 
 # Not in slots: what is computed once is kept in the object.
@@ -73,49 +140,49 @@ class Network:
         Divide loss, learning signal and regularization by the number of steps that count.
     """
 
-    w_in: np.ndarray
-    w_rec: np.ndarray
-    w_out: np.ndarray
+    # the first that is checked, since it has the number of units
+    w_rec: np.ndarray = field(
+        validator=array_of("n_rec", "n_rec", gates=lambda cell: len(cell.gates_rec))
+    )
+    w_in: np.ndarray = field(
+        validator=array_of("n_in", "n_rec", gates=lambda cell: len(cell.gates_in))
+    )
+    w_out: np.ndarray = field(validator=array_of("n_rec", "n_out"))
     kappa: float = field(default=0.0, validator=decay("exp(-dt/tau_out)"))
     readout_gain: float = field(default=1.0, validator=decay("1 or 1 - kappa"))
     feedback: np.ndarray | None = None
-    mask_in: np.ndarray | None = None
-    mask_rec: np.ndarray | None = None
+    mask_in: np.ndarray | None = field(default=None, validator=mask("n_in", "n_rec"))
+    mask_rec: np.ndarray | None = field(default=None, validator=mask("n_rec", "n_rec"))
     mask_out: np.ndarray | None = None
-    delay_in: np.ndarray | None = None
-    delay_rec: np.ndarray | None = None
+    delay_in: np.ndarray | None = field(
+        default=None, validator=whole_steps("n_in", "n_rec", default=zero)
+    )
+    delay_rec: np.ndarray | None = field(
+        default=None, validator=whole_steps("n_rec", "n_rec", default=zero)
+    )
     loss: str = field(default="mse", validator=choice(LOSSES))
     average: bool = field(default=False, validator=truth())
 
     def __attrs_post_init__(self):
-        gates = {"in": self.cell.gates_in, "rec": self.cell.gates_rec}
-        for block in ("in", "rec", "out"):
-            self._set_weights(f"w_{block}", len(gates.get(block, [0])))
-        n_in, n_rec, n_out = self.n_in, self.n_rec, self.n_out
-        shapes = {"in": (n_in, n_rec), "rec": (n_rec, n_rec), "out": (n_rec, n_out)}
-        for block, shape in shapes.items():
-            name = f"w_{block}"
-            self._check_shape(name, getattr(self, name)[..., :, :], shape)
-            self._set_mask(f"mask_{block}", shape)
-            self._set(name, np.where(getattr(self, f"mask_{block}"), getattr(self, name), 0.0))
-            if block != "out":
-                self._set_integers(f"delay_{block}", shape)
+        # the number of outputs is known when a subclass has checked its w_out
+        mask("n_rec", "n_out")(self, fields(type(self)).mask_out, self.mask_out)
         if self.feedback is not None:
-            feedback = self._numbers("feedback")
-            self._check_shape("feedback", feedback, (n_out, n_rec))
-            self._set("feedback", feedback)
+            array_of("n_out", "n_rec")(self, fields(type(self)).feedback, self.feedback)
+        for block in ("in", "rec", "out"):
+            exists, weights = getattr(self, f"mask_{block}"), getattr(self, f"w_{block}")
+            self._set(f"w_{block}", np.where(exists, weights, 0.0))
 
     @property
     def n_in(self) -> int:
-        return self.w_in.shape[-2]
+        return np.shape(self.w_in)[-2]
 
     @property
     def n_rec(self) -> int:
-        return self.w_rec.shape[-1]
+        return np.shape(self.w_rec)[-1]
 
     @property
     def n_out(self) -> int:
-        return self.w_out.shape[-1]
+        return np.shape(self.w_out)[-1]
 
     @property
     def n_states(self) -> int:
@@ -179,82 +246,8 @@ class Network:
             NaN where a unit sends what it computed.
         """
 
-    @property
-    def _name(self):
-        return type(self).__name__
-
-    def _set(self, name, value):
-        if isinstance(value, np.ndarray):
-            # a private copy: the description must not change under the caller's hands
-            value = value.copy()
-            value.setflags(write=False)
-        object.__setattr__(self, name, value)
-
-    def _numbers(self, name):
-        return finite_array(f"{self._name}.{name}", getattr(self, name))
-
-    def _set_weights(self, name, gates):
-        weights = self._numbers(name)
-        if weights.ndim != 2 + (gates > 1) or (gates > 1 and len(weights) != gates):
-            leading = f"{gates}, " if gates > 1 else ""
-            sizes = "n_rec, n_rec" if name == "w_rec" else "n_pre, n_post"
-            raise ValueError(
-                f"{self._name}.{name} has shape {weights.shape}; give a matrix "
-                f"({leading}{sizes})"
-                + (f" for the {gates} gates of {self.cell.name}" if gates > 1 else "")
-            )
-        if name == "w_rec" and weights.shape[-1] != weights.shape[-2]:
-            raise ValueError(
-                f"{self._name}.w_rec has shape {weights.shape}; give a square matrix (n_rec, n_rec)"
-            )
-        self._set(name, weights)
-
-    def _check_shape(self, name, array, shape):
-        if array.shape[-len(shape) :] != shape:
-            raise ValueError(
-                f"{self._name}.{name} has shape {array.shape}; "
-                f"give {shape} for n_in={self.n_in}, n_rec={self.n_rec}, n_out={self.n_out} "
-                "(row = pre, column = post)"
-            )
-
-    def _broadcast(self, name, array, shape):
-        try:
-            return np.broadcast_to(array, shape)
-        except ValueError:
-            raise ValueError(
-                f"{self._name}.{name} has shape {array.shape}; "
-                f"give a single value or an array of shape {shape}"
-            ) from None
-
-    def _set_per_unit(self, name, low=-np.inf, high=np.inf, remedy=""):
-        array = self._numbers(name)
-        outside = (array < low) | (array > high)
-        if np.any(outside):
-            raise ValueError(
-                f"{self._name}.{name} contains {array[outside].flat[0]}; "
-                f"give values between {low} and {high}: {remedy}"
-            )
-        self._set(name, self._broadcast(name, array, (self.n_rec,)))
-
-    def _set_integers(self, name, shape):
-        array = np.zeros(()) if getattr(self, name) is None else self._numbers(name)
-        wrong = (array < 0) | (array != np.round(array))
-        if np.any(wrong):
-            raise ValueError(
-                f"{self._name}.{name} contains {array[wrong].flat[0]}; "
-                "give a whole number of steps, 0 or more"
-            )
-        self._set(name, self._broadcast(name, array, shape).astype(int))
-
-    def _set_mask(self, name, shape):
-        if getattr(self, name) is None:
-            mask = self._default_mask(name, shape)
-        else:
-            mask = self._numbers(name)
-            self._check_shape(name, mask, shape)
-            if not np.all((mask == 0) | (mask == 1)):
-                raise ValueError(
-                    f"{self._name}.{name} contains {mask[(mask != 0) & (mask != 1)].flat[0]}; "
-                    "give True where a synapse exists and False elsewhere"
-                )
-        self._set(name, mask.astype(bool))
+    def _set(self, name, array):
+        # a private copy: the description must not change under the caller's hands
+        array = array.copy()
+        array.setflags(write=False)
+        object.__setattr__(self, name, array)

@@ -3,17 +3,62 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from attrs import field, frozen
 
 from ..checks import ABOVE_0, real, truth, whole
-from .network import Block, Network
+from .network import Block, Network, array_of, zero
 from .step import Step
 
-if TYPE_CHECKING:
-    from .step import Step
+
+class RateCell:
+    """A rate unit: its hidden states, its drives, and `advance`, its step with the Jacobians.
+
+    Attributes
+    ----------
+    name : str
+    states : tuple of str
+    gates : int
+        Number of its drives.
+    gates_in, gates_rec : list of int
+        Which of them inputs and recurrent connections feed.
+    """
+
+    name: ClassVar[str]
+    states: ClassVar[tuple[str, ...]] = ("h",)
+    gates: ClassVar = 1
+    gates_in: ClassVar = [0]
+    gates_rec: ClassVar = [0]
+
+    def check(self, network: RateNetwork) -> None:
+        """Every network fits."""
+
+    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
+        """All-to-all, self-connections included."""
+        return np.ones(shape, dtype=bool)
+
+
+def one_state(h, decay, gain) -> Step:
+    """The step of a unit whose one state is its observable, c = h.
+
+    Parameters
+    ----------
+    h, decay : (batch, n_rec) ndarray
+        c, and D = ∂h^t/∂h^{t−1}.
+    gain : (gates, batch, n_rec) ndarray
+        K.
+    """
+    one = np.ones((1, *h.shape))
+    return Step(
+        state=h[np.newaxis],
+        observable=h,
+        implicit=decay * one[np.newaxis],
+        observation=one,
+        drive=gain[np.newaxis],
+        self_edge=np.zeros_like(one),
+    )
 
 
 def rate_step(before, u, leak, phi, slope) -> Step:
@@ -28,16 +73,7 @@ def rate_step(before, u, leak, phi, slope) -> Step:
         φ(u) and φ'(u).
     """
     last = np.zeros_like(u) if before is None else before.state[0]
-    h = (1 - leak) * last + leak * phi
-    one = np.ones((1, *u.shape))
-    return Step(
-        state=h[np.newaxis],
-        observable=h,
-        implicit=(1 - leak) * one[np.newaxis],
-        observation=one,
-        drive=leak * slope[np.newaxis, np.newaxis],
-        self_edge=np.zeros_like(one),
-    )
+    return one_state((1 - leak) * last + leak * phi, 1 - leak, leak * slope[np.newaxis])
 
 
 def leak():
@@ -46,7 +82,7 @@ def leak():
 
 
 @frozen
-class LeakyRate:
+class LeakyRate(RateCell):
     """The leaky unit of RFLO (Murray 2019, eLife 8:e43299, Eq. 1).
 
     ::
@@ -63,17 +99,6 @@ class LeakyRate:
     leak: float = field(default=0.1, validator=leak())
 
     name: ClassVar = "leaky_rate"
-    states: ClassVar = ("h",)
-    gates: ClassVar = 1
-    gates_in: ClassVar = [0]
-    gates_rec: ClassVar = [0]
-
-    def check(self, network: RateNetwork) -> None:
-        """Every network fits."""
-
-    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """All-to-all, self-connections included."""
-        return np.ones(shape, dtype=bool)
 
     def advance(
         self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
@@ -84,7 +109,7 @@ class LeakyRate:
 
 
 @frozen
-class Elman:
+class Elman(RateCell):
     """The tanh unit of Elman 1990, Cognitive Science 14(2): all its memory is explicit.
 
     ::
@@ -94,17 +119,6 @@ class Elman:
     """
 
     name: ClassVar = "elman"
-    states: ClassVar = ("h",)
-    gates: ClassVar = 1
-    gates_in: ClassVar = [0]
-    gates_rec: ClassVar = [0]
-
-    def check(self, network: RateNetwork) -> None:
-        """Every network fits."""
-
-    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """All-to-all, self-connections included."""
-        return np.ones(shape, dtype=bool)
 
     def advance(
         self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
@@ -115,7 +129,7 @@ class Elman:
 
 
 @frozen
-class Jordan:
+class Jordan(RateCell):
     """A network whose only recurrence leads through its outputs (Jordan 1986).
 
     The outputs are units of the layer, the last `visible` ones of the network; every connection
@@ -128,10 +142,6 @@ class Jordan:
     """
 
     name: ClassVar = "jordan"
-    states: ClassVar = ("h",)
-    gates: ClassVar = 1
-    gates_in: ClassVar = [0]
-    gates_rec: ClassVar = [0]
 
     def check(self, network: RateNetwork) -> None:
         """Refuse connections that go round the outputs."""
@@ -175,7 +185,7 @@ def logistic(u):
 
 
 @frozen
-class LSTM:
+class LSTM(RateCell):
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)::
 
         i = σ(u_0),  f = σ(u_1),  g = tanh(u_2),  o = σ(u_3)
@@ -193,13 +203,6 @@ class LSTM:
     gates: ClassVar = 4
     gates_in: ClassVar = [0, 1, 2, 3]
     gates_rec: ClassVar = [0, 1, 2, 3]
-
-    def check(self, network: RateNetwork) -> None:
-        """Every network fits."""
-
-    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """All-to-all, self-connections included."""
-        return np.ones(shape, dtype=bool)
 
     def advance(
         self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
@@ -226,7 +229,7 @@ class LSTM:
 
 
 @frozen
-class GRU:
+class GRU(RateCell):
     """The gated recurrent unit with the reset gate after the recurrent product::
 
         r = σ(u_0),  z = σ(u_1),  h̃ = tanh(u_2 + r u_3)
@@ -242,17 +245,9 @@ class GRU:
     """
 
     name: ClassVar = "gru"
-    states: ClassVar = ("h",)
     gates: ClassVar = 4
     gates_in: ClassVar = [0, 1, 2]
     gates_rec: ClassVar = [0, 1, 3]
-
-    def check(self, network: RateNetwork) -> None:
-        """Every network fits."""
-
-    def default_mask(self, network: RateNetwork, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """All-to-all, self-connections included."""
-        return np.ones(shape, dtype=bool)
 
     def advance(
         self, network: RateNetwork, before: Step | None, drive: np.ndarray, held: Any
@@ -269,15 +264,7 @@ class GRU:
             onto_candidate,
             onto_candidate * r,
         ]
-        one = np.ones((1, *h.shape))
-        return Step(
-            state=h[np.newaxis],
-            observable=h,
-            implicit=z[np.newaxis, np.newaxis],
-            observation=one,
-            drive=np.stack(gains)[np.newaxis],
-            self_edge=np.zeros_like(one),
-        )
+        return one_state(h, z, np.stack(gains))
 
 
 @frozen(eq=False, kw_only=True, slots=False)
@@ -315,58 +302,49 @@ class RateNetwork(Network):
     """
 
     cell: Elman | LeakyRate | Jordan | LSTM | GRU
-    # None is replaced by the visible units
-    w_out: np.ndarray | None = None  # type: ignore[assignment]
-    bias: np.ndarray | None = None
-    bias_out: np.ndarray | None = None
     visible: int = field(default=0, validator=whole(0))
     teacher_forcing: bool = field(default=False, validator=truth())
+    # None is replaced by the visible units
+    w_out: np.ndarray | None = field(default=None)  # type: ignore[assignment]
+    bias: np.ndarray | None = field(
+        default=None, validator=array_of("n_rec", gates=lambda cell: cell.gates, default=zero)
+    )
+    bias_out: np.ndarray | None = field(default=None, validator=array_of("n_out", default=zero))
 
-    def __attrs_post_init__(self):
-        self._set_visible()
-        super().__attrs_post_init__()
-        gates = self.cell.gates
-        shape = (self.n_rec,) if gates == 1 else (gates, self.n_rec)
-        for name, expected in (("bias", shape), ("bias_out", (self.n_out,))):
-            value = getattr(self, name)
-            bias = np.zeros(expected) if value is None else self._numbers(name)
-            if bias.shape != expected:
-                raise ValueError(
-                    f"{self._name}.{name} has shape {bias.shape}; give {expected}"
-                    + (f" for the {gates} gates of {self.cell.name}" if name == "bias" else "")
-                )
-            self._set(name, bias)
-        self.cell.check(self)
-
-    def _set_visible(self):
+    @w_out.validator
+    def _of_visible_units(self, field, value):
+        name = type(self).__name__
         if not self.visible:
-            if self.w_out is None:
+            if value is None:
                 raise ValueError(
-                    f"{self._name}.w_out = None; give a matrix (n_rec, n_out), or make the "
+                    f"{name}.w_out = None; give a matrix (n_rec, n_out), or make the "
                     "last units the outputs with 'visible'"
                 )
             if self.teacher_forcing:
                 raise ValueError(
-                    f"{self._name}.teacher_forcing = True, but no unit has a target; say with "
+                    f"{name}.teacher_forcing = True, but no unit has a target; say with "
                     "'visible' how many of the last units are the outputs"
                 )
+            array_of("n_rec", "n_out")(self, field, value)
             return
-        n_rec = np.shape(self.w_rec)[-1] if np.ndim(self.w_rec) >= 2 else 0
-        if self.visible > n_rec:
-            raise ValueError(f"{self._name}.visible = {self.visible}, but there are {n_rec} units")
-        selection = np.eye(n_rec)[:, n_rec - self.visible :]
+        if self.visible > self.n_rec:
+            raise ValueError(f"{name}.visible = {self.visible}, but there are {self.n_rec} units")
+        selection = np.eye(self.n_rec)[:, self.n_rec - self.visible :]
         # a changed copy of a network brings its selection along
-        if self.w_out is not None and not np.array_equal(self.w_out, selection):
+        if value is not None and not np.array_equal(value, selection):
             raise ValueError(
-                f"{self._name}.w_out = given, but the last {self.visible} units are the "
+                f"{name}.w_out = given, but the last {self.visible} units are the "
                 "outputs; leave 'w_out' or 'visible' away"
             )
         self._set("w_out", selection)
 
+    def __attrs_post_init__(self):
+        super().__attrs_post_init__()
+        self.cell.check(self)
+
     @cached_property
     def blocks(self) -> dict[str, Block]:
-        every = list(range(self.cell.gates))
-        one = np.ones((1, self.n_rec), dtype=bool)
+        every, one = list(range(self.cell.gates)), np.ones((1, self.n_rec), dtype=bool)
         return super().blocks | {"bias": Block(every, "one", one, np.zeros((1, self.n_rec), int))}
 
     @property

@@ -9,8 +9,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from attrs import field, frozen
 
-from ..checks import one_of
-from .network import Network
+from ..checks import ABOVE_0, keep, one_of
+from .network import Network, array_of, whole_steps
 from .step import Step
 from .surrogates import SURROGATES, antiderivative, pseudo_derivative
 
@@ -135,36 +135,44 @@ class LIF:
     """
 
     name: ClassVar = "lif"
-    states: ClassVar = ("v",)
+    states: ClassVar[tuple[str, ...]] = ("v",)
     gates: ClassVar = 1
     gates_in: ClassVar = [0]
     gates_rec: ClassVar = [0]
 
     def advance(self, network, before, drive, held):
         """The next step; see :class:`brian_eprop.reference.spiking.Held`."""
-        (u,) = drive
-        batch = len(u)
-        last = np.zeros_like(u) if before is None else before.state[0]
-        reset = network.v_th * own_spike(network, before, held, "v", batch)
-        v = network.alpha * last + u - reset
-        threshold = np.broadcast_to(network.v_th, v.shape)
-        spikes, memory = fire(network, before, v, threshold, held)
-        implicit = np.empty((1, 1, *u.shape))
-        implicit[0, 0] = network.alpha
-        self_edge = self_edges(network, before, {"v": -network.v_th}, implicit, batch)
+        (u,), names = drive, self.states
+        last = np.zeros((len(names), *u.shape)) if before is None else before.state
+        decays = {"v": network.alpha, "a": network.rho}
+        # what the own spike of the step before adds to each state
+        edges = {"v": -network.v_th, "a": np.ones(network.n_rec)}
+        state = np.stack([decays[name] * last[k] for k, name in enumerate(names)])
+        state[0] += u
+        for k, name in enumerate(names):
+            state[k] += edges[name] * own_spike(network, before, held, name, len(u))
+        threshold = network.v_th + network.beta * state[1:].sum(axis=0)
+        spikes, memory = fire(network, before, state[0], threshold, held)
+        implicit = np.zeros((len(names), len(names), *u.shape))
+        for k, name in enumerate(names):
+            implicit[k, k] = decays[name]
+        of_states = {name: edges[name] for name in names}
+        self_edge = self_edges(network, before, of_states, implicit, len(u))
+        gain = np.zeros((len(names), 1, *u.shape))
+        gain[0] = 1
         return Step(
-            state=v[np.newaxis],
+            state=state,
             observable=spikes,
             implicit=implicit,
-            observation=memory.psi[np.newaxis],
-            drive=np.ones((1, 1, *u.shape)),
+            observation=np.stack([memory.psi, -network.beta * memory.psi])[: len(names)],
+            drive=gain,
             self_edge=self_edge,
             memory=memory,
         )
 
 
 @frozen
-class ALIF:
+class ALIF(LIF):
     """The adaptive cell of Bellec et al. 2020, Methods Eqs 6–11::
 
         v_j^t = α_j v_j^{t−1} + u_j^t − v_th,j z_j^{t−1}
@@ -183,39 +191,21 @@ class ALIF:
 
     name: ClassVar = "alif"
     states: ClassVar = ("v", "a")
-    gates: ClassVar = 1
-    gates_in: ClassVar = [0]
-    gates_rec: ClassVar = [0]
-
-    def advance(self, network, before, drive, held):
-        """The next step; see :class:`brian_eprop.reference.spiking.Held`."""
-        (u,) = drive
-        batch = len(u)
-        v_last, a_last = np.zeros((2, *u.shape)) if before is None else before.state[:2]
-        reset = network.v_th * own_spike(network, before, held, "v", batch)
-        v = network.alpha * v_last + u - reset
-        a = network.rho * a_last + own_spike(network, before, held, "a", batch)
-        threshold = network.v_th + network.beta * a
-        spikes, memory = fire(network, before, v, threshold, held)
-        implicit = np.zeros((2, 2, *u.shape))
-        implicit[0, 0] = network.alpha
-        implicit[1, 1] = network.rho
-        edges = {"v": -network.v_th, "a": np.ones(network.n_rec)}
-        self_edge = self_edges(network, before, edges, implicit, batch)
-        drive = np.zeros((2, 1, *u.shape))
-        drive[0] = 1
-        return Step(
-            state=np.stack([v, a]),
-            observable=spikes,
-            implicit=implicit,
-            observation=np.stack([memory.psi, -network.beta * memory.psi]),
-            drive=drive,
-            self_edge=self_edge,
-            memory=memory,
-        )
 
 
 RESET_PATHS = ("implicit", "explicit", "detached")
+
+FRACTION = "values between 0 and 1"
+
+
+def per_unit(low=-np.inf, high=np.inf, must="", default=None):
+    """The validator of one number for each unit, or one for all."""
+    return array_of("n_rec", low=low, high=high, must=must, single=True, default=default)
+
+
+def positive(default=None):
+    """The validator of one positive number for each unit, or one for all."""
+    return per_unit(ABOVE_0, must="positive values", default=default)
 
 
 @frozen(eq=False, kw_only=True, slots=False)
@@ -283,54 +273,56 @@ class SpikingNetwork(Network):
     Bellec et al. 2020, Nat. Commun. 11:3625, Methods Eqs 6–11.
     """
 
-    alpha: np.ndarray | float
-    v_th: np.ndarray | float
-    rho: np.ndarray | float = 0.0
-    beta: np.ndarray | float = 0.0
-    n_ref: np.ndarray | int = 0
-    surrogate: np.ndarray | str = "piecewise_linear"
-    surrogate_height: np.ndarray | float | None = None
-    surrogate_width: np.ndarray | float | None = None
-    surrogate_h: np.ndarray | float = 0.15
-    surrogate_s: np.ndarray | float = 6.0
+    alpha: np.ndarray | float = field(validator=per_unit(0, 1, f"{FRACTION}: exp(-dt/tau_m)"))
+    v_th: np.ndarray | float = field(validator=positive())
+    rho: np.ndarray | float = field(
+        default=0.0, validator=per_unit(0, 1, f"{FRACTION}: exp(-dt/tau_a)")
+    )
+    beta: np.ndarray | float = field(default=0.0, validator=per_unit())
+    n_ref: np.ndarray | int = field(default=0, validator=whole_steps("n_rec"))
+    surrogate: np.ndarray | str = field(default="piecewise_linear")
+    surrogate_height: np.ndarray | float | None = field(
+        default=None, validator=per_unit(default=lambda network, name: 0.3 / network.v_th)
+    )
+    surrogate_width: np.ndarray | float | None = field(
+        default=None, validator=positive(default=lambda network, name: network.v_th)
+    )
+    surrogate_h: np.ndarray | float = field(default=0.15, validator=per_unit())
+    surrogate_s: np.ndarray | float = field(default=6.0, validator=positive())
     reset_path: Mapping[str, str] = field(factory=dict)
-    rate_target: np.ndarray | float = 0.0
-    rate_strength: np.ndarray | float = 0.0
+    rate_target: np.ndarray | float = field(default=0.0, validator=per_unit())
+    rate_strength: np.ndarray | float = field(default=0.0, validator=per_unit())
     smooth: bool = False
-    adaptive: bool | None = None
+    adaptive: bool | None = field(default=None)
 
-    def __attrs_post_init__(self):
-        super().__attrs_post_init__()
-        n_rec = self.n_rec
-        self._set_per_unit("v_th")
-        self._check_positive("v_th")
-        if self.adaptive is False and np.any(self.beta):
-            raise ValueError(
-                f"{self._name}.adaptive = False, but 'beta' is not 0; leave one of them away"
-            )
-        self._set_per_unit("alpha", 0, 1, "exp(-dt/tau_m)")
-        self._set_per_unit("rho", 0, 1, "exp(-dt/tau_a)")
-        self._set_per_unit("beta")
-        self._set_integers("n_ref", (n_rec,))
-        self._set_per_unit("rate_target")
-        self._set_per_unit("rate_strength")
-        for name, default in (
-            ("surrogate_height", lambda: 0.3 / self.v_th),
-            ("surrogate_width", lambda: self.v_th),
-        ):
-            if getattr(self, name) is None:
-                self._set(name, default())
-        self._set_per_unit("surrogate_height")
-        self._set_per_unit("surrogate_h")
-        for name in ("surrogate_width", "surrogate_s"):
-            self._set_per_unit(name)
-            self._check_positive(name)
-
-        kinds = np.asarray(self.surrogate, dtype=str)
+    @surrogate.validator
+    def _known_kinds(self, field, value):
+        kinds, name = np.asarray(value, dtype=str), f"{type(self).__name__}.surrogate"
         for kind in np.unique(kinds):
-            one_of(f"{self._name}.surrogate", str(kind), SURROGATES)
-        self._set("surrogate", self._broadcast("surrogate", kinds, (n_rec,)))
-        self._set_reset_path()
+            one_of(name, str(kind), SURROGATES)
+        if kinds.shape not in ((), (1,), (self.n_rec,)):
+            raise ValueError(
+                f"{name} has shape {kinds.shape}; give a single value or an array of shape "
+                f"({self.n_rec},)"
+            )
+        self._set("surrogate", np.broadcast_to(kinds, self.n_rec))
+
+    @reset_path.validator
+    def _known_paths(self, field, value):
+        path, name = {"v": "explicit", "a": "implicit"}, f"{type(self).__name__}.reset_path"
+        for variable, kind in dict(value).items():
+            one_of(f"{name} (its key)", variable, tuple(path))
+            one_of(f"{name}['{variable}']", kind, RESET_PATHS)
+            path[variable] = kind
+        keep(self, field, path)
+
+    @adaptive.validator
+    def _no_adaptation_left_out(self, field, value):
+        if value is False and np.any(self.beta):
+            raise ValueError(
+                f"{type(self).__name__}.adaptive = False, but 'beta' is not 0; leave one of them "
+                "away"
+            )
 
     @cached_property
     def cell(self) -> ALIF | LIF:
@@ -348,21 +340,6 @@ class SpikingNetwork(Network):
         if name == "mask_rec":
             np.fill_diagonal(mask, False)
         return mask
-
-    def _check_positive(self, name):
-        if not np.all(getattr(self, name) > 0):
-            raise ValueError(
-                f"{self._name}.{name} = {getattr(self, name).min()} for a neuron; "
-                "give positive values"
-            )
-
-    def _set_reset_path(self):
-        path = {"v": "explicit", "a": "implicit"}
-        for variable, kind in dict(self.reset_path).items():
-            one_of(f"{self._name}.reset_path (its key)", variable, tuple(path))
-            one_of(f"{self._name}.reset_path['{variable}']", kind, RESET_PATHS)
-            path[variable] = kind
-        self._set("reset_path", path)
 
 
 #: The cells of a SpikingNetwork.

@@ -244,9 +244,12 @@ def rate(**changes):
         ({"teacher_forcing": True}, ["RateNetwork.teacher_forcing", "'visible'"]),
         ({"bias": np.ones(2)}, ["RateNetwork.bias", "(2,)", "(3,)"]),
         ({"bias_out": np.ones(3)}, ["RateNetwork.bias_out", "(3,)", "(1,)"]),
-        ({"cell": GRU()}, ["RateNetwork.w_in", "(2, 3)", "3 gates", "gru"]),
+        (
+            {"cell": GRU(), "w_rec": np.ones((3, 3, 3))},
+            ["RateNetwork.w_in", "(2, 3)", "3 gates", "gru"],
+        ),
         ({"cell": LSTM(), "w_in": np.ones((4, 2, 3))}, ["RateNetwork.w_rec", "(3, 3)", "4 gates"]),
-        ({"w_rec": np.ones((3, 2))}, ["RateNetwork.w_rec", "square"]),
+        ({"w_rec": np.ones((3, 2))}, ["RateNetwork.w_rec", "(3, 2)", "(n_rec, n_rec) = (2, 2)"]),
         ({"cell": CELLS["jordan"]()}, ["RateNetwork.visible", "jordan".title()]),
         (
             {

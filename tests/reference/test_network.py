@@ -171,7 +171,7 @@ def test_description_is_frozen_and_owns_its_arrays():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"w_in": np.ones(3)}, [".w_in", "(3,)", "(n_pre, n_post)"]),
+        ({"w_in": np.ones(3)}, [".w_in", "(3,)", "(n_in, n_rec)"]),
         ({"w_in": np.ones((2, 4))}, [".w_in", "(2, 4)", "(2, 3)"]),
         ({"w_rec": np.ones((3, 4))}, [".w_rec", "(3, 4)", "(n_rec, n_rec)"]),
         ({"w_out": np.ones((2, 1))}, [".w_out", "(2, 1)", "(3, 1)"]),
