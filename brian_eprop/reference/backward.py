@@ -1,12 +1,13 @@
-"""The backward pass of the reference, and the eligibility vectors that run forwards.
+"""The backward pass, the eligibility vectors, and rules between the two.
 
-Rules that look at the future are made from the sweep backwards in time, or from local traces with
-a learning signal that sees a few steps of the future.
+Rules that look at the future are made from the adjoint recursion, or from local traces with a
+learning signal that sees a few steps of the future.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import reduce
 
 import numpy as np
 from attrs import evolve
@@ -139,10 +140,7 @@ def sweep_hops(steps, credits, hops):
 
 def gradient_of(steps, lam):
     """dE/dW_ij = Σ_t λ_j^t · F_ij^t, summed over the batch."""
-    gradient = {}
-    for step, credit in zip(steps, lam, strict=True):
-        gradient = added(gradient, step.gradient(credit))
-    return gradient
+    return reduce(added, (step.gradient(credit) for step, credit in zip(steps, lam, strict=True)))
 
 
 class HorizonSignal(Recursion):

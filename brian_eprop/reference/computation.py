@@ -1,4 +1,4 @@
-"""Gradients of a network by any registered rule, finite differences, simulation and traces.
+"""Gradients by any rule, finite differences, simulations and eligibility traces.
 
 Rules may be written as text: a name, or a name with options like a call.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from attrs import evolve, frozen
 from numpy.typing import ArrayLike
 
-from ..checks import whole_number
+from ..checks import one_of, whole_number
 from .backward import EligibilityVectors
 from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
@@ -67,10 +67,7 @@ def parse_rule(text):
 def _check_feedback(name, feedback):
     if not RULES[name].uses_feedback:
         raise ValueError(f"rule '{name}' has no feedback weights; leave the option 'feedback' away")
-    if feedback not in FEEDBACK:
-        raise ValueError(
-            f"rule '{name}': 'feedback' is '{feedback}'; give one of {', '.join(FEEDBACK)}"
-        )
+    one_of(f"rule '{name}': 'feedback'", feedback, FEEDBACK)
 
 
 def _literal(node):
@@ -101,8 +98,8 @@ def described_rule(label):
 def rule_label(name, options, feedback=None):
     """The text that `parse_rule` reads."""
     options = options | ({} if feedback is None else {"feedback": feedback})
-    given = ", ".join(f"{option}={value}" for option, value in options.items())
-    return f"{name}({given})" if given else name
+    settings = ", ".join(f"{option}={value}" for option, value in options.items())
+    return f"{name}({settings})" if settings else name
 
 
 def gradients(
@@ -180,7 +177,7 @@ def gradients(
 
 
 def _no_parameters(name, options):
-    able = [
+    alternatives = [
         f"'{rule_label(known, example)}'"
         for known, rule in RULES.items()
         for example in rule.examples
@@ -188,7 +185,7 @@ def _no_parameters(name, options):
     ]
     return RuleDoesNotApply(
         f"rule '{rule_label(name, options)}' gives no gradient of parameters of neurons; leave "
-        f"'parameters' away, or use one of {', '.join(able)}"
+        f"'parameters' away, or use one of {', '.join(alternatives)}"
     )
 
 
@@ -318,28 +315,18 @@ def simulate(
         error = task_error(network, y, targets, weight)
         learning_signal = error @ feedback_of(network)
     z = np.stack([step.observable for step in steps], axis=1)
-    names = network.cell.states
-    states = {name: np.stack([s.state[k] for s in steps], axis=1) for k, name in enumerate(names)}
-    memory = zip(*(step.memory for step in steps), strict=True)
-    threshold, psi, silent, _ = (np.stack(array, axis=1) for array in memory)
-
-    def of_input_shape(array):
-        return array[0] if single and array is not None else array
-
-    return Trajectory(
-        inputs=of_input_shape(inputs),
-        v=of_input_shape(states["v"]),
-        a=of_input_shape(states["a"]),
-        threshold=of_input_shape(threshold),
-        psi=of_input_shape(psi),
-        spikes=of_input_shape(z if smooth else z > 0),
-        silent=of_input_shape(silent),
-        readout=of_input_shape(y),
-        error=of_input_shape(error),
-        learning_signal=of_input_shape(learning_signal),
-        loss=loss,
-        regularization=float(np.mean(rate_penalty(network, z, weight)[0])),
-    )
+    arrays: dict[str, Any] = {
+        name: np.stack([step.state[k] for step in steps], axis=1)
+        for k, name in enumerate(("v", "a"))
+    }
+    for name in ("threshold", "psi", "silent"):
+        arrays[name] = np.stack([getattr(step.memory, name) for step in steps], axis=1)
+    arrays |= {"inputs": inputs, "spikes": z if smooth else z > 0, "readout": y}
+    arrays |= {"error": error, "learning_signal": learning_signal}
+    if single:
+        arrays = {name: array if array is None else array[0] for name, array in arrays.items()}
+    penalty = float(np.mean(rate_penalty(network, z, weight)[0]))
+    return Trajectory(**arrays, loss=loss, regularization=penalty)
 
 
 @frozen(eq=False)

@@ -1,4 +1,4 @@
-"""Random networks of every cell, active from the start."""
+"""Random networks of every cell, with weights that keep them active."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ import numpy as np
 
 from ..checks import ABOVE_0, number, one_of, whole_number
 from .rate import RATE_CELLS, RateNetwork
-from .spiking import SPIKING_CELLS, SpikingNetwork
+from .spiking import SPIKING, SPIKING_CELLS, SpikingNetwork
 
 #: name → class
 CELLS = {cell.name: cell for cell in (*SPIKING_CELLS, *RATE_CELLS)}
-
-
-SPIKING = ("lif", "alif")
 
 
 def draw_network(

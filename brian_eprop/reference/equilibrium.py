@@ -238,6 +238,7 @@ def equilibrium_propagation(
 
 
 def check_symmetric(w_rec):
+    """Raise ValueError for an asymmetric w_rec, for which there is no energy."""
     asymmetry = np.abs(w_rec - w_rec.T)
     if np.max(asymmetry) > ROUNDING * np.max(np.abs(w_rec)):
         i, j = np.unravel_index(np.argmax(asymmetry), w_rec.shape)

@@ -1,4 +1,4 @@
-"""Running a network step by step."""
+"""The forward pass: a network advanced step by step, with delays and teacher forcing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .step import Step, with_readout
 
 
 class Simulation:
-    """A network in time; the weights may be others in each step.
+    """The forward pass of a network; the weights may be others in each step.
 
     Parameters
     ----------
@@ -77,15 +77,15 @@ class Simulation:
             NaN where a unit sends its own observable. No path leads back through the others
             (teacher forcing; Williams & Zipser 1989).
         """
-        own = np.isnan(sent)
-        observable = np.where(own, self.last.observable, sent)
-        observation = self.last.observation * own
+        unforced = np.isnan(sent)
+        observable = np.where(unforced, self.last.observable, sent)
+        observation = self.last.observation * unforced
         self.last = evolve(self.last, observable=observable, observation=observation)
         self._past["observable"].replace_last(observable)
 
 
 class _History:
-    """The last values of a signal, and what of it arrives over connections with delays."""
+    """The ring buffer of a signal, from which connections with delays read."""
 
     def __init__(self, rest, delay):
         self._different = delay.size > 0 and np.any(delay != delay.flat[0])

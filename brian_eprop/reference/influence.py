@@ -1,4 +1,4 @@
-"""The influence of weights on units, kept for the units that few explicit edges reach."""
+"""The influence tensor of RTRL, sparse: weights on the units that few explicit edges reach."""
 
 from __future__ import annotations
 
@@ -236,9 +236,9 @@ class _Part:
                     values += _of_units(drive, units) @ np.moveaxis(of_drive, 0, -2)
             if self_edges:
                 # pairs that are kept here only lie behind those that are observed
-                own = observed[-1][rows, :, np.newaxis]
-                edge = _of_units(step.self_edge, units[: len(own)])
-                values[: len(own)] += edge[..., np.newaxis] * own
+                change = observed[-1][rows, :, np.newaxis]
+                edge = _of_units(step.self_edge, units[: len(change)])
+                values[: len(change)] += edge[..., np.newaxis] * change
             self.values[rows] = values
         if immediate:
             self.values[: self.network.n_rec] += self.incoming.immediate(step)
@@ -250,9 +250,9 @@ class _Part:
 
     def contracted(self, credit):
         """Σ_batch Σ_s Σ_k credit_s,k G_s,kj, (n_rec, slots)."""
-        paid = np.einsum("pbs,pbsm->pm", _of_units(credit, self._units), self.values)
-        note(2 * self._owners.nnz * paid.shape[1])
-        return self._owners @ np.asarray(paid)
+        credited = np.einsum("pbs,pbsm->pm", _of_units(credit, self._units), self.values)
+        note(2 * self._owners.nnz * credited.shape[1])
+        return self._owners @ np.asarray(credited)
 
 
 def _of_units(array, units):
@@ -294,8 +294,8 @@ class Influence(Recursion):
             if source is not None:
                 self.parts[source].observe(step)
         credit = signal.credit(step)
-        paid = sum(part.contracted(credit) for part in self.parts)
-        return self.incoming.gradient(self.network, paid)
+        of_slots = sum(part.contracted(credit) for part in self.parts)
+        return self.incoming.gradient(self.network, of_slots)
 
 
 class MaskedInfluence(Influence):

@@ -1,4 +1,4 @@
-"""What every network of the reference has: connections, a leaky readout and a loss."""
+"""The recurrent network of the reference: connections, a leaky readout, a loss, their checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from attrs import field, fields, frozen
 
-from ..checks import choice, finite_array, real, truth
+from ..checks import choice, finite_array, keep, real, truth
 from .losses import LOSSES
 
 
@@ -36,6 +36,13 @@ class Block(NamedTuple):
 def decay(remedy):
     """The validator of one number from 0 to 1."""
     return real(f"be one number between 0 and 1: {remedy}", high=1.0)
+
+
+def read_only(array):
+    """A private copy: a description must not change under the caller's hands."""
+    array = array.copy()
+    array.setflags(write=False)
+    return array
 
 
 def array_of(
@@ -73,7 +80,7 @@ def array_of(
             remedy = f"{remedy} = {shape}"
             if array.shape != shape and not (single or absent):
                 raise ValueError
-            network._set(field.name, np.broadcast_to(array, shape).astype(kind))
+            keep(network, field, read_only(np.broadcast_to(array, shape).astype(kind)))
         except (ValueError, IndexError):
             of_gates = f" for the {leading[0]} gates of {network.cell.name}" if leading else ""
             raise ValueError(
@@ -99,10 +106,10 @@ def mask(*axes):
     return array_of(*axes, low=0, high=1, must=must, kind=bool, default=default)
 
 
-def whole_steps(*axes, default=None):
+def whole_steps(*axes):
     """The validator of whole numbers of steps."""
     must = "a whole number of steps, 0 or more"
-    return array_of(*axes, low=0, must=must, kind=int, single=True, default=default)
+    return array_of(*axes, low=0, must=must, kind=int, single=True, default=zero)
 
 
 # Not in slots: what is computed once is kept in the object.
@@ -154,23 +161,20 @@ class Network:
     mask_in: np.ndarray | None = field(default=None, validator=mask("n_in", "n_rec"))
     mask_rec: np.ndarray | None = field(default=None, validator=mask("n_rec", "n_rec"))
     mask_out: np.ndarray | None = None
-    delay_in: np.ndarray | None = field(
-        default=None, validator=whole_steps("n_in", "n_rec", default=zero)
-    )
-    delay_rec: np.ndarray | None = field(
-        default=None, validator=whole_steps("n_rec", "n_rec", default=zero)
-    )
+    delay_in: np.ndarray | None = field(default=None, validator=whole_steps("n_in", "n_rec"))
+    delay_rec: np.ndarray | None = field(default=None, validator=whole_steps("n_rec", "n_rec"))
     loss: str = field(default="mse", validator=choice(LOSSES))
     average: bool = field(default=False, validator=truth())
 
     def __attrs_post_init__(self):
+        of = fields(type(self))
         # the number of outputs is known when a subclass has checked its w_out
-        mask("n_rec", "n_out")(self, fields(type(self)).mask_out, self.mask_out)
+        mask("n_rec", "n_out")(self, of.mask_out, self.mask_out)
         if self.feedback is not None:
-            array_of("n_out", "n_rec")(self, fields(type(self)).feedback, self.feedback)
-        for block in ("in", "rec", "out"):
-            exists, weights = getattr(self, f"mask_{block}"), getattr(self, f"w_{block}")
-            self._set(f"w_{block}", np.where(exists, weights, 0.0))
+            array_of("n_out", "n_rec")(self, of.feedback, self.feedback)
+        for weights in (of.w_in, of.w_rec, of.w_out):
+            present = np.where(self.mask_of(weights.name), getattr(self, weights.name), 0.0)
+            keep(self, weights, read_only(present))
 
     @property
     def n_in(self) -> int:
@@ -245,9 +249,3 @@ class Network:
         list of T (batch, n_rec) ndarrays, or None
             NaN where a unit sends what it computed.
         """
-
-    def _set(self, name, array):
-        # a private copy: the description must not change under the caller's hands
-        array = array.copy()
-        array.setflags(write=False)
-        object.__setattr__(self, name, array)

@@ -1,4 +1,4 @@
-"""A problem: sequences that a network has run through, with their loss and its gradient.
+"""The problem of a gradient: sequences that a network has run through, and their loss.
 
 Checks of what the functions of the reference are given, the parameters of spiking neurons that
 have a gradient, and what a computation returns.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial, reduce
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from attrs import evolve, field, frozen
 
+from ..checks import finite_array
 from .forward import run
 from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .network import Network
@@ -96,17 +98,10 @@ def as_network(network, spiking=False):
 
 def as_sequences(name, value, n_channels):
     """(batch, T, n_channels) float array, and whether a batch axis had to be added."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"'{name}' is {value!r}; give an array of numbers") from None
+    array = finite_array(f"'{name}'", value)
     if array.ndim not in (2, 3) or array.shape[-1] != n_channels or 0 in array.shape:
         raise ValueError(
             f"'{name}' has shape {array.shape}; give (T, {n_channels}) or (batch, T, {n_channels})"
-        )
-    if not np.all(np.isfinite(array)):
-        raise ValueError(
-            f"'{name}' contains {array[~np.isfinite(array)].flat[0]}; give finite numbers"
         )
     return (array[np.newaxis], True) if array.ndim == 2 else (array, False)
 
@@ -184,12 +179,12 @@ def with_direct_effects(steps, parameters):
         All of the sequence; units with the states v and a.
     parameters : sequence of str
     """
-    with_effects = []
+    extended = []
     for step, before in zip(steps, [None, *steps[:-1]], strict=True):
         effects = _direct_effects(step, before)
-        wanted = {name: effects[name] for name in parameters}
-        with_effects.append(evolve(step, parameters=wanted))
-    return with_effects
+        of_parameters = {name: effects[name] for name in parameters}
+        extended.append(evolve(step, parameters=of_parameters))
+    return extended
 
 
 def _direct_effects(step, before):
@@ -314,11 +309,9 @@ class Problem:
 
     def readout_gradient(self):
         """∂E/∂w_out (and of the readout's bias), local whatever the rule."""
-        gradient = {}
-        for t, step in enumerate(self.steps):
-            part = readout_gradient(self.network, step, self.error[:, t])
-            gradient = added(gradient, part)
-        return gradient
+        errors = np.moveaxis(self.error, 1, 0)
+        parts = map(partial(readout_gradient, self.network), self.steps, errors)
+        return reduce(added, parts)
 
     def result(self, gradient, rule):
         """The gradients with the trajectory, averaged over the batch."""
@@ -357,7 +350,7 @@ class Problem:
         if isinstance(network, SpikingNetwork):
             held = held_by(network, self.steps, own=True)
         parameters = {name: varied[name] for name in PARAMETERS if name in varied}
-        weights = {name: varied.get(name, own) for name, own in network.parameters.items()}
+        weights = {name: varied.get(name, weights) for name, weights in network.parameters.items()}
         forced = network.forced(self.targets, self.weight)
         steps = run(evolve(network, **parameters), self.inputs, held, forced, weights)
         _, loss, penalty, _ = self._evaluate(steps, weights)
@@ -372,8 +365,8 @@ def read(step, weights):
 
 def readout_gradient(network, step, error):
     """∂E^t/∂w_out = o ⊗ error (Bellec et al. 2020, Eq. 29), and error for the bias."""
-    every = {"w_out": step.output.T @ error, "bias_out": error.sum(axis=0)}
-    return {name: every[name] for name in network.readout_weights}
+    gradient = {"w_out": step.output.T @ error, "bias_out": error.sum(axis=0)}
+    return {name: gradient[name] for name in network.readout_weights}
 
 
 def finite(gradient, t):

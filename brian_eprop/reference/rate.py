@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from attrs import field, frozen
 
-from ..checks import ABOVE_0, real, truth, whole
-from .network import Block, Network, array_of, zero
+from ..checks import ABOVE_0, keep, real, truth, whole
+from .network import Block, Network, array_of, read_only, zero
 from .step import Step
 
 
@@ -336,7 +336,7 @@ class RateNetwork(Network):
                 f"{name}.w_out = given, but the last {self.visible} units are the "
                 "outputs; leave 'w_out' or 'visible' away"
             )
-        self._set("w_out", selection)
+        keep(self, field, read_only(selection))
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()

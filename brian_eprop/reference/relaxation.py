@@ -6,32 +6,18 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, choice, finite_array, in_field, real, whole
-
-
-def logistic(u):
-    # 1/(1 + exp(−u)) without overflow for large negative u
-    return 0.5 * (1 + np.tanh(0.5 * u))
-
+from ..checks import ABOVE_0, choice, finite_array, real, whole
+from .network import array_of
+from .rate import logistic
 
 # φ(u), and its derivative as a function of the rate x = φ(u)
 PHI: dict[str, tuple[Callable, Callable]] = {
     "tanh": (np.tanh, lambda x: 1 - x**2),
     "logistic": (logistic, lambda x: x * (1 - x)),
 }
-
-
-def _constant(name, value):
-    """A private copy: the description must not change under the caller's hands."""
-    array = finite_array(name, value)
-    array.setflags(write=False)
-    return array
-
-
-constant = in_field(_constant)
 
 
 def above_0():
@@ -89,9 +75,9 @@ class ConvergentNetwork:
     Scellier & Bengio 2017, Front. Comput. Neurosci. 11:24, Section 2.
     """
 
-    w_in: np.ndarray = field(validator=constant())
-    w_rec: np.ndarray = field(validator=constant())
-    bias: np.ndarray | float = field(default=0.0, validator=constant())
+    w_in: np.ndarray
+    w_rec: np.ndarray = field(validator=array_of("n", "n"))
+    bias: np.ndarray | float = field(default=0.0, validator=array_of("n", single=True))
     n_out: int = field(default=1, validator=whole(1))
     phi: Literal["tanh", "logistic"] = field(default="tanh", validator=choice(PHI))
     step: float = field(default=0.5, validator=above_0())
@@ -99,21 +85,8 @@ class ConvergentNetwork:
     max_iterations: int = field(default=10_000, validator=whole(1))
 
     def __attrs_post_init__(self):
-        if self.w_rec.ndim != 2 or self.w_rec.shape[0] != self.w_rec.shape[1]:
-            raise ValueError(
-                f"ConvergentNetwork.w_rec has shape {self.w_rec.shape}; give a square matrix (n, n)"
-            )
-        if self.w_in.ndim != 2 or self.w_in.shape[1] != self.n:
-            raise ValueError(
-                f"ConvergentNetwork.w_in has shape {self.w_in.shape}; "
-                f"give (n_in, {self.n}) for the {self.n} units of 'w_rec' "
-                "(row = pre, column = post)"
-            )
-        if self.bias.shape not in ((), (self.n,)):
-            raise ValueError(
-                f"ConvergentNetwork.bias has shape {self.bias.shape}; "
-                f"give a single value or an array of shape {(self.n,)}"
-            )
+        # the number of units is known when w_rec has been checked
+        array_of("n_in", "n")(self, fields(type(self)).w_in, self.w_in)
         if self.n_out > self.n:
             raise ValueError(
                 f"ConvergentNetwork.n_out = {self.n_out} is more than the {self.n} units; give at "
@@ -123,12 +96,12 @@ class ConvergentNetwork:
     @property
     def n_in(self) -> int:
         """Number of inputs."""
-        return self.w_in.shape[0]
+        return np.shape(self.w_in)[-2]
 
     @property
     def n(self) -> int:
         """Number of units."""
-        return self.w_rec.shape[0]
+        return np.shape(self.w_rec)[-1]
 
     def external(self, inputs: np.ndarray) -> np.ndarray:
         """Drive from outside the layer, Σ_i w_in[i,j] s_i + b_j."""
@@ -184,7 +157,7 @@ class NotConverged(ArithmeticError):
 
 @frozen(eq=False)
 class FixedPoint:
-    """Where a network has settled. The axis ``batch`` is absent where the inputs had none.
+    """The fixed point of a network. The axis ``batch`` is absent where the inputs had none.
 
     Attributes
     ----------

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from attrs import evolve, fields, frozen
 from numpy.typing import ArrayLike
+from scipy.special import log_softmax, softmax
 
 from ..checks import keep
-from .losses import log_softmax
 from .problem import AnyNetwork, Gradients, Problem, as_network, readout_gradient
 from .rule import Signal, added
 from .rules import rule_named
@@ -17,7 +17,7 @@ from .rules import rule_named
 
 @frozen(eq=False)
 class Experience:
-    """What an agent has done in T steps, and what came of it.
+    """Actions, rewards and ends of episodes over T steps of an agent.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class RewardProblem(Problem):
         value, actions = self.y[0, :, -1], experience.actions
         self.value, self.returns = value, experience.returns(value, discount)
         self.advantage = self.returns - value
-        self.policy = np.exp(log_softmax(self.y[0, :, :-1]))
+        self.policy = softmax(self.y[0, :, :-1], axis=-1)
         actor = self.policy - np.eye(network.n_out - 1)[actions]
         actor = np.where(actions[:, np.newaxis] >= 0, actor, 0.0)
         critic = np.full((len(value), 1), -value_weight)
@@ -142,7 +142,7 @@ class RewardProblem(Problem):
         if self.returns is not None:
             actions, counted = self.experience.actions, ~self.experience.over
             chosen = np.take_along_axis(
-                log_softmax(y[0, :, :-1]), np.maximum(actions, 0)[:, np.newaxis], axis=1
+                log_softmax(y[0, :, :-1], axis=-1), np.maximum(actions, 0)[:, np.newaxis], axis=1
             )[:, 0]
             actor = -self.advantage * np.where(actions >= 0, chosen, 0.0)
             critic = 0.5 * self.value_weight * (self.returns - y[0, :, -1]) ** 2
@@ -163,10 +163,11 @@ class RewardProblem(Problem):
         for t, step in enumerate(self.steps):
             error = self.error[:, t]
             signal = Signal(error, error, learning[:, t], of_rates, np.ones(1))
-            own = recursion.step(step, signal) | readout_gradient(self.network, step, error)
+            of_weights = recursion.step(step, signal)
+            of_step = of_weights | readout_gradient(self.network, step, error)
             total = added(total, scaled(filtered, delta[t]))
             kept = 0.0 if self.experience.over[t] else discount
-            filtered = added(scaled(filtered, kept), scaled(own, 1.0 - self.experience.over[t]))
+            filtered = added(scaled(filtered, kept), scaled(of_step, 1.0 - self.experience.over[t]))
         return total
 
     def td_error(self, discount):
@@ -174,6 +175,7 @@ class RewardProblem(Problem):
 
 
 def scaled(gradient, factor):
+    """A multiple of a gradient."""
     return {name: factor * array for name, array in gradient.items()}
 
 
@@ -250,7 +252,7 @@ def reward_gradients(
     else:
         problem.error = problem.error * advantage[np.newaxis, :, np.newaxis]
         gradient, of_readout = problem.gradient(recursion, described), {}
-    found = evolve(problem.result(gradient, described), **of_readout)
+    total = evolve(problem.result(gradient, described), **of_readout)
     return RewardGradients(
-        found, problem.policy, problem.value, problem.td_error(discount), advantage
+        total, problem.policy, problem.value, problem.td_error(discount), advantage
     )

@@ -20,7 +20,7 @@ class RuleDoesNotApply(ValueError):
 
 @frozen(eq=False)
 class Signal:
-    """What the loss says in one step.
+    """Error and learning signals of one step.
 
     Attributes
     ----------
@@ -222,9 +222,8 @@ class Rule:
                 raise ValueError(
                     f"rule '{self.name}' does not know the option '{option}'; {remedy}"
                 )
-        missing = [n for n, v in self.options.items() if v is inspect.Parameter.empty]
-        for option in missing:
-            if option not in options:
+        for option, default in self.options.items():
+            if default is inspect.Parameter.empty and option not in options:
                 raise ValueError(f"rule '{self.name}' needs the option '{option}'")
 
 
@@ -233,6 +232,11 @@ def added(total, gradient):
     if not total or not gradient:
         return total or gradient or {}
     return {name: total[name] + gradient[name] for name in total}
+
+
+def filtered(traces, decay, values):
+    """Low-pass filtered values of all blocks, â ← decay â + value; without a trace yet â is 0."""
+    return {name: decay * traces.get(name, 0.0) + value for name, value in values.items()}
 
 
 def option(check: Callable, *arguments: Any, default: Any = NOTHING, **settings: Any) -> Any:

@@ -10,13 +10,13 @@ import numpy as np
 from attrs import field, frozen
 
 from ..checks import ABOVE_0, keep, one_of
-from .network import Network, array_of, whole_steps
+from .network import Network, array_of, read_only, whole_steps
 from .step import Step
 from .surrogates import SURROGATES, antiderivative, pseudo_derivative
 
 
 class Spiking(NamedTuple):
-    """What a spiking cell remembers beside its states, each (batch, n_rec).
+    """Threshold, pseudo-derivative and refractoriness of a step, each (batch, n_rec).
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Spiking(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a run takes from another one.
+    """Values imposed on a step: refractoriness and spikes of another run.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Held(NamedTuple):
 
 
 def held_by(network, steps, own=False):
-    """What a smooth run keeps of the run `steps`.
+    """The values of the run `steps` that are imposed on a smooth run.
 
     The refractory steps, which have no derivative; with `own` also the spikes in detached resets,
     so that weights varied around those of `steps` see exactly the paths that the gradient follows.
@@ -305,7 +305,7 @@ class SpikingNetwork(Network):
                 f"{name} has shape {kinds.shape}; give a single value or an array of shape "
                 f"({self.n_rec},)"
             )
-        self._set("surrogate", np.broadcast_to(kinds, self.n_rec))
+        keep(self, field, read_only(np.broadcast_to(kinds, self.n_rec)))
 
     @reset_path.validator
     def _known_paths(self, field, value):
@@ -342,5 +342,6 @@ class SpikingNetwork(Network):
         return mask
 
 
-#: The cells of a SpikingNetwork.
+#: The cells of a SpikingNetwork, and their names.
 SPIKING_CELLS = (LIF, ALIF)
+SPIKING = tuple(cell.name for cell in SPIKING_CELLS)

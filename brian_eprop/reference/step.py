@@ -1,4 +1,4 @@
-"""One step of a network with the derivatives from which every rule is written."""
+"""One step of a network with its Jacobians, from which every rule is written."""
 
 from __future__ import annotations
 
@@ -154,8 +154,8 @@ class Step:
             lag: np.sum(of_drive @ weights.swapaxes(1, 2), axis=0)
             for lag, weights in self.recurrent.items()
         }
-        own = np.einsum("sbk,sbk->bk", self.self_edge, credit)
-        received[1] = received.get(1, 0.0) + own
+        of_self_edge = np.einsum("sbk,sbk->bk", self.self_edge, credit)
+        received[1] = received.get(1, 0.0) + of_self_edge
         return received
 
 

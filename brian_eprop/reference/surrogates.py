@@ -11,16 +11,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-
-_erf = np.vectorize(math.erf, otypes=[np.float64])
+from scipy.special import ndtr
 
 
 def _normal_density(x, mean, sigma):
     return np.exp(-0.5 * ((x - mean) / sigma) ** 2) / (sigma * math.sqrt(2 * math.pi))
-
-
-def _normal_cdf(x, mean, sigma):
-    return 0.5 * (1 + _erf((x - mean) / (sigma * math.sqrt(2))))
 
 
 def _piecewise_linear(x, height, width, h, s):
@@ -65,8 +60,8 @@ def _multi_gaussian(x, height, width, h, s):
 
 
 def _multi_gaussian_integral(x, height, width, h, s):
-    centre = (1 + h) * _normal_cdf(x, 0.0, width)
-    lobes = _normal_cdf(x, width, s * width) + _normal_cdf(x, -width, s * width)
+    centre = (1 + h) * ndtr(x / width)
+    lobes = ndtr((x - width) / (s * width)) + ndtr((x + width) / (s * width))
     return height * (centre - h * lobes)
 
 

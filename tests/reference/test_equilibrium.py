@@ -305,8 +305,8 @@ def test_equilibrium_propagation_refuses_asymmetric_weights():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"w_rec": np.zeros((6, 5))}, r"w_rec has shape \(6, 5\); give a square"),
-        ({"w_in": np.zeros((3, 5))}, r"w_in has shape \(3, 5\); give \(n_in, 6\)"),
+        ({"w_rec": np.zeros((6, 5))}, r"w_rec has shape \(6, 5\); give .*\(n, n\) = \(5, 5\)"),
+        ({"w_in": np.zeros((3, 5))}, r"w_in has shape \(3, 5\); give .*\(n_in, n\) = \(3, 6\)"),
         ({"w_in": [["a"]]}, r"w_in = \[\['a'\]\]; give numbers"),
         ({"bias": np.zeros(5)}, r"bias has shape \(5,\); give a single value or .*\(6,\)"),
         ({"bias": np.nan}, r"bias contains nan \(1 of 1 .*give finite"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
+from ...checks import one_of
 from ..rule import Recursion
 
 __all__ = [
@@ -33,7 +34,4 @@ def rule_named(name):
     ValueError
         If there is none.
     """
-    if name not in RULES:
-        known = ", ".join(f"'{known}'" for known in RULES)
-        raise ValueError(f"unknown rule '{name}'; the known rules are {known}")
-    return RULES[name]
+    return RULES[one_of("rule", name, RULES)]

@@ -9,7 +9,7 @@ from attrs import field
 
 from ...checks import keep, number
 from ..backward import EligibilityVectors, gradient_of, sweep_hops
-from ..rule import Recursion, Rule, added, option
+from ..rule import Recursion, Rule, added, filtered, option
 from .bptt import BPTT
 
 
@@ -95,7 +95,7 @@ class MDGL(Recursion):
 
     def start(self, batch):
         self.vectors = EligibilityVectors()
-        self.slope, self.traces = 0.0, dict.fromkeys(self.network.blocks, 0.0)
+        self.slope, self.traces = 0.0, {}
         self.before = deque(maxlen=max(self.network.recurrent_lags))
 
     def step(self, step, signal):
@@ -108,11 +108,11 @@ class MDGL(Recursion):
                     for name, trace in self.before[-lag].items()
                 }
                 gradient = added(gradient, of_hop)
-        self.traces = {
-            name: self.network.kappa * self.traces[name]
-            + np.einsum("sbj,sbgij->bgij", step.observation, value)
+        observed = {
+            name: np.einsum("sbj,sbgij->bgij", step.observation, value)
             for name, value in values.items()
         }
+        self.traces = filtered(self.traces, self.network.kappa, observed)
         self.before.append(self.traces)
         return gradient
 
@@ -123,9 +123,9 @@ class MDGL(Recursion):
         slope = np.einsum("sbk,sgbk->gbk", step.readout, step.drive)[gates]
         self.slope = kappa * self.slope + (1 - kappa) * slope
         weights = type_means(sum(step.recurrent.values()), self.types, network.mask_rec)
-        sent = signal.learning * self.slope
+        activity = signal.learning * self.slope
         return {
-            lag: np.sum(sent @ (weights * mask).swapaxes(1, 2), axis=0)
+            lag: np.sum(activity @ (weights * mask).swapaxes(1, 2), axis=0)
             for lag, mask in network.recurrent_lags.items()
         }
 
@@ -197,8 +197,8 @@ class ModProp(BPTT):
         return gradient_of(self.steps, lam)
 
     def _weights(self, step, lag):
-        every = np.ones_like(self.network.mask_rec)
-        return type_means(step.recurrent[lag], self.types, every)[0]
+        all_pairs = np.ones_like(self.network.mask_rec)
+        return type_means(step.recurrent[lag], self.types, all_pairs)[0]
 
 
 def _gain(step):

@@ -8,8 +8,6 @@ from ..influence import HopInfluence, MaskedInfluence
 from ..rule import Recursion, Rule, option
 from .bptt import BPTT
 
-TRUNCATIONS = ("hops", "horizon")
-
 
 def _order(name, value):
     return value if value == math.inf else whole_number(name, value)
@@ -74,7 +72,7 @@ class EProp(Recursion):
     """
 
     order: float = option(_order, default=1)
-    truncation: str = option(one_of, TRUNCATIONS, default="hops")
+    truncation: str = option(one_of, ("hops", "horizon"), default="hops")
 
     def __attrs_post_init__(self):
         if self.order == 1:

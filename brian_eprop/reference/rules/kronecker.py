@@ -31,13 +31,13 @@ def n_sources(network):
 
 def presynaptic(step):
     """û, what the sources send; (batch, I). 0 for those without connections."""
-    sent = []
+    values = []
     for name, block in step.network.blocks.items():
         arrivals = np.broadcast_to(step.arrivals[name], (step.batch, *block.mask.shape))
         # with single delays the same arrives over all connections that a source has
         sources, connected = np.arange(len(block.mask)), block.mask.argmax(axis=1)
-        sent.append(arrivals[:, sources, connected] * block.mask.any(axis=1))
-    return np.concatenate(sent, axis=1)
+        values.append(arrivals[:, sources, connected] * block.mask.any(axis=1))
+    return np.concatenate(values, axis=1)
 
 
 def drive_jacobian(step):
@@ -202,9 +202,9 @@ class KFRTRL(RandomProduct):
         return no_products(self.network, batch, self.average)
 
     def immediate(self, step):
-        sent, driven = immediate_product(step)
+        presynaptic_values, jacobian = immediate_product(step)
         sign = signs(self.rng, (step.batch, self.average, 1))
-        return sign * sent, sign[:, np.newaxis, :, :, np.newaxis] * driven
+        return sign * presynaptic_values, sign[:, np.newaxis, :, :, np.newaxis] * jacobian
 
     def gradient(self, credit):
         return gradient_of_products(self.network, credit / self.average, self.left, self.right)
@@ -249,8 +249,8 @@ class ReverseKFRTRL(RandomProduct):
         return noise, np.einsum("sbk,bi->sbki", of_states, presynaptic(step))
 
     def gradient(self, credit):
-        paid = np.einsum("sbk,sbki->bi", credit, self.right)
-        return by_block(self.network, np.einsum("bgj,bi->gij", self.left, paid))
+        of_sources = np.einsum("sbk,sbki->bi", credit, self.right)
+        return by_block(self.network, np.einsum("bgj,bi->gij", self.left, of_sources))
 
 
 @Rule(
@@ -306,8 +306,8 @@ class UORO(RandomProduct):
         return np.einsum("bi,bgj->bgij", presynaptic(step), of_drive) * self.exists, noise
 
     def gradient(self, credit):
-        paid = np.einsum("sbk,sbk->b", credit, self.right)
-        return by_block(self.network, np.einsum("b,bgij->gij", paid, self.left))
+        projection = np.einsum("sbk,sbk->b", credit, self.right)
+        return by_block(self.network, np.einsum("b,bgij->gij", projection, self.left))
 
 
 @Rule(
@@ -353,9 +353,9 @@ class OK(Recursion):
         self.u, self.a = no_products(self.network, batch, 0)
 
     def step(self, step, signal):
-        sent, driven = immediate_product(step)
-        u = np.concatenate([self.u, sent], axis=1)
-        a = np.concatenate([carried(step, self.before, self.a), driven], axis=3)
+        presynaptic_values, jacobian = immediate_product(step)
+        u = np.concatenate([self.u, presynaptic_values], axis=1)
+        a = np.concatenate([carried(step, self.before, self.a), jacobian], axis=3)
         if u.shape[1] > self.rank:
             u, a = compressed(u, a, self.rank, self.rng)
         self.before, self.u, self.a = step, u, a

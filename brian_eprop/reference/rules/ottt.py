@@ -5,15 +5,8 @@ from attrs import evolve
 
 from ...checks import ABOVE_0, number
 from ..losses import task_error
-from ..rule import Recursion, Rule, option
-from ..spiking import SPIKING_CELLS
-
-SPIKING = tuple(cell.name for cell in SPIKING_CELLS)
-
-
-def filtered(traces, decay, values):
-    """Low-pass filtered values of all blocks, â ← decay â + value; without a trace yet â is 0."""
-    return {name: decay * traces.get(name, 0.0) + value for name, value in values.items()}
+from ..rule import Recursion, Rule, filtered, option
+from ..spiking import SPIKING
 
 
 @Rule(
@@ -156,6 +149,7 @@ class SuperSpike(Recursion):
         self.filtered = filtered(self.filtered, network.kappa, seen)
         gradient = {}
         for name, trace in traces.items():
-            paid = np.einsum("bj,bij->ij", signal.learning, self.filtered[name])
-            gradient[name] = (paid + np.einsum("bj,bij->ij", signal.rate, trace))[np.newaxis]
+            of_loss = np.einsum("bj,bij->ij", signal.learning, self.filtered[name])
+            of_rate = np.einsum("bj,bij->ij", signal.rate, trace)
+            gradient[name] = (of_loss + of_rate)[np.newaxis]
         return gradient

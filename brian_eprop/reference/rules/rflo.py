@@ -5,8 +5,7 @@ from attrs import evolve
 
 from ...checks import whole_number
 from ..backward import LocalTraces
-from ..rule import Recursion, Rule, option
-from .ottt import filtered
+from ..rule import Recursion, Rule, filtered, option
 
 
 @Rule(
