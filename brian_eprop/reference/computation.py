@@ -60,14 +60,12 @@ def parse_rule(text):
     rule_named(name)
     feedback = options.pop("feedback", None)
     if feedback is not None:
-        _check_feedback(name, feedback)
+        if not RULES[name].uses_feedback:
+            raise ValueError(
+                f"rule '{name}' has no feedback weights; leave the option 'feedback' away"
+            )
+        one_of(f"rule '{name}': 'feedback'", feedback, FEEDBACK)
     return name, options, feedback
-
-
-def _check_feedback(name, feedback):
-    if not RULES[name].uses_feedback:
-        raise ValueError(f"rule '{name}' has no feedback weights; leave the option 'feedback' away")
-    one_of(f"rule '{name}': 'feedback'", feedback, FEEDBACK)
 
 
 def _literal(node):

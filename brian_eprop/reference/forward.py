@@ -26,10 +26,10 @@ class Simulation:
         self.network, self.batch = network, batch
         # None before the first step
         self.last: Step = None  # type: ignore[assignment]
-        self._constant = np.ones((batch, 1))
         self._past = {
             "input": _History(np.zeros((batch, network.n_in)), network.delay_in),
             "observable": _History(np.zeros((batch, network.n_rec)), network.delay_rec),
+            "one": _History(np.ones((batch, 1)), np.zeros((1, 1), int)),
         }
 
     def step(self, x, weights, held=None) -> Step:
@@ -47,11 +47,7 @@ class Simulation:
         self._past["input"].append(x)
         arrivals, drive = {}, np.zeros((network.cell.gates, self.batch, network.n_rec))
         for name, block in network.blocks.items():
-            if block.source == "one":
-                arrivals[name] = self._constant[..., np.newaxis]
-            else:
-                arrivals[name] = self._past[block.source].arrivals()
-            arrival = arrivals[name]
+            arrivals[name] = arrival = self._past[block.source].arrivals()
             if arrival.shape[2] == 1:
                 drive[block.gates] += arrival[:, :, 0] @ weights[name]
             else:

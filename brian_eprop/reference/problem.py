@@ -258,9 +258,9 @@ class Problem:
         self.steps = run(network, self.inputs, held, network.forced(self.targets, self.weight))
         if self.parameters:
             self.steps = with_direct_effects(self.steps, self.parameters)
-        self.y, self.loss, self.penalty, rate = self._evaluate(self.steps, network.parameters)
+        evaluated = self._evaluate(self.steps, network.parameters)
+        self.y, self.loss, self.penalty, self._rate = evaluated
         self.error = task_error(network, self.y, self.targets, self.weight)
-        self._rate = np.zeros((self.batch, network.n_rec)) if rate is None else rate
 
     def _imposed(self, network, spikes):
         spikes, single = as_sequences("spikes", spikes, network.n_rec)
@@ -275,7 +275,7 @@ class Problem:
         y = np.stack([read(step, weights) for step in steps], axis=1)
         loss = np.sum(task_loss(self.network, y, self.targets, self.weight), axis=1)
         if not self.network.rate_regularized:
-            return y, loss, np.zeros(self.batch), None
+            return y, loss, np.zeros(self.batch), np.zeros((self.batch, self.network.n_rec))
         spikes = np.stack([step.observable for step in steps], axis=1)
         return y, loss, *rate_penalty(self.network, spikes, self.weight)
 

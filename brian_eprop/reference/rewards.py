@@ -42,15 +42,14 @@ class Experience:
     truncated: np.ndarray
 
     def __attrs_post_init__(self):
-        kinds = {"actions": int, "rewards": float, "terminal": bool, "truncated": bool}
-        for name, kind in kinds.items():
-            array = np.asarray(getattr(self, name))
+        for of_field, kind in zip(fields(type(self)), (int, float, bool, bool), strict=True):
+            name, array = of_field.name, np.asarray(getattr(self, of_field.name))
             if array.shape != np.shape(self.rewards) or array.ndim != 1:
                 raise ValueError(
                     f"Experience: '{name}' has shape {array.shape}; give one value per step, as "
                     f"for the rewards of shape {np.shape(self.rewards)}"
                 )
-            keep(self, getattr(fields(type(self)), name), array.astype(kind))
+            keep(self, of_field, array.astype(kind))
         wrong = ~np.isfinite(self.rewards)
         if wrong.any():
             raise ValueError(

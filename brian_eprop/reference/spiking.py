@@ -98,30 +98,6 @@ def fire(network, before, v, threshold, held):
     return spikes, Spiking(threshold, psi, silent, countdown)
 
 
-def self_edges(network, before, edges, implicit, batch):
-    """The own spike's edges to the states: implicit ones go into D, explicit ones are returned.
-
-    Parameters
-    ----------
-    edges : dict of str to (n_rec,) ndarray
-        {state variable: ∂c/∂z of the step before}, in the order of the states.
-    implicit : (S, S, batch, n_rec) ndarray
-        D without the spike; changed in place.
-
-    Returns
-    -------
-    (S, batch, n_rec) ndarray
-    """
-    explicit = np.zeros((len(edges), batch, network.n_rec))
-    for row, (variable, edge) in enumerate(edges.items()):
-        if network.reset_path[variable] == "explicit":
-            explicit[row] = edge
-        elif network.reset_path[variable] == "implicit" and before is not None:
-            # z^{t−1} is a function of c^{t−1}; the output of the readout is not part of it
-            implicit[row] += edge * before.observation[: len(edges)]
-    return explicit
-
-
 @frozen
 class LIF:
     """The leaky integrate-and-fire cell of Bellec et al. 2020, Methods Eqs 6–8::
@@ -142,29 +118,32 @@ class LIF:
 
     def advance(self, network, before, drive, held):
         """The next step; see :class:`brian_eprop.reference.spiking.Held`."""
-        (u,), names = drive, self.states
-        last = np.zeros((len(names), *u.shape)) if before is None else before.state
-        decays = {"v": network.alpha, "a": network.rho}
+        (u,), n_states = drive, len(self.states)
+        last = np.zeros((n_states, *u.shape)) if before is None else before.state
+        decays = network.alpha, network.rho
         # what the own spike of the step before adds to each state
-        edges = {"v": -network.v_th, "a": np.ones(network.n_rec)}
-        state = np.stack([decays[name] * last[k] for k, name in enumerate(names)])
+        edges = dict(zip(self.states, (-network.v_th, np.ones(network.n_rec)), strict=False))
+        state = np.stack([decays[k] * last[k] for k in range(n_states)])
         state[0] += u
-        for k, name in enumerate(names):
-            state[k] += edges[name] * own_spike(network, before, held, name, len(u))
+        implicit = np.zeros((n_states, n_states, *u.shape))
+        self_edge = np.zeros((n_states, *u.shape))
+        for k, (name, edge) in enumerate(edges.items()):
+            state[k] += edge * own_spike(network, before, held, name, len(u))
+            implicit[k, k] = decays[k]
+            if network.reset_path[name] == "explicit":
+                self_edge[k] = edge
+            elif network.reset_path[name] == "implicit" and before is not None:
+                # z^{t−1} is a function of c^{t−1}; the output of the readout is not part of it
+                implicit[k] += edge * before.observation[:n_states]
         threshold = network.v_th + network.beta * state[1:].sum(axis=0)
         spikes, memory = fire(network, before, state[0], threshold, held)
-        implicit = np.zeros((len(names), len(names), *u.shape))
-        for k, name in enumerate(names):
-            implicit[k, k] = decays[name]
-        of_states = {name: edges[name] for name in names}
-        self_edge = self_edges(network, before, of_states, implicit, len(u))
-        gain = np.zeros((len(names), 1, *u.shape))
+        gain = np.zeros((n_states, 1, *u.shape))
         gain[0] = 1
         return Step(
             state=state,
             observable=spikes,
             implicit=implicit,
-            observation=np.stack([memory.psi, -network.beta * memory.psi])[: len(names)],
+            observation=np.stack([memory.psi, -network.beta * memory.psi])[:n_states],
             drive=gain,
             self_edge=self_edge,
             memory=memory,

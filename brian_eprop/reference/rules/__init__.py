@@ -12,10 +12,7 @@ import pkgutil
 from ...checks import one_of
 from ..rule import Recursion
 
-__all__ = [
-    "RULES",
-    "rule_named",
-]
+__all__ = ["RULES", "rule_named"]
 
 _modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
 
