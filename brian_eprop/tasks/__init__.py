@@ -31,7 +31,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
-from brian2.units.stdunits import Hz
+from brian2.units.stdunits import Hz, ms
 
 from ..checks import Bools, Feedback, FilePath, Floats, fields_of, is_described, suggest
 from ..learning.losses import LossName
@@ -115,15 +115,22 @@ class TrainingSetup:
 
     @classmethod
     def of_decisions(cls, **settings: Any) -> Self:
-        """For outputs that are probabilities: cross-entropy, by symmetric e-prop and Adam."""
-        return cls(
-            loss="cross_entropy",
-            normalize=True,
-            average=True,
-            feedback="symmetric",
-            optimizer="Adam",
-            **settings,
-        )
+        """For outputs that are probabilities: cross-entropy, by symmetric e-prop and Adam.
+
+        Where nothing else is said, batches have 64 trials, the readout's time constant is 20 ms,
+        and the rate towards which neurons are pulled 10 Hz.
+        """
+        common = {
+            "loss": "cross_entropy",
+            "normalize": True,
+            "average": True,
+            "feedback": "symmetric",
+            "optimizer": "Adam",
+            "tau_out": 20 * ms,
+            "batch_size": 64,
+            "rate_target": 10 * Hz,
+        }
+        return cls(**common | settings)
 
     @property
     def n_rec(self) -> int:
@@ -190,7 +197,7 @@ class Task(Protocol):
 
 
 #: Modules that tasks are made of.
-PARTS = {"encoding", "parts"}
+PARTS = {"encoding", "metrics", "parts"}
 
 
 def available_tasks() -> list[str]:

@@ -5,11 +5,10 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, time, whole, whole_number
+from ..checks import time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .encoding import group_spikes
-from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
+from .parts import Decision, drawable_rate, in_steps, lif_and_alif, spike_probability
 
 __all__ = [
     "TASK",
@@ -21,7 +20,7 @@ INPUTS = 10
 
 
 @frozen(eq=False)
-class DelayedMatch:
+class DelayedMatch(Decision):
     """
     Say whether a test stimulus is the sample that was shown before a delay.
 
@@ -67,8 +66,8 @@ class DelayedMatch:
     background_rate: Quantity = field(default=5 * Hz, validator=drawable_rate(may_be_zero=True))
     dt: Quantity = field(default=1 * ms, validator=time())
 
-    n_out = 2
     output_names = ("match", "non-match")
+    _phases = ("stimulus", "delay", "stimulus", "answer")
 
     @property
     def input_groups(self) -> dict[str, int]:
@@ -77,84 +76,34 @@ class DelayedMatch:
         return dict.fromkeys([*names, "answer", "background"], INPUTS)
 
     @property
-    def n_in(self) -> int:
-        """Number of inputs."""
-        return sum(self.input_groups.values())
-
-    @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        return sum(self._durations)
-
-    @property
-    def learning_window(self) -> int:
-        """Time steps of the answer: the last ones, in which errors count."""
-        return steps_of(self, "answer")
-
-    @property
     def defaults(self) -> TrainingSetup:
         """
         30 LIF and 30 ALIF neurons, whose thresholds remember for 800 ms.
 
         Three seeds are at 0.4 to 3 % wrong decisions after 250 to 400 iterations.
         """
-        lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
         return TrainingSetup.of_decisions(
-            neurons=(("lif", 30, lif), ("alif", 30, lif | {"tau_a": 800 * ms, "beta": 0.2})),
-            tau_out=20 * ms,
+            neurons=lif_and_alif(30, 800 * ms, 0.2),
             gains={"w_in": 1.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             learning_rate=CosineDecay(5e-3, 1e-4, 600),
             iterations=600,
-            batch_size=64,
             goal=0.03,
             evaluation_trials=640,
-            rate_target=10 * Hz,
             rate_strength=0.2 * self.learning_window,
         )
 
-    @property
-    def _durations(self):
-        return [steps_of(self, name) for name in ("stimulus", "delay", "stimulus", "answer")]
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw trials.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
+    def _decisions(self, rng, batch):
         sample = rng.integers(self.stimuli, size=batch)
         differs = rng.integers(2, size=batch)
         # any of the others: 1 to stimuli − 1 further, in a circle
         test = (sample + differs * rng.integers(1, self.stimuli, size=batch)) % self.stimuli
-        trial, of_active = np.arange(batch), spike_probability(self, "rate")
+        trial, active = np.arange(batch), spike_probability(self, "rate")
         probability = np.zeros((batch, 4, len(self.input_groups)))
-        probability[trial, 0, sample] = of_active
-        probability[trial, 2, test] = of_active
-        probability[:, 3, -2] = of_active
+        probability[trial, 0, sample] = active
+        probability[trial, 2, test] = active
+        probability[:, 3, -2] = active
         probability[:, :, -1] = spike_probability(self, "background_rate")
-        sizes = list(self.input_groups.values())
-        inputs = group_spikes(rng, probability, self._durations, sizes)
-        targets = np.eye(self.n_out)[differs]
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
+        return self._spikes(rng, probability), differs
 
 
 TASK = DelayedMatch

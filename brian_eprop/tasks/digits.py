@@ -1,18 +1,17 @@
 """Digits: read a handwritten digit from the moments at which its pixels fire."""
 
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, Ints, time, whole_number
+from ..checks import Floats, Ints, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import latency
-from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions
+from .parts import RecordedDecision, in_steps, steps_of, stratified
 
 __all__ = [
     "TASK",
@@ -20,16 +19,18 @@ __all__ = [
 ]
 
 WIDTH, BRIGHTEST, CLASSES = 8, 16, 10
+#: The inputs of each row of pixels.
+ROWS = {f"row {k + 1}": WIDTH for k in range(WIDTH)}
 
 
 @frozen(eq=False, slots=False)
-class Digits:
+class Digits(RecordedDecision):
     """
     Say which digit is shown for a moment, from one spike per pixel.
 
     An image has 8 × 8 pixels of brightness 0 to 16, each an input that fires once in the time
     ``shown``, the earlier the brighter, or not at all where it is dark, see
-    :mod:`.parts.encoding`. Then follows the time ``answer`` without inputs, in
+    :func:`.encoding.latency`. Then follows the time ``answer`` without inputs, in
     which the answer counts. The target is the digit, as the probability 1 of its output.
 
     The 1797 images are those of scikit-learn, of the 43 writers together. Drawn once and for
@@ -61,28 +62,10 @@ class Digits:
     answer: Quantity = field(default=20 * ms, validator=in_steps())
     dt: Quantity = field(default=1 * ms, validator=time())
 
-    n_in = WIDTH**2
     n_out = CLASSES
-
-    @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        return steps_of(self, "shown") + steps_of(self, "answer")
-
-    @property
-    def learning_window(self) -> int:
-        """Time steps of the answer: the last ones, in which errors count."""
-        return steps_of(self, "answer")
-
-    @property
-    def input_groups(self) -> dict[str, int]:
-        """The inputs of each row of pixels."""
-        return {f"row {k + 1}": WIDTH for k in range(WIDTH)}
-
-    @property
-    def output_names(self) -> list[str]:
-        """The digits."""
-        return [str(digit) for digit in range(CLASSES)]
+    input_groups = ROWS
+    output_names = tuple(str(digit) for digit in range(CLASSES))
+    _phases = ("shown", "answer")
 
     @property
     def defaults(self) -> TrainingSetup:
@@ -94,11 +77,9 @@ class Digits:
         """
         return TrainingSetup.of_decisions(
             neurons=(("lif", 100, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),),
-            tau_out=20 * ms,
             gains={"w_in": 2.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             learning_rate=CosineDecay(1e-2, 1e-4, 800),
             iterations=800,
-            batch_size=64,
             rate_target=30 * Hz,
             rate_strength=2.0 * self.learning_window,
         )
@@ -115,67 +96,12 @@ class Digits:
                 'installed; install it: pip install "brian_eprop[data]"'
             ) from None
         pixels, digits = load_digits(return_X_y=True)
-        parts = stratified(digits, [0.6, 0.2])
-        return {
-            part: (pixels[chosen] / BRIGHTEST, digits[chosen])
-            for part, chosen in zip(("train", "validation", "test"), parts, strict=True)
-        }
+        parts = zip(("train", "validation", "test"), stratified(digits, [0.6, 0.2]), strict=True)
+        return {part: (pixels[chosen] / BRIGHTEST, digits[chosen]) for part, chosen in parts}
 
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw images to learn from.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
-        images, digits = self.split["train"]
-        chosen = drawn(rng, len(digits), batch)
-        return self._trials(images[chosen], digits[chosen])
-
-    def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
-        """
-        All trials that are not learned from.
-
-        Parameters
-        ----------
-        split : {"validation", "test"}
-
-        Returns
-        -------
-        inputs, targets : ndarray
-            As from :meth:`sample`.
-
-        Raises
-        ------
-        ValueError
-            For another name.
-        """
-        check_held_out(self, split)
-        return self._trials(*self.split[split])
-
-    def _trials(self, images, digits):
-        inputs = np.zeros((len(images), self.steps, self.n_in), dtype=bool)
-        inputs[:, : -self.learning_window] = latency(images, steps_of(self, "shown"))
-        targets = np.eye(CLASSES)[digits]
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
+    def _encoded(self, examples):
+        spikes = latency(examples, steps_of(self, "shown"))
+        return np.pad(spikes, ((0, 0), (0, self.learning_window), (0, 0)))
 
 
 TASK = Digits

@@ -5,10 +5,17 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, in_field, real, time, whole_number
+from ..checks import in_field, real, time, whole_number
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
+from .parts import (
+    Decision,
+    drawable_rate,
+    in_steps,
+    lif_and_alif,
+    published_beta,
+    spike_probability,
+)
 
 __all__ = [
     "TASK",
@@ -26,7 +33,7 @@ def _odd(name, value):
 
 
 @frozen(eq=False)
-class EvidenceAccumulation:
+class EvidenceAccumulation(Decision):
     """
     Say on which side there were more cues, after a delay much longer than a membrane remembers.
 
@@ -80,20 +87,11 @@ class EvidenceAccumulation:
     )
     dt: Quantity = field(default=1 * ms, validator=time())
 
-    n_out = 2
-    n_in = sum(GROUPS.values())
     input_groups = GROUPS
 
     @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        cues = self.n_cues * (steps_of(self, "gap") + steps_of(self, "cue"))
-        return cues + steps_of(self, "delay") + steps_of(self, "recall")
-
-    @property
-    def learning_window(self) -> int:
-        """Time steps of the recall: the last ones, in which errors count."""
-        return steps_of(self, "recall")
+    def _phases(self):
+        return [*("gap", "cue") * self.n_cues, "delay", "recall"]
 
     @property
     def defaults(self) -> TrainingSetup:
@@ -104,73 +102,34 @@ class EvidenceAccumulation:
         mean error of ten batches of 64 is first below 7 % after 180 to 390 iterations (symmetric,
         with a fifth of this regularizer, random and adaptive feedback; three seeds each).
         """
-        tau_m, tau_a = 20 * ms, 2000 * ms
-        # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
-        beta = 1.7 * (1 - np.exp(-self.dt / tau_a)) / (1 - np.exp(-self.dt / tau_m))
-        lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 5 * ms}
+        tau_a = 2000 * ms
         return TrainingSetup.of_decisions(
-            neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": tau_a, "beta": float(beta)})),
-            tau_out=20 * ms,
+            neurons=lif_and_alif(50, tau_a, published_beta(self.dt, tau_a), t_ref=5 * ms),
             # weak recurrent synapses, whose noise does not blur what thresholds remember; that of
             # w_out is the uniform distribution of Glorot & Bengio, 1.4 = 10/√51
             gains={"w_in": 1.0, "w_rec": 0.3, "w_out": 1.4, "feedback": 10.0},
             learning_rate=CosineDecay(5e-3, 5e-4, 400),
             iterations=500,
-            batch_size=64,
             goal=0.07,
             evaluation_trials=640,
-            rate_target=10 * Hz,
             # the authors' weight 1 of Σ (f − f*)², written with a factor ½ and divided by the
             # window as the loss is
             rate_strength=2.0 * self.learning_window,
         )
 
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw trials.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
+    def _decisions(self, rng, batch):
         favoured = rng.integers(2, size=(batch, 1))
         reliable = rng.random((batch, self.n_cues)) < self.reliability
         cues = np.where(reliable, favoured, 1 - favoured)
-        inputs = rng.random((batch, self.steps, self.n_in)) < self._probabilities(cues)
-        decision = (2 * cues.sum(axis=1) > self.n_cues).astype(int)
-        targets = np.eye(self.n_out)[decision]
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
-
-    def _probabilities(self, cues):
-        """Of a spike, (batch, steps, n_in), when the cues are on the given sides."""
-        of_groups = np.zeros((len(cues), self.steps, len(GROUPS)))
-        left, right, recall, background = np.moveaxis(of_groups, -1, 0)
         of_cue = spike_probability(self, "cue_rate")
-        length, gap = steps_of(self, "cue"), steps_of(self, "gap")
-        for k in range(self.n_cues):
-            start = gap + k * (gap + length)
-            for side, group in enumerate((left, right)):
-                group[cues[:, k] == side, start : start + length] = of_cue
-        recall[:, -self.learning_window :] = of_cue
-        background[:] = spike_probability(self, "background_rate")
-        return np.repeat(of_groups, list(GROUPS.values()), axis=-1)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
+        probability = np.zeros((batch, len(self._phases), len(GROUPS)))
+        probability[:, 1:-2:2, :2] = of_cue * (cues[..., np.newaxis] == [0, 1])
+        probability[:, -1, 2] = of_cue
+        probability[..., 3] = spike_probability(self, "background_rate")
+        probability = np.repeat(probability, list(GROUPS.values()), axis=2)
+        probability = np.repeat(probability, self._durations, axis=1)
+        right = 2 * cues.sum(axis=1) > self.n_cues
+        return rng.random(probability.shape) < probability, right.astype(int)
 
 
 TASK = EvidenceAccumulation

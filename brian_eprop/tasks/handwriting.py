@@ -3,15 +3,12 @@
 from functools import cached_property
 
 import numpy as np
-from attrs import field, frozen
-from brian2.units.fundamentalunits import Quantity
-from brian2.units.stdunits import Hz, ms
+from attrs import evolve, field, frozen
 from scipy.special import ndtr
 
-from ..checks import Bools, Floats, any_seed, time, whole, whole_number
+from ..checks import Floats, whole
 from . import TrainingSetup
-from .encoding import frozen_noise
-from .parts import drawable_rate, normalized_error, spike_probability
+from .parts import FrozenPattern
 
 __all__ = [
     "TASK",
@@ -23,7 +20,7 @@ SPREAD = 0.3
 
 
 @frozen(eq=False, slots=False)
-class Handwriting:
+class Handwriting(FrozenPattern):
     """
     Move a pen along strokes that overlap in time, as a hand does, from the same input each time.
 
@@ -68,11 +65,6 @@ class Handwriting:
     """
 
     strokes: int = field(default=6, validator=whole(1))
-    n_in: int = field(default=100, validator=whole(1))
-    steps: int = field(default=1000, validator=whole(10))
-    dt: Quantity = field(default=1 * ms, validator=time())
-    input_rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
-    seed: int = field(default=0, validator=any_seed())
 
     n_out = 2
 
@@ -83,27 +75,7 @@ class Handwriting:
 
         After 300 iterations the normalised error is about 0.025.
         """
-        return TrainingSetup(
-            neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
-            tau_out=30 * ms,
-            loss="mse",
-            gains={"w_in": 0.45, "w_rec": 0.45, "w_out": 0.03, "feedback": 0.03},
-            feedback="symmetric",
-            optimizer="Adam",
-            learning_rate=1e-3,
-            iterations=300,
-            batch_size=1,  # all trials are the same
-            evaluation_trials=1,
-            rate_target=15 * Hz,
-            # grows with the loss that it has to balance
-            rate_strength=1500.0,
-        )
-
-    @cached_property
-    def inputs(self) -> Bools:
-        """The frozen input, shape (steps, n_in), of bool."""
-        p = spike_probability(self, "input_rate")
-        return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
+        return evolve(super().defaults, iterations=300)
 
     @cached_property
     def target(self) -> Floats:
@@ -123,33 +95,6 @@ class Handwriting:
         path = np.stack([across, up], axis=-1) * (length / turn)[:, np.newaxis]
         path = path.sum(axis=1)
         return path / abs(path).max()
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Trials to train on; all are the same here.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Not drawn from: input and target are frozen.
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
-        return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Normalised error, see :mod:`.parts.metrics`."""
-        return normalized_error(outputs, targets)
 
 
 TASK = Handwriting

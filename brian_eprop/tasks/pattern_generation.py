@@ -4,13 +4,9 @@ from functools import cached_property
 
 import numpy as np
 from attrs import field, frozen
-from brian2.units.fundamentalunits import Quantity
-from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, any_seed, choice, time, whole, whole_number
-from . import TrainingSetup
-from .encoding import frozen_noise
-from .parts import drawable_rate, normalized_error, spike_probability
+from ..checks import Floats, choice
+from .parts import FrozenPattern
 
 __all__ = [
     "TASK",
@@ -22,7 +18,7 @@ HARMONICS = np.arange(1, 5)  # of the trajectory
 
 
 @frozen(eq=False, slots=False)
-class PatternGeneration:
+class PatternGeneration(FrozenPattern):
     """
     Turn an input that is the same in every trial into a given signal.
 
@@ -68,52 +64,11 @@ class PatternGeneration:
     """
 
     kind: str = field(default="sines", validator=choice(("sines", "trajectory")))
-    n_in: int = field(default=100, validator=whole(1))
-    # fewer steps than two cycles of the fastest sine are not a pattern
-    steps: int = field(default=1000, validator=whole(2 * max(CYCLES)))
-    dt: Quantity = field(default=1 * ms, validator=time())
-    input_rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
-    seed: int = field(default=0, validator=any_seed())
 
     @property
     def n_out(self) -> int:
         """Number of readouts: 1 for sines, 2 for a trajectory."""
         return 1 if self.kind == "sines" else 2
-
-    @property
-    def defaults(self) -> TrainingSetup:
-        """
-        A set-up that learns the task with every kind of feedback.
-
-        Over ten seeds, both kinds and symmetric, random and adaptive feedback, the loss falls at
-        least 60 times, at 9 to 36 spikes/s throughout. The network is that of the published
-        task but for the scale of the membrane: with v_th = 0.6 instead of 0.03 one learning
-        rate suits hidden and readout weights.
-        """
-        return TrainingSetup(
-            neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
-            tau_out=30 * ms,
-            loss="mse",
-            # about 15 spikes/s before training, at the model's threshold of 0.6
-            gains={"w_in": 0.45, "w_rec": 0.45, "w_out": 0.03, "feedback": 0.03},
-            feedback="symmetric",
-            optimizer="Adam",
-            # In one step a hidden weight moves little against the threshold, but a readout
-            # weight a good part of its size: outputs then grow without a burst of spikes.
-            learning_rate=1e-3,
-            iterations=200,
-            batch_size=1,  # all trials are the same
-            evaluation_trials=1,
-            rate_target=15 * Hz,
-            # grows with the loss that it has to balance
-            rate_strength=750.0 * self.n_out,
-        )
-
-    @cached_property
-    def inputs(self) -> Bools:
-        """The frozen input, shape (steps, n_in), of bool."""
-        p = spike_probability(self, "input_rate")
-        return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
 
     @cached_property
     def target(self) -> Floats:
@@ -133,33 +88,6 @@ class PatternGeneration:
             signal = np.sin(angles) @ coefficients[0] + np.cos(angles) @ coefficients[1]
         signal = signal - signal[0]
         return signal / abs(signal).max()
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Trials to train on; all are the same here.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Not drawn from: input and target are frozen.
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
-        return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Normalised error, see :mod:`.parts.metrics`."""
-        return normalized_error(outputs, targets)
 
 
 TASK = PatternGeneration

@@ -5,11 +5,17 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, fraction, real, time, whole, whole_number
+from ..checks import fraction, real, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .encoding import group_spikes
-from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
+from .parts import (
+    Decision,
+    drawable_rate,
+    in_steps,
+    lif_and_alif,
+    published_beta,
+    spike_probability,
+)
 
 __all__ = [
     "TASK",
@@ -21,7 +27,7 @@ GROUPS = {"bit 0": 25, "bit 1": 25, "store": 25, "recall": 25}
 
 
 @frozen(eq=False)
-class StoreRecall:
+class StoreRecall(Decision):
     """
     Say which bit was shown with the last command to store, among bits that do not matter.
 
@@ -76,19 +82,11 @@ class StoreRecall:
     rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
     dt: Quantity = field(default=1 * ms, validator=time())
 
-    n_out = 2
-    n_in = sum(GROUPS.values())
     input_groups = GROUPS
 
     @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        return self.characters * steps_of(self, "character")
-
-    @property
-    def learning_window(self) -> int:
-        """Time steps of the recall: the last ones, in which errors count."""
-        return steps_of(self, "character")
+    def _phases(self):
+        return ["character"] * self.characters
 
     @property
     def defaults(self) -> TrainingSetup:
@@ -98,44 +96,19 @@ class StoreRecall:
         After 400 iterations three seeds err on 1.0, 5.3 and 3.0 % of new trials, half of which have
         something to forget.
         """
-        tau_m, tau_a = 20 * ms, 1200 * ms
-        # as the authors' code scales it, to be comparable with a membrane of gain 1 − α
-        beta = 1.7 * (1 - np.exp(-self.dt / tau_a)) / (1 - np.exp(-self.dt / tau_m))
-        lif = {"tau_m": tau_m, "v_th": 0.6, "t_ref": 3 * ms}
+        tau_a = 1200 * ms
         return TrainingSetup.of_decisions(
-            neurons=(("lif", 10, lif), ("alif", 10, lif | {"tau_a": tau_a, "beta": float(beta)})),
-            tau_out=20 * ms,
+            neurons=lif_and_alif(10, tau_a, published_beta(self.dt, tau_a)),
             gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             learning_rate=CosineDecay(1e-2, 1e-3, 400),
             iterations=400,
             batch_size=128,
             goal=0.03,
             evaluation_trials=640,
-            rate_target=10 * Hz,
             rate_strength=0.2 * self.learning_window,
         )
 
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw trials.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
+    def _decisions(self, rng, batch):
         shown = self.characters - 1
         bits = rng.integers(2, size=(batch, shown))
         delays = np.arange(1, shown + 1)
@@ -150,15 +123,8 @@ class StoreRecall:
         active[trial, last, 2] = 1
         active[trial[again], earlier[again], 2] = 1
         active[:, -1, 3] = 1
-        durations = [self.learning_window] * self.characters
-        probability = spike_probability(self, "rate") * active
-        inputs = group_spikes(rng, probability, durations, list(GROUPS.values()))
-        targets = np.eye(self.n_out)[bits[trial, last]]
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
+        inputs = self._spikes(rng, spike_probability(self, "rate") * active)
+        return inputs, bits[trial, last]
 
 
 TASK = StoreRecall

@@ -5,11 +5,10 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, time, whole_number
+from ..checks import time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .encoding import group_spikes
-from .parts import drawable_rate, in_steps, spike_probability, steps_of, wrong_decisions
+from .parts import Decision, drawable_rate, in_steps, lif_and_alif, spike_probability
 
 __all__ = [
     "TASK",
@@ -21,7 +20,7 @@ GROUPS = {"cue 0": 20, "cue 1": 20, "answer": 20}
 
 
 @frozen(eq=False)
-class TemporalXor:
+class TemporalXor(Decision):
     """
     Say whether two cues, of which the first is over long before the second, were different.
 
@@ -59,20 +58,9 @@ class TemporalXor:
     rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
     dt: Quantity = field(default=1 * ms, validator=time())
 
-    n_out = 2
-    n_in = sum(GROUPS.values())
     input_groups = GROUPS
     output_names = ("same", "different")
-
-    @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        return sum(self._durations)
-
-    @property
-    def learning_window(self) -> int:
-        """Time steps of the answer: the last ones, in which errors count."""
-        return steps_of(self, "answer")
+    _phases = ("cue", "delay", "cue", "answer")
 
     @property
     def defaults(self) -> TrainingSetup:
@@ -82,57 +70,23 @@ class TemporalXor:
         Three seeds are below 4 % wrong decisions after 150 to 250 iterations; before that they
         stay for long at 25 %, where one of the four pairs of cues is mistaken.
         """
-        lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
         return TrainingSetup.of_decisions(
-            neurons=(("lif", 20, lif), ("alif", 20, lif | {"tau_a": 500 * ms, "beta": 0.15})),
-            tau_out=20 * ms,
+            neurons=lif_and_alif(20, 500 * ms, 0.15),
             gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             learning_rate=CosineDecay(5e-3, 1e-4, 600),
             iterations=600,
-            batch_size=64,
             goal=0.03,
             evaluation_trials=640,
-            rate_target=10 * Hz,
             rate_strength=0.2 * self.learning_window,
         )
 
-    @property
-    def _durations(self):
-        return [steps_of(self, name) for name in ("cue", "delay", "cue", "answer")]
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw trials.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
+    def _decisions(self, rng, batch):
         cues = rng.integers(2, size=(batch, 2))
         active = np.zeros((batch, 4, len(GROUPS)))
         active[:, [0, 2], :2] = cues[..., np.newaxis] == [0, 1]
         active[:, 3, 2] = 1
-        probability = spike_probability(self, "rate") * active
-        inputs = group_spikes(rng, probability, self._durations, list(GROUPS.values()))
-        targets = np.eye(self.n_out)[cues[:, 0] ^ cues[:, 1]]
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
+        inputs = self._spikes(rng, spike_probability(self, "rate") * active)
+        return inputs, cues[:, 0] ^ cues[:, 1]
 
 
 TASK = TemporalXor

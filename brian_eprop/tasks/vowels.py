@@ -11,11 +11,11 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Bools, Floats, Ints, real, time, whole, whole_number
+from ..checks import Floats, Ints, real, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import level_crossing
-from .parts import check_held_out, drawn, in_steps, steps_of, stratified, wrong_decisions
+from .parts import RecordedDecision, in_steps, lif_and_alif, steps_of, stratified
 
 __all__ = [
     "TASK",
@@ -29,7 +29,7 @@ FRAMES = 30
 
 
 @frozen(eq=False, slots=False)
-class Vowels:
+class Vowels(RecordedDecision):
     """
     Say which of nine men has spoken two Japanese vowels, from spikes.
 
@@ -37,7 +37,7 @@ class Vowels:
     its last frame; from the frame before its first one, and all the time before, coefficients
     are at their means, and between frames, which are ``frame`` apart, they go straight. Where
     one crosses one of ``levels`` levels, an input fires once: one for crossings upwards, one
-    for those downwards, see :mod:`.parts.encoding`. Levels are the
+    for those downwards, see :func:`.encoding.level_crossing`. Levels are the
     quantiles (l + ½)/levels of the coefficient in the utterances to learn from. The target is
     the speaker, as the probability 1 of his output.
 
@@ -82,6 +82,9 @@ class Vowels:
     dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = SPEAKERS
+    # the speakers, as the recordings number them
+    output_names = tuple(str(k + 1) for k in range(SPEAKERS))
+    _phases = ("frame",) * FRAMES
 
     def __attrs_post_init__(self):
         if self.learning_window > self.steps:
@@ -91,24 +94,9 @@ class Vowels:
             )
 
     @property
-    def n_in(self) -> int:
-        """Number of inputs: each level of each coefficient, up and down."""
-        return 2 * CHANNELS * self.levels
-
-    @property
     def input_groups(self) -> dict[str, int]:
         """The inputs of each coefficient."""
         return {f"c{k + 1}": 2 * self.levels for k in range(CHANNELS)}
-
-    @property
-    def output_names(self) -> list[str]:
-        """The speakers, as the recordings number them."""
-        return [str(k + 1) for k in range(SPEAKERS)]
-
-    @property
-    def steps(self) -> int:
-        """Time steps of a trial."""
-        return FRAMES * steps_of(self, "frame")
 
     @property
     def learning_window(self) -> int:
@@ -123,9 +111,8 @@ class Vowels:
         After 400 iterations 4.9, 4.1 and 2.7 % of the test utterances are taken for others'
         (three seeds); logistic regression on the counts of the input spikes errs on 3.2 %.
         """
-        lif = {"tau_m": 100 * ms, "v_th": 0.6, "t_ref": 2 * ms}
         return TrainingSetup.of_decisions(
-            neurons=(("lif", 50, lif), ("alif", 50, lif | {"tau_a": 200 * ms, "beta": 0.1})),
+            neurons=lif_and_alif(50, 200 * ms, 0.1, tau_m=100 * ms, t_ref=2 * ms),
             tau_out=100 * ms,
             gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 1.0, "feedback": 1.0},
             learning_rate=CosineDecay(5e-3, 1e-4, 400),
@@ -139,10 +126,9 @@ class Vowels:
     def split(self) -> dict[str, tuple[list[Floats], Ints]]:
         """Utterances and speakers by part: "train", "validation" and "test"."""
         utterances, speakers = read_utterances("TRAIN")
-        parts = dict(zip(("train", "validation"), stratified(speakers, [0.8]), strict=True))
+        parts = zip(("train", "validation"), stratified(speakers, [0.8]), strict=True)
         split = {
-            part: ([utterances[k] for k in chosen], speakers[chosen])
-            for part, chosen in parts.items()
+            part: ([utterances[k] for k in chosen], speakers[chosen]) for part, chosen in parts
         }
         return split | {"test": read_utterances("TEST")}
 
@@ -157,58 +143,13 @@ class Vowels:
         places = (np.arange(self.levels) + 0.5) / self.levels
         return np.quantile(self.frames, places, axis=0).T
 
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """
-        Draw utterances to learn from.
+    def _varied(self, rng, examples):
+        spread = self.jitter * self.frames.std(axis=0)
+        shifts = spread * rng.standard_normal((len(examples), CHANNELS))
+        return [frames + shift for frames, shift in zip(examples, shifts, strict=True)]
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-        batch : int
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) ndarray of bool
-        targets : (batch, steps, n_out) ndarray of float
-            The same in all steps of a trial.
-
-        Raises
-        ------
-        ValueError
-            If ``batch`` is less than 1.
-        """
-        whole_number("batch", batch)
-        utterances, speakers = self.split["train"]
-        chosen = drawn(rng, len(speakers), batch)
-        shifts = self.jitter * self.frames.std(axis=0) * rng.standard_normal((batch, CHANNELS))
-        shifted = [utterances[k] + shift for k, shift in zip(chosen, shifts, strict=True)]
-        return self._trials(shifted, speakers[chosen])
-
-    def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
-        """
-        All trials that are not learned from.
-
-        Parameters
-        ----------
-        split : {"validation", "test"}
-
-        Returns
-        -------
-        inputs, targets : ndarray
-            As from :meth:`sample`.
-
-        Raises
-        ------
-        ValueError
-            For another name.
-        """
-        check_held_out(self, split)
-        return self._trials(*self.split[split])
-
-    def _trials(self, utterances, speakers):
-        targets = np.eye(SPEAKERS)[speakers]
-        inputs = level_crossing(self.coefficients(utterances), self.thresholds)
-        return inputs, np.repeat(targets[:, np.newaxis], self.steps, axis=1)
+    def _encoded(self, examples):
+        return level_crossing(self.coefficients(examples), self.thresholds)
 
     def coefficients(self, utterances: Sequence[Floats]) -> Floats:
         """
@@ -231,10 +172,6 @@ class Vowels:
         after = np.minimum(before + 1, FRAMES - 1)
         part = (position - before)[:, np.newaxis]
         return rows[:, before] + part * (rows[:, after] - rows[:, before])
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Fraction of wrong decisions, see :mod:`.parts.metrics`."""
-        return wrong_decisions(self, outputs, targets)
 
 
 def read_utterances(part: Literal["TRAIN", "TEST"]) -> tuple[list[Floats], Ints]:

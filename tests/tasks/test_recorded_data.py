@@ -129,7 +129,7 @@ def test_what_is_drawn_is_shifted_as_a_whole_and_what_is_held_out_is_not():
     task, exact = load_task("vowels", jitter=0.3), load_task("vowels", jitter=0.0)
     seen = []
     # in place of the encoding: what would be encoded
-    object.__setattr__(task, "_trials", lambda utterances, speakers: seen.extend(utterances))
+    object.__setattr__(task, "_encoded", seen.extend)
     task.sample(np.random.default_rng(0), 216)
     recorded = {len(u): [] for u in task.split["train"][0]}
     for utterance in task.split["train"][0]:
@@ -143,7 +143,7 @@ def test_what_is_drawn_is_shifted_as_a_whole_and_what_is_held_out_is_not():
     spread = np.std(shifts, axis=0) / np.concatenate(task.split["train"][0]).std(axis=0)
     # 216 draws: a standard deviation is known to 5 %
     np.testing.assert_allclose(spread, 0.3, rtol=0.25)
-    del task.__dict__["_trials"]
+    del task.__dict__["_encoded"]
     np.testing.assert_array_equal(task.held_out("test")[0], exact.held_out("test")[0])
 
 
