@@ -80,7 +80,7 @@ def training(task, label, rate, seed, iterations, batch):
         **rule_options,
     )
     seconds = time.perf_counter() - start
-    curve = [[entry["score"], (entry["steps"] - 1) / 2] for entry in done.history]
+    curve = [[entry["metric"], (entry["steps"] - 1) / 2] for entry in done.history]
     return label, rate, np.array(curve).T.tolist(), seconds
 
 

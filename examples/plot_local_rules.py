@@ -63,7 +63,7 @@ def scores(rule, feedback, options, seed):
         seed=seed,
         **options,
     )
-    return [entry["score"] for entry in training.history]
+    return [entry["metric"] for entry in training.history]
 
 
 curves = {

@@ -103,6 +103,16 @@ class StopTraining(Exception):
     """Raised by a callback to end training after the present iteration; it is no error."""
 
 
+def ended_by(callbacks, entry):
+    """Whether a callback ends training, when all are called with the entry of an iteration."""
+    try:
+        for callback in callbacks:
+            callback(entry)
+    except StopTraining:
+        return True
+    return False
+
+
 class TrainingDiverged(FloatingPointError):
     """Training has gone wrong; the message says how, and the network has its last good weights."""
 
@@ -268,10 +278,7 @@ def fit(
                 held_out = held_out_trials(task, "validation", evaluation_trials, entropy)
                 entry["validation"] = evaluate(pool, task, *held_out)
             entry["seconds"] = before + time.perf_counter() - start
-            try:
-                for callback in callbacks:
-                    callback(entry)
-            except StopTraining:
+            if ended_by(callbacks, entry):
                 break
             if goal is not None and goal_reached(history, goal):
                 break

@@ -7,7 +7,7 @@ import numpy as np
 from ..brian.internals import runs_in_python
 from ..checks import Entry, Floats, whole_number
 from ..network.recurrent import RecurrentNetwork
-from ..network.training import StopTraining
+from ..network.training import ended_by
 from ..network.training_state import check_present
 from ..reference import Gradients
 from .closed_loop import ClosedLoop, check_discount
@@ -108,12 +108,7 @@ class Agent:
             history.append({"iteration": len(history), "return": total, "actions": actions})
             if len(history) % self.episodes_per_update == 0:
                 self._update(loop)
-            try:
-                for callback in callbacks:
-                    callback(history[-1])
-            except StopTraining:
-                return True
-            return len(history) == episodes
+            return ended_by(callbacks, history[-1]) or len(history) == episodes
 
         loop.run(self.rng, self._drawn, episode_over)
         return history

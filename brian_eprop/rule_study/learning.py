@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from attrs import evolve, frozen
 
-from ..checks import BELOW_1, number, one_of, whole_number
+from ..checks import BELOW_1, Entry, number, one_of, whole_number
 from ..learning.optimizers import Adam, Optimizer
+from ..network.training import ended_by
 from ..network.validation import checked_optimizer
 from ..reference.forward import Simulation
 from ..reference.losses import step_weights, task_error, task_loss
@@ -26,7 +27,8 @@ from ..reference.problem import (
 )
 from ..reference.rule import Signal
 from ..reference.rules import rule_named
-from .task import Task
+from ..tasks import Task
+from ..tasks.metrics import counted_steps
 
 Updates: TypeAlias = Literal["sequence", "step"]
 
@@ -42,13 +44,14 @@ class Training:
     task : Task
         Where the curriculum has come to.
     history : list of dict
-        For each iteration its ``iteration``, ``loss`` (of the task, summed over time, averaged
-        over the batch), ``score`` (``task.score``), and ``steps``, the length of the sequences.
+        Entries as of :func:`brian_eprop.network.training.fit`: for each iteration its
+        ``iteration``, ``loss`` (of the task, summed over time, averaged over the batch), ``metric``
+        (if the task has one), and ``steps``, the length of the sequences.
     """
 
     network: Network
     task: Task
-    history: list[dict[str, Any]]
+    history: list[Entry]
 
 
 def train(
@@ -63,7 +66,7 @@ def train(
     adaptive_feedback: bool = False,
     decay: float = 0.0,
     seed: int = 0,
-    callback: Callable[[dict[str, Any]], object] | None = None,
+    callbacks: Sequence[Callable[[Entry], object]] = (),
     **options: Any,
 ) -> Training:
     """Train a network on a task.
@@ -72,8 +75,8 @@ def train(
     ----------
     network : SpikingNetwork or RateNetwork, or an object whose ``reference_network()`` returns one
         It is not changed. Its `feedback` is that of rules that have one.
-    task : Task
-        An object of `brian_eprop.rule_study.task`, or one with the same attributes.
+    task : object
+        See :mod:`brian_eprop.tasks`, and `TASKS` for those of the study.
     rule : str
         A key of `RULES`.
     optimizer : GradientDescent or Adam, optional
@@ -93,8 +96,9 @@ def train(
         Fraction by which each update shrinks w_out, and adaptive feedback weights too.
     seed : int
         Of the sequences and of stochastic rules; each has a stream of its own.
-    callback : function, optional
-        Called with each entry of the history.
+    callbacks : sequence of callable
+        Each is called with the entry of every iteration, after its update; may raise
+        `StopTraining` to end training.
     **options
         Options of the rule.
 
@@ -116,33 +120,33 @@ def train(
     recursion = rule.at_work(network, rule_rng, **options)
     optimizer = checked_optimizer(optimizer, "train.optimizer") or Adam(1e-3)
     learner = _Learner(recursion, rule, optimizer, adaptive_feedback, decay)
-    history = []
+    learn = learner.after_each_sequence if update == "sequence" else learner.in_each_step
+    history: list[Entry] = []
     for iteration in range(iterations):
-        trials = task.sample(trial_rng, batch)
+        inputs, targets = task.sample(trial_rng, batch)
         try:
-            outputs, loss = (
-                learner.after_each_sequence(trials)
-                if update == "sequence"
-                else learner.in_each_step(trials)
-            )
+            outputs, loss = learn(*_weighted(task, inputs, targets))
         except ArithmeticError as error:
             raise ArithmeticError(f"iteration {iteration}: {error}") from None
-        score = task.score(outputs, trials)
-        entry = {"iteration": iteration, "loss": loss, "score": score, "steps": outputs.shape[1]}
+        entry = {"iteration": iteration, "loss": loss, "steps": outputs.shape[1]}
+        if hasattr(task, "metric"):
+            entry["metric"] = task.metric(outputs, targets)
         history.append(entry)
-        if callback is not None:
-            callback(entry)
-        task = task.after(score)
+        if hasattr(task, "after"):
+            task = task.after(entry["metric"])
+        if ended_by(callbacks, entry):
+            break
     return Training(learner.present_network(), task, history)
 
 
 def _check(network, task, update, adaptive_feedback, decay, iterations):
     for name in ("n_in", "n_out", "loss"):
-        wanted, found = getattr(task, name), getattr(network, name)
-        if wanted != found:
+        of_network = getattr(network, name)
+        of_task = getattr(task, name, of_network)
+        if of_task != of_network:
             raise ValueError(
-                f"train: the network has {name} = {found!r}, but the task '{task.name}' "
-                f"{wanted!r}; make the network for the task"
+                f"train: the network has {name} = {of_network!r}, but the task {task!r} "
+                f"{of_task!r}; make the network for the task"
             )
     one_of("train: 'update'", update, get_args(Updates))
     if update == "step" and network.rate_regularized:
@@ -156,6 +160,14 @@ def _check(network, task, update, adaptive_feedback, decay, iterations):
         )
     number("train: 'decay'", decay, "be a fraction ≥ 0, below 1", high=BELOW_1)
     whole_number("train: 'iterations'", iterations, 0)
+
+
+def _weighted(task, inputs, targets):
+    """A batch of a task as the reference takes it: every step with its weight, 0 or 1."""
+    unanswered = np.isnan(targets)
+    weight = counted_steps(task, targets).astype(float)
+    # rules that look at targets see equal ones where there is no answer
+    return np.asarray(inputs, float), np.where(unanswered, 1 / targets.shape[-1], targets), weight
 
 
 class _Learner:
@@ -180,26 +192,26 @@ class _Learner:
         }
         return evolve(self.network, **shaped)
 
-    def after_each_sequence(self, trials):
+    def after_each_sequence(self, inputs, targets, weight):
         """Learn from whole sequences, and return outputs and loss."""
-        problem = Problem(self.present_network(), trials.inputs, trials.targets, trials.weight)
+        problem = Problem(self.present_network(), inputs, targets, weight)
         loss = float(np.mean(problem.loss))
         _check_loss(loss, problem.n_steps - 1)
         gradient = problem.gradient(self.recursion, self.rule) | problem.readout_gradient()
         self._update(gradient, problem.batch)
         return problem.y, loss
 
-    def in_each_step(self, trials):
+    def in_each_step(self, inputs, targets, weight):
         """Learn while sequences go on, and return outputs and loss."""
-        network, (batch, n_steps) = self.network, trials.weight.shape
-        weight = step_weights(network, trials.weight, batch, n_steps)
-        targets = as_targets(network, trials.targets, trials.inputs.shape, False, weight)
+        network, (batch, n_steps) = self.network, weight.shape
+        weight = step_weights(network, weight, batch, n_steps)
+        targets = as_targets(network, targets, inputs.shape, False, weight)
         forced = network.forced(targets, weight)
         simulation, outputs, loss = Simulation(network, batch), [], 0.0
         no_rate = np.zeros((batch, network.n_rec))
         self.recursion.start(batch)
         for t in range(n_steps):
-            simulation.step(trials.inputs[:, t], self.weights)
+            simulation.step(inputs[:, t], self.weights)
             if forced is not None:
                 simulation.force(forced[t])
             step = simulation.last

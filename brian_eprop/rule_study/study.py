@@ -362,7 +362,7 @@ class RuleComparison:
             seed=k,
             **options,
         )
-        return [entry["score"] for entry in training.history]
+        return [entry["metric"] for entry in training.history]
 
 
 def _without_nan(tree):

@@ -1,9 +1,12 @@
-"""Tasks with which learning rules are compared: aⁿbⁿ, copy, string memorization, add, mimic."""
+"""Tasks with which learning rules are compared: aⁿbⁿ, copy, string memorization, add, mimic.
+
+They keep the protocol of :mod:`brian_eprop.tasks`. Where the steps that count differ from trial
+to trial, only the reference can learn them.
+"""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import ClassVar
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -20,20 +23,42 @@ from ..checks import (
     whole,
     whole_number,
 )
-from .task import (
-    Task,
-    Trials,
-    bits_per_character,
-    cross_entropy,
-    fraction_right,
-    mean_squared_error,
-)
+from ..tasks.metrics import cross_entropy, fraction_right, mean_squared_error
+from ..tasks.parts import SampledTask
+
+
+class Characters(SampledTask):
+    """
+    A task whose inputs and answers are characters, one-hot, a character a step.
+
+    A task draws numbered characters and answers, (batch, steps) of int each, ``_text(rng, batch)``:
+    −1 is a step without input, where all channels are 0, or without an answer.
+    """
+
+    loss = "cross_entropy"
+    #: Target of all outputs in a step without an answer.
+    unanswered = np.nan
+
+    def _draw(self, rng, batch):
+        characters, answers = self._text(rng, batch)
+        targets = np.eye(self.n_out)[answers]
+        targets[answers < 0] = self.unanswered
+        return characters[..., np.newaxis] == np.arange(self.n_in), targets
+
+    def _unwritten(self, batch):
+        """Trials in which every step is still without input and without an answer."""
+        return np.full((2, batch, self.steps), -1)
+
+    def metric(self, outputs, targets):
+        """Bits per character that counts."""
+        return cross_entropy(self, outputs, targets) / float(np.log(2))
+
 
 A, B, BOUNDARY = range(3)
 
 
 @frozen
-class AnBn(Task):
+class AnBn(Characters):
     """
     Predict the next character of a string aⁿbⁿ between two boundaries.
 
@@ -68,11 +93,7 @@ class AnBn(Task):
 
     n_min: int = field(default=1, validator=whole(1, why="without an a there is nothing to count"))
     n_max: int = field(default=32)
-    name: ClassVar[str] = "anbn"
-    n_in: ClassVar[int] = 3
-    n_out: ClassVar[int] = 3
-    loss: ClassVar[str] = "cross_entropy"
-    score_name: ClassVar[str] = "bits per character"
+    n_in = n_out = 3
 
     @n_max.validator
     def _check_range(self, field, n_max):
@@ -84,32 +105,28 @@ class AnBn(Task):
         """2 n_max + 1, whatever the n that are drawn."""
         return 2 * self.n_max + 1
 
-    def score(self, outputs, trials):
-        """Bits per character that can be known."""
-        return bits_per_character(outputs, trials)
-
-    def accepted(self, outputs, trials):
+    def accepted(self, outputs, targets):
         """Fraction of the strings that are predicted right to the end, from the first b on."""
-        return fraction_right(outputs, trials)
+        return fraction_right(self, outputs, targets)
 
-    def _draw(self, rng, batch):
-        inputs = np.full((batch, self.steps), -1)
-        targets = np.full((batch, self.steps), -1)
+    def _text(self, rng, batch):
+        inputs, answers = self._unwritten(batch)
         for trial, n in enumerate(rng.integers(self.n_min, self.n_max, size=batch, endpoint=True)):
             inputs[trial, 0] = BOUNDARY
             inputs[trial, 1 : n + 1] = A
             inputs[trial, n + 1 : 2 * n + 1] = B
-            targets[trial, n + 1 : 2 * n] = B
-            targets[trial, 2 * n] = BOUNDARY
-        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
+            answers[trial, n + 1 : 2 * n] = B
+            answers[trial, 2 * n] = BOUNDARY
+        return inputs, answers
 
 
-DELIMITER, RECALL = 2, 3  # inputs 0 and 1 are the bits
+DELIMITER = BLANK = 2  # inputs 0 and 1 are the bits
+RECALL = 3
 SPREAD = 5  # lengths below the longest that are still drawn
 
 
 @frozen
-class Copy(Task):
+class Copy(Characters):
     """
     See ℓ random bits and a delimiter, then say the bits in their order.
 
@@ -154,45 +171,33 @@ class Copy(Task):
             high=BELOW_1,
         ),
     )
-    name: ClassVar[str] = "copy"
-    n_in: ClassVar[int] = 4
-    n_out: ClassVar[int] = 2
-    loss: ClassVar[str] = "cross_entropy"
-    score_name: ClassVar[str] = "bits per character"
+    n_in, n_out = 4, 2
 
     @property
     def steps(self):
         """2L + 1, whatever the lengths that are drawn."""
         return 2 * self.level + 1
 
-    def score(self, outputs, trials):
-        """Bits per recalled character."""
-        return bits_per_character(outputs, trials)
+    def after(self, metric):
+        """The next level if ``metric``, in bits per character, is below the threshold."""
+        return evolve(self, level=self.level + 1) if metric < self.threshold else self
 
-    def after(self, score):
-        """The next level if ``score``, in bits per character, is below the threshold."""
-        return evolve(self, level=self.level + 1) if score < self.threshold else self
-
-    def _draw(self, rng, batch):
+    def _text(self, rng, batch):
         shortest = max(self.level - SPREAD, 1)
         lengths = rng.integers(shortest, self.level, size=batch, endpoint=True)
         bits = rng.integers(2, size=(batch, self.level))
-        inputs = np.full((batch, self.steps), -1)
-        targets = np.full((batch, self.steps), -1)
+        inputs, answers = self._unwritten(batch)
         for trial, length in enumerate(lengths):
             recalled = slice(length + 1, 2 * length + 1)
             inputs[trial, :length] = bits[trial, :length]
             inputs[trial, length] = DELIMITER
             inputs[trial, recalled] = RECALL
-            targets[trial, recalled] = bits[trial, :length]
-        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
-
-
-BLANK, RECALL = 2, 3  # inputs 0 and 1 are the bits
+            answers[trial, recalled] = bits[trial, :length]
+        return inputs, answers
 
 
 @frozen
-class StringMemorization(Task):
+class StringMemorization(Characters):
     """
     See a random string of bits, hold it while nothing comes, then say it in its order.
 
@@ -227,32 +232,31 @@ class StringMemorization(Task):
 
     length: int = field(default=5, validator=whole(1, why="a string has at least one bit"))
     delay: int = field(default=10, validator=whole(0, why="0 asks for the string at once"))
-    name: ClassVar[str] = "string_memorization"
-    n_in: ClassVar[int] = 4
-    n_out: ClassVar[int] = 2
-    loss: ClassVar[str] = "cross_entropy"
-    score_name: ClassVar[str] = "bits per character"
+    n_in, n_out = 4, 2
+    unanswered = 1 / 2
 
     @property
     def steps(self):
         """2 length + delay."""
         return 2 * self.length + self.delay
 
-    def score(self, outputs, trials):
-        """Bits per recalled character."""
-        return bits_per_character(outputs, trials)
+    @property
+    def learning_window(self):
+        """The steps in which the string is recalled."""
+        return self.length
 
-    def _draw(self, rng, batch):
+    def _text(self, rng, batch):
         bits = rng.integers(2, size=(batch, self.length))
-        inputs = np.full((batch, self.steps), BLANK)
+        inputs, answers = self._unwritten(batch)
         inputs[:, : self.length] = bits
+        inputs[:, self.length : -self.length] = BLANK
         inputs[:, -self.length :] = RECALL
-        targets = np.full((batch, self.steps), -1)
-        targets[:, -self.length :] = bits
-        return Trials.of_symbols(inputs, self.n_in, targets, self.n_out)
+        answers[:, -self.length :] = bits
+        return inputs, answers
 
 
-LOSSES = ("cross_entropy", "mse")
+#: loss → what such a network is judged by
+METRICS = {"cross_entropy": cross_entropy, "mse": mean_squared_error}
 
 
 def _two_delays(name, value):
@@ -270,7 +274,7 @@ def _two_delays(name, value):
 
 
 @frozen
-class Add(Task):
+class Add(SampledTask):
     """
     Say how likely a coin shows heads, given the tosses t₁ and t₂ steps ago.
 
@@ -303,10 +307,8 @@ class Add(Task):
 
     delays: tuple = field(default=(5, 9), validator=in_field(_two_delays)())
     steps: int = field(default=60)
-    loss: str = field(default="cross_entropy", validator=choice(LOSSES))
-    name: ClassVar[str] = "add"
-    n_in: ClassVar[int] = 2
-    n_out: ClassVar[int] = 2
+    loss: str = field(default="cross_entropy", validator=choice(METRICS))
+    n_in = n_out = 2
 
     @steps.validator
     def _check_steps(self, field, steps):
@@ -315,14 +317,14 @@ class Add(Task):
         keep(self, field, whole_number("Add.steps", steps, last + 1, why=why))
 
     @property
-    def score_name(self):
-        """``"cross-entropy"`` (in nats, as in the paper) or ``"mean squared error"``."""
-        return "cross-entropy" if self.loss == "cross_entropy" else "mean squared error"
+    def learning_window(self):
+        """The steps whose past lies within the trial."""
+        return self.steps - max(self.delays)
 
     @property
     def floors(self):
         """
-        Expected score of the best output that knows only some of the two inputs.
+        Expected metric of the best output that knows only some of the two inputs.
 
         With p = E[y | what is known], the cross-entropy is E[−p log p − (1−p) log(1−p)] and
         the mean squared error E[(y − p)²]. In nats the four are 0.662, 0.519, 0.628 and 0.454.
@@ -343,22 +345,18 @@ class Add(Task):
             return {name: float(np.mean((y - p) ** 2)) for name, p in known.items()}
         return {name: float(_entropy(p).mean()) for name, p in known.items()}
 
-    def score(self, outputs, trials):
-        """Mean over the counted steps, of the cross-entropy in nats or the squared error."""
-        if self.loss == "mse":
-            return mean_squared_error(outputs, trials)
-        return cross_entropy(outputs, trials)
+    def metric(self, outputs, targets):
+        """Mean over the steps that count, of the cross-entropy in nats or the squared error."""
+        return METRICS[self.loss](self, outputs, targets)
 
     def _draw(self, rng, batch):
-        x = rng.integers(2, size=(batch, self.steps)).astype(float)
+        x = rng.integers(2, size=(batch, self.steps))
         first = max(self.delays)
-        y = np.full((batch, self.steps), 0.5)
+        y = np.full(x.shape, 0.5)
         y[:, first:] = self._probability(
             *(x[:, first - delay : self.steps - delay] for delay in self.delays)
         )
-        weight = np.zeros((batch, self.steps))
-        weight[:, first:] = 1
-        return Trials(np.stack([x, 1 - x], axis=-1), np.stack([y, 1 - y], axis=-1), weight)
+        return np.stack([x, 1 - x], axis=-1) > 0, np.stack([y, 1 - y], axis=-1)
 
     @staticmethod
     def _probability(first, second):
@@ -375,7 +373,7 @@ NOTHING = "nothing can be mimicked without it"
 
 
 @frozen(slots=False)
-class Mimic(Task):
+class Mimic(SampledTask):
     """
     Reproduce the outputs of a fixed random network, the teacher, on random inputs.
 
@@ -413,9 +411,7 @@ class Mimic(Task):
     n_teacher: int = field(default=32, validator=whole(1, why=NOTHING))
     steps: int = field(default=60, validator=whole(1, why=NOTHING))
     teacher_seed: int = field(default=0, validator=any_seed())
-    name: ClassVar[str] = "mimic"
-    loss: ClassVar[str] = "mse"
-    score_name: ClassVar[str] = "mean squared error"
+    loss = "mse"
 
     @cached_property
     def teacher(self):
@@ -438,20 +434,26 @@ class Mimic(Task):
             "b_out": rng.normal(0, 0.1, self.n_out),
         }
 
-    def score(self, outputs, trials):
+    def metric(self, outputs, targets):
         """Mean squared error over outputs, steps and trials."""
-        return mean_squared_error(outputs, trials)
+        return mean_squared_error(self, outputs, targets)
 
     def _draw(self, rng, batch):
-        inputs = rng.integers(2, size=(batch, self.steps, self.n_in)).astype(float)
+        inputs = rng.integers(2, size=(batch, self.steps, self.n_in)) > 0
         targets = np.empty((batch, self.steps, self.n_out))
         teacher = self.teacher
         h = np.zeros((batch, self.n_teacher))
         for t in range(self.steps):
             h = np.tanh(inputs[:, t] @ teacher["w_in"] + h @ teacher["w_rec"] + teacher["b"])
             targets[:, t] = h @ teacher["w_out"] + teacher["b_out"]
-        return Trials(inputs, targets, np.ones((batch, self.steps)))
+        return inputs, targets
 
 
 #: name → class of the task
-TASKS = {task.name: task for task in (Add, AnBn, Copy, Mimic, StringMemorization)}
+TASKS = {
+    "add": Add,
+    "anbn": AnBn,
+    "copy": Copy,
+    "mimic": Mimic,
+    "string_memorization": StringMemorization,
+}

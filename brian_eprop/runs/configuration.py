@@ -33,7 +33,7 @@ from ..network import RecurrentNetwork
 from ..network.constraints import CONSTRAINTS
 from ..network.training import check_criteria
 from ..neurons.neuron_model import load_model
-from ..tasks import Task, TrainingSetup, is_own, load_task
+from ..tasks import TaskWithSetup, TrainingSetup, is_own, load_task
 from .values import (
     check_keys,
     drawn_connectivity,
@@ -137,7 +137,7 @@ class Configuration:
         """Whether the task is a Python file, which :meth:`make_task` executes."""
         return is_own(self.task)
 
-    def make_task(self) -> Task:
+    def make_task(self) -> TaskWithSetup:
         """The task; if it is a Python file, that is executed."""
         return load_task(self.task, **self.options)
 

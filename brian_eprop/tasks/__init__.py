@@ -1,23 +1,31 @@
 """
 Tasks: what a network is to learn, and a set-up with which it is known to learn it.
 
-A task is one module of this package. The module assigns its class, of attrs or a frozen
-dataclass, to ``TASK``; the class has
+A task is the same to networks of Brian2, :func:`brian_eprop.network.training.fit`, and of the
+reference, :func:`brian_eprop.rule_study.train`. It has
 
-* fields: the options, each with a default, that :func:`load_task` accepts;
-* ``n_in``, ``n_out``, ``steps``, ``dt`` (a quantity) and ``defaults``
-  (a :class:`TrainingSetup`);
+* ``n_in``, ``n_out`` and ``steps``, of inputs, of outputs, and of a trial;
 * ``sample(rng, batch)``: inputs (batch, steps, n_in) of bool and targets
   (batch, steps, n_out) of float, with ``rng`` a ``numpy.random.Generator``;
-* ``learning_window``, optional: the number of last steps in which errors count;
+* ``learning_window``, optional: the number of last steps in which errors count. Where these
+  steps differ from trial to trial, targets are NaN in those that do not count: the reference
+  learns that, a RecurrentNetwork refuses it;
+* ``metric(outputs, targets)``, optional: one number by which people judge the task, lower for a
+  better network, such as the fraction of wrong decisions;
+* ``held_out(split)``, for recorded data: inputs and targets of all trials of ``"validation"`` or
+  ``"test"``, which ``sample`` never draws;
+* ``loss``, optional: of the networks that can learn it in the reference;
+* ``after(metric)``, optional: the task of the reference's next iteration, for a curriculum.
+
+The tasks of this package, each a module that assigns its class, of attrs or a frozen dataclass,
+to ``TASK``, also have
+
+* fields: the options, each with a default, that :func:`load_task` accepts;
+* ``dt`` (a quantity) and ``defaults`` (a :class:`TrainingSetup`);
 * ``input_groups``, optional: name and number of inputs of each group (dict), in their order,
   the first ``n_out`` being those that speak for output 0, 1, …; a trial of such a task is also
   drawn as a decision;
-* ``output_names``, optional: of the outputs, where no inputs speak for them;
-* ``metric(outputs, targets)``: one number by which people judge the task, lower for a better
-  network, such as the fraction of wrong decisions;
-* ``held_out(split)``, for recorded data: inputs and targets of all trials of ``"validation"`` or
-  ``"test"``, which ``sample`` never draws.
+* ``output_names``, optional: of the outputs, where no inputs speak for them.
 
 A task of your own is such a module anywhere: give its path instead of a name.
 """
@@ -170,7 +178,7 @@ class TrainingSetup:
 
 
 class Task(Protocol):
-    """What a run is made of, see :mod:`brian_eprop.tasks`: fields, trials and a set-up."""
+    """What a network can learn, see :mod:`brian_eprop.tasks`."""
 
     @property
     def n_in(self) -> int:
@@ -184,6 +192,13 @@ class Task(Protocol):
     def steps(self) -> int:
         """Steps of a trial."""
 
+    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
+        """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
+
+
+class TaskWithSetup(Task, Protocol):
+    """What a run is made of: a task with a time step and a network that learns it."""
+
     @property
     def dt(self) -> Quantity:
         """Time step."""
@@ -191,9 +206,6 @@ class Task(Protocol):
     @property
     def defaults(self) -> TrainingSetup:
         """A set-up with which the task is learned."""
-
-    def sample(self, rng: np.random.Generator, batch: int) -> tuple[Bools, Floats]:
-        """Inputs (batch, T, n_in) and targets (batch, T, n_out)."""
 
 
 #: Modules that tasks are made of.
@@ -212,7 +224,7 @@ def available_tasks() -> list[str]:
     return sorted({module.name for module in pkgutil.iter_modules(__path__)} - PARTS)
 
 
-def load_task(name: FilePath, **options: Any) -> Task:
+def load_task(name: FilePath, **options: Any) -> TaskWithSetup:
     """
     Make a task by its name.
 

@@ -6,6 +6,7 @@ Those of a task count the steps in which the task demands an answer, see :func:`
 import numpy as np
 
 from ..checks import Bools, Floats
+from ..network.validation import checked_window
 
 
 def counted_steps(task: object, targets: Floats) -> Bools:
@@ -23,9 +24,14 @@ def counted_steps(task: object, targets: Floats) -> Bools:
     Returns
     -------
     (batch, steps) or (steps,) ndarray of bool
+
+    Raises
+    ------
+    ValueError
+        If the window is no whole number of the trial's steps.
     """
     steps = targets.shape[-2]
-    window = getattr(task, "learning_window", steps)
+    window = checked_window(getattr(task, "learning_window", None), steps) or steps
     return (np.arange(steps) >= steps - window) & ~np.isnan(targets).any(axis=-1)
 
 

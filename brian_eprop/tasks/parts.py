@@ -156,11 +156,7 @@ class Decision(SampledTask):
 
 
 class RecordedDecision(Decision):
-    """
-    A decision about recorded examples, of which some are never learned from.
-
-    A task encodes examples as input spikes, ``_encoded(examples)``.
-    """
+    """A decision about recorded examples, of which some are never learned from."""
 
     @property
     @abstractmethod
@@ -176,6 +172,10 @@ class RecordedDecision(Decision):
     def _varied(self, rng, examples):
         """The examples of a batch as they are learned from."""
         return examples
+
+    @abstractmethod
+    def _encoded(self, examples):
+        """Input spikes (examples, steps, n_in)."""
 
     def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
         """

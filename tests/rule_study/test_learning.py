@@ -8,9 +8,9 @@ from attrs import evolve
 from cell_networks import network_for as network_for_rule
 
 from brian_eprop import Adam, GradientDescent
+from brian_eprop.network.training import StopTraining
 from brian_eprop.reference import RULES, draw_network, gradients
 from brian_eprop.rule_study.learning import train
-from brian_eprop.rule_study.task import Trials
 from brian_eprop.rule_study.tasks import TASKS
 
 # float64 sums in another order, over some tens of updates
@@ -23,7 +23,7 @@ def network_for(task, cell="elman", n_rec=8, seed=1, **settings):
 
 
 def scores(training):
-    return np.array([entry["score"] for entry in training.history])
+    return np.array([entry["metric"] for entry in training.history])
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_one_update_is_the_optimizer_applied_to_the_gradients(add):
     network = network_for(add)
     after = train(network, add, "bptt", GradientDescent(0.1), 1, batch=3, seed=4).network
     trials = add.sample(np.random.default_rng(4).spawn(2)[0], 3)
-    expected = gradients(network, trials.inputs, trials.targets, "bptt", trials.weight)
+    expected = gradients(network, *trials, "bptt", add.learning_window)
     for name in ("w_in", "w_rec", "w_out", "bias", "bias_out"):
         moved = getattr(after, name) - getattr(network, name)
         assert np.any(moved)
@@ -61,7 +61,7 @@ def test_updates_per_step_become_the_gradient_for_small_steps(cell, add):
     """W changes under the recursion, an effect of second order in the learning rate."""
     network = network_for(add, cell)
     trials = add.sample(np.random.default_rng(0).spawn(2)[0], 2)
-    exact = gradients(network, trials.inputs, trials.targets, "rtrl", trials.weight)
+    exact = gradients(network, *trials, "rtrl", add.learning_window)
     assert np.any(exact.w_rec)
     errors = []
     for rate in (1e-2, 5e-3, 2.5e-3):
@@ -79,14 +79,13 @@ def test_a_step_sees_the_weights_of_the_step_before(add):
     """Outputs of online learning, by a loop of its own for a readout of constant units."""
     network = network_for(add, w_in=np.zeros((2, 8)), w_rec=np.zeros((8, 8)), bias=np.ones(8))
     training = train(network, add, "eprop", GradientDescent(0.1), 1, batch=1, update="step")
-    trials = add.sample(np.random.default_rng(0).spawn(2)[0], 1)
+    inputs, targets = add.sample(np.random.default_rng(0).spawn(2)[0], 1)
     w_out, bias_out, bias = network.w_out.copy(), network.bias_out.copy(), np.ones(8)
     w_in, w_rec, h = np.zeros((2, 8)), np.zeros((8, 8)), np.zeros(8)
-    counted = trials.weight[0].sum()
+    counts = np.arange(add.steps) >= 2
+    counted = counts.sum()
     loss = 0.0
-    for x, target, weight in zip(
-        trials.inputs[0], trials.targets[0], trials.weight[0], strict=True
-    ):
+    for x, target, weight in zip(inputs[0], targets[0], counts, strict=True):
         before, h = h, np.tanh(x @ w_in + h @ w_rec + bias)
         y = h @ w_out + bias_out
         p = np.exp(y) / np.exp(y).sum()
@@ -169,20 +168,16 @@ class GrowingTask:
     """Noise to noise, a step longer in every iteration; a task of one's own needs no base class."""
 
     steps: int
-    name = "growing"
     n_in, n_out, loss = 3, 2, "mse"
 
     def sample(self, rng, batch):
-        return Trials(
-            inputs=(rng.random((batch, self.steps, 3)) < 0.5).astype(float),
-            targets=rng.normal(size=(batch, self.steps, 2)),
-            weight=np.ones((batch, self.steps)),
-        )
+        inputs = rng.random((batch, self.steps, 3)) < 0.5
+        return inputs, rng.normal(size=(batch, self.steps, 2))
 
-    def score(self, outputs, trials):
-        return float(np.mean((outputs - trials.targets) ** 2))
+    def metric(self, outputs, targets):
+        return float(np.mean((outputs - targets) ** 2))
 
-    def after(self, score):
+    def after(self, metric):
         return replace(self, steps=self.steps + 1)
 
 
@@ -214,11 +209,20 @@ def test_the_seed_decides_everything(add):
     assert np.all(first != other)
 
 
-def test_callback_sees_every_entry(add):
+def test_callbacks_see_every_entry_and_end_training(add):
     seen = []
-    training = train(network_for(add), add, iterations=3, callback=seen.append)
+    training = train(network_for(add), add, iterations=3, callbacks=[seen.append])
     assert seen == training.history
     assert [entry["iteration"] for entry in seen] == [0, 1, 2]
+
+    def stop(entry):
+        raise StopTraining
+
+    assert train(network_for(add), add, iterations=3, callbacks=[stop]).history == seen[:1]
+
+
+def test_a_task_without_curriculum_stays(add):
+    assert train(network_for(add), add, iterations=2).task is add
 
 
 def test_absent_connections_stay_absent(add):
@@ -238,7 +242,7 @@ def test_absent_connections_stay_absent(add):
         ({"decay": 1.0}, ["'decay'", "1.0"]),
         ({"iterations": 1.5}, ["'iterations'", "1.5"]),
         ({"batch": 0}, ["batch", "0"]),
-        ({"task": TASKS["copy"]()}, ["n_in", "2", "4", "'copy'"]),
+        ({"task": TASKS["copy"]()}, ["n_in", "2", "4", "Copy(level=1"]),
     ],
 )
 def test_bad_calls_are_refused_by_name(changes, words, add):
