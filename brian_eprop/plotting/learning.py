@@ -20,6 +20,8 @@ CURVES = {
     "loss": ("Loss", True),
     "rate": ("Mean rate (spikes/s)", False),
     "metric": ("Metric", False),
+    "validation": ("Metric of validation", False),
+    "return": ("Return of an episode", False),
     "seconds": ("Time since the start (s)", False),
 }
 

@@ -89,8 +89,8 @@ class Agent:
         Returns
         -------
         list of dict
-            One entry per episode: ``iteration`` (its number), ``return`` (the sum of its rewards)
-            and ``actions`` (how many there were).
+            Entries as of :func:`brian_eprop.network.training.fit`, one per episode: ``iteration``
+            (its number), ``return`` (the sum of its rewards) and ``actions`` (how many there were).
 
         Raises
         ------

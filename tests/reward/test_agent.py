@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, defaultclock, ms
 from brian_networks import BLOCKS, difference
+from matplotlib.figure import Figure
 
 from brian_eprop import (
     Adam,
@@ -18,6 +19,7 @@ from brian_eprop import (
     RecurrentNetwork,
 )
 from brian_eprop.network.training import StopTraining
+from brian_eprop.plotting import plot_learning_curve
 from brian_eprop.reference import Experience, reward_gradients
 from brian_eprop.reward import ActorCriticReadout, Agent, CodedEnvironment, DelayedCues
 from brian_eprop.tasks.evidence_accumulation import EvidenceAccumulation
@@ -178,7 +180,11 @@ def test_the_same_seed_is_the_same_life():
         world = Walk()
         agent = Agent(network(world), world, discount=0.9, seed=4)
         lives.append((agent.learn(5), agent.network.weights["w_rec"]))
-    assert lives[0][0] == lives[1][0]
+    history = lives[0][0]
+    assert history == lives[1][0]
+    # a history like any other
+    (drawn,) = plot_learning_curve(history, quantity="return", ax=Figure().subplots()).lines
+    np.testing.assert_array_equal(drawn.get_ydata(), [entry["return"] for entry in history])
     np.testing.assert_array_equal(lives[0][1], lives[1][1])
 
 
