@@ -8,7 +8,7 @@ from brian2 import Clock, NetworkOperation, NeuronGroup, Quantity, second
 from ..brian import schedule
 from ..brian.code import declare, run_code
 from ..brian.step_flags import EPISODE, declare_flags
-from ..checks import whole_number
+from ..checks import number, whole_number
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
 from ..network.projections import BatchShape, blocks, given
@@ -140,15 +140,8 @@ class ActorCriticReadout(LeakyReadout):
 
 def check_discount(owner, discount, value_weight):
     """Raise an error unless discount and weight of the value are numbers in their ranges."""
-    for name, number, high in (("discount", discount, 1), ("value_weight", value_weight, np.inf)):
-        try:
-            array = np.asarray(number, dtype=float)
-            fits = array.ndim == 0 and 0 <= array <= high and np.isfinite(array)
-        except (TypeError, ValueError):
-            fits = False
-        if not fits:
-            expected = "from 0 to 1" if high == 1 else "≥ 0"
-            raise ValueError(f"{owner}.{name} = {number!r} must be one number {expected}")
+    number(f"{owner}.discount", discount, "be one number from 0 to 1", high=1.0)
+    number(f"{owner}.value_weight", value_weight, "be one number ≥ 0")
 
 
 class ClosedLoop:

@@ -6,7 +6,6 @@ figures/          drawn from the above
 """
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -87,25 +86,18 @@ def _kind(rule):
 
 
 def _power(exponents):
-    """n²T for (2, 1)."""
+    """The powers of units and steps in words: n²T for (2, 1)."""
     powers = ("", "{}", "{}²", "{}³", "{}⁴")
-    units, steps = (
-        powers[exponent].format(of) for exponent, of in zip(exponents, "nT", strict=True)
-    )
-    return units + steps
+    return "".join(powers[k].format(name) for k, name in zip(exponents, "nT", strict=True))
 
 
 def _aligned(rows, left):
     """Lines of columns of one width each, the columns in `left` to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            text.ljust(width) if k in left else text.rjust(width)
-            for k, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    columns = []
+    for k, column in enumerate(zip(*rows, strict=True)):
+        width, justified = max(map(len, column)), str.ljust if k in left else str.rjust
+        columns.append([justified(text, width) for text in column])
+    return ["  ".join(row).rstrip() for row in zip(*columns, strict=True)]
 
 
 #: Probability of a spike per step and input.
@@ -239,7 +231,9 @@ class RuleComparison:
         return table
 
     def _write(self, folder, found, table, figures):
-        text = json.dumps(_without_nan(found), indent=1)
+        # NaN, which JSON does not know, becomes null
+        known = json.loads(json.dumps(found), parse_constant=lambda constant: None)
+        text = json.dumps(known, indent=1)
         for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
             with replacing(folder / name, "the comparison") as file:
                 file.write(content.encode())
@@ -247,22 +241,25 @@ class RuleComparison:
         registry = list(RULES.values())
         save_comparison_figures(folder / "figures", found, described, registry, figures)
 
+    def _network(self, n_in, n_rec, n_out, **settings):
+        """A random network of the cell."""
+        settings = {"density": self.density, "seed": self.seed} | settings
+        return draw_network(self.cell, n_in, n_rec, n_out, **settings)
+
     def _problem(self):
         """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""
         rng = np.random.default_rng([self.seed, 1])
-        if self.weights is None:
-            network = draw_network(
-                self.cell, self.n_in, self.n_rec, self.n_out, density=self.density, seed=self.seed
-            )
-            owner = None
-        else:
-            owner = RecurrentNetwork.load(self.weights)
-            network = owner.reference_network()
+        trained = None if self.weights is None else RecurrentNetwork.load(self.weights)
+        network = (
+            trained.reference_network()
+            if trained
+            else self._network(self.n_in, self.n_rec, self.n_out)
+        )
         inputs = rng.random((self.batch, self.steps, network.n_in)) < INPUT_RATE
         spikes = None
-        if owner is not None:
+        if trained:
             with numpy_runtime():
-                spikes = owner.simulate(inputs).spikes
+                spikes = trained.simulate(inputs).spikes
         return network, inputs, self._targets(network, rng), spikes
 
     def _targets(self, network, rng):
@@ -276,38 +273,26 @@ class RuleComparison:
         t = np.arange(self.steps)[:, np.newaxis] / self.steps
         return np.sin(2 * np.pi * cycles * t + phase)
 
-    def _compared(self, rules, problem, draws=None, repeats=3):
-        network, inputs, targets, spikes = problem
-        return compare(
-            network,
-            inputs,
-            targets,
-            rules,
-            spikes=spikes,
-            draws=draws or self.draws,
-            repeats=repeats,
-            seed=self.seed,
-        )
+    def _compared(self, rules, problem, **settings):
+        *arguments, spikes = problem
+        settings = {"draws": self.draws, "seed": self.seed} | settings
+        return compare(*arguments, rules, spikes=spikes, **settings)
 
     def _orders(self, problem):
         """Relative errors of e-prop of order 1, 2, … with true readout weights."""
-        return {
-            truncation: [
-                row.error
-                for row in self._compared(
-                    [rule.format(m) for m in range(1, self.orders + 1)], problem, repeats=1
-                )
-            ]
-            for truncation, rule in ORDERS.items()
-            if self.orders
-        }
+        curves = {}
+        for truncation, rule in ORDERS.items() if self.orders else ():
+            rules = [rule.format(order) for order in range(1, self.orders + 1)]
+            table = self._compared(rules, problem, repeats=1)
+            curves[truncation] = [row.error for row in table]
+        return curves
 
     def _costs(self, rules, progress):
         """Numbers stored, operations and seconds per step of every rule at every size."""
         costs = {}
         for n in tqdm(self.sizes, disable=not progress or not self.sizes, desc="measuring costs"):
             n_out = min(self.n_out, n - 1)
-            network = draw_network(self.cell, n, n, n_out, density=self.density, seed=self.seed)
+            network = self._network(n, n, n_out)
             rng = np.random.default_rng([self.seed, 3])
             # what is measured does not depend on the activity, but nothing can be compared without
             inputs = rng.random((1, COST_STEPS, n)) < 0.5
@@ -319,11 +304,8 @@ class RuleComparison:
                         of_rule[name].append(getattr(row, name))
         for label, of_rule in costs.items():
             rule = described_rule(label)
-            of_rule["exponents"] = {
-                "memory": rule.memory[0],
-                "operations": rule.time[0],
-                "seconds": rule.time[0],
-            }
+            (memory, _), (time, _) = rule.memory, rule.time
+            of_rule["exponents"] = {"memory": memory, "operations": time, "seconds": time}
         return costs
 
     def _learning(self, rules, progress):
@@ -339,36 +321,12 @@ class RuleComparison:
     def _scores(self, name, options, feedback, k):
         """Scores of one training by a rule."""
         task = TASKS[self.task]()
-        network = draw_network(
-            self.cell,
-            task.n_in,
-            self.n_rec,
-            task.n_out,
-            density=self.density,
-            loss=task.loss,
-            average=True,
-            seed=[self.seed, k],
-        )
-        training = train(
-            evolve(network, feedback=None) if feedback == "symmetric" else network,
-            task,
-            name,
-            Adam(self.learning_rate),
-            self.iterations,
-            batch=self.batch,
-            update=self.update,
-            adaptive_feedback=feedback == "adaptive",
-            decay=FEEDBACK_DECAY if feedback == "adaptive" else 0.0,
-            seed=k,
-            **options,
-        )
+        settings = {"loss": task.loss, "average": True, "seed": [self.seed, k]}
+        network = self._network(task.n_in, self.n_rec, task.n_out, **settings)
+        if feedback == "symmetric":
+            network = evolve(network, feedback=None)
+        elif feedback == "adaptive":
+            options = options | {"adaptive_feedback": True, "decay": FEEDBACK_DECAY}
+        options = options | {"batch": self.batch, "update": self.update, "seed": k}
+        training = train(network, task, name, Adam(self.learning_rate), self.iterations, **options)
         return [entry["metric"] for entry in training.history]
-
-
-def _without_nan(tree):
-    """None for NaN, which JSON does not know."""
-    if isinstance(tree, dict):
-        return {key: _without_nan(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return [_without_nan(value) for value in tree]
-    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
