@@ -110,7 +110,7 @@ class Agent:
                 self._update(loop)
             return ended_by(callbacks, history[-1]) or len(history) == episodes
 
-        loop.run(self.rng, self._drawn, episode_over)
+        loop.run(self._drawn, episode_over)
         return history
 
     def evaluate(self, episodes: int, greedy: bool = False) -> Floats:
@@ -135,7 +135,7 @@ class Agent:
             return len(returns) == episodes
 
         choose = np.argmax if greedy else self._drawn
-        self._loop(learning=False).run(self.rng, choose, episode_over)
+        self._loop(learning=False).run(choose, episode_over)
         return np.array(returns)
 
     def _check_learns(self):
@@ -163,14 +163,7 @@ class Agent:
                 "cannot do; choose set_device('runtime')"
             )
         if learning not in self._loops:
-            self._loops[learning] = ClosedLoop(
-                self.network,
-                self.environment,
-                self.discount ** (1 / self.steps_per_action),
-                self.value_weight,
-                self.steps_per_action,
-                learning=learning,
-            )
+            self._loops[learning] = ClosedLoop(self, learning)
         return self._loops[learning]
 
 

@@ -153,27 +153,21 @@ class ClosedLoop:
 
     Parameters
     ----------
-    network : RecurrentNetwork
-    environment : object
-    discount : float
-        Per time step.
-    value_weight : float
-    steps_per_action : int
+    agent : Agent
     learning : bool
         Whether gradients are computed.
     """
 
-    def __init__(self, network, environment, discount, value_weight, steps_per_action, *, learning):
-        self.network, self.environment = network, environment
-        self.steps_per_action = steps_per_action
-        d = self.description = network.description
+    def __init__(self, agent, learning):
+        self.agent, self.environment = agent, agent.environment
+        d = self.description = agent.network.description
         self.trials = BatchShape(1, 1, learning=learning)
         clock = Clock(d.dt, name="agent_clock*")
         self.readout = ActorCriticReadout(
-            environment.n_actions,
+            agent.environment.n_actions,
             d.tau_out,
-            discount,
-            value_weight=value_weight,
+            agent.discount ** (1 / agent.steps_per_action),  # per time step
+            value_weight=agent.value_weight,
             normalize=d.normalize,
             clock=clock,
             name="readout",
@@ -191,18 +185,17 @@ class ClosedLoop:
         names = ("policy", "reward", "action", "decides", "terminal", "truncated")
         self.now = {name: self.readout.variables[name] for name in names}
 
-    def run(self, rng, choose, episode_over):
+    def run(self, choose, episode_over):
         """Run episodes until `episode_over` returns True.
 
         Parameters
         ----------
-        rng : numpy.random.Generator
         choose : callable
             Policy (n_actions,) → action.
         episode_over : callable
             Called with the undiscounted return and the number of actions of each episode.
         """
-        self.rng, self.choose, self.episode_over = rng, choose, episode_over
+        self.choose, self.episode_over = choose, episode_over
         self.write_weights()
         if self.trials.learning:
             self.take_gradients()
@@ -213,22 +206,21 @@ class ClosedLoop:
 
     def write_weights(self):
         """Give the synapses the weights of the network."""
-        self.assembly.write(given(self.description, self.trials, self.network.weights, {}))
+        self.assembly.write(given(self.description, self.trials, self.agent.network.weights, {}))
 
     def take_gradients(self):
         """The gradients since they were taken last : dict of str to ndarray."""
-        found = {
-            name: np.zeros(self.description.shapes[name]) for name in ("w_in", "w_rec", "w_out")
-        }
+        shapes = self.description.shapes
+        gradients = {name: np.zeros(shapes[name]) for name in ("w_in", "w_rec", "w_out")}
         for block in blocks(self.description, self.trials):
             if block.gradient is not None:
                 variable = self.assembly.variable(block.gradient)
-                block.put(found[block.matrix], variable.get_value())
+                block.put(gradients[block.matrix], variable.get_value())
                 variable.set_value(0)
-        return found
+        return gradients
 
     def _begin(self):
-        seed = int(self.rng.integers(2**31))
+        seed = int(self.agent.rng.integers(2**31))
         self._look(*self.environment.reset(seed=seed))
         self.outcome, self.shown, self.total, self.actions, self.over = None, 0, 0.0, 0, False
 
@@ -236,17 +228,16 @@ class ClosedLoop:
         self.observation, self.decides = observation, info.get("decides", True)
 
     def _see(self):
-        self.fires.set_value(self.rng.random(len(self.observation)) < self.observation)
+        self.fires.set_value(self.agent.rng.random(len(self.observation)) < self.observation)
 
     def _act(self):
         if self.outcome is not None:
-            reward, terminated, truncated = self.outcome
-            self.now["reward"].set_value(reward)
-            self.now["terminal"].set_value(terminated)
-            self.now["truncated"].set_value(truncated)
-            self.outcome, self.over = None, terminated or truncated
+            for name, value in self.outcome.items():
+                self.now[name].set_value(value)
+            self.over = self.outcome["terminal"] or self.outcome["truncated"]
+            self.outcome = None
         self.shown += 1
-        if self.over or self.shown < self.steps_per_action:
+        if self.over or self.shown < self.agent.steps_per_action:
             return
         action = self.choose(self.now["policy"].get_value()[: self.readout.n_actions])
         self.now["action"].set_value(action)
@@ -258,7 +249,8 @@ class ClosedLoop:
                 f"after {self.actions} actions of an episode; rewards are finite numbers"
             )
         self._look(observation, info)
-        self.outcome, self.shown = (reward, terminated, truncated), 0
+        self.outcome = {"reward": reward, "terminal": terminated, "truncated": truncated}
+        self.shown = 0
         self.total, self.actions = self.total + reward, self.actions + 1
 
     def _note(self):

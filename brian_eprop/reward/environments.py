@@ -93,8 +93,8 @@ class CodedEnvironment:
                 "are vectors, as in Gymnasium's Box of shape (d,): flatten them by a wrapper"
             )
         for name in ("low", "high"):
-            given = getattr(self, name)
-            values = np.array(getattr(space, name) if given is None else given, dtype=float)
+            bound = getattr(self, name)
+            values = np.array(getattr(space, name) if bound is None else bound, dtype=float)
             try:
                 values = np.broadcast_to(values, space.shape).copy()
             except ValueError:
@@ -114,8 +114,8 @@ class CodedEnvironment:
     def _coded(self, observation):
         if self.elements is not None:
             return self.peak * np.eye(self.elements)[int(observation)]
-        about = (np.asarray(observation, dtype=float), self.low, self.high)
-        return self.peak * population_code(*about, self.n, self.width)
+        rates = population_code(observation, self.low, self.high, self.n, self.width)
+        return self.peak * rates
 
     def reset(self, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
         """Begin an episode, as Gymnasium does, with a coded observation."""

@@ -102,7 +102,8 @@ def compare(
         is 0 everywhere.
     """
     problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
-    exact = _flat(problem, problem.gradient(_at_work("bptt", problem, seed), RULES["bptt"]))
+    bptt = RULES["bptt"]
+    exact = _flat(problem, problem.gradient(_at_work(bptt, problem, seed), bptt))
     if not np.any(exact):
         raise ValueError(
             "compare: the gradient of bptt is 0 everywhere, so that nothing can be compared; "
@@ -116,21 +117,21 @@ def _compared(problem, exact, name, options, feedback, draws, repeats, seed):
     if feedback == "symmetric":
         problem = problem.with_symmetric_feedback()
     try:
-        recursion = _at_work(name, problem, seed, options)
+        recursion = _at_work(rule, problem, seed, options)
         for _ in range(LESSONS if rule.learned else 0):
             problem.gradient(recursion, rule)
-        seconds, found = [], []
+        seconds, gradients = [], []
         for _ in range(max(repeats, draws if rule.stochastic else 1)):
             before = time.perf_counter()
-            found.append(_flat(problem, problem.gradient(recursion, rule)))
+            gradients.append(_flat(problem, problem.gradient(recursion, rule)))
             seconds.append(time.perf_counter() - before)
     except (RuleDoesNotApply, ArithmeticError) as error:
         return Comparison(label, name, refusal=str(error))
-    found = np.array(found if rule.stochastic else found[:1])
+    gradients = np.array(gradients if rule.stochastic else gradients[:1])
     norm = np.linalg.norm(exact)
-    errors = np.linalg.norm(found - exact, axis=1) / norm
-    lengths = np.maximum(np.linalg.norm(found, axis=1), np.finfo(float).tiny)
-    cosines = found @ exact / (lengths * norm)
+    errors = np.linalg.norm(gradients - exact, axis=1) / norm
+    lengths = np.maximum(np.linalg.norm(gradients, axis=1), np.finfo(float).tiny)
+    cosines = gradients @ exact / (lengths * norm)
     return Comparison(
         label=label,
         rule=name,
@@ -138,16 +139,17 @@ def _compared(problem, exact, name, options, feedback, draws, repeats, seed):
         error_spread=float(np.std(errors)),
         cosine=float(np.mean(cosines)),
         cosine_spread=float(np.std(cosines)),
-        bias=float(np.linalg.norm(found.mean(axis=0) - exact) / norm),
-        spread=float(np.sqrt(np.sum(found.var(axis=0))) / norm),
-        memory=_memory(problem, name, options, seed),
-        operations=_operations(problem, name, options, seed) / problem.n_steps,
+        bias=float(np.linalg.norm(gradients.mean(axis=0) - exact) / norm),
+        spread=float(np.sqrt(np.sum(gradients.var(axis=0))) / norm),
+        memory=_memory(problem, rule, _at_work(rule, problem, seed, options)),
+        operations=_operations(problem, rule, _at_work(rule, problem, seed, options)),
         seconds=float(np.median(seconds)) / problem.n_steps,
     )
 
 
-def _at_work(name, problem, seed, options=None) -> Recursion:
-    return RULES[name].at_work(problem.network, np.random.default_rng(seed), **(options or {}))
+def _at_work(rule, problem, seed, options=None) -> Recursion:
+    """A recursion of the rule that has seen nothing yet."""
+    return rule.at_work(problem.network, np.random.default_rng(seed), **(options or {}))
 
 
 def _flat(problem, gradient):
@@ -159,8 +161,8 @@ def _flat(problem, gradient):
     return np.concatenate([array.ravel() for array in masked])
 
 
-def _operations(problem, name, options, seed):
-    """Operations of the recursion over the sequences, the forward pass left out."""
+def _operations(problem, rule, recursion):
+    """Operations per step of the recursion, the forward pass left out."""
     watched = copy.copy(problem)
     arrays = ("state", "observable", "output", "implicit", "observation", "readout", "drive")
     watched.steps = [
@@ -171,15 +173,13 @@ def _operations(problem, name, options, seed):
         )
         for step in problem.steps
     ]
-    recursion = _at_work(name, problem, seed, options)
     with count() as counter:
-        watched.gradient(recursion, RULES[name])
-    return sum(counter)
+        watched.gradient(recursion, rule)
+    return sum(counter) / problem.n_steps
 
 
-def _memory(problem, name, options, seed):
+def _memory(problem, rule, recursion):
     """Numbers that the recursion holds after the last step, or after its end if these are more."""
-    recursion = _at_work(name, problem, seed, options)
     sizes = []
 
     def finish():
@@ -188,5 +188,5 @@ def _memory(problem, name, options, seed):
 
     # the rule's own end is the last moment at which the steps are there for sure
     recursion.finish = finish
-    problem.gradient(recursion, RULES[name])
+    problem.gradient(recursion, rule)
     return max(*sizes, stored_numbers(recursion))

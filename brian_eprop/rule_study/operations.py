@@ -36,18 +36,16 @@ def count():
 class _CountedArray(np.ndarray):
     """An array whose operations are counted; what is computed from it is one too."""
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        plain = [_plain(x) for x in inputs]
-        if out is not None:
-            kwargs["out"] = tuple(_plain(x) for x in out)
-        result = getattr(ufunc, method)(*plain, **kwargs)
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        plain = _plain(inputs)
+        result = getattr(ufunc, method)(*plain, **_plain(kwargs))
         note(_ufunc_operations(ufunc, method, plain, result))
-        return out[0] if out is not None else _wrap(result)
+        return kwargs["out"][0] if "out" in kwargs else _wrap(result)
 
     def __array_function__(self, function, types, args, kwargs):
-        plain_args = _plain_tree(args)
-        result = function(*plain_args, **_plain_tree(kwargs))
-        note(_function_operations(function, plain_args, result))
+        plain = _plain(args)
+        result = function(*plain, **_plain(kwargs))
+        note(_function_operations(function, plain, result))
         return _wrap(result)
 
 
@@ -56,16 +54,13 @@ def counted(array):
     return np.asarray(array).view(_CountedArray)
 
 
-def _plain(x):
-    return x.view(np.ndarray) if isinstance(x, _CountedArray) else x
-
-
-def _plain_tree(tree):
-    if isinstance(tree, tuple | list):
-        return type(tree)(_plain_tree(x) for x in tree)
-    if isinstance(tree, dict):
-        return {key: _plain_tree(x) for key, x in tree.items()}
-    return _plain(tree)
+def _plain(arguments):
+    """Arguments of a function of NumPy with the arrays that are not counted in them."""
+    if isinstance(arguments, tuple | list):
+        return type(arguments)(_plain(x) for x in arguments)
+    if isinstance(arguments, dict):
+        return {key: _plain(x) for key, x in arguments.items()}
+    return arguments.view(np.ndarray) if isinstance(arguments, _CountedArray) else arguments
 
 
 def _wrap(result):
@@ -124,14 +119,14 @@ def stored_numbers(recursion):
     weights = {id(_owner(array)) for array in recursion.network.parameters.values()}
     seen, owners = set(), {}
 
-    def visit(thing):
-        if isinstance(thing, np.ndarray):
-            owner = _owner(thing)
+    def visit(value):
+        if isinstance(value, np.ndarray):
+            owner = _owner(value)
             views = owners.setdefault(id(owner), (owner.size, {}))[1]
-            views[thing.ctypes.data, thing.shape, thing.strides] = thing.size
-        elif id(thing) not in seen and not isinstance(thing, Network | np.random.Generator):
-            seen.add(id(thing))
-            for part in _parts(thing):
+            views[value.ctypes.data, value.shape, value.strides] = value.size
+        elif id(value) not in seen and not isinstance(value, Network | np.random.Generator):
+            seen.add(id(value))
+            for part in _parts(value):
                 visit(part)
 
     visit(recursion)
@@ -142,17 +137,18 @@ def stored_numbers(recursion):
     )
 
 
-def _parts(thing):
-    if isinstance(thing, Mapping):
-        return list(thing.values())
-    if isinstance(thing, list | tuple | deque):
-        return list(thing)
+def _parts(value):
+    """What a container or an object holds."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    if isinstance(value, list | tuple | deque):
+        return list(value)
     # a recursion keeps more than the fields that it declares
-    if hasattr(thing, "__dict__"):
-        return list(vars(thing).values())
-    names = {field.name for field in attrs.fields(type(thing))} if attrs.has(type(thing)) else set()
-    names -= {"network", "recurrent"} if isinstance(thing, Step) else set()
-    return [getattr(thing, name) for name in names]
+    if hasattr(value, "__dict__"):
+        return list(vars(value).values())
+    names = {field.name for field in attrs.fields(type(value))} if attrs.has(type(value)) else set()
+    names -= {"network", "recurrent"} if isinstance(value, Step) else set()
+    return [getattr(value, name) for name in names]
 
 
 def _owner(array):
