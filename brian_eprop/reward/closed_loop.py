@@ -145,7 +145,7 @@ def check_discount(owner, discount, value_weight):
 
 
 class ClosedLoop:
-    """Runs episodes of an environment, all in one Brian2 run.
+    """Episodes of an agent in its environment, all in one Brian2 run.
 
     An observation is shown for ``steps_per_action`` time steps; in the last one the agent draws
     an action, whose reward comes in the next. The step of the last reward ends the episode, and

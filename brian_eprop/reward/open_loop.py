@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from attrs import frozen
 from numpy.typing import ArrayLike
+from scipy.signal import lfilter
 from scipy.special import softmax
 
 from ..checks import Floats, Ints
@@ -97,9 +98,8 @@ def open_loop_gradients(
             f"open_loop_gradients: 'rewards_of' returned an array of shape {rewards.shape}; "
             f"expected finite rewards of shape {value.shape}"
         )
-    returns = rewards.copy()
-    for t in reversed(range(value.shape[1] - 1)):
-        returns[:, t] += discount * returns[:, t + 1]
+    # R^t = r^t + γ R^{t+1}, from the end on
+    returns = lfilter([1], [1, -discount], rewards[:, ::-1], axis=1)[:, ::-1]
     chosen = np.eye(policy.shape[-1])[actions]
     actor = np.where(np.asarray(decides)[:, None], policy - chosen, 0.0)
     error = np.concatenate([actor, np.full_like(y[..., -1:], -value_weight)], axis=-1)

@@ -80,6 +80,7 @@ def format_rules() -> str:
 
 
 def _kind(rule):
+    """What is known of a rule's gradient, in words."""
     kind = ["exact" if rule.exact else "unbiased" if rule.unbiased else "biased"]
     kind += ["causal"] * rule.causal + ["local"] * rule.local + ["learned"] * rule.learned
     return ", ".join(kind)
@@ -116,7 +117,7 @@ FEEDBACK_DECAY = 0.01
 
 @frozen
 class RuleComparison:
-    """What is compared, on which network.
+    """A comparison of learning rules on one network: its settings, and how it is run.
 
     Attributes
     ----------
@@ -215,7 +216,7 @@ class RuleComparison:
         problem = self._problem()
         bar = tqdm(rules, disable=not progress, desc="comparing", unit="rule")
         table = [self._compared([rule], problem)[0] for rule in bar]
-        found = {
+        results = {
             "settings": asdict(self),
             "rules": [asdict(row) for row in table],
             "orders": self._orders(problem),
@@ -223,23 +224,23 @@ class RuleComparison:
             "learning": {"scores": {}, "failures": {}},
         }
         (folder / "figures").mkdir(parents=True, exist_ok=True)
-        self._write(folder, found, table, figures)
+        self._write(folder, results, table, figures)
         if self.task is not None:
             # may take hours: what there is by now is safe
-            found["learning"] = self._learning(rules, progress)
-            self._write(folder, found, table, figures)
+            results["learning"] = self._learning(rules, progress)
+            self._write(folder, results, table, figures)
         return table
 
-    def _write(self, folder, found, table, figures):
+    def _write(self, folder, results, table, figures):
         # NaN, which JSON does not know, becomes null
-        known = json.loads(json.dumps(found), parse_constant=lambda constant: None)
+        known = json.loads(json.dumps(results), parse_constant=lambda constant: None)
         text = json.dumps(known, indent=1)
         for name, content in (("comparison.json", text), ("table.txt", format_table(table))):
             with replacing(folder / name, "the comparison") as file:
                 file.write(content.encode())
         described = {row.label: described_rule(row.label) for row in table}
         registry = list(RULES.values())
-        save_comparison_figures(folder / "figures", found, described, registry, figures)
+        save_comparison_figures(folder / "figures", results, described, registry, figures)
 
     def _network(self, n_in, n_rec, n_out, **settings):
         """A random network of the cell."""
@@ -274,6 +275,7 @@ class RuleComparison:
         return np.sin(2 * np.pi * cycles * t + phase)
 
     def _compared(self, rules, problem, **settings):
+        """The comparison of rules on one problem, with the settings of the study or others."""
         *arguments, spikes = problem
         settings = {"draws": self.draws, "seed": self.seed} | settings
         return compare(*arguments, rules, spikes=spikes, **settings)

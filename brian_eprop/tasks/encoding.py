@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..checks import whole_number
+from ..checks import ABOVE_0, BELOW_1, number, whole_number
 
 
 def population_code(values, low, high, n, width=1.0):
@@ -42,8 +42,7 @@ def population_code(values, low, high, n, width=1.0):
     """
     values = _numbers("population_code", values, 1)
     count = whole_number("population_code: 'n'", n)
-    if not np.isfinite(width) or width <= 0:
-        raise ValueError(f"population_code: 'width' is {width!r}; expected a number above 0")
+    number("population_code: 'width'", width, "be a number above 0", ABOVE_0)
     try:
         low, high = (np.broadcast_to(np.asarray(x, float), values.shape[-1:]) for x in (low, high))
     except ValueError:
@@ -135,10 +134,7 @@ def latency(values, steps, threshold=0.0):
     """
     values = _numbers("latency", values, 1)
     steps = whole_number("latency: 'steps'", steps)
-    if not 0 <= threshold < 1:
-        raise ValueError(
-            f"latency: 'threshold' is {threshold!r}; expected a number ≥ 0 and below 1"
-        )
+    number("latency: 'threshold'", threshold, "be a number ≥ 0 and below 1", high=BELOW_1)
     if values.size and (values.min() < 0 or values.max() > 1):
         raise ValueError(
             f"latency: 'values' are from {values.min():g} to {values.max():g}; expected 0 to 1: "

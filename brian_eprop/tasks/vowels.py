@@ -197,15 +197,15 @@ def read_utterances(part: Literal["TRAIN", "TEST"]) -> tuple[list[Floats], Ints]
     package = find_spec("aeon")
     folders = (package and package.submodule_search_locations) or []
     name = f"datasets/data/JapaneseVowels/JapaneseVowels_{part}.ts"
-    found = [Path(folder) / name for folder in folders if (Path(folder) / name).exists()]
-    if not found:
+    files = [Path(folder) / name for folder in folders if (Path(folder) / name).exists()]
+    if not files:
         raise ModuleNotFoundError(
             "the recordings of task 'vowels' come with the package aeon, which is not installed; "
             'install it: pip install "brian_eprop[data]"'
         )
     # a line is an utterance: 'coefficient 1 : … : coefficient 12 : speaker', each a row of numbers
     utterances, speakers = [], []
-    for line in found[0].read_text(encoding="utf-8").splitlines():
+    for line in files[0].read_text(encoding="utf-8").splitlines():
         if line and not line.startswith(("#", "@")):
             *channels, speaker = line.split(":")
             utterances.append(np.array([channel.split(",") for channel in channels], float).T)

@@ -123,13 +123,13 @@ def test_frozen_noise_is_the_same_each_time():
         (lambda: latency(0.5, 10), r"latency: 'values' of shape \(\)"),
         (lambda: latency([0.5], 0), r"latency: 'steps' = 0 must be an integer ≥ 1"),
         (lambda: latency([0.5], True), r"latency: 'steps' = True must be an integer ≥ 1"),
-        (lambda: latency([0.5], 10, 1.0), r"'threshold' is 1.0; expected a number ≥ 0 and below"),
+        (lambda: latency([0.5], 10, 1.0), r"'threshold' = 1.0 must be a number ≥ 0 and below"),
         (lambda: population_code([np.inf], 0, 1, 3), r"population_code: 'values' .* finite"),
         (lambda: population_code([0.0], 1, 1, 3), r"'low' is \[1\.\] and 'high' \[1\.\]; .* <"),
         (lambda: population_code([0.0], 0, np.inf, 3), r"'high' \[inf\]; expected finite"),
         (lambda: population_code([0.0], [0, 0], 1, 3), r"shapes \(2,\) and \(\); .* of the 1 in"),
         (lambda: population_code([0.0], 0, 1, 2.0), r"'n' = 2.0 must be an integer ≥ 1"),
-        (lambda: population_code([0.0], 0, 1, 3, 0.0), r"'width' is 0.0; expected .* above 0"),
+        (lambda: population_code([0.0], 0, 1, 3, 0.0), r"'width' = 0.0 must be .* above 0"),
     ],
 )
 def test_what_cannot_be_encoded_is_refused_by_name(call, message):
