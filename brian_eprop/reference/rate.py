@@ -273,7 +273,7 @@ class RateNetwork(Network):
 
     Parameters
     ----------
-    w_in, w_rec, kappa, readout_gain, feedback
+    w_rec, w_in, kappa, readout_gain, feedback
         See :class:`~brian_eprop.reference.network.Network`.
     mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
         Likewise; `mask_rec` defaults to what the cell has: all-to-all with self-connections, or
@@ -282,18 +282,18 @@ class RateNetwork(Network):
         See :class:`~brian_eprop.reference.network.Network`.
     cell : Elman, LeakyRate, Jordan, LSTM or GRU
         An object of `brian_eprop.reference.rate`; its docstring has the equations.
-    w_out : (n_rec, n_out) array, optional
-        See :class:`~brian_eprop.reference.network.Network`; left out with `visible`.
-    bias : (n_rec,) or (gates, n_rec) array, optional
-        Of every drive; default 0.
-    bias_out : (n_out,) array, optional
-        Of the readout, not filtered; default 0.
     visible : int
         The number of units that are themselves the outputs, y_k = h_k; they are the last ones.
         `w_out` is then left out, and does not learn.
     teacher_forcing : bool
         In training, let the visible units send their targets instead of what they computed, in
         the steps that count (Williams & Zipser 1989).
+    w_out : (n_rec, n_out) array, optional
+        See :class:`~brian_eprop.reference.network.Network`; left out with `visible`.
+    bias : (n_rec,) or (gates, n_rec) array, optional
+        Of every drive; default 0.
+    bias_out : (n_out,) array, optional
+        Of the readout, not filtered; default 0.
 
     Raises
     ------

@@ -205,7 +205,7 @@ class SpikingNetwork(Network):
 
     Parameters
     ----------
-    w_in, w_rec, w_out, kappa, readout_gain, feedback
+    w_rec, w_in, w_out, kappa, readout_gain, feedback
         See :class:`~brian_eprop.reference.network.Network`.
     mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
         Likewise; the default of `mask_rec` is all-to-all without autapses.
