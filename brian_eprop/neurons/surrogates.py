@@ -1,4 +1,4 @@
-"""Pseudo-derivatives: what stands for the derivative of a spike.
+"""Pseudo-derivatives (surrogate derivatives), which stand for the derivative of a spike.
 
 A spike z = H(x), x = membrane − threshold, has no useful derivative. Each class here
 is a formula ψ(x) used in its place, with x > 0 above the threshold. ψ has the inverse
@@ -8,7 +8,7 @@ overridden or heterogeneous parameter. `Formula` is a ψ of one's own.
 """
 
 import ast
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from attrs import field, frozen
@@ -75,7 +75,7 @@ def _render(value):
 
 @frozen
 class _Peak:
-    """A ψ with its largest value, the height, at the threshold, and a width.
+    """Pseudo-derivative with its largest value, the height, at the threshold, and a width.
 
     Raises
     ------
@@ -88,6 +88,10 @@ class _Peak:
     height: float | Quantity | str = field(validator=code_or_scalar())
     width: float | Quantity | str = field(validator=code_or_scalar())
 
+    #: ψ(x) and ∫₀ˣ ψ as Brian2 expressions of {x}, {height} and {width}.
+    _PSI: ClassVar[str]
+    _INTEGRAL: ClassVar[str]
+
     def __attrs_post_init__(self):
         if isinstance(self.height, str) or isinstance(self.width, str):
             return
@@ -98,6 +102,17 @@ class _Peak:
                 f"{self.width!r}, which is that of the membrane; write for example "
                 "height=0.3/(15*mV), width=15*mV"
             )
+
+    def expression(self, x: str) -> str:
+        """Brian2 expression of ψ at the Brian2 expression `x`."""
+        return self._at(x, self._PSI)
+
+    def antiderivative(self, x: str) -> str:
+        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
+        return self._at(x, self._INTEGRAL)
+
+    def _at(self, x, formula):
+        return f"({formula.format(x=x, height=_render(self.height), width=_render(self.width))})"
 
 
 @frozen
@@ -114,15 +129,10 @@ class PiecewiseLinear(_Peak):
         Half-width of the support, unit of x.
     """
 
-    def expression(self, x: str) -> str:
-        """Brian2 expression of ψ at the Brian2 expression `x`."""
-        return f"({_render(self.height)}*clip(1 - abs({x})/{_render(self.width)}, 0, 1))"
-
-    def antiderivative(self, x: str) -> str:
-        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
-        height, width = _render(self.height), _render(self.width)
-        u = f"clip(({x})/{width}, -1, 1)"
-        return f"({height}*{width}*{u}*(1 - 0.5*abs({u})))"
+    _PSI = "{height}*clip(1 - abs({x})/{width}, 0, 1)"
+    _INTEGRAL = (
+        "{height}*{width}*clip(({x})/{width}, -1, 1)*(1 - 0.5*abs(clip(({x})/{width}, -1, 1)))"
+    )
 
 
 @frozen
@@ -139,14 +149,8 @@ class Exponential(_Peak):
         Where ψ has fallen to height/e, unit of x.
     """
 
-    def expression(self, x: str) -> str:
-        """Brian2 expression of ψ at the Brian2 expression `x`."""
-        return f"({_render(self.height)}*exp(-abs({x})/{_render(self.width)}))"
-
-    def antiderivative(self, x: str) -> str:
-        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
-        height, width = _render(self.height), _render(self.width)
-        return f"({height}*{width}*sign({x})*(1 - exp(-abs({x})/{width})))"
+    _PSI = "{height}*exp(-abs({x})/{width})"
+    _INTEGRAL = "{height}*{width}*sign({x})*(1 - exp(-abs({x})/{width}))"
 
 
 @frozen
@@ -163,13 +167,8 @@ class FastSigmoid(_Peak):
         Where ψ has fallen to a quarter of the height, unit of x.
     """
 
-    def expression(self, x: str) -> str:
-        """Brian2 expression of ψ at the Brian2 expression `x`."""
-        return f"({_render(self.height)}/(1 + abs({x})/{_render(self.width)})**2)"
-
-    def antiderivative(self, x: str) -> str:
-        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
-        return f"({_render(self.height)}*({x})/(1 + abs({x})/{_render(self.width)}))"
+    _PSI = "{height}/(1 + abs({x})/{width})**2"
+    _INTEGRAL = "{height}*({x})/(1 + abs({x})/{width})"
 
 
 @frozen
@@ -186,14 +185,8 @@ class Arctan(_Peak):
         Where ψ has fallen to half the height, unit of x.
     """
 
-    def expression(self, x: str) -> str:
-        """Brian2 expression of ψ at the Brian2 expression `x`."""
-        return f"({_render(self.height)}/(1 + (({x})/{_render(self.width)})**2))"
-
-    def antiderivative(self, x: str) -> str:
-        """Brian2 expression of ∫₀ˣ ψ: the smooth spike whose derivative ψ is."""
-        height, width = _render(self.height), _render(self.width)
-        return f"({height}*{width}*arctan(({x})/{width}))"
+    _PSI = "{height}/(1 + (({x})/{width})**2)"
+    _INTEGRAL = "{height}*{width}*arctan(({x})/{width})"
 
 
 @frozen
@@ -266,7 +259,7 @@ def _is_finite(code, values):
 
 
 def _formula(name, value):
-    """A formula of x, finite around 0."""
+    """The expression of x, refused unless it is finite around 0."""
     if not isinstance(value, str):
         raise TypeError(
             f"{name} = {value!r} is not text; write ψ as an expression of the "
