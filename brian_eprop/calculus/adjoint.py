@@ -29,13 +29,16 @@ neuron fired where it depends on no more; only what depends on the state otherwi
 For ALIF neurons this is ψ alone.
 """
 
+from itertools import product
+
 import sympy
 from attrs import define, field
 
 from ..brian.code import internal
 from .derivatives import derivative
+from .one_step import Piece
 from .programs import symbol
-from .statements import PSI, SPIKED, Held, closure, printed, tidy
+from .statements import PSI, SPIKED, Held, closure, printed
 
 #: Whether an arrival at a clamped state counts: before the threshold and after it.
 OPEN = {True: "__open_early", False: "__open_late"}
@@ -45,7 +48,9 @@ END = "end"
 
 @define(slots=False)
 class Transition:
-    """What a stage does to a small change of the state; nonzero entries by name.
+    """The Jacobian of one stage of a step, and the paths of a spike and of parameters through it.
+
+    All entries are numbers, constants or recorded names; zeros are left out.
 
     Attributes
     ----------
@@ -68,9 +73,15 @@ class Transition:
     parameters: dict = field(factory=dict)
 
 
-@define(slots=False)
-class Adjoint:
-    """The coefficients of the backward pass of a group.
+class Adjoint(Held):
+    """The coefficients of the backward pass of a group, each replayed or recorded.
+
+    Parameters
+    ----------
+    linearization : Linearization
+        Of all states of the group.
+    parameters : iterable of str
+        Those that are trained.
 
     Attributes
     ----------
@@ -84,21 +95,21 @@ class Adjoint:
         The names that the past is asked for, and the stage before which each is known.
     constants : dict of sympy.Symbol to sympy.Expr
         Names for what does not change within a window.
-    parameters : tuple of str
-        Those that are trained.
     """
 
-    states: tuple
-    transitions: list = field(factory=list)
-    phases: dict = field(factory=dict)
-    recorded: dict = field(factory=dict)
-    constants: dict = field(factory=dict)
-    parameters: tuple = ()
-
-    @classmethod
-    def of(cls, linearization, parameters=()):
-        """The backward pass of a linearization, and the effects of parameters on it."""
-        return _Derivation(linearization, tuple(parameters)).adjoint
+    def __init__(self, linearization, parameters=()):
+        step = linearization.step
+        reaching = linearization.restricted_to(_states_before_threshold(linearization))
+        super().__init__(reaching, (*step.order, END), "threshold")
+        self.states, self.parameters = reaching.states, tuple(parameters)
+        self.recorded, self.constants, self.local = {}, {}, set()
+        self.pieces = {piece.name: (piece, program) for piece, program in step.pieces}
+        derive = {"threshold": self._threshold, "reset": self._reset}
+        self.transitions = [derive.get(stage, self._code)(stage) for stage in step.order]
+        if step.clamped:
+            for early, stage in ((True, "threshold"), (False, END)):
+                self.by_moment[stage].text[OPEN[early]] = "int(not_refractory)"
+                self.recorded[OPEN[early]] = stage
 
     def reached_from(self, states):
         """The states that a change of some states can reach, in order."""
@@ -115,120 +126,60 @@ class Adjoint:
 
     def place(self, *, early):
         """The number of stages before an arrival, before or after the threshold."""
-        stages = [transition.stage for transition in self.transitions]
-        return stages.index("threshold") + (0 if early else 1)
+        return self.step.order.index("threshold") + (0 if early else 1)
 
+    def _threshold(self, stage):
+        c = self.vector(self.linearization.c, stage, "c")
+        effects = {}
+        for parameter in self.parameters:
+            effect = PSI * derivative(self.step.distance, symbol(parameter))
+            effects[parameter] = self.vector([effect], stage, "c", parameter, names=["z"])
+        return Transition(stage, c=c, parameters=effects)
 
-class _Derivation(Held):
-    """Decides for every entry whether it is recorded or replayed."""
-
-    def __init__(self, linearization, parameters):
-        super().__init__(linearization, (*linearization.step.order, END), "threshold")
-        self.local = set()
-        self.pieces = {piece.name: (piece, program) for piece, program in self.step.pieces}
-        self.programs = {"update": self.step.update} | {
-            name: program for name, (_, program) in self.pieces.items()
-        }
-        self.adjoint = Adjoint(self._states_before_threshold(), parameters=parameters)
-        for stage in self.step.order:
-            self.adjoint.transitions.append(self._transition(stage))
-        if self.step.clamped:
-            for early, stage in ((True, "threshold"), (False, END)):
-                self.by_moment[stage].text[OPEN[early]] = "int(not_refractory)"
-                self.adjoint.recorded[OPEN[early]] = stage
-        self.adjoint.phases = self.phases
-
-    def _states_before_threshold(self):
-        """States from which the threshold can be reached, spikes of the neuron included."""
-        lin, states = self.linearization, self.linearization.states
-        matrices = [lin.reset_jacobian]
-        for program in self.programs.values():
-            matrices.append(program.jacobian(states)[0])
-        edges = {
-            (states[i], states[j])
-            for matrix in matrices
-            for i in range(len(states))
-            for j in range(len(states))
-            if matrix[i, j] != 0
-        }
-        read = {name for name, slope in zip(states, lin.slope, strict=True) if slope != 0}
-        jumps = (*lin.jump, *lin.explicit_jump)
-        jumping = {name for name, jump in zip((*states, *states), jumps, strict=True) if jump != 0}
-        edges |= {(row, column) for row in jumping for column in read}
-        reached = closure(read, edges)
-        return tuple(name for name in states if name in reached)
-
-    def _transition(self, stage):
-        if stage == "threshold":
-            return self._threshold()
-        if stage == "reset":
-            return self._reset()
-        return self._code(stage)
-
-    def _threshold(self):
-        transition = Transition("threshold")
-        for name, slope in zip(self.linearization.states, self.linearization.c, strict=True):
-            if name in self.adjoint.states:
-                self._keep(transition.c, name, slope, internal("c", name), "threshold")
-        for name in self.adjoint.parameters:
-            effect = PSI * derivative(self.step.distance, symbol(name))
-            self._keep(
-                transition.parameters.setdefault(name, {}),
-                "z",
-                effect,
-                internal("c", name),
-                "threshold",
-            )
-        return transition
-
-    def _reset(self):
-        transition, states = Transition("reset"), self.linearization.states
-        self._columns(transition, self.linearization.reset_jacobian, "J", "reset")
-        jumps = (
-            (transition.implicit, self.linearization.jump, "implicit"),
-            (transition.explicit, self.linearization.explicit_jump, "explicit"),
+    def _reset(self, stage):
+        lin, after = self.linearization, self.step.reset
+        return Transition(
+            stage,
+            matrix=self._columns(lin.reset_jacobian, stage, "J"),
+            implicit=self.vector(lin.jump, stage, "implicit"),
+            explicit=self.vector(lin.explicit_jump, stage, "explicit"),
+            parameters={
+                parameter: self.vector(
+                    [SPIKED * derivative(after[n], symbol(parameter)) for n in self.states],
+                    stage,
+                    "R",
+                    parameter,
+                )
+                for parameter in self.parameters
+            },
         )
-        for kept, jump, path in jumps:
-            for name, entry in zip(states, jump, strict=True):
-                if name in self.adjoint.states:
-                    self._keep(kept, name, entry, internal(path, name), "reset")
-        for parameter in self.adjoint.parameters:
-            effects = transition.parameters.setdefault(parameter, {})
-            for name in self.adjoint.states:
-                effect = SPIKED * derivative(self.step.reset[name], symbol(parameter))
-                self._keep(effects, name, effect, internal("R", parameter, name), "reset")
-        return transition
 
     def _code(self, stage):
         """The state update, or another piece of code that runs for all or some neurons."""
-        transition, program = Transition(stage), self.programs[stage]
-        piece, _ = self.pieces.get(stage, (None, None))
-        if piece is not None and piece.factors:
-            for state, factor in piece.factors.items():
-                if state in self.adjoint.states:
-                    # It is known when the synapses of the step have run
-                    self.adjoint.recorded[factor] = END
-                    transition.matrix[state] = {state: self._factor(state, factor, stage)}
-            return transition
+        piece, program = self.pieces.get(stage, (Piece(stage), self.step.update))
+        if piece.factors:
+            factors = {s: factor for s, factor in piece.factors.items() if s in self.states}
+            # They are known when the synapses of the step have run
+            self.recorded |= dict.fromkeys(factors.values(), END)
+            return Transition(
+                stage, {s: {s: self._factor(s, factor, stage)} for s, factor in factors.items()}
+            )
         matrix, definitions = self.linearization.jacobian_of(program)
-        flag = symbol(piece.flag) if piece is not None and piece.flag else None
-        if flag is not None:
-            identity = sympy.eye(len(self.linearization.states))
-            matrix = identity + flag * (matrix - identity)
+        runs = symbol(piece.flag) if piece.flag else sympy.S.One
+        identity = sympy.eye(len(self.states))
         letter = "F" if stage == "update" else f"M_{stage}"
         self.local |= definitions.keys()
-        self._columns(transition, matrix, letter, stage)
-        self._complete(stage, definitions)
-        for parameter in self.adjoint.parameters:
-            change, definitions = program.jacobian(self.linearization.states, [parameter])
-            self.local |= definitions.keys()
-            effects = transition.parameters.setdefault(parameter, {})
-            for name, entry in zip(self.linearization.states, change, strict=True):
-                if name in self.adjoint.states:
-                    entry = entry if flag is None else flag * entry
-                    self._keep(effects, name, entry, internal(letter, parameter, name), stage)
-            self._complete(stage, definitions)
-        return transition
+        columns = self._columns(identity + runs * (matrix - identity), stage, letter)
+        effects = {}
+        for parameter in self.parameters:
+            change, more = program.jacobian(self.states, [parameter])
+            self.local |= more.keys()
+            definitions |= more
+            effects[parameter] = self.vector(runs * change, stage, letter, parameter)
+        # The state update that is about to run finds what it has found one step ahead
+        now = self.step.next_not_refractory.replace("t + dt", "t")
+        self.complete(stage, definitions, now)
+        return Transition(stage, columns, parameters=effects)
 
     def _factor(self, state, factor, stage):
         """What arrivals multiply a state by; it is deaf to them while it is held."""
@@ -243,60 +194,50 @@ class _Derivation(Held):
         early = place(stage) < place("threshold")
         return 1 + symbol(OPEN[early]) * (symbol(factor) - 1)
 
-    def _columns(self, transition, matrix, letter, stage):
-        names, kept = self.linearization.states, self.adjoint.states
-        for j, column in enumerate(names):
-            if column not in kept:
-                continue
-            rows = {row: tidy(matrix[i, j]) for i, row in enumerate(names) if row in kept}
-            if all(entry == (1 if row == column else 0) for row, entry in rows.items()):
-                continue
-            entries = transition.matrix[column] = {}
-            for row, entry in rows.items():
-                self._keep(entries, row, entry, internal(letter, row, column), stage)
+    def _columns(self, matrix, stage, letter):
+        """The columns that are not those of the identity."""
+        columns = self.columns(self.states, matrix, stage, letter)
+        return {column: rows for column, rows in columns.items() if rows != {column: 1}}
 
-    def _complete(self, stage, definitions):
-        # The state update that is about to run finds what it has found one step ahead
-        now = self.step.next_not_refractory.replace("t + dt", "t")
-        self.complete(stage, definitions, now)
-
-    def _keep(self, kept, where, value, name, stage):
-        """An entry in numbers, constants and recorded names; nothing if it is 0."""
-        value = tidy(value)
-        if value != 0:
-            kept[where] = self._entry(value, name, stage)
-
-    def _entry(self, value, name, stage):
+    def entry(self, value, name, moment):
+        """A number, constant or recorded name."""
         if value.is_number:
             return value
         self.note_spikes(value.free_symbols)
-        if self._replayable(value):
-            names = {"psi", "__spiked"} & {s.name for s in value.free_symbols}
-            self.adjoint.recorded |= dict.fromkeys(names, "threshold")
-            return self._with_named_constants(value, name)
-        held = self.hold(value, name, stage)
-        self.adjoint.recorded.setdefault(held.name, stage)
-        return held
-
-    def _replayable(self, value):
-        if value.free_symbols & self.local:
-            return False
-        varying = {s.name for s in value.free_symbols} & self.step.varying
-        return not (varying - {"psi", "__spiked"})
+        names = {s.name for s in value.free_symbols}
+        replayed = names & {"psi", "__spiked"}
+        if value.free_symbols & self.local or names & (self.step.varying - replayed):
+            recorded = self.hold(value, name, moment)
+            self.recorded.setdefault(recorded.name, moment)
+            return recorded
+        self.recorded |= dict.fromkeys(replayed, "threshold")
+        return self._with_named_constants(value, name)
 
     def _with_named_constants(self, value, name):
         """Constant factors that cost something are computed once a window."""
         changing = [s for s in (PSI, SPIKED) if s in value.free_symbols]
         factor, rest = value.as_independent(*changing) if changing else (value, sympy.S.One)
-        if value.is_Add and changing:
+        if (value.is_Add and changing) or factor.is_number or factor.is_Symbol:
             return value
-        if factor.is_number or factor.is_Symbol:
-            return value
-        names = {e: n for n, e in self.adjoint.constants.items()}
+        names = {e: n for n, e in self.constants.items()}
         if factor not in names:
             names[factor] = symbol(internal("constant", name))
-            self.adjoint.constants[names[factor]] = factor
+            self.constants[names[factor]] = factor
         return names[factor] * rest
+
+
+def _states_before_threshold(linearization):
+    """States from which the threshold can be reached, spikes of the neuron included."""
+    step, states = linearization.step, linearization.states
+    programs = (step.update, *(program for _, program in step.pieces))
+    jacobians = [linearization.reset_jacobian, *(p.jacobian(states)[0] for p in programs)]
+    pairs = [*product(states, repeat=2)]
+    edges = {pair for m in jacobians for pair, e in zip(pairs, m, strict=True) if e != 0}
+    read = {name for name, slope in zip(states, linearization.slope, strict=True) if slope != 0}
+    for jump in (linearization.jump, linearization.explicit_jump):
+        edges |= {(row, k) for row, e in zip(states, jump, strict=True) if e != 0 for k in read}
+    reached = closure(read, edges)
+    return tuple(name for name in states if name in reached)
 
 
 def transposed(rows, names):

@@ -151,23 +151,23 @@ def as_synapses_see_them(group, synaptic=()):
     return {name: value for name, value in found.items() if name not in synaptic}
 
 
-def common_effects(synapses, effects):
-    """b of each state in names of the target; None if it differs from synapse to synapse.
+def common_effects(effects, synaptic):
+    """b where it is the same for all synapses of the target, in names of the target.
 
     Parameters
     ----------
-    synapses : TrainableSynapses
     effects : dict of str to sympy.Expr
-        In names of the synapses.
+        b of each state, in names of the synapses.
+    synaptic : set of str
+        Names that differ from synapse to synapse.
     """
-    found = {}
-    for state, effect in effects.items():
-        names = [s.name for s in effect.free_symbols]
-        if any(_synaptic(synapses, n) or n.endswith("_pre") for n in names):
-            return None
-        own = {symbol(n): symbol(n.removesuffix("_post")) for n in names}
-        found[state] = effect.xreplace(own)
-    return found
+    return {
+        state: effect.xreplace(
+            {s: symbol(s.name.removesuffix("_post")) for s in effect.free_symbols}
+        )
+        for state, effect in effects.items()
+        if not any(s.name.endswith("_pre") or s.name in synaptic for s in effect.free_symbols)
+    }
 
 
 def check_constant(synapses, group, expressions, learner):
@@ -190,7 +190,7 @@ def check_constant(synapses, group, expressions, learner):
     changed = assigned_names(statements_of(synapses.pre.code))
     for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
         own = name.removesuffix("_post")
-        if _synaptic(synapses, name):
+        if is_synaptic(synapses, name):
             known = synapses.equations.get(name)
             parameter = known is not None and known.type == PARAMETER
             varies = name in changed or not (parameter or name in OF_ALL_SYNAPSES)
@@ -231,7 +231,7 @@ def remedy(learner, synapses):
     return f"{constant}, or choose feedback='random'"
 
 
-def _synaptic(synapses, name):
+def is_synaptic(synapses, name):
     """Whether a name is one of the synapses, and has a value for each."""
     variable = synapses.variables.get(name)
     owner = getattr(variable, "owner", None)

@@ -229,7 +229,7 @@ class Linearization:
     @cached_property
     def coefficients(self) -> Coefficients:
         """The entries as neuron-level variables, and the statements that compute them."""
-        return Coefficients.of(self)
+        return Coefficients(self)
 
     @property
     def statements(self) -> dict[str, str]:

@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from ..brian.code import internal
 from ..brian.internals import sympy_to_str
+from .arrivals import common_effects
 from .one_step import NEXT_NOT_REFRACTORY
 from .programs import longer_than, symbol
 
@@ -143,35 +144,6 @@ def without_repetition(assignments, prefix):
     return ordered
 
 
-@frozen
-class Coefficients:
-    """Neuron-level variables of a linearization.
-
-    Attributes
-    ----------
-    phases : dict of str to Phase
-        What is computed at each moment.
-    c : dict of str to sympy.Expr
-        Number or variable that stands for the entry of each state; zeros are missing.
-    A, D : dict of (str, str) to sympy.Expr
-        The same for (row, column). D has the columns that arrivals act on.
-    b : dict of str to sympy.Expr
-        The same for the arrivals, where they are equal for all synapses of the group; other
-        arrivals are missing.
-    """
-
-    phases: dict
-    c: dict
-    A: dict
-    D: dict
-    b: dict
-
-    @classmethod
-    def of(cls, linearization):
-        """Name the entries of a linearization and say when each can be computed."""
-        return _Naming(linearization).result()
-
-
 class Held:
     """Neuron-level variables that hold expressions from a moment of the step on.
 
@@ -195,6 +167,16 @@ class Held:
     def phases(self):
         """What is computed, by the moment at which it is."""
         return {moment: phase for moment, phase in self.by_moment.items() if not phase.empty}
+
+    def vector(self, values, moment, letter, *suffix, names=None):
+        """What stands for the nonzero ones of a value per state: {state: entry}."""
+        values = zip(names or self.linearization.states, map(tidy, values), strict=True)
+        return {n: self.entry(v, internal(letter, n, *suffix), moment) for n, v in values if v != 0}
+
+    def columns(self, names, matrix, moment, letter):
+        """What stands for the nonzero entries in some columns: {column: {row: entry}}."""
+        place = self.linearization.states.index
+        return {n: self.vector(matrix[:, place(n)], moment, letter, n) for n in names}
 
     def hold(self, expression, name, moment, *, uniform=False):
         """The symbol of the variable; equal expressions of one moment share it."""
@@ -228,84 +210,69 @@ class Held:
             phase.text[NEXT_NOT_REFRACTORY] = next_not_refractory
 
 
-class _Naming(Held):
-    """Gives names to the entries of a linearization, one name to equal ones."""
+class Coefficients(Held):
+    """A, D, b and c of a linearization as variables of the neurons: equal entries share one.
+
+    Parameters
+    ----------
+    linearization : Linearization
+
+    Attributes
+    ----------
+    phases : dict of str to Phase
+        What is computed at each moment.
+    c : dict of str to sympy.Expr
+        Number or variable that stands for the entry of each state; zeros are missing.
+    A, D : dict of str to dict of str to sympy.Expr
+        The same for {column: {row: entry}}. D has the columns that arrivals act on.
+    b : dict of str to sympy.Expr
+        The same for the arrivals, where they are equal for all synapses of the group; other
+        arrivals are missing.
+    """
 
     def __init__(self, linearization):
         super().__init__(linearization, SLOTS, "before_thresholds")
+        lin, states = linearization, linearization.states
         # At `end` the next state update is described: its time is one step ahead.
-        self.ahead = {symbol("t"): symbol("t") + symbol("dt")}
-        self.definitions = {
-            name: value.xreplace(self.ahead) for name, value in linearization.definitions.items()
-        }
+        ahead = {symbol("t"): symbol("t") + symbol("dt")}
+        definitions = {name: value.xreplace(ahead) for name, value in lin.definitions.items()}
+        self.states = {symbol(name) for name in self.step.states}
         self.varying = self.step.per_neuron | {"psi", "__spiked"}
-        for name, value in self.definitions.items():
+        for name, value in definitions.items():
             if not self._uniform(value):
                 self.varying |= {name.name}
-
-    def result(self):
-        lin, states = self.linearization, self.linearization.states
         self.note_spikes({PSI})
-        c = {
-            name: self._held(entry, internal("c", name), "before_thresholds")
-            for name, entry in zip(states, lin.c, strict=True)
-            if entry != 0
-        }
         # At `end` the state has moved on: ψ and c are read from the variables that hold
         # them, and what depends on the state before the reset was stored before it.
-        held_c = sympy.Matrix([c.get(name, 0) for name in states])
-        jump = self._before_reset(lin.jump, "jump")
-        reset = self._before_reset(lin.reset_jacobian, "reset")
-        update = lin.integrator_jacobian.xreplace(self.ahead)
-        matrices = {"A": update * (reset + jump * held_c.T), "D": update * reset}
-        entries = {letter: {} for letter in matrices}
-        for letter, matrix in matrices.items():
-            for i, row in enumerate(states):
-                for j, column in enumerate(states):
-                    entry = tidy(matrix[i, j])
-                    if entry != 0 and (letter == "A" or column in lin.arrivals):
-                        name = internal(letter, row, column)
-                        entries[letter][row, column] = self._held(entry, name, "end")
+        self.c = self.vector(lin.c, "before_thresholds", "c")
+        jump = self.vector(lin.jump, "before_resets", "jump")
+        reset = self.columns(states, lin.reset_jacobian, "before_resets", "reset")
+        c, k, *J = (
+            sympy.Matrix([entries.get(name, 0) for name in states])
+            for entries in (self.c, jump, *reset.values())
+        )
+        F, J = lin.integrator_jacobian.xreplace(ahead), sympy.Matrix.hstack(*J)
+        self.A = self.columns(states, F * (J + k * c.T), "end", "A")
+        arriving = [name for name in states if name in lin.arrivals]
+        self.D = self.columns(arriving, F * J, "end", "D")
         self.note_spikes(lin.reset_jacobian.free_symbols)
-        self.complete("end", self.definitions, self.step.next_not_refractory)
-        b = self._arrivals()
-        return Coefficients(phases=self.phases, c=c, b=b, **entries)
-
-    def _arrivals(self):
-        """Arrivals that depend on nothing but what is uniform in the group."""
-        found = {}
-        for name, effect in self.linearization.arrivals.items():
-            names = {s.name for s in effect.free_symbols}
-            if any(n.endswith("_pre") or n in self.linearization.synaptic for n in names):
-                continue
-            own = {s: symbol(s.name.removesuffix("_post")) for s in effect.free_symbols}
-            effect = effect.xreplace(own)
-            if self._uniform(effect):
-                found[name] = self._held(effect, internal("b", name), "before_start")
-        return found
-
-    def _before_reset(self, matrix, prefix):
-        """Store the entries of a matrix that depend on the state before the reset."""
-        state = {symbol(name) for name in self.step.states}
-        names = self.linearization.states
-        held = matrix.as_mutable()
-        for i in range(matrix.rows):
-            for j in range(matrix.cols):
-                if matrix[i, j].free_symbols & state:
-                    where = names[i] if matrix.cols == 1 else f"{names[i]}_{names[j]}"
-                    held[i, j] = self._held(matrix[i, j], internal(prefix, where), "before_resets")
-        return held
+        self.complete("end", definitions, self.step.next_not_refractory)
+        self.b = {
+            name: self.entry(effect, internal("b", name), "before_start")
+            for name, effect in common_effects(lin.arrivals, lin.synaptic).items()
+            if self._uniform(effect)
+        }
 
     def _uniform(self, expression):
         varying = self.varying.union(*(phase.neuron for phase in self.by_moment.values()))
         return not any(s.name in varying for s in expression.free_symbols)
 
-    def _held(self, expression, name, moment):
-        """A number, the symbol of the variable that holds the expression, or of one that is it."""
-        known = {PSI, *self.known.values()}
-        if expression.is_number or expression in known:
-            return expression
-        return self.hold(expression, name, moment, uniform=self._uniform(expression))
+    def entry(self, value, name, moment):
+        """What can be read at `end`, or the symbol of the variable that holds the value."""
+        lasts = moment == "before_resets" and not value.free_symbols & self.states
+        if lasts or value.is_number or value in {PSI, *self.known.values()}:
+            return value
+        return self.hold(value, name, moment, uniform=self._uniform(value))
 
 
 def closure(start, edges):

@@ -114,15 +114,15 @@ class Eligibility:
             run_if("__episode_ends", synapses, code, moment, f"{name}_regularization")
 
 
-def of_neurons(learner, linearization, entries, *, early, uniform_delay, regularized):
+def of_neurons(learner, linearization, effects, *, early, uniform_delay, regularized):
     """Eligibility of synapses onto spiking neurons.
 
     Parameters
     ----------
     learner : Learner
     linearization : Linearization
-    entries : Coefficients
-        Its entries, as variables of the target.
+    effects : dict of str to sympy.Expr
+        b of a state as a number or a variable of the target, where all synapses have the same.
     early : bool
         Spikes arrive between state update and threshold, and act in the same step.
     uniform_delay : bool
@@ -130,8 +130,8 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     regularized : bool
         The sum of e over the trial is needed.
     """
-    states = linearization.states
-    before = _presynaptic_states(linearization, entries) if uniform_delay else ()
+    states, entries = linearization.states, linearization.coefficients
+    before = _presynaptic_states(linearization, effects) if uniform_delay else ()
     own = [name for name in states if name not in before]
     # What arrives after the threshold must not enter the trace of this step.
     waiting = [] if early else [name for name in linearization.arrivals if name in own]
@@ -149,8 +149,8 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
     arrived = {name: internal("arrived", name) for name in waiting}
     if not early:
         # At a presynaptic entry that reaches a postsynaptic one within the step
-        there = [name for name in before if name in entries.b]
-        arrived |= {name: f"{at_synapse(entries.b[name])}*__arrived" for name in there}
+        there = [name for name in before if name in effects]
+        arrived |= {name: f"{at_synapse(effects[name])}*__arrived" for name in there}
     # For LIF neurons, and spikes with a delay:
     #
     # on_pre:  __arrived_v += (exp(dt_post/tau_m_post))
@@ -179,7 +179,7 @@ def of_neurons(learner, linearization, entries, *, early, uniform_delay, regular
         variables=variables,
         on_pre=on_pre,
         advance="\n".join(advance),
-        presynaptic=_presynaptic_traces(entries, before, early) if before else None,
+        presynaptic=_presynaptic_traces(entries, effects, before, early) if before else None,
     )
 
 
@@ -236,54 +236,51 @@ def _gradient_variables(learner):
     return ("grad", "credit_trace") if learner.readout.rewarded else ("grad",)
 
 
-def _presynaptic_states(linearization, entries):
+def _presynaptic_states(linearization, effects):
     """The largest set of states that nothing of the postsynaptic neuron acts on."""
+    entries, clamped = linearization.coefficients, linearization.step.clamped
     shared = {name for phase in entries.phases.values() for name in phase.uniform}
-    kept = [n for n in linearization.states if n not in linearization.step.clamped]
-    kept = [n for n in kept if n not in linearization.arrivals or n in entries.b]
-
-    def uniform(entry):
-        return entry.is_number or str(entry) in shared
+    kept = {n for n in linearization.states if n not in clamped}
+    kept -= linearization.arrivals.keys() - effects.keys()
 
     def depends_on_source_only(row):
         return all(
-            column in kept and uniform(entry)
+            column in kept and (rows[row].is_number or str(rows[row]) in shared)
             for matrix in (entries.A, entries.D)
-            for (target, column), entry in matrix.items()
-            if target == row
+            for column, rows in matrix.items()
+            if row in rows
         )
 
-    while not all(depends_on_source_only(row) for row in kept):
-        kept = [row for row in kept if depends_on_source_only(row)]
-    return tuple(kept)
+    while not all(map(depends_on_source_only, kept)):
+        kept = set(filter(depends_on_source_only, kept))
+    return tuple(n for n in linearization.states if n in kept)
 
 
 def _next_value(entries, row, traces, arrived, at):
     """Code of a row of A s + D b x, given the names of s and b x, and of the entries."""
     terms = [
-        f"{at(matrix[row, column])}*{name}"
+        f"{at(matrix[column][row])}*{name}"
         for matrix, names in ((entries.A, traces), (entries.D, arrived))
         for column, name in names.items()
-        if (row, column) in matrix
+        if row in matrix.get(column, ())
     ]
     return " + ".join(terms) or "0"
 
 
-def _presynaptic_traces(entries, states, early):
+def _presynaptic_traces(entries, effects, states, early):
     def at_source(entry):
         return printed(entry) if entry.is_number else _of_projection(str(entry))
 
-    arriving = [name for name in states if name in entries.b]
-    arrived, eps = _of_projection("__arrived"), {n: _of_projection(f"eps_{n}") for n in states}
-    effects = {} if early else {n: f"{at_source(entries.b[n])}*{arrived}" for n in arriving}
+    b = {name: at_source(effects[name]) for name in states if name in effects}
+    eps = {name: _of_projection(f"eps_{name}") for name in states}
+    arrived = _of_projection("__arrived")
+    driven = {} if early else {name: f"{effect}*{arrived}" for name, effect in b.items()}
     advance = [
-        f"_next_{row} = {_next_value(entries, row, eps, effects, at_source)}" for row in states
+        f"_next_{row} = {_next_value(entries, row, eps, driven, at_source)}" for row in states
     ]
     advance += [f"{eps[row]} = _next_{row}" for row in states]
     if early:
-        on_spike_code = "\n".join(
-            f"{eps[name]} += {at_source(entries.b[name])}" for name in arriving
-        )
+        on_spike_code = "\n".join(f"{eps[name]} += {effect}" for name, effect in b.items())
     else:
         on_spike_code = f"{arrived} += 1"
         advance.append(f"{arrived} = 0")
@@ -294,13 +291,14 @@ def _presynaptic_traces(entries, states, early):
     # advance:  _next_v = __x_A_v_v*__x_eps_v + __x_A_v_v*__x_b_v_0*__x_arrived
     #           __x_eps_v = _next_v
     #           __x_arrived = 0
-    used = [*entries.A.values(), *entries.D.values(), *entries.b.values()]
+    columns = (*entries.A.values(), *entries.D.values(), effects)
+    used = {str(entry) for column in columns for entry in column.values()}
     code = "\n".join([*advance, on_spike_code])
     return PresynapticTraces(
         variables=(*(f"eps_{name}" for name in states), *(() if early else ("__arrived",))),
         on_spike=on_spike_code,
         advance="\n".join(advance),
-        shared=tuple(sorted({str(e) for e in used if _of_projection(str(e)) in code})),
+        shared=tuple(sorted(name for name in used if _of_projection(name) in code)),
         moment=schedule.PRESYNAPTIC_TRACES,
     )
 

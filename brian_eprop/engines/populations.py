@@ -87,7 +87,7 @@ class CreditPopulation:
     @property
     def parameters(self):
         """Names of the parameters that are trained."""
-        return tuple(self.adjoint.parameters)
+        return self.adjoint.parameters
 
     @property
     def learns(self):
@@ -117,7 +117,7 @@ class CreditPopulation:
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
-        self.step, self.adjoint = linearization.step, Adjoint.of(linearization, trained)
+        self.step, self.adjoint = linearization.step, Adjoint(linearization, trained)
         self.rows = self.engine.rows_of(self.adjoint.states, self.group)
         if self.receiver is None:
             self.receiver = Receiver(

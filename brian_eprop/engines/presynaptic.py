@@ -9,7 +9,7 @@ import sympy
 
 from ..brian.code import internal
 from ..brian.internals import get_identifiers, parent_group
-from ..calculus.arrivals import check_constant, common_effects
+from ..calculus.arrivals import check_constant, common_effects, is_synaptic
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
 from ..calculus.statements import printed
@@ -74,7 +74,9 @@ class Pathway:
         for name in ("__row_first", "__row_order", "__arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
         check_constant(synapses, self.receiver.group, self.effects, self.engine.learner)
-        self.common = common_effects(synapses, self.effects) if self.effects else None
+        synaptic = {name for name in variables if is_synaptic(synapses, name)}
+        common = common_effects(self.effects, synaptic)
+        self.common = common if self.effects and len(common) == len(self.effects) else None
         self.engine.pathways.append(self)
         if not self.effects:
             return

@@ -4,11 +4,10 @@ Here are the engine and its populations: ψ, the coefficients A, D and c, and th
 which all synapses onto a group have in common. The synapses' half is ``eligibility``.
 """
 
-from attrs import evolve
-
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, see_new_variables, sum_over_synapses
 from ..brian.internals import Subexpression, parent_group
+from ..calculus.arrivals import common_effects
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.linearization import linearize_neuron
 from ..calculus.one_step import STANDARD, one_step, symbol
@@ -132,8 +131,8 @@ class Population:
         Returns
         -------
         linearization : Linearization
-        coefficients : Coefficients
-            Its entries, as the group's variables.
+        effects : dict of str to sympy.Expr
+            Its b as numbers and variables of the group, where all synapses have the same.
         """
         surrogate, paths = self.rule.surrogate_of(self.group), self.rule.paths_of(self.group)
         neuron = linearize_neuron(self.group, surrogate, paths, namespace)
@@ -143,13 +142,12 @@ class Population:
         self.jacobians.append(linearization.integrator_jacobian)
         self.jacobians += linearization.definitions.values()
         coefficients = linearization.coefficients
+        common = common_effects(linearization.arrivals, linearization.synaptic)
         for slot, phase in coefficients.phases.items():
             if slot != "before_start":
                 self._merge(slot, phase)
-        effects = {
-            name: self._effect(name, linearization.arrivals[name]) for name in coefficients.b
-        }
-        return linearization, evolve(coefficients, b=effects)
+        effects = {name: self._effect(name, common[name]) for name in coefficients.b}
+        return linearization, effects
 
     def follow(self, stages, position, reader):
         """Raise an error unless the step of the network that runs is that of the traces.
@@ -271,11 +269,8 @@ class Population:
         used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
         return {symbol.name for symbol in used} & self.group.variables.keys()
 
-    def _effect(self, state, arrival):
+    def _effect(self, state, effect):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""
-        effect = arrival.xreplace(
-            {s: symbol(s.name.removesuffix("_post")) for s in arrival.free_symbols}
-        )
         if effect.is_number:
             return effect
         if effect not in self.effects:

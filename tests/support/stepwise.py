@@ -34,7 +34,8 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
     group = build(n)
     population = Population(group, rule)
     arriving = OnPre(on_pre, statements_of(on_pre), weight, group)
-    linearization, coefficients = population.linearize(arriving, namespace)
+    linearization, _ = population.linearize(arriving, namespace)
+    coefficients = linearization.coefficients
     states = state_names(group)
     kept = list(linearization.states)
     rng = np.random.default_rng(3)
@@ -52,8 +53,9 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
 
     def matrix(entries):
         found = np.zeros((n, len(kept), len(kept)))
-        for (row, column), entry in entries.items():
-            found[:, kept.index(row), kept.index(column)] = number(entry)
+        for column, rows in entries.items():
+            for row, entry in rows.items():
+                found[:, kept.index(row), kept.index(column)] = number(entry)
         return found
 
     def kick():
