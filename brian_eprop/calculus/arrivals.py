@@ -142,13 +142,14 @@ def _check_not_drawn(effect, on_pre):
 def as_synapses_see_them(group, synaptic=()):
     """Subexpressions of a postsynaptic group, by the names that on_pre may use."""
     group = parent_group(group)
-    found = {}
+    subexpressions = {}
     for eq in group.user_equations.values():
         if eq.type == SUBEXPRESSION:
             value = str_to_sympy(eq.expr.code)
-            own = {symbol(n): symbol(f"{n}_post") for n in eq.identifiers if n in group.variables}
-            found |= {eq.varname: value, f"{eq.varname}_post": value.xreplace(own)}
-    return {name: value for name, value in found.items() if name not in synaptic}
+            post = {symbol(n): symbol(f"{n}_post") for n in eq.identifiers if n in group.variables}
+            names = {eq.varname: value, f"{eq.varname}_post": value.xreplace(post)}
+            subexpressions |= {symbol(n): v for n, v in names.items() if n not in synaptic}
+    return subexpressions
 
 
 def common_effects(effects, synaptic):

@@ -31,9 +31,10 @@ from ..brian.internals import (
     statements_of,
     str_to_sympy,
 )
+from ..neurons.model_checks import threshold_distance
 from .derivatives import NoDerivativeError, indicator
 from .integrator import check_kind, integrator_code, resolved
-from .programs import Program, expand, run_statements, symbol
+from .programs import Program, expand, inputs, run_statements, symbol
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
@@ -153,43 +154,42 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     group = parent_group(group)
     check_kind(group)
     reset_code = reset_of(group)
-    constant_over_dt, subexpressions = _constant_over_dt(group), _subexpressions(group)
+    stored, subexpressions = _stored(group), _subexpressions(group.equations)
     states = state_names(group, pieces)
+    refractory = refractoriness(group) is not False
     clamped = [
         eq.varname
         for eq in group.user_equations.values()
-        if "unless refractory" in eq.flags and refractoriness(group) is not False
+        if refractory and "unless refractory" in eq.flags
     ]
-    update = _update(
-        integrator_code(group, namespace), states, clamped, subexpressions | constant_over_dt
-    )
+    update = _update(integrator_code(group, namespace), states, clamped, subexpressions | stored)
     condition, distance, gate = group.events.get("spike", ""), None, ""
     if condition:
         continuous = set(states) - set(_assigned(group, reset_code)) | group.equations.diff_eq_names
         distance, gate = _threshold(condition, subexpressions, continuous, group.name)
-    _check_flags(group, reset_code, subexpressions, [*update.values.values(), distance])
+    compared = [] if distance is None else [distance]
+    _check_flags(group, reset_code, subexpressions, [*update.values.values(), *compared])
     reset = run_statements(_without_flags(group, reset_code), states, subexpressions)
-    if distance is not None and _uses_time_of_last_spike(group, update, distance):
+    used = inputs([*update.values.values(), *compared], update.definitions)
+    if compared and refractory and symbol("lastspike") in used:
+        # The time since the last spike acts on more than refractoriness
         states = [*states, "lastspike"]
         update.values["lastspike"] = symbol("lastspike")
         reset["lastspike"] = symbol("t")
-    for name in constant_over_dt:
-        if any(
-            symbol(name) in e.free_symbols for e in [distance, *reset.values()] if e is not None
-        ):
+    after_update = inputs([*reset.values(), *compared], {})
+    for name in stored:
+        if name in after_update:
             raise NoDerivativeError(
                 f"the threshold or reset of group '{group.name}' uses '{name}', which is "
                 "'(constant over dt)' and therefore one step old; remove the flag"
             )
 
-    expressions = [*update.values.values(), *update.definitions.values()]
-    needs_refractory = any(symbol(NEXT_NOT_REFRACTORY) in e.free_symbols for e in expressions)
-    written = set(changing) | {
-        name for piece in pieces for name in (*assigned_names(piece.statements), piece.flag)
-    }
-    held = {name for piece in pieces for name in piece.factors.values()}
     # The group has its flags only when it is known which pieces there are.
     flags = {piece.flag for piece in pieces} - {""}
+    written = flags.union(changing, *(assigned_names(piece.statements) for piece in pieces))
+    factors = frozenset().union(*(piece.factors.values() for piece in pieces))
+    variables, not_of_group = group.variables.items(), flags | {NEXT_NOT_REFRACTORY}
+    needs_refractory = symbol(NEXT_NOT_REFRACTORY) in used
     return OneStep(
         states=tuple(states),
         update=update,
@@ -197,16 +197,12 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         condition=condition,
         gate=gate,
         reset=reset,
-        refractory=refractoriness(group) is not False,
+        refractory=refractory,
         next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
         clamped=frozenset(clamped),
-        per_neuron=frozenset(
-            [n for n in group.variables if not group.variables[n].scalar]
-            + [NEXT_NOT_REFRACTORY, *flags]
-        ),
-        varying=frozenset(
-            [n for n, v in group.variables.items() if not v.constant or n in written]
-            + [NEXT_NOT_REFRACTORY, *held, *flags]
+        per_neuron=not_of_group.union(n for n, v in variables if not v.scalar),
+        varying=not_of_group.union(
+            factors, (n for n, v in variables if not v.constant or n in written)
         ),
         pieces=tuple(
             (
@@ -226,46 +222,44 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     )
 
 
-def _subexpressions(group):
+def _subexpressions(equations, flag=""):
+    """What subexpressions, all of them or those with a flag, stand for: {symbol: expression}."""
     return {
-        eq.varname: str_to_sympy(eq.expr.code)
-        for eq in group.equations.values()
-        if eq.type == SUBEXPRESSION
+        symbol(eq.varname): str_to_sympy(eq.expr.code)
+        for eq in equations.values()
+        if eq.type == SUBEXPRESSION and (not flag or flag in eq.flags)
     }
+
+
+def _stored(group):
+    """The subexpressions that Brian2 computes and stores once per step."""
+    return _subexpressions(group.user_equations, "constant over dt")
 
 
 def state_names(group, pieces=()):
     """Names of a group's state: what has dynamics, and what other code makes depend on it."""
-    reset_code, subexpressions = reset_of(group), _subexpressions(group)
+    subexpressions = _subexpressions(group.equations)
     # `diff_eq_names` is a set: its order would differ from process to process.
-    states = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
-    states += [name for name in _assigned(group, reset_code) if name not in states]
-    for piece in pieces:
-        states += [name for name in piece.factors if name not in states]
+    names = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
+    names += _assigned(group, reset_of(group))
+    states = dict.fromkeys([*names, *(name for piece in pieces for name in piece.factors)])
     while True:
-        added = []
+        known, added = {symbol(n) for n in states}, {}
         for piece in pieces:
             assigned = _assigned(group, piece.statements)
-            after = run_statements(
-                _without_flags(group, piece.statements), assigned, subexpressions
-            )
-            known = {symbol(n) for n in states}
-            added += [n for n in assigned if n not in states and after[n].free_symbols & known]
+            statements = _without_flags(group, piece.statements)
+            after = run_statements(statements, assigned, subexpressions)
+            dependent = (n for n in assigned if after[n].free_symbols & known)
+            added |= {n: None for n in dependent if n not in states}
         if not added:
-            return states
+            return list(states)
         for name in added:
             if group.variables[name].scalar:
                 raise NoDerivativeError(
                     f"'{name}', which all neurons of group '{group.name}' share, is set from "
                     "their state: credit cannot flow from one to the others in this way"
                 )
-        states += dict.fromkeys(added)
-
-
-def _assigned(group, statements):
-    """The variables of a group that statements assign to, but for flags (booleans)."""
-    variables = group.variables
-    return [n for n in assigned_names(statements) if n in variables and not _is_flag(group, n)]
+        states |= added
 
 
 def _is_flag(group, name):
@@ -277,27 +271,25 @@ def _without_flags(group, statements):
     return [statement for statement in statements if not _is_flag(group, statement[0])]
 
 
+def _assigned(group, statements):
+    """The variables of a group that statements assign to, but for flags (booleans)."""
+    assigned = assigned_names(_without_flags(group, statements))
+    return [name for name in assigned if name in group.variables]
+
+
 def _check_flags(group, reset_code, subexpressions, continuous):
     """Raise an error if a boolean that the reset sets acts on more than a gate."""
-    flags = [n for n in assigned_names(reset_code) if _is_flag(group, n)]
-    read = [
-        expand(str_to_sympy(e), subexpressions) for t, _, e in reset_code if not _is_flag(group, t)
-    ]
-    for name in flags:
-        if any(symbol(name) in e.free_symbols for e in (*read, *continuous) if e is not None):
+    kept = _without_flags(group, reset_code)
+    read = [expand(str_to_sympy(expression), subexpressions) for _, _, expression in kept]
+    used = inputs([*read, *continuous], {})
+    for name in assigned_names(reset_code):
+        if _is_flag(group, name) and symbol(name) in used:
             raise NoDerivativeError(
                 f"the reset of group '{group.name}' sets '{name}', a boolean on which its "
                 "equations, reset or threshold depend: the path of a spike through it has no "
                 "derivative; make it a number, or use it as a gate only, as in "
                 "'v > v_th and allowed'"
             )
-
-
-def _uses_time_of_last_spike(group, update, distance):
-    """Whether the time since the last spike acts on more than refractoriness."""
-    last = symbol("lastspike")
-    used = [distance, *update.values.values(), *update.definitions.values()]
-    return refractoriness(group) is not False and any(last in e.free_symbols for e in used)
 
 
 def _update(code, states, clamped, subexpressions):
@@ -345,19 +337,9 @@ def drawing(group, names, namespace):
 
 def stored_names(group, states):
     """Names of what Brian2 stores once per step and computes from the state."""
-    stored = _constant_over_dt(group)
-    known = {symbol(name) for name in states}
-    expressions = _subexpressions(group) | stored
-    return [n for n in stored if expand(symbol(n), expressions).free_symbols & known]
-
-
-def _constant_over_dt(group):
-    """Expressions of the subexpressions that Brian2 stores once per step."""
-    return {
-        eq.varname: str_to_sympy(eq.expr.code)
-        for eq in group.user_equations.values()
-        if eq.type == SUBEXPRESSION and "constant over dt" in eq.flags
-    }
+    stored, known = _stored(group), {symbol(name) for name in states}
+    expressions = _subexpressions(group.equations) | stored
+    return [str(n) for n in stored if expand(n, expressions).free_symbols & known]
 
 
 def _threshold(condition, subexpressions, continuous, group_name):
@@ -394,24 +376,14 @@ def _threshold(condition, subexpressions, continuous, group_name):
             "that are true or false whatever the equations do"
         )
     gates = [f"({part})" for part in parts if part not in compared]
-    distance = _distance(compared[0], group_name)
-    return expand(distance, subexpressions), " and ".join(gates)
-
-
-def _distance(part, group_name):
-    """The larger minus the smaller side of an inequality."""
-    tree = ast.parse(part, mode="eval").body
-    # Side by side: SymPy compares no numbers that it does not know to be real, such as int(…)
-    if isinstance(tree, ast.Compare) and len(tree.ops) == 1:
-        left, right = (str_to_sympy(ast.unparse(e)) for e in (tree.left, *tree.comparators))
-        if isinstance(tree.ops[0], ast.Gt | ast.GtE):
-            return left - right
-        if isinstance(tree.ops[0], ast.Lt | ast.LtE):
-            return right - left
-    raise NoDerivativeError(
-        f"the threshold '{part}' of group '{group_name}' is not a single inequality, so "
-        "that there is no distance to it; write it as 'v > threshold'"
-    )
+    try:
+        distance = threshold_distance(compared[0])
+    except ValueError:
+        raise NoDerivativeError(
+            f"the threshold '{compared[0]}' of group '{group_name}' is not a single inequality, so "
+            "that there is no distance to it; write it as 'v > threshold'"
+        ) from None
+    return expand(str_to_sympy(distance), subexpressions), " and ".join(gates)
 
 
 def _next_not_refractory(group, namespace):

@@ -49,12 +49,20 @@ def checked_statements(name, code):
     return statements
 
 
-def expand(expression, subexpressions):
-    """Replace the names of subexpressions by what they stand for, to any depth."""
-    replacement = {symbol(name): value for name, value in subexpressions.items()}
-    while replacement and expression.free_symbols & replacement.keys():
-        expression = expression.xreplace(replacement)
+def expand(expression, definitions):
+    """An expression in which symbols are replaced by what they stand for, to any depth."""
+    while expression.free_symbols & definitions.keys():
+        expression = expression.xreplace(definitions)
     return expression
+
+
+def inputs(expressions, definitions):
+    """Symbols that expressions depend on, through definitions, in their order, too."""
+    used = set().union(*(expression.free_symbols for expression in expressions))
+    for name in reversed(definitions):
+        if name in used:
+            used |= definitions[name].free_symbols
+    return used
 
 
 def longer_than(nodes, expression):
@@ -86,7 +94,7 @@ class Program:
         statements : list of (target, operation, expression)
         names : iterable of str
             Variables whose final values are wanted.
-        subexpressions : dict of str to sympy.Expr, optional
+        subexpressions : dict of sympy.Symbol to sympy.Expr, optional
             Replaced wherever they are used, with the values of that moment.
         known : dict of sympy.Expr to sympy.Expr, optional
             Values to put in for whatever is known, such as a flag.
@@ -108,16 +116,6 @@ class Program:
                 definitions[name], value = value, name
             values[symbol(target)] = value
         return cls({n: values.get(symbol(n), symbol(n)) for n in names}, definitions)
-
-    def inputs(self, expression):
-        """Symbols that an expression depends on, through definitions too."""
-        found, waiting = set(), set(expression.free_symbols)
-        while waiting:
-            name = waiting.pop()
-            found.add(name)
-            if name in self.definitions:
-                waiting |= self.definitions[name].free_symbols - found
-        return found
 
     def jacobian(self, names, initial=None):
         """Derivatives of the final values of ``names`` with respect to initial values.
@@ -151,7 +149,7 @@ class Program:
                 for c in columns
             ]
 
-        needed = set().union(*(self.inputs(self.values[name]) for name in names))
+        needed = inputs([self.values[name] for name in names], self.definitions)
         for defined, expression in self.definitions.items():
             if defined not in needed:
                 continue

@@ -14,7 +14,7 @@ from ..brian.code import internal
 from ..brian.internals import sympy_to_str
 from .arrivals import common_effects
 from .one_step import NEXT_NOT_REFRACTORY
-from .programs import longer_than, symbol
+from .programs import expand, inputs, longer_than, symbol
 
 #: The moments of a step at which coefficients are computed, in the order of Brian2's schedule.
 SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
@@ -87,31 +87,18 @@ class Phase:
         # Brian2 wants shared variables written before any other, and takes every name that is local
         # to the code for another as soon as a function is in its value.
         shared = [
-            f"{name} = {printed(self._inlined(value))}" for name, value in self.uniform.items()
+            f"{name} = {printed(expand(value, self.definitions))}"
+            for name, value in self.uniform.items()
         ]
         text = [f"{name} = {value}" for name, value in self.text.items()]
         return "\n".join([*shared, *text, *self._of_neurons()])
 
-    def _inlined(self, value):
-        while value.free_symbols & self.definitions.keys():
-            value = value.xreplace(self.definitions)
-        return value
-
     def _of_neurons(self):
-        needed = needed_definitions(self.neuron.values(), self.definitions)
+        needed = inputs(self.neuron.values(), self.definitions)
         kept = {name: e for name, e in self.definitions.items() if name in needed}
         assignments = kept | {symbol(name): value for name, value in self.neuron.items()}
         steps = without_repetition(assignments, "_common")
         return [f"{name} = {printed(value)}" for name, value in steps]
-
-
-def needed_definitions(expressions, definitions):
-    """Names of the definitions that the expressions use, through others too."""
-    needed = set().union(*(e.free_symbols for e in expressions)) & definitions.keys()
-    for name in reversed(definitions):
-        if name in needed:
-            needed |= definitions[name].free_symbols & definitions.keys()
-    return needed
 
 
 def without_repetition(assignments, prefix):
@@ -203,7 +190,7 @@ class Held:
         """Add what the values of a moment are defined by, in expressions and as code."""
         phase = self.by_moment[moment]
         values = [*phase.uniform.values(), *phase.neuron.values()]
-        used = needed_definitions(values, definitions)
+        used = inputs(values, definitions)
         phase.definitions.update({n: e for n, e in definitions.items() if n in used})
         values += phase.definitions.values()
         if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):

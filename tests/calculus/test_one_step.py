@@ -7,7 +7,7 @@ from brian2.parsing.sympytools import str_to_sympy
 from brian_eprop import PiecewiseLinear, linearize, load_model
 from brian_eprop.brian.internals import assigned_names, statements_of
 from brian_eprop.calculus.derivatives import NoDerivativeError
-from brian_eprop.calculus.programs import Program, run_statements, symbol
+from brian_eprop.calculus.programs import Program, inputs, run_statements, symbol
 from brian_eprop.calculus.statements import printed
 from brian_eprop.network.checked_model import NAMESPACE
 
@@ -168,7 +168,7 @@ def test_long_values_keep_a_name_and_the_chain_rule_goes_through_it():
     short = Program.of(statements_of(code), ["v", "u"], readable=2)
     closed = Program.of(statements_of(code), ["v", "u"], readable=None)
     assert len(short.definitions) == 4 and not closed.definitions
-    assert {str(name) for name in short.inputs(short.values["v"])} >= {"u", "v"}
+    assert {str(name) for name in inputs([short.values["v"]], short.definitions)} >= {"u", "v"}
     matrix, definitions = short.jacobian(["v", "u"])
     for name in reversed(definitions):
         matrix = matrix.subs(name, definitions[name])
