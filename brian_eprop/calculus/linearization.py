@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Self
 
 import sympy
@@ -34,17 +35,18 @@ from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .integrator import resolved
-from .one_step import NEXT_NOT_REFRACTORY, OneStep, drawing, one_step
+from .one_step import OneStep, drawing, one_step
 from .programs import Program, checked_statements, symbol
 from .statements import (
     PSI,
     SPIKED,
     Coefficients,
+    as_latex,
     as_number,
+    as_text,
     closure,
     printed,
     tidy,
-    without_repetition,
 )
 
 if TYPE_CHECKING:
@@ -134,14 +136,9 @@ class Linearization:
         return self._jump_along("explicit")
 
     def _jump_along(self, path):
-        return sympy.Matrix(
-            [
-                self.step.reset[name] - symbol(name)
-                if self.reset_path.get(name) == path
-                else sympy.S.Zero
-                for name in self.states
-            ]
-        )
+        jumps = [self.step.reset[name] - symbol(name) for name in self.states]
+        along = [self.reset_path.get(name) == path for name in self.states]
+        return sympy.Matrix([j if of_path else 0 for j, of_path in zip(jumps, along, strict=True)])
 
     @cached_property
     def c(self) -> sympy.Matrix:
@@ -167,11 +164,12 @@ class Linearization:
     @cached_property
     def states_between_weight_and_threshold(self) -> tuple[str, ...]:
         """States on a path from an arrival to the threshold, by the zero pattern of A."""
-        n = range(len(self.states))
-        edges = {(i, j) for i in n for j in n if self.A[i, j] != 0}
-        driven = closure({i for i in n if self.b[i] != 0}, {(j, i) for i, j in edges})
-        read = closure({i for i in n if self.slope[i] != 0}, edges)
-        return tuple(self.states[i] for i in sorted(driven & read))
+        pairs = zip(product(self.states, repeat=2), self.A, strict=True)
+        edges = {pair for pair, entry in pairs if entry != 0}
+        driven = closure(self.arrivals, {(column, row) for row, column in edges})
+        read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
+        between = driven & closure(read, edges)
+        return tuple(n for n in self.states if n in between)
 
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
         """Raise NoDerivativeError for random numbers that a derivative would draw anew."""
@@ -340,15 +338,15 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
     for gate in (step.gate, "not_refractory" if step.refractory else ""):
         if gate:
             surrogate_code = f"({surrogate_code})*{as_number(gate)}"
-    found = Linearization(
+    linearization = Linearization(
         step=step,
         states=step.states,
         arrivals={},
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
     )
-    found.check_drawn_numbers(parent_group(group), namespace)
-    return found
+    linearization.check_drawn_numbers(parent_group(group), namespace)
+    return linearization
 
 
 def check_psi(group, surrogate, step, namespace):
@@ -396,63 +394,3 @@ def _complete_reset_path(step, of_model, override, group_name):
                 f"reset_path['{name}'] = '{path}' is not one of {', '.join(RESET_PATHS)}"
             )
     return {name: override.get(name, of_model.get(name, "implicit")) for name in changed}
-
-
-#: What the symbols mean that are in no equation of the user.
-MEANINGS = {
-    "psi": "pseudo-derivative of the spike, dz/d(distance to the threshold)",
-    "spiked": "1 if the neuron fired in step t, else 0",
-    NEXT_NOT_REFRACTORY: "whether the neuron integrates in step t+1",
-}
-#: Internal names, and what they are called here.
-SHOWN = {symbol("__spiked"): symbol("spiked")}
-
-
-def as_text(linearization):
-    """The derived equations, zeros left out, as Brian2 would write the right-hand sides."""
-    states = linearization.states
-    lines = [
-        f"s = dh/dw with h = ({', '.join(states)}), when the threshold is evaluated",
-        "e(t)   = c.s(t)",
-        "s(t+1) = A s(t) + D b x(t)    x: spikes that arrive after the threshold",
-        "",
-        f"psi = {linearization.surrogate_code}",
-    ]
-    for letter, vector in (("c", linearization.c), ("b", linearization.b)):
-        lines.append("")
-        lines += [
-            f"{letter}[{name}] = {printed(entry)}"
-            for name, entry in zip(states, vector, strict=True)
-            if entry != 0
-        ]
-    for letter in ("A", "D"):
-        matrix = getattr(linearization, letter).xreplace(SHOWN)
-        lines.append("")
-        lines += [
-            f"{letter}[{row}, {column}] = {printed(matrix[i, j])}"
-            for i, row in enumerate(states)
-            for j, column in enumerate(states)
-            if matrix[i, j] != 0 and (letter == "A" or column in linearization.arrivals)
-        ]
-    if linearization.definitions:
-        lines += ["", "with"]
-        steps = without_repetition(linearization.definitions, "q_")
-        lines += [f"{name} = {printed(value)}" for name, value in steps]
-    text = "\n".join(lines)
-    used = [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in text]
-    return "\n".join([text, "", *used])
-
-
-def as_latex(linearization):
-    """The same equations as displayed mathematics."""
-    states = ",\\;".join(sympy.latex(symbol(name)) for name in linearization.states)
-    rows = [rf"h &= \left({states}\right)"]
-    rows += [
-        rf"{letter} &= {sympy.latex(getattr(linearization, letter).xreplace(SHOWN))}"
-        for letter in ("A", "D", "b", "c")
-    ]
-    rows += [
-        rf"{sympy.latex(name)} &= {sympy.latex(value)}"
-        for name, value in without_repetition(linearization.definitions, "q_")
-    ]
-    return r"$$\begin{aligned} " + "\\\\ ".join(rows) + r" \end{aligned}$$"

@@ -6,6 +6,7 @@ its own, shared by the group if its value is the same for all neurons.
 """
 
 import ast
+from itertools import product
 
 import sympy
 from attrs import field, frozen
@@ -311,3 +312,57 @@ def _as_number(tree):
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.Not):
         return f"(1 - {_as_number(tree.operand)})"
     return f"int({ast.unparse(tree)})"
+
+
+#: What the symbols mean that are in no equation of the user.
+MEANINGS = {
+    "psi": "pseudo-derivative of the spike, dz/d(distance to the threshold)",
+    "spiked": "1 if the neuron fired in step t, else 0",
+    NEXT_NOT_REFRACTORY: "whether the neuron integrates in step t+1",
+}
+#: Internal names, and what they are called here.
+SHOWN = {symbol("__spiked"): symbol("spiked")}
+
+
+def as_text(linearization):
+    """The derived equations, zeros left out, as Brian2 would write the right-hand sides."""
+    states = linearization.states
+    lines = [
+        f"s = dh/dw with h = ({', '.join(states)}), when the threshold is evaluated",
+        "e(t)   = c.s(t)",
+        "s(t+1) = A s(t) + D b x(t)    x: spikes that arrive after the threshold",
+        "",
+        f"psi = {linearization.surrogate_code}",
+    ]
+    arriving = sympy.diag(*(int(name in linearization.arrivals) for name in states))
+    pairs = [f"{row}, {column}" for row, column in product(states, repeat=2)]
+    for letter, entries, names in (
+        ("c", linearization.c, states),
+        ("b", linearization.b, states),
+        ("A", linearization.A, pairs),
+        ("D", linearization.D * arriving, pairs),
+    ):
+        named = zip(names, entries.xreplace(SHOWN), strict=True)
+        lines += ["", *(f"{letter}[{name}] = {printed(e)}" for name, e in named if e != 0)]
+    if linearization.definitions:
+        lines += ["", "with"]
+        steps = without_repetition(linearization.definitions, "q_")
+        lines += [f"{name} = {printed(value)}" for name, value in steps]
+    text = "\n".join(lines)
+    used = [f"{name}: {meaning}" for name, meaning in MEANINGS.items() if name in text]
+    return "\n".join([text, "", *used])
+
+
+def as_latex(linearization):
+    """The same equations as displayed mathematics."""
+    states = ",\\;".join(sympy.latex(symbol(name)) for name in linearization.states)
+    rows = [rf"h &= \left({states}\right)"]
+    rows += [
+        rf"{letter} &= {sympy.latex(getattr(linearization, letter).xreplace(SHOWN))}"
+        for letter in ("A", "D", "b", "c")
+    ]
+    rows += [
+        rf"{sympy.latex(name)} &= {sympy.latex(value)}"
+        for name, value in without_repetition(linearization.definitions, "q_")
+    ]
+    return r"$$\begin{aligned} " + "\\\\ ".join(rows) + r" \end{aligned}$$"

@@ -19,9 +19,9 @@ from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import mathml
 
 from ..brian.internals import str_to_sympy
-from ..calculus.linearization import MEANINGS, linearize
+from ..calculus.linearization import linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
-from ..calculus.statements import without_repetition
+from ..calculus.statements import MEANINGS, without_repetition
 from ..checks import FilePath
 from ..files import replacing
 from ..learning.losses import LOSSES
