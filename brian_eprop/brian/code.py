@@ -33,10 +33,20 @@ def of_learning(obj):
     return getattr(obj, "of_learning", False)
 
 
-class LearningCode(CodeRunner):
-    """Abstract code that learning adds, run for all of a group at one moment of each step."""
+class OfLearning:
+    """A runner of code that learning adds."""
 
     of_learning = True
+
+    def before_run(self, run_namespace):
+        """Generate the code for the present target."""
+        self.codeobj_class = with_own_templates()
+        super().before_run(unhidden(run_namespace, self.group))
+
+
+class LearningCode(OfLearning, CodeRunner):
+    """Abstract code of learning, run for all of a group at one moment of each step."""
+
     add_to_magic_network = False
     invalidates_magic_network = False
 
@@ -55,19 +65,9 @@ class LearningCode(CodeRunner):
             **kwds,
         )
 
-    def before_run(self, run_namespace):
-        """Generate the code."""
-        super().before_run(unhidden(run_namespace, self.group))
 
-
-class LearningSum(SummedVariableUpdater):
+class LearningSum(OfLearning, SummedVariableUpdater):
     """A sum over synapses that learning adds."""
-
-    of_learning = True
-
-    def before_run(self, run_namespace):
-        """Generate the code."""
-        super().before_run(unhidden(run_namespace, self.group))
 
 
 def unhidden(run_namespace, group):
@@ -157,10 +157,10 @@ def see_target(synapses, code):
     """
     target = parent_group(synapses.target)
     for name in sorted(get_identifiers(code) - synapses.variables.keys()):
-        own = name.removesuffix("_post")
-        if is_internal(name) and own != name:
-            index = "0" if target.variables[own].scalar else "_postsynaptic_idx"
-            synapses.variables.add_reference(name, target, own, index=index)
+        variable = name.removesuffix("_post")
+        if is_internal(name) and variable != name:
+            index = "0" if target.variables[variable].scalar else "_postsynaptic_idx"
+            synapses.variables.add_reference(name, target, variable, index=index)
 
 
 def event_code(group, event, code, moment, name):
@@ -243,15 +243,6 @@ def with_own_templates():
     return _with_own_templates(get_device().code_object_class())
 
 
-class TemplateCode(LearningCode):
-    """Abstract code in a template of this package."""
-
-    def before_run(self, run_namespace):
-        """Generate the code for the present target."""
-        self.codeobj_class = with_own_templates()
-        super().before_run(run_namespace)
-
-
 def code_object(group, code, run_namespace, template="stateupdate", **kwds):
     """Abstract code for all of a group, to be called when it is to run."""
     return create_runner_codeobj(
@@ -266,7 +257,7 @@ def code_object(group, code, run_namespace, template="stateupdate", **kwds):
     )
 
 
-class GatedCode(TemplateCode):
+class GatedCode(LearningCode):
     """Runs ``code`` for all elements of ``group`` in the steps in which ``gate`` is not 0.
 
     Parameters

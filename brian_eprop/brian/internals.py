@@ -49,8 +49,8 @@ KNOWN_EVERYWHERE = DEFAULT_CONSTANTS.keys() | DEFAULT_FUNCTIONS.keys() | DEFAULT
 def statements_of(code):
     """(target, operation, expression) of each statement of abstract code."""
     lines = (line.split("#")[0] for line in code.split("\n"))
-    statements = (one.strip() for line in lines for one in line.split(";"))
-    return [parse_statement(one)[:3] for one in statements if one]
+    statements = (text.strip() for line in lines for text in line.split(";"))
+    return [parse_statement(text)[:3] for text in statements if text]
 
 
 def code_of(statements):
@@ -88,8 +88,8 @@ def all_objects(network):
 def networks_of(obj):
     """The networks that an object is in; the one that has run it alone, if any has."""
     known = [ref() for ref in Network.__instances__()]
-    found = [net for net in known if net is not None and any(o is obj for o in net.objects)]
-    return [net for net in found if net.id == obj._network] or found
+    having = [net for net in known if net is not None and any(o is obj for o in net.objects)]
+    return [net for net in having if net.id == obj._network] or having
 
 
 def never_runs(obj):

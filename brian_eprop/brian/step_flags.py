@@ -228,12 +228,10 @@ class Progress:
     @property
     def within_trial(self):
         """Whether steps of a trial that goes on have been learned from."""
-        runs = runs_in_python()
-        if not runs or self.now() != self.flag("__last_step") + 1:
+        if not runs_in_python() or self.now() != self.flag("__last_step") + 1:
             return False
-        if self.trial not in (None, EPISODE) and not self.elapsed():
-            return False
-        return bool(self.flag("__counted"))
+        ended = self.trial not in (None, EPISODE) and not self.elapsed()
+        return bool(not ended and self.flag("__counted"))
 
     def start_trial(self):
         """Let a trial begin with the next step; see :meth:`.Learner.start_trial`."""
@@ -245,11 +243,8 @@ class Progress:
                 "standalone program runs. Leave the readout and the trained synapses out of the "
                 "network until the first trial is to begin, or use a runtime device"
             )
-        if self.trial == EPISODE:
-            under_way = self.elapsed()
-        else:
-            under_way = self.now() > self.flag("__first_step") and self.elapsed() > 0
-        if under_way and self.flag("__counted"):
+        begun = self.trial == EPISODE or self.now() > self.flag("__first_step")
+        if begun and self.elapsed() and self.flag("__counted"):
             raise ValueError(
                 f"Learner.start_trial: {self.flag('__counted')} steps of the present trial have "
                 "been learned from. Run to its end first, or switch learning off "

@@ -84,42 +84,42 @@ class OnPre:
         NoDerivativeError
             If the jump depends on the postsynaptic state, or on no weight.
         """
-        found = {}
+        effects = {}
         for name, jump in self.changes.items():
             if (effect := derivative(jump, symbol(self.weight))) == 0:
                 continue
             _check_not_drawn(effect, self.text)
             self._check_independent(jump, name, step)
-            found[name.removesuffix("_post")] = effect
+            effects[name.removesuffix("_post")] = effect
         group = parent_group(self.target).name
-        if not found:
+        if not effects:
             raise NoDerivativeError(
                 f"on_pre = '{self.text}' does not add the weight '{self.weight}' to a variable of "
                 f"group '{group}'; write for example '{step.states[0]}_post += {self.weight}'"
             )
-        unknown = set(found) - set(step.states)
+        unknown = set(effects) - set(step.states)
         if unknown:
             raise NoDerivativeError(
                 f"on_pre = '{self.text}' adds the weight to '{sorted(unknown)[0]}', which no "
                 f"equation of group '{group}' integrates; add it to a state variable"
             )
-        return found
+        return effects
 
     def jumps(self, step):
         """What is added to each state, the weight's part and others; as `effects`."""
-        found = {}
+        jumps = {}
         for name, jump in self.changes.items():
             state = name.removesuffix("_post")
             if state in step.states and jump != 0:
                 _check_not_drawn(jump, self.text)
                 self._check_independent(jump, name, step)
-                found[state] = jump.expand()
-        return found
+                jumps[state] = jump.expand()
+        return jumps
 
     def _check_independent(self, jump, name, step):
         """Raise an error if a jump depends on the state of the postsynaptic neuron."""
-        own = {*self.synaptic, self.weight}
-        states = {n for state in step.states for n in (state, f"{state}_post") if n not in own}
+        states = {n for state in step.states for n in (state, f"{state}_post")}
+        states -= {*self.synaptic, self.weight}
         if jump.expand().free_symbols & {symbol(n) for n in states}:
             raise NoDerivativeError(
                 f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
@@ -190,7 +190,6 @@ def check_constant(synapses, group, expressions, learner):
     """
     changed = assigned_names(statements_of(synapses.pre.code))
     for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
-        own = name.removesuffix("_post")
         if is_synaptic(synapses, name):
             known = synapses.equations.get(name)
             parameter = known is not None and known.type == PARAMETER
@@ -199,7 +198,8 @@ def check_constant(synapses, group, expressions, learner):
             variables = parent_group(synapses.source).variables
             varies = not variables[name.removesuffix("_pre")].constant
         else:
-            varies = own in group.variables and not group.variables[own].constant
+            variable = group.variables.get(name.removesuffix("_post"))
+            varies = variable is not None and not variable.constant
         if varies:
             raise NoDerivativeError(
                 f"what a spike of '{synapses.name}' does depends on '{name}', which changes "

@@ -181,8 +181,8 @@ class Linearization:
             "reset": (*map(printed, self.reset_jacobian), *map(printed, paths)),
             "refractoriness": (step.next_not_refractory,),
         }
-        for place, texts in places.items():
-            names = set().union(*(get_identifiers(one) for one in texts))
+        for place, codes in places.items():
+            names = set().union(*(get_identifiers(code) for code in codes))
             drawn = drawing(group, names, namespace)
             if drawn:
                 raise NoDerivativeError(

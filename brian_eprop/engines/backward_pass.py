@@ -29,7 +29,7 @@ from attrs import frozen
 from brian2 import CodeRunner
 
 from ..brian import schedule
-from ..brian.code import TemplateCode, code_object, internal, run_if, see_target
+from ..brian.code import LearningCode, code_object, internal, run_if, see_target
 from ..brian.internals import last_step
 from ..calculus.adjoint import OPEN, transposed
 from ..calculus.one_step import symbol
@@ -54,10 +54,6 @@ class Row:
     name: str
     source: str
     explicit: str = ""
-
-    def variable(self, state):
-        """The variable of the group that holds the adjoint of a state."""
-        return row_variable(self.name, state)
 
 
 def row_variable(row, state):
@@ -94,7 +90,7 @@ class Sweep:
     def __init__(self, adjoint, rows, credit_rows, outputs, clamped):
         self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
         self.outputs, self.clamped = list(outputs), clamped
-        self.names = {r.name: {s: r.variable(s) for s in adjoint.states} for r in rows}
+        self.names = {r.name: {s: row_variable(r.name, s) for s in adjoint.states} for r in rows}
         self.gamma = {row.name: [row.source] if row.source else [] for row in rows}
         self.parameters = {name: [] for name in adjoint.parameters}
         self.after_threshold, self.before_threshold = [], []
@@ -209,7 +205,7 @@ def player(owner, template, code, name, needed=(), **template_kwds):
     )
 
 
-class Replay(TemplateCode):
+class Replay(LearningCode):
     """Runs the code of the way back for every step of a window, and of its tail.
 
     Parameters

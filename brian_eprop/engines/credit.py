@@ -106,7 +106,7 @@ class Credit:
 
     def rows_of(self, states, group):
         """The adjoints of a group: see backward_pass.py."""
-        inflow, found = self.rows_with_inflow, []
+        inflow, rows = self.rows_with_inflow, []
         regularized = "__rate_pressure" in group.variables
         for name in self.credit_rows:
             terms = [f"_inflow_{name}"] if name in inflow else []
@@ -114,13 +114,13 @@ class Credit:
                 terms.append("__credit_signal")
                 if regularized and not self.carries:
                     terms.append("__rate_pressure")
-            found.append(Row(name, " + ".join(terms), inflow.get(name, "")))
+            rows.append(Row(name, " + ".join(terms), inflow.get(name, "")))
         if self.carries:
-            found += [Row(f"carry_{state}", "") for state in states]
-            found.append(Row("carrybar", "__credit_filter"))
+            rows += [Row(f"carry_{state}", "") for state in states]
+            rows.append(Row("carrybar", "__credit_filter"))
             if regularized:
-                found.append(Row("carrysum", "1"))
-        return found
+                rows.append(Row("carrysum", "1"))
+        return rows
 
     def population(self, group, attach=None):
         """The group as one that credit flows through."""
@@ -325,8 +325,8 @@ class Credit:
         target = parent_group(synapses.target)
         owner = self.readout if target is learner.readout else learner.populations[target]
         step = one_step(target, learner.namespace)
-        own = synapses.equations.names if synapses.equations is not None else set()
-        statements, synaptic = statements_of(action.code), frozenset(own | OF_ALL_SYNAPSES)
+        names = synapses.equations.names if synapses.equations is not None else set()
+        statements, synaptic = statements_of(action.code), frozenset(names | OF_ALL_SYNAPSES)
         try:
             jump = OnPre(action.code, statements, "", target, synaptic).jumps(step)
         except NoDerivativeError as error:

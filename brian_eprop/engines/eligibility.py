@@ -13,13 +13,13 @@ its spike train). It is kept once per presynaptic neuron, as a variable of the s
 from attrs import define, frozen
 
 from ..brian import schedule
-from ..brian.code import TemplateCode, declare, internal, on_spike, run_code, run_if, see_target
+from ..brian.code import LearningCode, declare, internal, on_spike, run_code, run_if, see_target
 from ..brian.internals import add_to, is_standalone, parent_group
 from ..calculus.statements import printed
 from .trials import at_trial_start
 
 
-class EverySynapse(TemplateCode):
+class EverySynapse(LearningCode):
     """Abstract code for all of a projection, in each step.
 
     Brian2's state update would look up the neurons of each synapse. In C++ standalone programs
@@ -132,12 +132,12 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     """
     states, entries = linearization.states, linearization.coefficients
     before = _presynaptic_states(linearization, effects) if uniform_delay else ()
-    own = [name for name in states if name not in before]
+    at_synapses = [name for name in states if name not in before]
     # What arrives after the threshold must not enter the trace of this step.
-    waiting = [] if early else [name for name in linearization.arrivals if name in own]
+    waiting = [] if early else [name for name in linearization.arrivals if name in at_synapses]
 
     on_pre = []
-    for name in (n for n in linearization.arrivals if n in own):
+    for name in (n for n in linearization.arrivals if n in at_synapses):
         gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
         target = internal("arrived", name) if name in waiting else f"eps_{name}"
         on_pre.append((target, "+=", f"({printed(linearization.arrivals[name])}){gate}"))
@@ -167,11 +167,14 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
         *(["__e_sum += e_trace"] if regularized else []),
-        *(f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse)}" for row in own),
-        *(f"eps_{row} = _next_{row}" for row in own),
+        *(
+            f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse)}"
+            for row in at_synapses
+        ),
+        *(f"eps_{row} = _next_{row}" for row in at_synapses),
         *(f"{internal('arrived', name)} = 0" for name in waiting),
     ]
-    variables = {f"eps_{n}": n for n in own} | {internal("arrived", n): n for n in waiting}
+    variables = {f"eps_{n}": n for n in at_synapses} | {internal("arrived", n): n for n in waiting}
     others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
     variables |= dict.fromkeys(others)
     return Eligibility(
@@ -311,20 +314,20 @@ def _of_projection(name):
 def _install_presynaptic(synapses, traces, learner, arrival):
     name = synapses.name
     source, target = parent_group(synapses.source), parent_group(synapses.target)
-    own = {v: internal(name, v) for v in (*traces.variables, *traces.shared, *SOURCE_SHARED)}
+    names = {v: internal(name, v) for v in (*traces.variables, *traces.shared, *SOURCE_SHARED)}
     for variable in traces.variables:
-        declare(source, own[variable])
+        declare(source, names[variable])
         index = "_presynaptic_idx"
-        synapses.variables.add_reference(variable, source, own[variable], index=index)
+        synapses.variables.add_reference(variable, source, names[variable], index=index)
     for shared in traces.shared:
-        source.variables.add_reference(own[shared], target, shared, index="0")
+        source.variables.add_reference(names[shared], target, shared, index="0")
     # Another learner's traces may be kept in the same source.
     learner.share(source, *SOURCE_SHARED, prefix=name)
     moment = schedule.Moment(arrival, 0)
-    on_spike(source, traces.on_spike.format(**own), moment, f"{name}_presynaptic_arrivals")
-    advance = traces.advance.format(**own)
+    on_spike(source, traces.on_spike.format(**names), moment, f"{name}_presynaptic_arrivals")
+    advance = traces.advance.format(**names)
     run_code(source, advance, traces.moment, f"{name}_presynaptic_traces")
     if learner.trial is not None:
-        cleared = "\n".join(f"{own[variable]} = 0" for variable in traces.variables)
-        begins = own["__trial_begins"]
+        cleared = "\n".join(f"{names[variable]} = 0" for variable in traces.variables)
+        begins = names["__trial_begins"]
         at_trial_start(source, cleared, f"{name}_presynaptic_trial_start", gate=begins)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..brian import schedule
-from ..brian.code import TemplateCode, internal
+from ..brian.code import LearningCode, internal
 
 #: Where Linux tells about processes and their control groups.
 PROCESSES, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -73,7 +73,7 @@ def steps_of(delay, dt):
     return np.floor(np.asarray(delay) / dt + 0.5).astype(int)
 
 
-class Recorder(TemplateCode):
+class Recorder(LearningCode):
     """Runs code for a group in every step, and keeps some of its variables.
 
     Parameters
@@ -116,7 +116,7 @@ class Recorder(TemplateCode):
         super().before_run(run_namespace)
 
 
-class SpikeRecorder(TemplateCode):
+class SpikeRecorder(LearningCode):
     """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
 
     def __init__(self, engine, group):

@@ -187,7 +187,7 @@ class CreditPopulation:
     def _declare(self):
         group, adjoint = self.group, self.adjoint
         names = {"__credit_signal"}
-        names |= {row.variable(state) for row in self.rows for state in adjoint.states}
+        names |= {row_variable(row.name, state) for row in self.rows for state in adjoint.states}
         for phase in adjoint.phases.values():
             names |= phase.variables
         for name in sorted(names - self.declared):
@@ -235,7 +235,8 @@ class CreditPopulation:
         code = [f"{name} = {printed(value)}" for name, value in sorted(constants, key=self._shared)]
         for row in self.rows:
             for state in self.adjoint.states:
-                code.append(f"{row.variable(state)} = {int(row.name == f'carry_{state}')}")
+                name = row_variable(row.name, state)
+                code.append(f"{name} = {int(row.name == f'carry_{state}')}")
         return self.receiver.begin(code)
 
     def _shared(self, item):

@@ -119,7 +119,7 @@ class Population:
         self.effects = {}
         self.runners = {}
         self.signals = []
-        self.step, self.watched, self.jacobians = None, (), []
+        self.step, self.watched, self.multiplied = None, (), set()
         declare(group, "L")
         self.signal_code = run_code(
             group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
@@ -139,8 +139,8 @@ class Population:
         linearization = neuron.driven_by(on_pre)
         self.step = linearization.step
         self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
-        self.jacobians.append(linearization.integrator_jacobian)
-        self.jacobians += linearization.definitions.values()
+        values = (linearization.integrator_jacobian, *linearization.definitions.values())
+        self.multiplied.update(s.name for value in values for s in value.free_symbols)
         coefficients = linearization.coefficients
         common = common_effects(linearization.arrivals, linearization.synaptic)
         for slot, phase in coefficients.phases.items():
@@ -226,8 +226,12 @@ class Population:
 
     def _check_between_steps(self, reading, position):
         """What the update multiplies must not change after traces have been moved on with it."""
-        variables = {self.group.variables[name]: name for name in self.between_steps}
-        for name in self._linked_expressions():
+        of_group = self.group.variables
+        variables = {of_group[name]: name for name in self.between_steps}
+        # Variables that stand for expressions of other groups are multiplied likewise
+        for name in sorted(self.multiplied & of_group.keys()):
+            if not isinstance(of_group[name], Subexpression):
+                continue
             behind = reading.read_by(self.group, name)
             variables |= dict.fromkeys(behind, name)
             by_python = bool(reading.python) and not all(v.constant for v in behind)
@@ -243,8 +247,8 @@ class Population:
         for action in reading.actions:
             place = position[action.name]
             within = place < update or place > moved_on
-            own = action.owner is self.group and action.kind in ("state update", "reset")
-            if not within or own or action.kind in ("learning", "Python"):
+            of_step = action.owner is self.group and action.kind in ("state update", "reset")
+            if not within or of_step or action.kind in ("learning", "Python"):
                 continue
             for effect in action.effects:
                 if effect.variable in variables:
@@ -258,16 +262,8 @@ class Population:
     @property
     def between_steps(self):
         """Variables of the group that the next update multiplies the traces by."""
-        return sorted(n for n in self._multiplied() if not self.group.variables[n].read_only)
-
-    def _linked_expressions(self):
-        """Variables that stand for expressions of other groups, and are multiplied likewise."""
         variables = self.group.variables
-        return sorted(n for n in self._multiplied() if isinstance(variables[n], Subexpression))
-
-    def _multiplied(self):
-        used = set().union(*(matrix.free_symbols for matrix in self.jacobians))
-        return {symbol.name for symbol in used} & self.group.variables.keys()
+        return sorted(n for n in self.multiplied & variables.keys() if not variables[n].read_only)
 
     def _effect(self, state, effect):
         """b of a state: a number, or the symbol of a variable; each on_pre has its own."""

@@ -119,14 +119,14 @@ def variables_that_change(synapses):
         for pathway in pathways(synapses)
         for name in assigned_names(statements_of(pathway.code))
     }
-    own = {
+    changed = {
         name
         for name in assigned
         if getattr(getattr(synapses.variables.get(name), "owner", None), "name", "")
         == synapses.name
     }
     driven = synapses.event_driven.diff_eq_names if synapses.event_driven is not None else set()
-    return own | synapses.equations.diff_eq_names | set(driven)
+    return changed | synapses.equations.diff_eq_names | set(driven)
 
 
 def _restore(group, names, times, runner):

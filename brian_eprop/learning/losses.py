@@ -7,7 +7,7 @@ import numpy as np
 from attrs import frozen
 from scipy.special import softmax
 
-from ..brian.code import TemplateCode, declare
+from ..brian.code import LearningCode, declare
 from ..brian.internals import add_to
 
 #: The names of those that there are, for type checkers.
@@ -53,7 +53,7 @@ class Loss:
     needs: str = ""
 
 
-class SoftmaxNorm(TemplateCode):
+class SoftmaxNorm(LearningCode):
     """Sets shared variables of a group, ``__y_max`` and ``__softmax_norm``, in every step.
 
     ::

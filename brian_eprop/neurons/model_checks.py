@@ -156,15 +156,15 @@ class _Checker:
         except _BRIAN_ERRORS as error:
             self.fail("equations", model.equations, f"they do not parse: {_text(error)}")
         self.names()
-        self.own = {
+        self.variables = {
             name: _variable(equation.dim, bool if equation.var_type == "boolean" else float)
             for name, equation in self.equations.items()
         }
-        self.own |= {
+        self.variables |= {
             name: _variable(get_dimensions(value)) for name, value in model.parameters.items()
         }
-        self.own |= {"t": _variable(second.dim), "dt": _variable(second.dim)}
-        self.nameable = [*self.own, *(f"{name}_post" for name in self.own), "w"]
+        self.variables |= {"t": _variable(second.dim), "dt": _variable(second.dim)}
+        self.nameable = [*self.variables, *(f"{name}_post" for name in self.variables), "w"]
         #: everything that code inside the neuron group may name
         self.scope = {
             **{name: _variable(get_dimensions(unit)) for name, unit in DEFAULT_UNITS.items()},
@@ -172,7 +172,7 @@ class _Checker:
             **DEFAULT_CONSTANTS,
             **{"i": _variable(), "N": _variable()},
             **{"lastspike": _variable(second.dim), "not_refractory": _variable(dtype=bool)},
-            **self.own,
+            **self.variables,
         }
 
     def fail(self, key, value, problem):
@@ -217,6 +217,13 @@ class _Checker:
         except _BRIAN_ERRORS as error:
             self.fail(key, code, f"{_text(error)}; correct it")
 
+    def has_unit(self, key, code, expected, subject="it", scope=None):
+        """Check the dimensions of a Brian2 expression."""
+        unit = self.expression(key, code, scope)
+        if unit is not expected:
+            problem = f"{subject} has the unit {unit_name(unit)}, not {unit_name(expected)}"
+            self.fail(key, code, f"{problem}; correct it")
+
     def statements(self, key, code, scope):
         """Check Brian2 statements; return the names of `scope` that they change."""
         try:
@@ -240,11 +247,8 @@ class _Checker:
             expected = equation.dim
             if equation.type == DIFFERENTIAL_EQUATION:
                 expected = expected / second.dim
-            code = str(equation.expr)
-            found = self.expression("equations", code, self.scope | xi)
-            if found is not expected:
-                problem = f"the right side for '{name}' has the unit {unit_name(found)}, not"
-                self.fail("equations", code, f"{problem} {unit_name(expected)}; correct it")
+            subject, code = f"the right side for '{name}'", str(equation.expr)
+            self.has_unit("equations", code, expected, subject, self.scope | xi)
             if "unless refractory" in equation.flags and self.model.refractory is None:
                 problem = "'(unless refractory)' needs the key 'refractory'; add it"
                 self.fail("equations", str(equation), problem)
@@ -271,10 +275,10 @@ class _Checker:
                 hint = suggest(path, RESET_PATHS) or f"; choose {' or '.join(RESET_PATHS)}"
                 self.fail(f"reset_path.{name}", path, f"no such path{hint}")
         if model.refractory is not None:
-            found = self.expression("refractory", model.refractory)
+            unit = self.expression("refractory", model.refractory)
             condition = is_boolean_expression(model.refractory, self.scope)
-            if not condition and found is not second.dim:
-                problem = f"it has the unit {unit_name(found)}; give a duration or a condition"
+            if not condition and unit is not second.dim:
+                problem = f"it has the unit {unit_name(unit)}; give a duration or a condition"
                 self.fail("refractory", model.refractory, problem)
 
     def arrivals(self):
@@ -282,7 +286,7 @@ class _Checker:
             weight = quantity(self.model.weight_unit)
         except ValueError as error:
             self.fail("weight_unit", self.model.weight_unit, f"{error}; give e.g. '1' or 'mV'")
-        synapse = self.scope | {f"{name}_post": self.own[name] for name in self.own}
+        synapse = self.scope | {f"{name}_post": self.variables[name] for name in self.variables}
         synapse["w"] = _variable(get_dimensions(weight))
         self.statements("on_pre", self.model.on_pre, synapse)
         self.statements("on_input", self.model.on_input, synapse)
@@ -298,10 +302,7 @@ class _Checker:
             if name not in self.equations.names:
                 hint = suggest(name, self.equations.names) or "; remove it"
                 self.fail("initial", name, f"no variable of the equations{hint}")
-            found, expected = self.expression(f"initial.{name}", code), self.own[name].dim
-            if found is not expected:
-                problem = f"it has the unit {unit_name(found)}, not {unit_name(expected)}"
-                self.fail(f"initial.{name}", code, f"{problem}; correct it")
+            self.has_unit(f"initial.{name}", code, self.variables[name].dim)
 
 
 def validate(model):
