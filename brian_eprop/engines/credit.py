@@ -24,6 +24,8 @@ from .presynaptic import Pathway, collector
 
 #: Longest trial, in steps, whose past is kept as a whole at order 1.
 WHOLE = 5000
+#: What makes windows whole trials, in messages.
+WHOLE_TRIALS = "give the learner reset_every, and an update_every that is a multiple of it"
 #: Steps of a window, where the past is not kept as a whole.
 SEGMENT = 1000
 
@@ -64,15 +66,13 @@ class Credit:
         if self.crosses_synapses and not whole:
             raise ValueError(
                 f"EProp.order = {order}: credit flows back to the beginning of a trial, so that "
-                "trials must be reset, and updates must not be more frequent: give the learner "
-                "reset_every, and an update_every that is a multiple of it; or choose order=1, "
-                "whose windows may be shorter"
+                "trials must be reset, and updates must not be more frequent: "
+                f"{WHOLE_TRIALS}; or choose order=1, whose windows may be shorter"
             )
         if learner.trainable and not whole:
             raise ValueError(
                 f"Learner.trainable = {list(learner.trainable)}: the gradient of a parameter is "
-                "that of whole trials; give the learner reset_every, and an update_every that is "
-                "a multiple of it"
+                f"that of whole trials; {WHOLE_TRIALS}"
             )
         at_once = self.crosses_synapses or learner.trainable
         self.carries = not (whole and (at_once or trial <= WHOLE))
@@ -157,13 +157,13 @@ class Credit:
 
     def send_back(self, pathway, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
-        signal = population.add_signal()
+        signal = population.add_summand()
         name = f"{pathway.synapses.name}_feedback"
         pathway.send_back(population, signal, name, weight, ("credit",))
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
-        signal = population.add_signal()
+        signal = population.add_summand()
         self.learner.share(synapses, "__replayed_step", "__window_start")
         synapses.variables.add_reference(
             "__sum_0", population.group, signal, index="_postsynaptic_idx"
@@ -173,7 +173,7 @@ class Credit:
     def reaches(self, population):
         """Whether the error of the readout has an effect on a population."""
         self._join()
-        return bool(population.signals or population.inflow)
+        return bool(population.summands)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""
@@ -404,7 +404,7 @@ class Credit:
                     "above 1 needs its thresholds in the slot 'thresholds'"
                 )
             for row, origin in self.rows_with_inflow.items():
-                variable = source.add_inflow(row)
+                variable = source.add_summand(f"_inflow_{row}")
                 name = f"{pathway.synapses.name}_{row}_inflow"
                 weight = pathway.synapses.weight if pathway.effects else None
                 pathway.send_back(source, variable, name, weight, (origin,))

@@ -89,15 +89,9 @@ class Recorder(LearningCode):
     """
 
     def __init__(self, engine, group, code, moment, name, recorded):
-        super().__init__(
-            group,
-            code,
-            moment,
-            name,
-            template="record",
-            needed_variables=[*recorded, *recorded.values()],
-        )
-        self.engine, self.recorded = engine, recorded
+        super().__init__(group, code, moment, name, template="record")
+        self.engine = engine
+        self.change(code, recorded, moment)
 
     def change(self, code, recorded, moment):
         """Run other code at another moment, and keep other variables."""

@@ -74,8 +74,7 @@ class CreditPopulation:
         explain_missing_traces(group)
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
-        self.signals, self.inflow = [], {}
-        self.declared, self.recorders = set(), {}
+        self.declared, self.recorders, self.summands = set(), {}, {}
         self.followed = (STANDARD, [], frozenset())
 
     @property
@@ -214,17 +213,10 @@ class CreditPopulation:
             if stage not in (*STANDARD, END):
                 attach(self.recorders[stage])
 
-    def add_signal(self):
-        """A new variable that is one summand of dE/dz, through the readout."""
-        name = internal("credit_signal", str(len(self.signals)))
-        declare(self.group, name)
-        self.signals.append(name)
-        return name
-
-    def add_inflow(self, row):
-        """A new variable that is one summand of dE/dz, through other neurons."""
-        names = self.inflow.setdefault(row, [])
-        name = internal(row, "inflow", str(len(names)))
+    def add_summand(self, total="__credit_signal"):
+        """A new variable that is one summand of dE/dz, through the readout or other neurons."""
+        names = self.summands.setdefault(total, [])
+        name = internal(total.strip("_"), str(len(names)))
         declare(self.group, name)
         names.append(name)
         return name
@@ -256,12 +248,9 @@ class CreditPopulation:
         # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
         sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
+        totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
         advance = [
-            f"__credit_signal = {' + '.join(self.signals) or '0'}",
-            *(
-                f"_inflow_{row} = {' + '.join(self.inflow.get(row, ())) or '0'}"
-                for row in self.engine.rows_with_inflow
-            ),
+            *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),
             *sweep.after_threshold,
             *sweep.before_threshold,
         ]

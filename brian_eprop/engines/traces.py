@@ -165,26 +165,30 @@ class Population:
             Naming what else changes the state, or a parameter between two steps.
         """
         group, actions = self.group, stages.actions
-        names = "EProp(engine='credit') differentiates it"
+        credit = "EProp(engine='credit') differentiates it"
+
+        def refuse(problem):
+            raise ValueError(
+                f"{problem}: eligibility traces are those of Brian2's default schedule; {credit}"
+            )
+
         for piece in stages.pieces:
             raise ValueError(
                 f"{actions[piece.name]} changes the state of group '{group.name}' besides its "
-                f"update, threshold and reset, which eligibility traces do not follow; {names}"
+                f"update, threshold and reset, which eligibility traces do not follow; {credit}"
             )
         if stages.order(position) != STANDARD:
-            raise ValueError(
+            refuse(
                 f"the step of group '{group.name}' is {', '.join(stages.order(position))} in this "
-                f"network, not {', '.join(STANDARD)}: eligibility traces are those of Brian2's "
-                f"default schedule; {names}"
+                f"network, not {', '.join(STANDARD)}"
             )
         seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
         if seen is not None:
             place = position[seen.name]
             if not position[actions["update"].name] < place < position[threshold.name]:
-                raise ValueError(
+                refuse(
                     f"{threshold} of group '{group.name}' does not run in the slot 'thresholds', "
-                    "after the state update: eligibility traces are those of Brian2's default "
-                    f"schedule; {names}"
+                    "after the state update"
                 )
         reset = actions.get("reset")
         for name, synapses in reader.reading.projections.items():
@@ -192,10 +196,9 @@ class Population:
             if reset is None or not arrives:
                 continue
             if position[name] > position[reset.name] or reset.runner.when != "resets":
-                raise ValueError(
+                refuse(
                     f"{reset} of group '{group.name}' does not run in the slot 'resets', after "
-                    f"the spikes of '{synapses.name}' have arrived: eligibility traces are those "
-                    f"of Brian2's default schedule; {names}"
+                    f"the spikes of '{synapses.name}' have arrived"
                 )
         self._check_within_step(reader.reading, actions)
         self._check_between_steps(reader.reading, position)

@@ -3,14 +3,8 @@
    a window: its signal is owed to the spikes of earlier windows as well. #}
 {# USES_VARIABLES { __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
-{% extends 'common_synapses.cpp' %}
-{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
-
-{% block extra_headers %}
-{{ super() }}
-#include <numeric>
-{{declare_rows(synapses)}}
-{% endblock %}
+{% extends 'by_row.cpp' %}
+{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
 
 {% block maincode %}
     if ({{__replayed_step}} >= {{__window_start}})

@@ -1,13 +1,7 @@
 {# Runs the code for all synapses of the neurons that fired in the replayed step. #}
 {# USES_VARIABLES { __replayed_step, _synaptic_pre, _synaptic_post } #}
-{% extends 'common_synapses.cpp' %}
-{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
-
-{% block extra_headers %}
-{{ super() }}
-#include <numeric>
-{{declare_rows(synapses)}}
-{% endblock %}
+{% extends 'by_row.cpp' %}
+{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
 
 {% block maincode %}
     const int32_t *_fired = {{get_array_name(kept)}} + (size_t)({{__replayed_step}} % {{rows}}) * ({{n_source}} + 1);

@@ -1,12 +1,6 @@
 {# USES_VARIABLES { _synaptic_pre, _synaptic_post, delay } #}
-{% extends 'common_synapses.cpp' %}
-{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
-
-{% block extra_headers %}
-{{ super() }}
-#include <numeric>
-{{declare_rows(synapses)}}
-{% endblock %}
+{% extends 'by_row.cpp' %}
+{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
 
 {% block maincode %}
     {% set _events = get_array_name(events) %}

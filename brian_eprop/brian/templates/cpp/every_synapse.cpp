@@ -2,14 +2,8 @@
 {# USES_VARIABLES { N, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}
-{% extends 'common_synapses.cpp' %}
-{% from 'rows.cpp' import declare_rows, find_rows, for_each_in_row with context %}
-
-{% block extra_headers %}
-{{ super() }}
-#include <numeric>
-{{declare_rows(synapses)}}
-{% endblock %}
+{% extends 'by_row.cpp' %}
+{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
 
 {% block maincode %}
     const size_t _vectorisation_idx = -1;

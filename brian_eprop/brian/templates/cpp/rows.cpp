@@ -1,8 +1,8 @@
 {# The synapses of each source neuron, found once per program and not in each step.
 
-   Import `with context`, in a template that USES_VARIABLES _synaptic_pre and _synaptic_post:
-   declare_rows in its block extra_headers, find_rows before the first row is asked for, and
-   then for_each_in_row. All templates share the rows of a Synapses object. #}
+   Import `with context`, in a template that extends by_row.cpp and USES_VARIABLES _synaptic_pre
+   and _synaptic_post: find_rows before the first row is asked for, and then for_each_in_row. All
+   templates share the rows of a Synapses object. #}
 
 {% macro declare_rows(synapses) %}
 namespace brian_eprop {
