@@ -64,28 +64,40 @@ _TABLE = {
 }
 
 
-def _argument_derivative(function, index):
-    """∂f/∂(argument ``index``) of an applied function, or an error with its name."""
-    name = function.func.__name__
+def _partial(expression, index):
+    """∂f/∂(argument ``index``) of a sum, product, power or function, or an error with its name."""
+    arguments = expression.args
+    if expression.is_Add:
+        return sympy.S.One
+    if expression.is_Mul:
+        return sympy.Mul(*arguments[:index], *arguments[index + 1 :])
+    if isinstance(expression, sympy.exp):
+        return expression
+    if expression.is_Pow:
+        base, exponent = arguments
+        return expression * sympy.log(base) if index else exponent * base ** (exponent - 1)
+    if not isinstance(expression, sympy.Function | sympy.Mod):
+        raise NoDerivativeError(f"no derivative is known for '{expression}'")
+    name = expression.func.__name__
     if name in _TABLE and index < len(_TABLE[name]):
-        return _TABLE[name][index](*function.args)
+        return _TABLE[name][index](*arguments)
     if name in DISCONTINUOUS:
         printed = {"int_": "int", "ceiling": "ceil", "Mod": "%"}.get(name, name)
         raise NoDerivativeError(
-            f"'{printed}' is {DISCONTINUOUS[name]} and has no useful derivative in '{function}'; "
+            f"'{printed}' is {DISCONTINUOUS[name]} and has no useful derivative in '{expression}'; "
             "replace it by a smooth function, or make its argument independent of the state"
         )
     if name in RANDOM:
         raise NoDerivativeError(
-            f"the derivative of '{function}' is random; use additive noise (xi), which does "
+            f"the derivative of '{expression}' is random; use additive noise (xi), which does "
             "not depend on the state"
         )
-    if isinstance(function, sympy.core.function.AppliedUndef):
+    if isinstance(expression, sympy.core.function.AppliedUndef):
         raise NoDerivativeError(
             f"no derivative is known for the function '{name}'; write its formula into the "
             "equations instead"
         )
-    return function.fdiff(index + 1)
+    return expression.fdiff(index + 1)
 
 
 @cacheit
@@ -112,33 +124,10 @@ def derivative(expression, symbol):
         return sympy.S.One
     if symbol not in expression.free_symbols:
         return sympy.S.Zero
-    if expression.is_Add:
-        return sympy.Add(*(derivative(term, symbol) for term in expression.args))
-    if expression.is_Mul:
-        factors = expression.args
-        return sympy.Add(
-            *(
-                sympy.Mul(*factors[:k], derivative(factor, symbol), *factors[k + 1 :])
-                for k, factor in enumerate(factors)
-                if symbol in factor.free_symbols
-            )
+    return sympy.Add(
+        *(
+            _partial(expression, index) * derivative(argument, symbol)
+            for index, argument in enumerate(expression.args)
+            if symbol in argument.free_symbols
         )
-    if isinstance(expression, sympy.exp):
-        return expression * derivative(expression.exp, symbol)
-    if expression.is_Pow:
-        base, exponent = expression.as_base_exp()
-        change = sympy.S.Zero
-        if symbol in base.free_symbols:
-            change += exponent * base ** (exponent - 1) * derivative(base, symbol)
-        if symbol in exponent.free_symbols:
-            change += expression * sympy.log(base) * derivative(exponent, symbol)
-        return change
-    if isinstance(expression, sympy.Function | sympy.Mod):
-        return sympy.Add(
-            *(
-                _argument_derivative(expression, k) * derivative(argument, symbol)
-                for k, argument in enumerate(expression.args)
-                if symbol in argument.free_symbols
-            )
-        )
-    raise NoDerivativeError(f"no derivative is known for '{expression}'")
+    )
