@@ -182,7 +182,7 @@ class Adjoint(Held):
         return Transition(stage, columns, parameters=effects)
 
     def _factor(self, state, factor, stage):
-        """What arrivals multiply a state by; it is deaf to them while it is held."""
+        """The factor of a state by arrivals; 1 while it is held during refractoriness."""
         if state not in self.step.clamped:
             return symbol(factor)
         place = self.step.order.index

@@ -24,7 +24,7 @@ OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})
 
 @frozen
 class OnPre:
-    """What a spike that arrives does, read once from the text of the user.
+    """The statements of an arriving spike (on_pre), read once from the text of the user.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class OnPre:
 
     @cached_property
     def changes(self) -> dict[str, sympy.Expr]:
-        """What is added to each name of the target that can be changed."""
+        """The jump of each variable of the target that can be changed."""
         weight, variables = self.weight, parent_group(self.target).variables
         changeable = [n for n in variables if not variables[n].read_only and not n.startswith("_")]
         names = [name for base in changeable for name in (f"{base}_post", base)]

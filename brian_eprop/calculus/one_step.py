@@ -98,7 +98,7 @@ class OneStep:
     next_not_refractory : str
         Code for ``not_refractory`` in the next step; empty when F does not need it.
     clamped : frozenset of str
-        States that are held, and deaf to arrivals, during refractoriness
+        States that are held, and ignore arrivals, during refractoriness
         (``unless refractory``).
     per_neuron : frozenset of str
         Names of the group that have one value per neuron; every other name is uniform.
@@ -314,7 +314,7 @@ def _update(code, states, clamped, subexpressions):
 
 
 def _held_while_refractory(statements, clamped):
-    """What Brian2 runs: only resets and events write what is 'unless refractory'."""
+    """Statements as Brian2 runs them: those held 'unless refractory' change outside of it only."""
     held = []
     for target, operation, written in statements:
         if target in clamped:

@@ -1,4 +1,4 @@
-"""The entries of A, D and c as neuron-level variables and the Brian2 code that fills them.
+"""Coefficients of a linearization as neuron-level variables, and expressions as text.
 
 An entry that is a number is written into the synapses' code as it stands; one that equals a
 variable already held (ψ itself, most often) borrows it; every other one gets a variable of
@@ -133,10 +133,10 @@ def without_repetition(assignments, prefix):
 
 
 class Held:
-    """Neuron-level variables that hold expressions from a moment of the step on.
+    """Vectors and matrices over the states, with neuron-level variables for their entries.
 
-    Both engines name what they compute here: the variables of the traces' coefficients, and what
-    the backward pass has recorded.
+    The coefficients of both engines: those of traces, and those that the backward pass replays.
+    Each engine says, in `entry`, what needs a variable of its own.
 
     Parameters
     ----------
@@ -224,12 +224,17 @@ class Coefficients(Held):
         # At `end` the next state update is described: its time is one step ahead.
         ahead = {symbol("t"): symbol("t") + symbol("dt")}
         definitions = {name: value.xreplace(ahead) for name, value in lin.definitions.items()}
-        self.states = {symbol(name) for name in self.step.states}
+        self.reset_changes = {symbol(name) for name in self.step.states}
         self.varying = self.step.per_neuron | {"psi", "__spiked"}
         for name, value in definitions.items():
             if not self._uniform(value):
                 self.varying |= {name.name}
         self.note_spikes({PSI})
+        # For LIF neurons, whose reset is explicit:
+        #
+        # before_thresholds: psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*…
+        # end:               __A_v_v = exp(-dt/tau_m)       (D: the same variable; c: psi)
+        #
         # At `end` the state has moved on: ψ and c are read from the variables that hold
         # them, and what depends on the state before the reset was stored before it.
         self.c = self.vector(lin.c, "before_thresholds", "c")
@@ -257,7 +262,7 @@ class Coefficients(Held):
 
     def entry(self, value, name, moment):
         """What can be read at `end`, or the symbol of the variable that holds the value."""
-        lasts = moment == "before_resets" and not value.free_symbols & self.states
+        lasts = moment == "before_resets" and not value.free_symbols & self.reset_changes
         if lasts or value.is_number or value in {PSI, *self.known.values()}:
             return value
         return self.hold(value, name, moment, uniform=self._uniform(value))

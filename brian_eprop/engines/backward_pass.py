@@ -67,7 +67,7 @@ def past(expression, adjoint):
 
 
 class Sweep:
-    """The text of one step of the backward pass of a group.
+    """The statements of one step of the backward pass of a group.
 
     Attributes
     ----------
@@ -84,7 +84,7 @@ class Sweep:
     outputs : iterable of Output
         What synapses ask for.
     clamped : frozenset of str
-        States that are deaf to arrivals during refractoriness.
+        States that ignore arrivals during refractoriness.
     """
 
     def __init__(self, adjoint, rows, credit_rows, outputs, clamped):
@@ -173,7 +173,7 @@ class Sweep:
 
 
 def player(owner, template, code, name, needed=(), **template_kwds):
-    """A piece of code of the backward pass, in the template that runs it for one past step.
+    """Code of the backward pass of one step, and the template that runs it.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def player(owner, template, code, name, needed=(), **template_kwds):
 
 
 class Replay(LearningCode):
-    """Runs the code of the way back for every step of a window, and of its tail.
+    """The backward pass of a window: runs its code for every step, and for those of its tail.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ class Replay(LearningCode):
         self.engine = engine
 
     def before_run(self, run_namespace):
-        """Generate the code of the way back."""
+        """Generate the code of the backward pass."""
         engine, variables = self.engine, self.group.variables
         engine.prepare()
         variables["__run_end"].set_value(last_step(self.group.clock))
@@ -251,7 +251,7 @@ class Replay(LearningCode):
 
 
 def carry_on(pathway):
-    """Add the code of a projection that is run at the end of each window.
+    """Add the code that carries the eligibility vector of a projection to the next window.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ SEGMENT = 1000
 
 
 class Credit:
-    """Learning by credit that flows backwards.
+    """The engine that computes gradients by the adjoint, swept backwards over each window.
 
     Parameters
     ----------
@@ -123,14 +123,14 @@ class Credit:
         return rows
 
     def population(self, group, attach=None):
-        """The group as one that credit flows through."""
+        """The adjoint of a group, and the recorders of what it is replayed from."""
         self.learner.share(group, "__replayed_step", "__window_start")
         if self.carries:
             self.learner.share(group, "__credit_filter", "__kappa")
         return CreditPopulation(group, self, attach or partial(add_to, group))
 
     def record_spikes(self, source, attach=None):
-        """Keep the spikes of a group; the name of the variable that holds them."""
+        """The name of the ring buffer of a group's spikes, recorded from now on."""
         group = parent_group(source)
         if group not in self.sources:
             self.sources[group] = SpikeRecorder(self, group)
@@ -187,7 +187,7 @@ class Credit:
             )
 
     def prepare(self):
-        """Make room for the past of one window; called by whatever runs first."""
+        """Size the ring buffers for one window; called by whatever runs first."""
         self.standalone = is_standalone()
         for pathway in self.pathways:
             if pathway.owner is self.readout and pathway.backwards:
@@ -206,7 +206,7 @@ class Credit:
             recording.prepare(self.rows)
 
     def receivers(self):
-        """Wherever trained synapses end."""
+        """The targets of trained synapses, the readout first."""
         learning = [p for p in self.learner.populations.values() if p.learns]
         return [self.readout.receiver, *(p.receiver for p in learning)]
 
@@ -349,12 +349,12 @@ class Credit:
             self.send_back(pathway, source, None)
 
     def _reach(self, pathway):
-        """Steps over which a pathway's spikes may be under way."""
+        """The largest delay of a pathway, in steps; that of a window where it is not known."""
         known = pathway.reach
         return self.window if known is None else known
 
     def bytes_kept(self, receivers):
-        """What the past of a window takes."""
+        """Bytes of the ring buffers of a window."""
         per_step = sum(8 * len(r.recorded) * len(r.group) for r in receivers)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
         return per_step * self.rows
@@ -370,7 +370,7 @@ class Credit:
             )
 
     def players(self):
-        """Code of the way back: before it, and in each of its steps, in order."""
+        """Code of the backward pass: before it, and in each of its steps, in order."""
         populations = [p for p in self.learner.populations.values() if p.learns]
         self._join()
         active = self._active

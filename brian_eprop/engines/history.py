@@ -74,7 +74,7 @@ def steps_of(delay, dt):
 
 
 class Recorder(LearningCode):
-    """Runs code for a group in every step, and keeps some of its variables.
+    """A recorder of variables of a group, computed by its code in every step.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class Recorder(LearningCode):
         self.needed_variables = [*recorded, *recorded.values()]
 
     def before_run(self, run_namespace):
-        """Make room before the code that writes there is made."""
+        """Size the ring buffers before the code that writes them is generated."""
         self.engine.prepare()
         variables = self.group.variables
         self.template_kwds = {
@@ -111,7 +111,7 @@ class Recorder(LearningCode):
 
 
 class SpikeRecorder(LearningCode):
-    """Keeps the spikes of a group: in each row their neurons, and at its end their number."""
+    """A recorder of spikes: in each row the neurons that fired, and at its end their number."""
 
     def __init__(self, engine, group):
         self.kept = internal(engine.name, "spikes")
@@ -127,11 +127,11 @@ class SpikeRecorder(LearningCode):
         self.engine = engine
 
     def prepare(self, rows):
-        """Make room for so many steps of the past."""
+        """Size the ring buffers for so many steps."""
         resize_rows(self.group.variables[self.kept], rows * (len(self.group) + 1))
 
     def before_run(self, run_namespace):
-        """Make room before the code that writes there is made."""
+        """Size the ring buffers before the code that writes them is generated."""
         self.engine.prepare()
         variables = self.group.variables
         self.template_kwds = {

@@ -49,7 +49,7 @@ class _VariablesWithoutTraces(Variables):
 
 
 def explain_missing_traces(group):
-    """Let a group say why it has no traces, when it is asked for them."""
+    """Let a group raise NotComputedError for traces that it is asked for."""
     # Groups create their variables themselves, in the middle of their constructor.
     group.variables.__class__ = _VariablesWithoutTraces
 
@@ -79,7 +79,7 @@ class CreditPopulation:
 
     @property
     def traces(self):
-        """What synapses carry along besides the eligibility vector, and its row."""
+        """Variables that synapses carry from window to window besides s, and their rows."""
         summed = {"__e_sum": "carrysum"} if self.engine.learner.regularizers else {}
         return {"e_bar": "carrybar"} | summed
 
@@ -93,7 +93,7 @@ class CreditPopulation:
         return self.adjoint is not None
 
     def linearize(self, on_pre, namespace):
-        """Linearize the group for a projection; derive, at the first one, what is recorded.
+        """The linearization for a projection; the first one derives what the group records.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class CreditPopulation:
         self._record(END, schedule.COEFFICIENTS, attach)
 
     def follow(self, stages, position, reader):
-        """Take the stages of the network that runs for those of the step.
+        """Derive the step anew if the network that runs has other stages.
 
         Parameters
         ----------
@@ -222,7 +222,7 @@ class CreditPopulation:
         return name
 
     def begin(self):
-        """Code that runs before the way back begins."""
+        """Code that runs before the backward pass of a window."""
         constants = self.adjoint.constants.items()
         code = [f"{name} = {printed(value)}" for name, value in sorted(constants, key=self._shared)]
         for row in self.rows:
@@ -299,7 +299,7 @@ class CreditReadout:
         add_to(readout, recorder)
 
     def begin(self):
-        """Code that runs before the way back begins."""
+        """Code that runs before the backward pass of a window."""
         code = ["__credit_filter = 1/__kappa"] if self.engine.carries else []
         code.append("credit_y = 0")
         if self.group.rewarded:
@@ -309,7 +309,7 @@ class CreditReadout:
         return self.receiver.begin(code)
 
     def player(self):
-        """Code of one step of the way back."""
+        """Code of one step of the backward pass."""
         code = ["__credit_filter = __kappa*__credit_filter"] if self.engine.carries else []
         credit = "credit_y = __kappa*credit_y + __gain*__signal_scale"
         if self.group.rewarded:

@@ -1,4 +1,4 @@
-"""Where spikes arrive: the credit that arrivals are given, in the form synapses ask for."""
+"""The postsynaptic end of projections: the credit of arrivals, in the form synapses ask for."""
 
 from attrs import evolve, frozen
 
@@ -10,7 +10,7 @@ from .history import resize_rows
 
 @frozen
 class Output:
-    """The credit of arrivals that act in the same way.
+    """The credit of arrivals that have the same effect, summed over rows and states.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Output:
 
 
 class Receiver:
-    """A group with the variables that its incoming synapses read on the way back.
+    """A group with the variables that its incoming synapses read in the backward pass.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Receiver:
         self.outputs, self.reach, self.recorded = {}, {}, {}
 
     def keep(self, recorded):
-        """Keep the past of these variables, and of no others."""
+        """Record these variables in ring buffers, and no others."""
         self.recorded = recorded
         for name in recorded:
             if internal("past", name) not in self.group.variables:
@@ -63,7 +63,7 @@ class Receiver:
                 self.group.variables.add_dynamic_array(internal("kept", name), size=0)
 
     def arrange(self, stages, position, pathways):
-        """Put arrivals where they are among the stages of the step.
+        """Place arrivals among the stages of the step.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ class Receiver:
         return self.outputs[key].name
 
     def delayed(self, output):
-        """The rows in which an output waits for the spikes that it is the credit of."""
+        """The ring buffer that delays an output by the synaptic delay."""
         name = f"{output}_later"
         if name not in self.group.variables:
             self.group.variables.add_dynamic_array(name, size=0)
@@ -113,18 +113,18 @@ class Receiver:
         return name
 
     def prepare(self, rows):
-        """Make room for so many steps of the past."""
+        """Size the ring buffers for so many steps."""
         for name in self.recorded:
             resize_rows(self.group.variables[internal("kept", name)], rows * len(self.group))
 
     def prepare_outputs(self):
-        """Make room for the credit of delayed arrivals: each row is there twice."""
+        """Size the ring buffers of the credit of delayed arrivals: each row is there twice."""
         for output, reach in self.reach.items():
             size = 2 * (reach + 1) * len(self.group)
             resize_rows(self.group.variables[f"{output}_later"], size)
 
     def begin(self, code):
-        """Code that runs before the way back begins."""
+        """Code that runs before the backward pass of a window."""
         later = [self.group.variables[f"{output}_later"] for output in self.reach]
         return player(
             self.group,
@@ -136,7 +136,7 @@ class Receiver:
         )
 
     def player(self, name, code, outputs):
-        """Code of one step of the way back, which writes these outputs."""
+        """Code of one step of the backward pass, which writes these outputs."""
         variables, text = self.group.variables, "\n".join(code)
         names = get_identifiers(text)
         replayed = [

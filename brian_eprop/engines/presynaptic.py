@@ -1,4 +1,4 @@
-"""Synapses on the way back: every arrival is given its credit.
+"""Projections in the backward pass: every arrival of a spike is given its credit.
 
 grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
 dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
@@ -18,7 +18,7 @@ from .history import resize_rows, steps_of
 
 
 class Pathway:
-    """A projection of trainable synapses.
+    """A projection, trained or only crossed by credit, in the backward pass.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Pathway:
         return {"grad": None} | carried | {internal("next", n): s for n, s in carried.items()}
 
     def install(self, synapses, attach=None):
-        """Add to a Synapses object, which has the variables, what it needs on the way back.
+        """Add to a Synapses object, which has the variables, what it needs in the backward pass.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class Pathway:
         return int(steps_of(delays, self.synapses.clock.dt_).max(initial=0)) + self.timing.lag
 
     def prepare(self, reach):
-        """Make room for the credit of arrivals up to so many steps away."""
+        """Size the ring buffers of credit for delays of so many steps."""
         for output in set(self.read.values()):
             if self.later:
                 self.receiver.reach[output] = max(reach, self.receiver.reach[output])
@@ -205,7 +205,7 @@ class Pathway:
             variables[name].set_value(value.astype(np.int32))
 
     def begin(self):
-        """Code that runs before the way back begins: a program has to look up delays itself."""
+        """Code before the backward pass of a window: a program has to look up delays itself."""
         if not (self.later and self.engine.standalone):
             return []
         synapses = self.synapses
@@ -267,7 +267,7 @@ class Pathway:
         )
 
     def _later(self, code):
-        """The rows of delayed credit that a piece of code reads, and how many there are."""
+        """The ring buffers of delayed credit that code reads, and their numbers of rows."""
         reach, n, names = self.receiver.reach, len(self.receiver.group), get_identifiers(code)
         return [
             (self.synapses.variables[local], reach[output] + 1, n)

@@ -16,7 +16,7 @@ from .eligibility import of_neurons, of_readout
 
 
 class Traces:
-    """Learning by eligibility traces that are advanced in every step.
+    """The engine that computes gradients by eligibility traces, advanced in every step.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Traces:
         self.learner = learner
 
     def population(self, group):
-        """The group as one that has coefficients and a learning signal."""
+        """The coefficients and the learning signal of a group."""
         return Population(group, self.learner.rule)
 
     def onto_neurons(self, on_pre, names, timing):

@@ -1,4 +1,4 @@
-"""Trials: the state returns to where the first one started, and no spike outlives its own."""
+"""Reset of the state, and of spikes in flight, at the begin of each trial."""
 
 from typing import NamedTuple
 
@@ -158,7 +158,7 @@ def _restore(group, names, times, runner):
 
 
 def dropped_at_trial_start(statements, weight, lag, added=()):
-    """Let spikes that were emitted before the trial began act on nothing.
+    """Statements of on_pre without effect for spikes emitted before the trial began.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ def _emitted(lag):
 
 
 def drop_spikes_under_way(synapses):
-    """Let spikes on their way along plain synapses act on nothing when a trial has begun.
+    """Drop spikes in flight along plain synapses when a trial begins.
 
     The pathways know the shared variable ``__trial_step``.
 

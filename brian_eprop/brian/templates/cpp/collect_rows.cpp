@@ -1,5 +1,5 @@
-{# Sets a variable of each source neuron to a sum over its synapses, for one step of the way
-   back. What reaches a neuron without pseudo-derivative ends there, but for the first step of
+{# Sets a variable of each source neuron to a sum over its synapses, for one step of the
+   backward pass. What reaches a neuron without pseudo-derivative ends there, but for the first step of
    a window: its signal is owed to the spikes of earlier windows as well. #}
 {# USES_VARIABLES { __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}

@@ -1,4 +1,4 @@
-{# One step of the way back for a group: the code reads what was recorded, and what synapses
+{# One step of the backward pass of a group: the code reads what was recorded, and what synapses
    with delays will read is kept. Before the window there is no credit. #}
 {# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}

@@ -1,4 +1,4 @@
-{# Before the way back begins: no credit has arrived yet. #}
+{# Before the backward pass: no credit has arrived yet. #}
 {# USES_VARIABLES { N } #}
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}

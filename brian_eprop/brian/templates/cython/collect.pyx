@@ -1,4 +1,4 @@
-{# Sets a variable of a group to a sum over synapses, for one step of the way back. #}
+{# Sets a variable of a group to a sum over synapses, for one step of the backward pass. #}
 {# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'common_group.pyx' %}

@@ -1,4 +1,4 @@
-{# One step of the way back for a group: what was recorded is put where the code reads it, and
+{# One step of the backward pass of a group: what was recorded is put where the code reads it, and
    what synapses with delays will read is kept. Before the window there is no credit. #}
 {# USES_VARIABLES { N, __replayed_step, __window_start } #}
 {# ITERATE_ALL { _idx } #}
