@@ -185,17 +185,17 @@ class CreditPopulation:
 
     def _declare(self):
         group, adjoint = self.group, self.adjoint
-        names = {"__credit_signal"}
+        names = {"__credit_signal"}.union(*(phase.variables for phase in adjoint.phases.values()))
         names |= {row_variable(row.name, state) for row in self.rows for state in adjoint.states}
-        for phase in adjoint.phases.values():
-            names |= phase.variables
+        of_neurons = self.step.per_neuron
+        constants = {
+            name.name: not {s.name for s in value.free_symbols} & of_neurons
+            for name, value in adjoint.constants.items()
+        }
+        names |= constants.keys()
         for name in sorted(names - self.declared):
-            declare(group, name)
-        for name, value in adjoint.constants.items():
-            uniform = not {s.name for s in value.free_symbols} & self.step.per_neuron
-            if name.name not in self.declared:
-                declare(group, name.name, shared=uniform)
-        self.declared |= names | {name.name for name in adjoint.constants}
+            declare(group, name, shared=constants.get(name, False))
+        self.declared |= names
 
     def _record(self, stage, moment, attach):
         """Have the coefficients of a stage recorded, just before it runs."""
@@ -285,13 +285,10 @@ class CreditReadout:
         recorded = ["error", "td_error", "__continued"] if readout.rewarded else ["error"]
         self.receiver = Receiver(readout, engine, lambda early: 0)
         self.receiver.keep(dict.fromkeys(recorded, END))
-        declare(readout, "credit_y")
-        if readout.rewarded:
-            declare(readout, "__advantage")
-            declare(readout, "__continued")
-        if engine.carries:
-            declare(readout, "__carry_y_y")
-            declare(readout, "__credit_filter", shared=True)
+        of_rewards = ["__advantage", "__continued"] if readout.rewarded else []
+        carried = ["__carry_y_y", "__credit_filter"] if engine.carries else []
+        for variable in ("credit_y", *of_rewards, *carried):
+            declare(readout, variable, shared=variable == "__credit_filter")
         kept = {name: internal("kept", name) for name in recorded}
         name = f"{readout.name}_recorder"
         code = "__continued = __credit_decay" if readout.rewarded else ""

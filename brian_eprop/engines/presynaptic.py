@@ -128,12 +128,12 @@ class Pathway:
         """Code of the gradients of parameters of the receiver that arrivals depend on."""
         code = []
         for name in self.owner.parameters:
-            changes = {}
-            for state, jump in self.jumps.items():
-                change = derivative(jump, symbol(name)) + derivative(jump, symbol(f"{name}_post"))
-                if change != 0:
-                    changes[state] = change
-            if changes:
+            names = symbol(name), symbol(f"{name}_post")
+            changes = {
+                state: sum(derivative(jump, each) for each in names)
+                for state, jump in self.jumps.items()
+            }
+            if changes := {state: change for state, change in changes.items() if change != 0}:
                 check_constant(self.synapses, self.receiver.group, changes, self.engine.learner)
                 credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")

@@ -163,10 +163,8 @@ class NeuronModel:
             namespace={},
             **keywords,
         )
-        for name, value in values.items():
+        for name, value in (values | self.initial).items():
             setattr(group, name, value)
-        for name, code in self.initial.items():
-            setattr(group, name, code)
         group.add_attribute("neuron_model")
         group.neuron_model = model
         return group
