@@ -162,13 +162,16 @@ def common_effects(effects, synaptic):
     synaptic : set of str
         Names that differ from synapse to synapse.
     """
-    return {
-        state: effect.xreplace(
-            {s: symbol(s.name.removesuffix("_post")) for s in effect.free_symbols}
-        )
-        for state, effect in effects.items()
-        if not any(s.name.endswith("_pre") or s.name in synaptic for s in effect.free_symbols)
-    }
+    common = {}
+    for state, effect in effects.items():
+        names = {s: s.name for s in effect.free_symbols}
+        if not any(name.endswith("_pre") or name in synaptic for name in names.values()):
+            # Others stay as they are: the argument of a function without one is no variable
+            post = {s: name for s, name in names.items() if name.endswith("_post")}
+            common[state] = effect.xreplace(
+                {s: symbol(name.removesuffix("_post")) for s, name in post.items()}
+            )
+    return common
 
 
 def check_constant(synapses, group, expressions, learner):
