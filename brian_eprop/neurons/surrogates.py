@@ -85,8 +85,8 @@ class _Peak:
         Their units are not inverse to one another.
     """
 
-    height: float | Quantity | str = field(validator=code_or_scalar())
-    width: float | Quantity | str = field(validator=code_or_scalar())
+    height: float | Quantity | str = field(validator=code_or_scalar(), eq=_render)
+    width: float | Quantity | str = field(validator=code_or_scalar(), eq=_render)
 
     #: ψ(x) and ∫₀ˣ ψ as Brian2 expressions of {x}, {height} and {width}.
     _PSI: ClassVar[str]
@@ -215,10 +215,10 @@ class MultiGaussian:
         A parameter is not a positive finite scalar or a valid expression.
     """
 
-    height: float | str = field(validator=code_or_scalar(plain=True))
-    width: float | Quantity | str = field(validator=code_or_scalar())
-    h: float | str = field(default=0.15, validator=code_or_scalar(plain=True))
-    s: float | str = field(default=6.0, validator=code_or_scalar(plain=True))
+    height: float | str = field(validator=code_or_scalar(plain=True), eq=_render)
+    width: float | Quantity | str = field(validator=code_or_scalar(), eq=_render)
+    h: float | str = field(default=0.15, validator=code_or_scalar(plain=True), eq=_render)
+    s: float | str = field(default=6.0, validator=code_or_scalar(plain=True), eq=_render)
 
     def expression(self, x: str) -> str:
         """Brian2 expression of ψ at the Brian2 expression `x`."""

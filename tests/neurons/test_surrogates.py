@@ -255,3 +255,12 @@ def test_a_formula_of_the_wrong_unit_is_refused_where_the_neurons_are_known():
     group = NeuronGroup(1, "dv/dt = -v/(20*ms) : volt", threshold="v > 15*mV", method="exact")
     with pytest.raises(DimensionMismatchError, match="does not fit the threshold"):
         linearize(group, Formula("exp(-abs(x)/mV)"), on_pre="v_post += w*mV")
+
+
+def test_surrogates_are_equal_if_their_parameters_are_in_value_and_unit():
+    unitless, in_mv = PiecewiseLinear(0.3, 1.0), PiecewiseLinear(0.3 / mV, 1 * mV)
+    assert unitless != in_mv
+    assert unitless == PiecewiseLinear(0.3, 1) != Exponential(0.3, 1.0)
+    assert in_mv == PiecewiseLinear(300 / volt, 0.001 * volt)
+    assert hash(in_mv) == hash(PiecewiseLinear(300 / volt, 0.001 * volt))
+    assert MultiGaussian(0.5, 0.5) != MultiGaussian(0.5, 0.5 * mV)
