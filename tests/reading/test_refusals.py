@@ -51,6 +51,38 @@ def test_a_name_that_no_group_knows_is_refused(engine):
     assert "rename" in error
 
 
+DEPRESSING = """u += 0.2*(1 - u)
+v_post += 9*mV*u*x
+x -= u*x"""
+RECOVERING = "dx/dt = (1 - x)/(50*ms) : 1 (event-driven)\ndu/dt = -u/(90*ms) : 1 (event-driven)"
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("on_pre", [DEPRESSING, {"pre": "v_post += 9*mV*u*x", "then": "x *= 0.5"}])
+@pytest.mark.parametrize("model", ["u : 1\nx : 1", RECOVERING])
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+def test_short_term_plasticity_of_plain_synapses_is_given_or_refused(model, on_pre, order):
+    """Of Tsodyks & Markram: what a spike does depends on the spikes before it."""
+
+    def others(small):
+        other, *trained = second_group(small)
+        dynamic = Synapses(small.group, other, model, on_pre=on_pre, name="dynamic")
+        dynamic.connect()
+        dynamic.u, dynamic.x = 0.4, 1
+        return [other, *trained, dynamic]
+
+    if order == 1:
+        small = built(others)
+        check = small.learner.check(T * ms, small.network, synapses=2)
+        assert check.passed, str(check)
+        return
+    small = built(others, order=order)
+    error = refusal(small.run)
+    assert "through 'dynamic' depends on what earlier spikes have left there" in error
+    assert "choose order=1" in error
+    assert small.network.t == 0 * ms
+
+
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(("order", "where"), [(1, "readout"), (math.inf, "group")])
 def test_synapses_at_an_event_of_the_state_need_a_word(order, where):
