@@ -10,7 +10,7 @@ from brian2 import Quantity, get_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
 from ..brian.internals import PARAMETER, refractoriness
-from ..checks import entries, in_field, number, suggest
+from ..checks import entries, in_field, number, shown, suggest
 from .optimizers import Optimizer
 from .updates import Trained, Update
 
@@ -89,9 +89,15 @@ def checked_trainable(trainable):
         trainable = dict.fromkeys(names)
     found = {}
     for name, how in trainable.items():
+        if not isinstance(name, str):
+            raise TypeError(
+                f"trainable has the key {shown(name)}; keys are names of parameters, as in "
+                "{'tau_m': (10*ms, 30*ms)}, which are trained in every group that learns and has "
+                "them"
+            )
         if how is None or isinstance(how, tuple | list):
             how = ParameterTraining(bounds=how)
-        if not isinstance(name, str) or not isinstance(how, ParameterTraining):
+        if not isinstance(how, ParameterTraining):
             raise TypeError(
                 f"trainable[{name!r}] = {how!r} is not understood; give a list of names, or a "
                 "dict {name: (low, high)} or {name: ParameterTraining(...)}"

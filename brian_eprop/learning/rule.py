@@ -23,7 +23,9 @@ from ..checks import (
     is_whole,
     one_of,
     real,
+    shown,
     table,
+    text,
 )
 from ..neurons.surrogates import Surrogate
 
@@ -51,6 +53,8 @@ def _surrogates(name, value):
 
 def _reset_paths(name, value):
     paths = table(name, value, "{'v': 'explicit'}")
+    for key in paths:
+        text(f"the key {shown(key)} of {name}", key, "v")
     return {key: one_of(f"{name}['{key}']", path, RESET_PATHS) for key, path in paths.items()}
 
 

@@ -107,6 +107,7 @@ def test_bounds_and_scale():
     [
         (dict(trainable="tau_m"), TypeError, r"is one name; give a list, \['tau_m'\]"),
         (dict(trainable={"tau_m": 3}), TypeError, r"trainable\['tau_m'\] = 3 is not understood"),
+        (dict(trainable={2: None}), TypeError, "trainable has the key 2; keys are names of para"),
         (dict(trainable=["tau_q"]), ValueError, "'tau_q', which is no parameter of the neurons"),
         (dict(trainable=["v"]), ValueError, "'v', which is no parameter of group 'hidden'"),
         (dict(trainable=["t_ref"]), ValueError, "for its refractoriness 't_ref': that has no"),
