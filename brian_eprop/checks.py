@@ -11,6 +11,7 @@ Brian2 is imported where there may be a unit, so that what knows no units can us
 import ast
 import dataclasses
 import difflib
+import inspect
 import os
 import sys
 from collections.abc import Collection, Mapping
@@ -90,6 +91,26 @@ def check_own_clock(owner, options):
     """Raise an error for a ``dt`` among options for Brian2 that is no time."""
     if options.get("dt") is not None:
         check_time(f"{owner}.dt", options["dt"])
+
+
+def check_options(owner, options, known):
+    """Raise an error for options that a class passes on to Brian2, which has no such argument.
+
+    Parameters
+    ----------
+    owner : type
+    options : dict
+    known : collection of str
+        Arguments that are passed on.
+    """
+    own = inspect.signature(owner).parameters.values()
+    known = dict.fromkeys([*(a.name for a in own if a.kind is not a.VAR_KEYWORD), *known])
+    for name in options.keys() - known:
+        raise TypeError(
+            f"{owner.__name__} has no argument '{name}'{suggest(name, known)}; it has "
+            f"{', '.join(known)}"
+        )
+    check_own_clock(owner.__name__, options)
 
 
 def check_time(name, value, may_be_zero=False):

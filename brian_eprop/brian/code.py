@@ -10,6 +10,7 @@ would pass over all synapses in every step. ``GatedCode`` has the ``if`` around 
 """
 
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 
 from brian2 import CodeRunner, Expression, Synapses, get_device
@@ -134,6 +135,34 @@ def without_names(names, *groups):
         for variables, whole in kept.values():
             variables.clear()
             variables.update(whole)
+
+
+@contextmanager
+def unchanged_if_refused(*owners):
+    """Take back what groups, and what knows of them, were given before an error was raised.
+
+    Parameters
+    ----------
+    *owners : object
+        Their lists, dicts and sets are kept, and those of their ``variables``.
+    """
+    tables = [owner.variables for owner in owners if hasattr(owner, "variables")]
+    kinds = [type(variables) for variables in tables]
+    kept = [
+        (container, copy(container))
+        for holder in (*owners, *tables)
+        for container in vars(holder).values()
+        if isinstance(container, list | dict | set)
+    ]
+    try:
+        yield
+    except BaseException:
+        for variables, kind in zip(tables, kinds, strict=True):
+            variables.__class__ = kind
+        for container, content in kept:
+            container.clear()
+            (container.extend if isinstance(container, list) else container.update)(content)
+        raise
 
 
 def see_new_variables(group):

@@ -5,6 +5,8 @@ Each message names the object, the value and the remedy.
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 from brian2 import (
     Equations,
@@ -14,6 +16,7 @@ from brian2 import (
     NeuronGroup,
     Quantity,
     SpikeSource,
+    Synapses,
     TimedArray,
 )
 from brian2.units import second
@@ -32,7 +35,7 @@ from ..brian.internals import (
 )
 from ..brian.step_flags import EPISODE
 from ..calculus.derivatives import NoDerivativeError
-from ..checks import check_own_clock, check_unit, entries, number, shown, steps, text, unit_name
+from ..checks import check_options, check_unit, entries, number, shown, steps, text, unit_name
 from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
 from . import parameters
@@ -56,7 +59,7 @@ def checked_learner(learner: Learning | None) -> Learning:
     return learner
 
 
-def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses):
+def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_synapses):
     """Raise an error unless the arguments of TrainableSynapses fit each other."""
     for name, group in (("source", source), ("target", target)):
         if not isinstance(group, Group | SpikeSource):
@@ -79,7 +82,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses
             f"TrainableSynapses.arrival = {arrival!r} is not one of "
             f"{', '.join(repr(slot) for slot in ARRIVALS)}"
         )
-    check_own_clock("TrainableSynapses", as_synapses)
+    check_options(kind, as_synapses, inspect.signature(Synapses).parameters)
     check_method(as_synapses.get("method", "exact"), "TrainableSynapses: ")
     if "on_event" in as_synapses:
         raise ValueError(

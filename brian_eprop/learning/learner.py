@@ -18,7 +18,7 @@ from brian2 import (
 )
 from numpy.typing import ArrayLike
 
-from ..brian.code import declare, internal
+from ..brian.code import declare, internal, unchanged_if_refused
 from ..brian.internals import add_to, parent_group, pathways, runs_in_python
 from ..brian.step_flags import EPISODE, NEVER, Progress, declare_flags, describe_step
 from ..checking import NetworkCheck
@@ -179,20 +179,22 @@ class Learner:
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
         self._warned = False
-        condition = checked_condition(learn, readout, get_local_namespace(level=1))
-        declare_flags(readout, "learner")
-        readout.variables["__last_step"].set_value(NEVER)
-        self.progress = Progress(readout, self.trial)
-        self.optimizer = optimizer
-        self.engine: Engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
-        describe_step(readout, self, condition)
-        if self.trial is not None:
-            self.reset_with_trial(readout)
-        self.reader = NetworkReader(self)
-        add_to(readout, self.reader)
-        for listed in entries("Learner.reset", reset, "[inhibitory_synapses]"):
-            self._reset_listed(listed)
-        readout.learner = self
+        names = get_local_namespace(level=1)
+        with unchanged_if_refused(readout):
+            condition = checked_condition(learn, readout, names)
+            declare_flags(readout, "learner")
+            readout.variables["__last_step"].set_value(NEVER)
+            self.progress = Progress(readout, self.trial)
+            self.optimizer = optimizer
+            self.engine: Engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
+            describe_step(readout, self, condition)
+            if self.trial is not None:
+                self.reset_with_trial(readout)
+            self.reader = NetworkReader(self)
+            add_to(readout, self.reader)
+            for listed in entries("Learner.reset", reset, "[inhibitory_synapses]"):
+                self._reset_listed(listed)
+            readout.learner = self
 
     @property
     def network(self) -> NetworkReading:

@@ -16,7 +16,7 @@ from ..brian.internals import Variable, add_to, is_standalone, last_step
 from ..brian.step_flags import declare_flags, describe_step
 from ..checks import (
     check_not_compiled,
-    check_own_clock,
+    check_options,
     check_time,
     flag,
     numbers,
@@ -118,7 +118,7 @@ class LeakyReadout(NeuronGroup):
         one_of("LeakyReadout.loss", loss, tuple(LOSSES))
         flag("LeakyReadout.normalize", normalize)
         flag("LeakyReadout.average", average)
-        check_own_clock("LeakyReadout", as_neuron_group)
+        check_options(type(self), as_neuron_group, ("name", "dt", "clock", "order"))
         check_time("LeakyReadout.tau", tau)
         if period is not None:
             check_time("LeakyReadout.period", period)

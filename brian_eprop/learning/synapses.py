@@ -16,7 +16,7 @@ from brian2 import (
 )
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from ..brian.code import DirectSynapses, declare, is_internal, without_names
+from ..brian.code import DirectSynapses, declare, is_internal, unchanged_if_refused, without_names
 from ..brian.internals import code_of, parent_group
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.programs import checked_statements
@@ -126,7 +126,9 @@ class TrainableSynapses(DirectSynapses):
     ) -> None:
         target = source if target is None else target
         learner = validation.checked_learner(learner)
-        validation.check_arguments(source, target, on_pre, learner, arrival, delay, as_synapses)
+        validation.check_arguments(
+            source, target, on_pre, learner, arrival, delay, type(self), as_synapses
+        )
         statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
@@ -152,56 +154,60 @@ class TrainableSynapses(DirectSynapses):
         if parent_group(target) is learner.readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
-        timing = Timing.of(source, arrival, delay, learner)
-        if parent_group(target) is learner.readout:
-            plan = learner.engine.onto_readout(derived, names, timing)
-            feedback = _feedback(learner, source, weight)
-        else:
-            plan = learner.engine.onto_neurons(derived, names, timing)
-            feedback = None
+        ends = (source, target, parent_group(source), parent_group(target))
+        with unchanged_if_refused(learner, learner.engine, learner.readout, *ends):
+            timing = Timing.of(source, arrival, delay, learner)
+            if parent_group(target) is learner.readout:
+                plan = learner.engine.onto_readout(derived, names, timing)
+                feedback = _feedback(learner, source, weight)
+            else:
+                plan = learner.engine.onto_neurons(derived, names, timing)
+                feedback = None
 
-        dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
-        public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
-        added = Equations("\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items()))
-        validation.check_names(equations, added.names)
-        # The effect of an arrival is in terms of what is there before on_pre changes it.
-        code = [*plan.on_pre, *statements]
-        if timing.crosses_trials:
-            code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
-        super().__init__(
-            source,
-            target,
-            equations + added,
-            on_pre=code_of(code),
-            delay=delay,
-            namespace=namespace,
-            **as_synapses,
-        )
-        attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
-        for name in (*attributes, "model_names", "derived_namespace", "error_along"):
-            self.add_attribute(name)
-        self.fixed, self.user_on_pre = fixed, on_pre
-        self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
-        self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
-        for name, dim in dimensions.items():
-            if name not in public:
-                declare(self, name, dimensions=dim)
-            self.variables[name].of_learning = True
-        # What else is there is not the user's, whom Brian2 would warn of names
-        self.pre.when, self.pre.user_code = arrival, on_pre
-        if learner.rule.engine == "credit":
-            explain_missing_traces(self)
-        if timing.crosses_trials:
-            learner.share(self.pre, "trial_step")
-        plan.install(self)
-        #: The variable along which the error comes back: the weight, "B", or None
-        self.error_along = feedback
-        if feedback is not None:
-            self._send_back(plan, feedback)
-        if learner.interval is not None and not fixed:
-            self._add_update(limits, ["B"] if feedback == "B" else [])
-        learner.reset_with_trial(source)
-        learner.projections.append(self)
+            dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
+            public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
+            added = Equations(
+                "\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items())
+            )
+            validation.check_names(equations, added.names)
+            # The effect of an arrival is in terms of what is there before on_pre changes it.
+            code = [*plan.on_pre, *statements]
+            if timing.crosses_trials:
+                code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
+            super().__init__(
+                source,
+                target,
+                equations + added,
+                on_pre=code_of(code),
+                delay=delay,
+                namespace=namespace,
+                **as_synapses,
+            )
+            attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
+            for name in (*attributes, "model_names", "derived_namespace", "error_along"):
+                self.add_attribute(name)
+            self.fixed, self.user_on_pre = fixed, on_pre
+            self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
+            self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
+            for name, dim in dimensions.items():
+                if name not in public:
+                    declare(self, name, dimensions=dim)
+                self.variables[name].of_learning = True
+            # What else is there is not the user's, whom Brian2 would warn of names
+            self.pre.when, self.pre.user_code = arrival, on_pre
+            if learner.rule.engine == "credit":
+                explain_missing_traces(self)
+            if timing.crosses_trials:
+                learner.share(self.pre, "trial_step")
+            plan.install(self)
+            #: The variable along which the error comes back: the weight, "B", or None
+            self.error_along = feedback
+            if feedback is not None:
+                self._send_back(plan, feedback)
+            if learner.interval is not None and not fixed:
+                self._add_update(limits, ["B"] if feedback == "B" else [])
+            learner.reset_with_trial(source)
+            learner.projections.append(self)
 
     def connect(self, *args: Any, level: int = 0, **kwds: Any) -> None:
         """Add synapses; see :meth:`brian2.Synapses.connect`."""

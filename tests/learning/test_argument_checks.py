@@ -35,6 +35,8 @@ from brian_eprop.calculus.derivatives import NoDerivativeError
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 TARGET = np.zeros((50, 2))
+PSI = PiecewiseLinear(height=0.3, width=1.0)
+UTILIZATION = "w : 1\ndu/dt = -u/(50*ms) : 1 (clock-driven)"
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +73,8 @@ class TestReadout:
             ({"tau": np.nan * ms}, ValueError, ["LeakyReadout.tau", "finite"]),
             ({"tau": [1, 2] * ms}, ValueError, ["LeakyReadout.tau", "one positive"]),
             ({"loss": "hinge"}, ValueError, ["LeakyReadout.loss = 'hinge'", "cross_entropy"]),
+            ({"foo": 3}, TypeError, ["LeakyReadout has no argument 'foo'", "tau", "name, dt"]),
+            ({"normalise": True}, TypeError, ["LeakyReadout", "'normalise'; did you mean 'norma"]),
             ({"target": TARGET * volt}, DimensionMismatchError, ["LeakyReadout.target", "unit"]),
             (
                 {"target": TimedArray(TARGET * volt, dt=1 * ms)},
@@ -181,6 +185,20 @@ class TestLearner:
         with refused(ValueError, "'answers' has no target", "target=..."):
             Learner(readout(target=None))
 
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"optimizer": Adam(1e-3)},
+            {"rule": EProp(order=2)},
+            {"reset": [3], "reset_every": 50 * ms},
+        ],
+    )
+    def test_a_learner_that_was_refused_leaves_its_readout_free(self, options):
+        answers = readout()
+        with pytest.raises((ValueError, TypeError)):
+            Learner(answers, **options)
+        assert Learner(answers).readout is answers
+
     def test_an_average_over_nothing(self):
         with refused(ValueError, "LeakyReadout.average", "reset_every"):
             Learner(readout(average=True))
@@ -199,6 +217,10 @@ class TestLearner:
         with refused(ValueError, *words):
             EProp(**options)
 
+    def test_reset_paths_are_named_by_text(self):
+        with refused(TypeError, "the key 1 of EProp.reset_path", "such as 'v'"):
+            EProp(reset_path={1: "implicit"})
+
 
 class TestSynapses:
     @pytest.mark.first_case_is_fast
@@ -211,6 +233,7 @@ class TestSynapses:
             ({"delay": {"pre": 1 * ms}}, TypeError, ["TrainableSynapses.delay", "one pathway"]),
             ({"on_event": "spike"}, ValueError, ["TrainableSynapses.on_event"]),
             ({"weight": "g"}, ValueError, ["TrainableSynapses.weight = 'g'", "'g : 1'"]),
+            ({"wait": 1}, TypeError, ["TrainableSynapses has no argument 'wait'", "'weight'"]),
             ({"model": "w : 1 (shared)"}, ValueError, ["'w' is flagged shared"]),
             ({"model": "w : 1 (constant)"}, ValueError, ["'w' is flagged constant"]),
             (
@@ -269,6 +292,31 @@ class TestSynapses:
         )
         with refused(ValueError, "no surrogate", "EProp(surrogate="):
             TrainableSynapses(group, learner=learner())
+
+    @pytest.mark.parametrize(
+        ("rule", "options"),
+        [
+            (EProp(), {}),
+            (EProp(surrogate=PSI), {"foo": 3}),
+            (EProp(surrogate=PSI), {"name": "no name"}),
+            (EProp(surrogate=PSI), {"model": UTILIZATION, "on_pre": "v_post += w*u"}),
+        ],
+    )
+    @pytest.mark.parametrize("feedback", ["symmetric", "random"])
+    def test_synapses_that_were_refused_leave_no_trace(self, rule, options, feedback):
+        group = NeuronGroup(
+            2, "dv/dt = -v/(9*ms) : 1", threshold="v > 1", reset="v = 0", method="exact"
+        )
+        parts, known = len(group.contained_objects), {*group.variables}
+        first = learner(rule=rule, feedback=feedback)
+        kept = len(first.readout.contained_objects)
+        with pytest.raises((ValueError, TypeError)):
+            TrainableSynapses(group, learner=first, **options)
+        assert (len(group.contained_objects), {*group.variables}) == (parts, known)
+        assert len(first.readout.contained_objects) == kept
+        assert not (first.populations or first.feedback_weights or first.projections)
+        second = Learner(readout(name="second"), EProp(surrogate=PSI))
+        TrainableSynapses(group, learner=second)
 
     def test_two_readouts_with_one_learner(self):
         other = readout(name="other")
