@@ -225,6 +225,14 @@ def finite_array(name, values):
     return array
 
 
+def not_finite(name, values):
+    """``name[index] = value`` of the first value that is not a finite number; '' if all are."""
+    places = np.argwhere(~np.isfinite(values))
+    if not len(places):
+        return ""
+    return f"{name}[{', '.join(map(str, places[0]))}] = {values[tuple(places[0])]}"
+
+
 def as_array(name, values):
     """A new array of whatever can be one, such as a tensor of another package."""
     try:

@@ -4,6 +4,9 @@ No other module imports from Brian2's modules, but for its units: the others use
 ``import brian2`` exports, and this; what is imported here and not used keeps its name.
 """
 
+from contextlib import contextmanager
+
+import numpy as np
 from brian2 import (
     DEFAULT_CONSTANTS,
     DEFAULT_FUNCTIONS,
@@ -97,6 +100,69 @@ def never_runs(obj):
     obj._network = ""
 
 
+def keep_state(network, name):
+    """Keep the present state of a network, under a name, with that of its random numbers."""
+    Network.store(network, name)  # that of a magic network would collect other objects
+
+
+def return_to_state(network, name):
+    """Put a network, and random numbers, into a state that was kept."""
+    Network.restore(network, name, restore_random_state=True)
+
+
+@contextmanager
+def repeatable(network, duration, namespace):
+    """Prepare a network for `steps_of` it, again and again; afterwards it is as it was.
+
+    Parameters
+    ----------
+    network : Network
+    duration : Quantity
+    namespace : dict
+        Where the names in the code of its objects are looked up.
+    """
+    objects = network.sorted_objects
+    run_by, stored = [(obj, obj._network) for obj in objects], dict(network._stored_state)
+    keep_state(network, "before it is repeated")
+    try:
+        network._clocks = {obj.clock for obj in objects}
+        for clock in network._clocks:
+            clock.set_interval(network.t, network.t + duration)
+        for obj in objects:
+            obj._network = None
+        network.before_run(namespace)
+        yield
+    finally:
+        for obj in objects:
+            if obj.active and obj.code_objects:
+                obj.after_run()
+        return_to_state(network, "before it is repeated")
+        network._stored_state = stored
+        for obj, identity in run_by:
+            obj._network = identity
+
+
+def steps_of(network):
+    """The steps of a run of a prepared network: the clocks whose objects run in each.
+
+    As in Network.run, which would generate all code again.
+    """
+    variables = {
+        clock: [clock.variables[name].get_value() for name in ("timestep", "t", "dt")]
+        for clock in network._clocks
+    }
+    network._clock_variables = variables
+    clock, due = network._nextclocks()
+    while variables[clock][0][0] < last_step(clock):
+        network.t_ = variables[clock][1][0]
+        yield due
+        for clock in due:
+            timestep, t, dt = variables[clock]
+            timestep[0] += 1
+            t[0] = timestep[0] * dt[0]
+        clock, due = network._nextclocks()
+
+
 def contained(group):
     """The objects that run with a group."""
     return group.contained_objects
@@ -108,6 +174,21 @@ def add_to(group, obj):
 
 
 # -------------------------------------------------------------------------- groups
+def remove_variables(group, names):
+    """Take variables away that were added to a group, as far as they are there."""
+    for name in names:
+        group.variables._variables.pop(name, None)
+        group.variables.indices.pop(name, None)
+
+
+def known_values(variable):
+    """The values of a variable; none where a compiled program will compute them."""
+    try:
+        return np.atleast_1d(variable.get_value())
+    except NotImplementedError:
+        return np.zeros(0)
+
+
 def itself(obj):
     """The object behind a weak proxy, which is neither hashable nor identical to it."""
     # A bound method has the object.

@@ -2,6 +2,8 @@
 
 import math
 import re
+from contextlib import ExitStack
+from itertools import count
 
 import numpy as np
 from brian2 import (
@@ -10,15 +12,27 @@ from brian2 import (
     PopulationRateMonitor,
     SpikeMonitor,
     StateMonitor,
-    get_device,
 )
 
 from ..brian import schedule
 from ..brian.code import of_learning
-from ..brian.internals import Resetter, SynapticPathway, Thresholder, last_step, refractoriness
+from ..brian.internals import (
+    Resetter,
+    SynapticPathway,
+    Thresholder,
+    keep_state,
+    refractoriness,
+    repeatable,
+    return_to_state,
+    steps_of,
+)
 from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
 
 MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
+
+
+#: Under which name the network keeps the state in which each run begins.
+START = "start of a run with clamped spikes"
 
 
 class ClampedNetwork:
@@ -56,57 +70,25 @@ class ClampedNetwork:
         self.populations, self.unreadable, self.events = {}, {}, {}
         self.onto_readout, self.onto_others = [], []
         self.recording, self.idles, self.delivers = False, True, set()
-        self.given, self.live, self.changes = {}, False, ()
+        self.given, self.live = {}, False
 
     def __enter__(self):
-        network = self.network
-        self.objects = network.sorted_objects
-        for clock in {obj.clock for obj in self.objects}:
-            clock._set_t_update_dt(target_t=network.t)
-        self.found = network._full_state(), get_device().get_random_state(), network.t_
-        self.networks = [(obj, obj._network) for obj in self.objects]
-        try:
+        with ExitStack() as stack:
+            self.objects = self.network.sorted_objects
+            stack.enter_context(repeatable(self.network, self.duration, self.namespace))
+            stack.callback(self._remove_variables)
             self._prepare()
-        except BaseException:
-            self.__exit__()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error):
-        for population in self.populations.values():
-            population.remove()
-        for delivery in (*self.onto_readout, *self.onto_others):
-            delivery.remove()
-        for obj in self.objects:
-            if obj.active and obj.code_objects:
-                obj.after_run()
-        self._restore(*self.found)
-        for obj, network in self.networks:
-            obj._network = network
+        self._stack.close()
 
-    def _restore(self, state, random_numbers, t):
-        """Put everything into a state; as Network.restore, for a state that is in no list."""
-        network = self.network
-        network.t_ = t
-        get_device().set_random_state(random_numbers)
-        for obj in self.restorable:
-            obj._restore_from_full_state(state[obj.name])
-        for clock in {obj.clock for obj in self.objects}:
-            clock._restore_from_full_state(state[clock.name])
-
-    @property
-    def restorable(self):
-        """Objects that have a state."""
-        return [obj for obj in self.objects if hasattr(obj, "_restore_from_full_state")]
+    def _remove_variables(self):
+        for added in (*self.populations.values(), *self.deliveries):
+            added.remove()
 
     def _prepare(self):
-        network = self.network
-        network._clocks = {obj.clock for obj in self.objects}
-        for clock in network._clocks:
-            clock.set_interval(network.t, network.t + self.duration)
-        for obj, _ in self.networks:
-            obj._network = None
-        network.before_run(self.namespace)
         self.active = [obj for obj in self.objects if obj.active and not _is_optimizer(obj)]
         self._find_populations()
         self._find_deliveries()
@@ -116,7 +98,12 @@ class ClampedNetwork:
             for name in names:
                 group.variables[f"grad_{name}"].set_value(0)
         self.readout.variables["loss"].set_value(0)
-        self.start = network._full_state(), get_device().get_random_state(), network.t_
+        keep_state(self.network, START)
+
+    @property
+    def deliveries(self):
+        """All pathways along which spikes that vary arrive."""
+        return [*self.onto_readout, *self.onto_others]
 
     @property
     def projections(self):
@@ -133,8 +120,8 @@ class ClampedNetwork:
         """{group: names of its trained parameters}."""
         names = self.learner.trainable
         groups = [obj for obj in self.objects if isinstance(obj, NeuronGroup)]
-        found = {g: [n for n in names if f"grad_{n}" in g.variables] for g in groups}
-        return {group: own for group, own in found.items() if own}
+        trained = {g: [n for n in names if f"grad_{n}" in g.variables] for g in groups}
+        return {group: names for group, names in trained.items() if names}
 
     def _find_populations(self):
         learning = {whole_group(s.target) for s in self.projections} | set(self.parameters)
@@ -150,7 +137,7 @@ class ClampedNetwork:
                 surrogate = surrogate or Given()
             population = Population(obj, surrogate)
             chosen = {**getattr(model, "reset_path", {}), **rule.reset_path}
-            paths = {n: chosen.get(n, "implicit") for n in population.reset_variables()}
+            paths = {n: chosen.get(n, "implicit") for n in population.moved_by_reset}
             population.implicit = tuple(n for n, p in paths.items() if p == "implicit")
             population.explicit = tuple(n for n, p in paths.items() if p == "explicit")
             population.random_reset = draws_numbers(obj, obj.event_codes.get("spike", ""))
@@ -175,14 +162,13 @@ class ClampedNetwork:
                 continue
             if whole_group(obj.target) in self.unreadable:
                 raise self.unreadable[whole_group(obj.target)]
-            onto_readout = whole_group(obj.target) is self.readout
-            if onto_readout:
+            if whole_group(obj.target) is self.readout:
                 code = self._along_feedback(obj)
                 if code is not None:
                     self.onto_readout.append(Delivery(obj, source, code))
             elif self.learner.rule.order > 1:
                 self.onto_others.append(Delivery(obj, source))
-        for delivery in (*self.onto_readout, *self.onto_others):
+        for delivery in self.deliveries:
             delivery.prepare(self.namespace)
 
     def _along_feedback(self, pathway):
@@ -195,8 +181,8 @@ class ClampedNetwork:
         return re.sub(rf"\b{synapses.weight}\b", "B", pathway.code)
 
     def _plan(self):
-        """What runs in each step: list of (clock, callable)."""
-        by_pathway = {id(d.pathway): d for d in (*self.onto_readout, *self.onto_others)}
+        """What runs in each step: list of (object, callable)."""
+        by_pathway = {id(delivery.pathway): delivery for delivery in self.deliveries}
         plan = []
         observes = any(isinstance(obj, NetworkOperation) for obj in self.active)
         for obj in self.active:
@@ -223,18 +209,10 @@ class ClampedNetwork:
         population = self.populations.get(group) if obj.event == "spike" else None
         events = group.variables[f"_{obj.event}space"].get_value()
         recorded = self.events.setdefault(obj, [])
-        step = iter(range(self.steps * 10**6))
-        flags = (
-            [
-                group.variables[name].get_value()
-                for name in ("lastspike", "not_refractory")
-                if name in group.variables
-                and obj.event == "spike"
-                and refractoriness(group) is not False
-            ]
-            if isinstance(group, NeuronGroup)
-            else []
-        )
+        step, flags = count(), []
+        if obj.event == "spike" and refractoriness(group) is not False:
+            names = ("lastspike", "not_refractory")
+            flags = [group.variables[name].get_value() for name in names]
         if self.recording:
             recorded.clear()
 
@@ -262,7 +240,7 @@ class ClampedNetwork:
         distance, psi = population.observe()
         for name, values in population.states.items():
             values.append(population.group.variables[name].get_value().copy())
-        population.found.append(distance)
+        population.distances.append(distance)
         if self.recording:
             population.psi.append(psi)
             return
@@ -292,17 +270,23 @@ class ClampedNetwork:
 
         return run
 
-    def record(self, hook_before_end, hook_after):
-        """The recorded run: spikes, distances, ψ, errors, and what spikes do to the readout."""
+    def record(self, before_end, at_end):
+        """Record a run: spikes, distances, ψ, errors, and what spikes do to the readout.
+
+        Parameters
+        ----------
+        before_end, at_end : callable
+            Called in each step, before and after the objects of the slot ``end``.
+        """
         self.recording = True
-        self.effects = {d: [] for d in (*self.onto_readout, *self.onto_others)}
+        self.effects = {delivery: [] for delivery in self.deliveries}
         for population in self.populations.values():
             population.psi = []
-        self.errors, self.outputs = [], []
-        self._run(hook_before_end, hook_after)
+        self.errors = []
+        self._run(before_end, at_end)
         self.recording = False
         for population in self.populations.values():
-            population.distance = np.array(population.found)
+            population.distance = np.array(population.distances)
             population.psi = np.array(population.psi)
         self.errors = np.array(self.errors)
 
@@ -327,56 +311,36 @@ class ClampedNetwork:
         """
         self.given, self.live = given or {}, live
         self.passes_on = bool(given) and not onto_readout
-        self.delivers = set()
-        if live or (given and not onto_readout):
-            self.delivers |= set(self.onto_others)
-        if onto_readout:
-            self.delivers |= set(self.onto_readout)
-        self._restore(*self.start)
+        others = self.onto_others if live or self.passes_on else ()
+        self.delivers = {*others, *(self.onto_readout if onto_readout else ())}
+        return_to_state(self.network, START)
         for variable, index, change in changes:
             variable.get_value()[index] += change
         self._run()
-        return {group: np.array(p.found) for group, p in self.populations.items()}
+        return {group: np.array(p.distances) for group, p in self.populations.items()}
 
-    def _run(self, hook_before_end=None, hook_after=None):
-        network = self.network
+    def _run(self, before_end=None, at_end=None):
         for population in self.populations.values():
-            population.found = []
+            population.distances = []
             population.own = population.outgoing = None
             population.states = {name: [] for name in population.states}
-        for delivery in (*self.onto_readout, *self.onto_others):
+        for delivery in self.deliveries:
             delivery.start()
         plan = self._plan()
-        slots = network.schedule
-        last = {w for slot in slots[slots.index("end") :] for w in (slot, f"after_{slot}")}
-        first_of_end = next((k for k, (obj, _) in enumerate(plan) if obj.when in last), len(plan))
-        variables = {
-            c: (
-                c.variables["timestep"].get_value(),
-                c.variables["t"].get_value(),
-                c.variables["dt"].get_value(),
-            )
-            for c in network._clocks
-        }
-        network._clock_variables = variables
-        error = self.readout.variables["error"]
-        clock, due = network._nextclocks()
-        while variables[clock][0][0] < last_step(clock):
-            network.t_ = variables[clock][1][0]
-            for k, (obj, run) in enumerate(plan):
-                if k == first_of_end and hook_before_end is not None:
-                    hook_before_end()
-                if obj._clock in due:
+        if self.recording:
+            slots = self.network.schedule
+            last = {w for slot in slots[slots.index("end") :] for w in (slot, f"after_{slot}")}
+            first = next((k for k, (obj, _) in enumerate(plan) if obj.when in last), len(plan))
+            plan.insert(first, (self.readout, before_end))
+            plan += [(self.readout, self._record_error), (self.readout, at_end)]
+        for due in steps_of(self.network):
+            for obj, run in plan:
+                if obj.clock in due:
                     run()
-            if self.recording and self.readout.clock in due:
-                self.errors.append(error.get_value().copy())
-                hook_after()
-            for c in due:
-                timestep, t, dt = variables[c]
-                timestep[0] += 1
-                t[0] = timestep[0] * dt[0]
-            clock, due = network._nextclocks()
         self.loss = math.fsum(self.readout.variables["loss"].get_value())
+
+    def _record_error(self):
+        self.errors.append(self.readout.variables["error"].get_value().copy())
 
     def check_repeats(self):
         """Raise NotCheckable unless the run without a change repeats the recorded one."""
@@ -401,13 +365,13 @@ class ClampedNetwork:
         return "" if _same(np.array(self.loss), np.array(loss)) else "the loss is another"
 
 
-def _same(found, expected):
+def _same(values, expected):
     """Whether arrays agree to the last bits."""
-    if found.shape != expected.shape:
+    if values.shape != expected.shape:
         return False
     with np.errstate(all="ignore"):
         largest = np.abs(expected[np.isfinite(expected)]).max(initial=0)
-    return np.allclose(found, expected, rtol=1e-12, atol=1e-12 * largest, equal_nan=True)
+    return np.allclose(values, expected, rtol=1e-12, atol=1e-12 * largest, equal_nan=True)
 
 
 def _learns(obj):

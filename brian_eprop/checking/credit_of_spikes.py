@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..brian.internals import Thresholder
+from ..brian.internals import fires_by
 from .linear_spikes import NotCheckable, whole_group
 
 #: Deviations that are put into the readout to see whether it is the filter that it should be.
@@ -33,30 +33,25 @@ class CreditOfSpikes:
     def __init__(self, run, begin, rng):
         self.run, self.learner, self.loss = run, run.learner, run.loss
         self.steps, self.begin, self.fails = len(run.errors), begin, False
-        self.scale = 1.0
-        if run.readout.average:
-            self.scale = 1 / self.learner.scored
-        self.kappa = float(
-            np.exp(-run.readout.clock.dt_ / run.readout.variables["tau_out"].get_value().item())
-        )
+        self.scale = 1 / self.learner.scored if run.readout.average else 1.0
+        tau = run.readout.variables["tau_out"].get_value().item()
+        self.kappa = float(np.exp(-run.readout.clock.dt_ / tau))
         self.spikes = {group: self._spikes_of(group) for group in run.populations}
         self.response = self._response()
-        self.readout = {g: np.zeros(s.shape) for g, s in self.spikes.items()}
+        self.readout = self._zeros()
         self._along_synapses()
         gain = self._gain(rng)
         if not self.learner.feedback_is("symmetric", "adaptive"):
-            self.readout = {g: np.zeros(s.shape) for g, s in self.spikes.items()}
+            self.readout = self._zeros()
             self._along_feedback_weights()
         self.readout = {group: gain * credit for group, credit in self.readout.items()}
         self.regularizers = self._pressures()
 
+    def _zeros(self):
+        return {group: np.zeros(spikes.shape) for group, spikes in self.spikes.items()}
+
     def _spikes_of(self, group):
-        thresholder = next(
-            obj
-            for obj in self.run.events
-            if obj.event == "spike" and whole_group(obj.group) is group
-        )
-        events = self.run.events[thresholder]
+        events = self.run.events[fires_by(group)]
         spikes = np.zeros((len(events), len(group)), dtype=bool)
         for t, space in enumerate(events):
             spikes[t, space[: space[-1]]] = True
@@ -69,26 +64,20 @@ class CreditOfSpikes:
 
     def _response(self):
         """Σ_{s≥t} κ^{s−t} error^s within the trial : (T, n_out) array."""
-        found, later = np.zeros_like(self.run.errors), 0.0
+        response, later = np.zeros_like(self.run.errors), 0.0
         begins = self._starts(self.learner.trial)
         for t in reversed(range(self.steps)):
             later = self.run.errors[t] + self.kappa * later
-            found[t] = later
+            response[t] = later
             if begins[t]:
                 later = 0.0
-        return self.scale * found
+        return self.scale * response
 
     def _along_synapses(self):
         """Weights of the synapses onto the readout, with their delays."""
         objects = self.run.objects
         for delivery in self.run.onto_readout:
-            thresholder = next(
-                obj
-                for obj in objects
-                if isinstance(obj, Thresholder)
-                and obj.event == "spike"
-                and whole_group(obj.group) is delivery.source.group
-            )
+            thresholder = fires_by(delivery.source.group)
             late = objects.index(delivery.pathway) < objects.index(thresholder)
             outputs = [k for k, n in enumerate(delivery.targets) if n.removesuffix("_post") == "y"]
             if not outputs:
@@ -120,13 +109,12 @@ class CreditOfSpikes:
         """∂E_reg/∂z : {group: (T, n) array}."""
         learner, dt = self.learner, self.run.readout.clock.dt_
         learning = {whole_group(s.target) for s in self.run.projections}
-        found = {group: np.zeros(s.shape) for group, s in self.spikes.items()}
+        pressures = self._zeros()
         if not learner.regularizers:
-            return found
-        starts = self._starts(learner.episode)
-        blocks = np.cumsum(starts)
-        complete = self._ends(learner.episode)
-        for group in learning & set(found):
+            return pressures
+        blocks = np.cumsum(self._starts(learner.episode))
+        complete = (self.begin + np.arange(self.steps) + 1) % learner.episode == 0
+        for group in learning & set(pressures):
             for block in np.unique(blocks):
                 inside = blocks == block
                 if not complete[inside][-1]:
@@ -135,25 +123,22 @@ class CreditOfSpikes:
                 for regularizer in learner.regularizers:
                     code = regularizer.pressure("count", str(learner.episode))
                     # The text is what Brian2 runs too
-                    found[group][inside] += self.scale * eval(code, {}, names)
-        return found
-
-    def _ends(self, period):
-        return (self.begin + np.arange(self.steps) + 1) % period == 0
+                    pressures[group][inside] += self.scale * eval(code, {}, names)
+        return pressures
 
     def _gain(self, rng):
         """g, from the loss of runs in which spikes vary at random."""
-        given = {g: PROBE * rng.standard_normal(s.shape) for g, s in self.spikes.items()}
+        probe = {g: PROBE * rng.standard_normal(s.shape) for g, s in self.spikes.items()}
         losses = []
         for sign in (1, -1):
-            signed = {g: sign * d for g, d in given.items()}
+            signed = {g: sign * d for g, d in probe.items()}
             self.run.repeat(given=signed, onto_readout=True)
             losses.append(self.run.loss)
-        found = (losses[0] - losses[1]) / 2
-        expected = sum(np.sum(self.readout[g] * d) for g, d in given.items())
-        size = np.sqrt(sum(np.sum((self.readout[g] * d) ** 2) for g, d in given.items()))
+        change = (losses[0] - losses[1]) / 2
+        expected = sum(np.sum(self.readout[g] * d) for g, d in probe.items())
+        size = np.sqrt(sum(np.sum((self.readout[g] * d) ** 2) for g, d in probe.items()))
         for gain in (1.0, 1 - self.kappa):
-            if abs(found - gain * expected) <= 1e-4 * gain * size:
+            if abs(change - gain * expected) <= 1e-4 * gain * size:
                 return gain
         self.fails = True
         return 1.0
@@ -167,9 +152,5 @@ class CreditOfSpikes:
         readout : bool
             Whether what goes through the readout is counted here.
         """
-        total = 0.0
-        for group, deviation in deviations.items():
-            total += np.sum(self.regularizers[group] * deviation)
-            if readout:
-                total += np.sum(self.readout[group] * deviation)
-        return total
+        counted = (self.regularizers, self.readout) if readout else (self.regularizers,)
+        return sum(np.sum(c[group] * d) for group, d in deviations.items() for c in counted)

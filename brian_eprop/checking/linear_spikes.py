@@ -7,6 +7,7 @@ does beyond what the recorded spike did.
 
 import ast
 import re
+from copy import deepcopy
 
 import numpy as np
 from attrs import define, field
@@ -20,6 +21,7 @@ from ..brian.internals import (
     itself,
     parent_group,
     refractoriness,
+    remove_variables,
     reset_of,
     statements_of,
 )
@@ -75,20 +77,21 @@ def distance_and_gate(group):
     """
     condition = group.events["spike"]
     parts = _conjunction(ast.parse(" ".join(condition.split()), mode="eval").body)
-    found = [p for p in parts if _is_inequality(p)]
-    if len(found) > 1:
+    inequalities = [p for p in parts if _is_inequality(p)]
+    if len(inequalities) > 1:
         # What only spikes change opens and closes the threshold
         states = group.equations.diff_eq_names
-        found = [p for p in found if _all_names(group, ast.unparse(p)) & states]
-    if len(found) != 1:
+        inequalities = [p for p in inequalities if _all_names(group, ast.unparse(p)) & states]
+    if len(inequalities) != 1:
         raise NotCheckable(
-            f"the threshold '{condition}' of group '{group.name}' has {len(found)} inequalities "
-            "in states of the neuron, so that there is not one distance to it"
+            f"the threshold '{condition}' of group '{group.name}' has {len(inequalities)} "
+            "inequalities in states of the neuron, so that there is not one distance to it"
         )
-    left, right = ast.unparse(found[0].left), ast.unparse(found[0].comparators[0])
-    if isinstance(found[0].ops[0], ast.Lt | ast.LtE):
+    inequality = inequalities[0]
+    left, right = ast.unparse(inequality.left), ast.unparse(inequality.comparators[0])
+    if isinstance(inequality.ops[0], ast.Lt | ast.LtE):
         left, right = right, left
-    others = [f"({ast.unparse(p)})" for p in parts if p is not found[0]]
+    others = [f"({ast.unparse(p)})" for p in parts if p is not inequality]
     return f"({left}) - ({right})", " and ".join(others) or "True"
 
 
@@ -140,7 +143,7 @@ class Population:
     psi: np.ndarray | None = None
     own: np.ndarray | None = None
     outgoing: np.ndarray | None = None
-    found: list = field(factory=list)
+    distances: list = field(factory=list)
     states: dict = field(factory=dict)
 
     def prepare(self, namespace):
@@ -161,6 +164,16 @@ class Population:
         code += f"\n{PSI} = ({psi})" + ("" if gate == "True" else f"*int({gate})")
         self.code = code_object(group, code, namespace)
 
+    @property
+    def reset_variables(self):
+        """Names of the variables that the reset changes, sorted."""
+        return sorted({*assigned_names(reset_of(self.group))} & set(self.group.variables))
+
+    @property
+    def moved_by_reset(self):
+        """Names of the floating-point variables among them, which can be moved by a little."""
+        return [n for n in self.reset_variables if _is_real(self.group.variables[n])]
+
     def check_integers(self, paths):
         """Raise NotCheckable if an integer that the reset changes acts on more than a gate.
 
@@ -170,7 +183,7 @@ class Population:
             How the paths of spikes through the reset are differentiated.
         """
         group, reset = self.group, reset_of(self.group)
-        for name in sorted({*assigned_names(reset)} & set(group.variables)):
+        for name in self.reset_variables:
             if not group.variables[name].is_integer or paths.get(name) == "detached":
                 continue
             read = [group.equations[n].expr.code for n in group.equations.diff_eq_names]
@@ -185,26 +198,13 @@ class Population:
 
     def remove(self):
         """Take the two variables away again."""
-        for name in (DISTANCE, PSI):
-            self.group.variables._variables.pop(name, None)
-            self.group.variables.indices.pop(name, None)
+        remove_variables(self.group, (DISTANCE, PSI))
 
     def observe(self):
         """d and ψ now : (n,), (n,)."""
         self.code()
         values = self.group.variables
         return values[DISTANCE].get_value().copy(), values[PSI].get_value().copy()
-
-    def reset_variables(self):
-        """Floating-point variables that the reset changes."""
-        known, changed = self.group.variables, assigned_names(reset_of(self.group))
-        return tuple(
-            sorted(
-                name
-                for name in changed
-                if name in known and np.issubdtype(known[name].dtype, np.floating)
-            )
-        )
 
     def reset(self, run, own, given):
         """Run a reset for spikes that vary: h + z̃ (R(h) − h).
@@ -225,27 +225,30 @@ class Population:
             run()
             return
         variables = self.group.variables
-        names = sorted({*assigned_names(reset_of(self.group))} & set(variables))
-        arrays = {name: variables[name].get_value() for name in names}
-        before = {name: array.copy() for name, array in arrays.items()}
+        arrays = {name: variables[name].get_value() for name in self.reset_variables}
+        before = deepcopy(arrays)
         run()
-        after = {name: array.copy() for name, array in arrays.items()}
-        jump = after
+        after = reset = deepcopy(arrays)
         if not self.random_reset:
             # What the reset would do to those that did not fire
             spikes = variables["_spikespace"].get_value()
             recorded = spikes.copy()
-            for name in names:
-                arrays[name][:] = before[name]
+            for name, array in arrays.items():
+                array[:] = before[name]
             spikes[:-1], spikes[-1] = np.arange(len(self.group)), len(self.group)
             run()
-            jump = {name: arrays[name].copy() for name in names}
+            reset = deepcopy(arrays)
             spikes[:] = recorded
+            for name, array in arrays.items():
+                array[:] = after[name]
+        for deviation, names in paths:
             for name in names:
-                arrays[name][:] = after[name]
-        for deviation, along in paths:
-            for name in along:
-                arrays[name] += deviation * (jump[name] - before[name])
+                arrays[name] += deviation * (reset[name] - before[name])
+
+
+def _is_real(variable):
+    """Whether a variable has floating-point values."""
+    return np.issubdtype(variable.dtype, np.floating)
 
 
 def single_assignments(code):
@@ -294,11 +297,7 @@ class Delivery:
             )
         code, latest = single_assignments(self.text)
         known = synapses.variables
-        self.targets = [
-            name
-            for name in sorted(latest)
-            if name in known and np.issubdtype(known[name].dtype, np.floating)
-        ]
+        self.targets = [n for n in sorted(latest) if n in known and _is_real(known[n])]
         path = self.pathway.prepost  # the synapses may have one of either kind
         self.jumps = [internal("check_jump", path, str(k)) for k in range(len(self.targets))]
         for name, jump in zip(self.targets, self.jumps, strict=True):
@@ -317,9 +316,7 @@ class Delivery:
 
     def remove(self):
         """Take the added variables away again."""
-        for name in self.jumps:
-            self.synapses.variables._variables.pop(name, None)
-            self.synapses.variables.indices.pop(name, None)
+        remove_variables(self.synapses, self.jumps)
 
     def start(self):
         """Nothing is under way."""
@@ -330,15 +327,15 @@ class Delivery:
     def effects(self):
         """What one spike would add now : list of (synapses,) arrays, one per target variable."""
         self.code()
-        variables, found = self.synapses.variables, []
+        variables, effects = self.synapses.variables, []
         for name, jump in zip(self.targets, self.jumps, strict=True):
             effect = variables[jump].get_value().copy()
             listens = getattr(variables[name], "conditional_write", None)
             if listens is not None:
                 # "unless refractory": deaf to arrivals as well
                 effect *= listens.get_value()[variables[variables.indices[name]].get_value()]
-            found.append(effect)
-        return found
+            effects.append(effect)
+        return effects
 
     def arrivals(self):
         """Send the present deviations off; those that arrive now : (synapses,) or None."""

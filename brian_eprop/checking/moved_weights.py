@@ -15,6 +15,7 @@ import math
 from collections import defaultdict
 
 import numpy as np
+from attrs import field, frozen
 
 from .credit_of_spikes import CreditOfSpikes
 from .linear_spikes import Given, NotCheckable, whole_group
@@ -59,7 +60,7 @@ class DifferenceCheck:
         self._choose_states()
         self.traces = defaultdict(list)
         run.record(self._before_end, self._after)
-        self.targets = self._targets()
+        self.targets = list(self._targets())
         run.check_repeats()
         self.credit = CreditOfSpikes(run, self.begin, self.rng)
         if self.credit.fails and not self.symmetric:
@@ -114,37 +115,15 @@ class DifferenceCheck:
 
     def _targets(self):
         """What is moved: projections and parameters, with their recorded gradients."""
-        found = []
-        self.recorded_states = {
-            p.group: {name: np.array(values) for name, values in p.states.items()}
-            for p in self.run.populations.values()
-        }
         for s in self._switched_on:
-            grad = _of_synapses(s, "grad")
-            found.append(
-                Moved(
-                    s.name,
-                    s,
-                    s.variables[s.weight],
-                    grad,
-                    whole_group(s.target),
-                    np.array(s.variables["_synaptic_post"].get_value()),
-                )
-            )
+            post = np.array(s.variables["_synaptic_post"].get_value())
+            weights, gradient = s.variables[s.weight], _of_synapses(s, "grad")
+            yield Moved(s.name, s, weights, gradient, whole_group(s.target), post)
         for group, names in self.run.parameters.items():
             for name in names:
-                grad = group.variables[f"grad_{name}"].get_value().copy()
-                found.append(
-                    Moved(
-                        f"{group.name}.{name}",
-                        None,
-                        group.variables[name],
-                        grad,
-                        group,
-                        np.arange(len(group)),
-                    )
-                )
-        return found
+                gradient = group.variables[f"grad_{name}"].get_value().copy()
+                values, neurons = group.variables[name], np.arange(len(group))
+                yield Moved(f"{group.name}.{name}", None, values, gradient, group, neurons)
 
     def _rows(self, target):
         chosen = self._chosen(target)
@@ -184,7 +163,7 @@ class DifferenceCheck:
 
         Returns nothing for what turns out to depend on more than its own neuron.
         """
-        rounds, found = [], {}
+        rounds, measured = [], {}
         for k in chosen:
             place = next((r for r in rounds if target.post[k] not in target.post[r]), None)
             if place is None or len(place) >= max(1, len(target.group) // 2):
@@ -192,73 +171,61 @@ class DifferenceCheck:
                 rounds.append(place)
             place.append(k)
         for together in rounds:
-            unit = target.unit
-            far, near = (
-                self._differences([(target.variable, k, unit) for k in together], change)
-                for change in (CHANGES[0], CHANGES[0] / 2)
-            )
+            far, near = self._differences(target, together, CHANGES[0])
             others = np.ones(len(target.group), dtype=bool)
             others[target.post[together]] = False
             crossed = any(
-                np.any(moved[:, others] if group is target.group else moved)
-                for group, moved in near["moved"].items()
+                np.any(moved[:, others] if key[1] is target.group else moved)
+                for key, moved in near.items()
+                if key[0] == "moved"
             )
             if crossed or near["loss"] != 0 or self.credit.fails:
                 return {}
             for k in together:
-                found[k] = self._richardson(target, k, far, near, own=True)
-        return found
+                measured[k] = self._richardson(target, k, far, near, own=True)
+        return measured
 
     def _alone(self, target, k):
         """Measure one synapse; with smaller changes where the difference has not converged."""
         best = None
         for change in CHANGES:
-            far, near = (
-                self._differences([(target.variable, k, target.unit)], c)
-                for c in (change, change / 2)
-            )
-            found = self._richardson(target, k, far, near, own=False)
-            if best is None or found["grad"][1] < best["grad"][1]:
-                best = found
+            far, near = self._differences(target, [k], change)
+            values = self._richardson(target, k, far, near, own=False)
+            if best is None or values["grad"][1] < best["grad"][1]:
+                best = values
             scale = max(np.abs(target.gradient).max(), abs(best["grad"][0]))
             if not best["grad"][1] > 0.1 * TOLERANCE * scale:
                 break
         return best
 
-    def _differences(self, changes, size):
-        """Central differences of deviations, loss and states, per ``size``.
+    def _differences(self, target, moved, change):
+        """Central differences by a change of some synapses, and by half of it, per change.
 
         Returns
         -------
-        dict
-            "spikes", "moved": {group: (T, n) array} of ψ δd, summed over all hops, and of δd where
-            ψ counts; "states": {group: {name: (T, n) array}}; "loss", "credited": float.
+        list of dict
+            "loss": float; ("spikes", group), ("moved", group): (T, n) arrays of ψ δd, summed over
+            all hops, and of δd where ψ counts; ("state", group, name): (T, n) array.
         """
-        plus, minus = (
-            self._side([(v, k, sign * size * unit) for v, k, unit in changes]) for sign in (1, -1)
-        )
-        found = {
-            key: {g: (plus[key][g] - minus[key][g]) / (2 * size) for g in plus[key]}
-            for key in ("spikes", "moved")
-        }
-        found["states"] = {
-            g: {n: (v - minus["states"][g][n]) / (2 * size) for n, v in states.items()}
-            for g, states in plus["states"].items()
-        }
-        found["loss"] = (plus["loss"] - minus["loss"]) / (2 * size)
-        return found
+        differences = []
+        for size in (change, change / 2):
+            plus, minus = (
+                self._side([(target.variable, k, sign * size * target.unit) for k in moved])
+                for sign in (1, -1)
+            )
+            differences.append({key: (plus[key] - minus[key]) / (2 * size) for key in plus})
+        return differences
 
     def _side(self, changes):
         run = self.run
         live = math.isinf(self.order)
         distances = run.repeat(changes, live=live, onto_readout=live and self.symmetric)
-        loss, states = (
-            run.loss,
-            {
-                p.group: {n: np.array(v) for n, v in p.states.items()}
-                for p in run.populations.values()
-            },
-        )
+        side = {
+            ("state", p.group, name): np.array(values)
+            for p in run.populations.values()
+            for name, values in p.states.items()
+        }
+        loss = run.loss
         spikes, moved = self._deviations(distances)
         hop, total = spikes, dict(spikes)
         for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
@@ -269,7 +236,9 @@ class DifferenceCheck:
         if self.symmetric and not live and self.credit.fails:
             run.repeat(given=total, onto_readout=True)
             loss += run.loss - self.credit.loss
-        return {"spikes": total, "moved": moved, "states": states, "loss": loss}
+        for group in total:
+            side["spikes", group], side["moved", group] = total[group], moved[group]
+        return side | {"loss": loss}
 
     def _deviations(self, distances):
         spikes, moved = {}, {}
@@ -288,13 +257,12 @@ class DifferenceCheck:
 
     def _gradient(self, target, k, differences, own):
         """dE/dw from differences, in the unit of the change."""
-        spikes, total = differences["spikes"], differences["loss"]
+        spikes = {key[1]: d for key, d in differences.items() if key[0] == "spikes"}
         if own:
-            j = target.post[k]
-            spikes = {target.group: np.zeros_like(spikes[target.group])}
-            spikes[target.group][:, j] = differences["spikes"][target.group][:, j]
+            j, spikes = target.post[k], {target.group: np.zeros_like(spikes[target.group])}
+            spikes[target.group][:, j] = differences["spikes", target.group][:, j]
         counted = not (self.symmetric and (math.isinf(self.order) or self.credit.fails))
-        return total + self.credit.of(spikes, readout=counted)
+        return differences["loss"] + self.credit.of(spikes, readout=counted)
 
     def _richardson(self, target, k, far, near, own):
         """Value and uncertainty of each quantity of a synapse."""
@@ -305,20 +273,19 @@ class DifferenceCheck:
             return best, np.abs(best - fine)
 
         value, uncertainty = extrapolated(lambda d: self._gradient(target, k, d, own))
-        found = {"grad": (float(value), float(uncertainty))}
+        values = {"grad": (float(value), float(uncertainty))}
         if target.synapses in self.vectors:
             group, j = target.group, target.post[k]
-            found["e_trace"] = extrapolated(lambda d: d["spikes"][group][:, j])
+            values["e_trace"] = extrapolated(lambda d: d["spikes", group][:, j])
             for name in self.vectors[target.synapses]:
-                found[f"eps_{name}"] = extrapolated(lambda d, n=name: d["states"][group][n][:, j])
-        return found
+                values[f"eps_{name}"] = extrapolated(lambda d, n=name: d["state", group, n][:, j])
+        return values
 
     def _trace_rows(self, target, chosen, measured, name):
         recorded = np.array(self.traces[target.synapses, name])
-        found = {k: measured[k][name] for k in chosen}
-        largest = max(np.abs(recorded).max(), *(np.abs(v).max() for v, _ in found.values()))
+        largest = max(np.abs(recorded).max(), *(np.abs(measured[k][name][0]).max() for k in chosen))
         for k in chosen:
-            value, uncertainty = found[k]
+            value, uncertainty = measured[k][name]
             differs = np.abs(value - recorded[:, k])
             t = int(np.nan_to_num(differs, nan=np.inf).argmax())
             yield self._row(target, k, name, recorded[t, k], value[t], np.max(uncertainty), largest)
@@ -333,23 +300,14 @@ class DifferenceCheck:
             remark, uncertainty = "0 throughout, which shows nothing", np.nan
         else:
             remark = "not a number"
-        i = -1
+        i, j = -1, k
         if target.synapses is not None:
-            i = int(target.synapses.i[k])
-        j = int(target.synapses.j[k]) if target.synapses is not None else k
-        return CheckedDerivative(
-            target.name,
-            quantity,
-            i,
-            j,
-            float(value),
-            float(difference),
-            float(error),
-            float(uncertainty),
-            remark,
-        )
+            i, j = int(target.synapses.i[k]), int(target.synapses.j[k])
+        numbers = map(float, (value, difference, error, uncertainty))
+        return CheckedDerivative(target.name, quantity, i, j, *numbers, remark)
 
 
+@frozen(eq=False)
 class Moved:
     """A projection's weights, or a group's parameter, which are moved one by one.
 
@@ -366,13 +324,20 @@ class Moved:
         On which neurons of it.
     """
 
-    def __init__(self, name, synapses, variable, gradient, group, post):
-        self.name, self.synapses, self.variable, self.gradient = name, synapses, variable, gradient
-        self.group, self.post = group, post
-        values = np.asarray(variable.get_value(), dtype=float)
+    name: str
+    synapses: object
+    variable: object
+    gradient: np.ndarray
+    group: object
+    post: np.ndarray
+    #: What a change is relative to.
+    unit: float = field(init=False)
+
+    @unit.default
+    def _magnitude(self):
+        values = np.asarray(self.variable.get_value(), dtype=float)
         size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
-        #: What a change is relative to.
-        self.unit = size if size > 0 and math.isfinite(size) else 1.0
+        return size if size > 0 and math.isfinite(size) else 1.0
 
 
 def _of_synapses(synapses, name):

@@ -2,7 +2,7 @@
 
 from brian2 import Network, Quantity, collect, magic_network
 
-from ..brian.internals import runs_in_python
+from ..brian.internals import networks_of, runs_in_python
 from ..checks import check_seed, steps, whole_number
 from .clamped_run import ClampedNetwork
 from .linear_spikes import NotCheckable
@@ -61,10 +61,8 @@ def _network_of(learner, network, level):
                 f"Learner.check.network does not contain readout '{readout.name}'; add it"
             )
         return network
-    living = [reference() for reference in Network.__instances__()]
-    for network in living:
-        if network is not None and any(obj is readout for obj in network.objects):
-            return network
+    for network in networks_of(readout):
+        return network
     objects = collect(level + 1)
     if not any(obj is readout for obj in objects):
         raise ValueError(

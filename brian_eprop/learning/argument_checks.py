@@ -20,7 +20,6 @@ from brian2 import (
     TimedArray,
 )
 from brian2.units import second
-from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
 
 from ..brian.code import internal
 from ..brian.internals import (
@@ -29,16 +28,17 @@ from ..brian.internals import (
     EquationError,
     get_identifiers,
     is_boolean_expression,
+    known_values,
     parent_group,
     parse_expression_dimensions,
     word_substitute,
 )
 from ..brian.step_flags import EPISODE
 from ..calculus.derivatives import NoDerivativeError
-from ..checks import check_options, check_unit, entries, number, shown, steps, text, unit_name
+from ..checks import check_options, check_time, entries, not_finite, one_of, shown, steps, text
 from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
-from . import parameters
+from .parameters import check_known
 from .readout import LeakyReadout
 from .rule import EProp
 
@@ -76,12 +76,8 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
             f"TrainableSynapses.delay = {delay!r}: there is one pathway; give its delay alone"
         )
     if delay is not None:
-        _check_delay(delay)
-    if not isinstance(arrival, str) or arrival not in ARRIVALS:
-        raise ValueError(
-            f"TrainableSynapses.arrival = {arrival!r} is not one of "
-            f"{', '.join(repr(slot) for slot in ARRIVALS)}"
-        )
+        check_time("TrainableSynapses.delay", delay, may_be_zero=True)
+    one_of("TrainableSynapses.arrival", arrival, ARRIVALS)
     check_options(kind, as_synapses, inspect.signature(Synapses).parameters)
     check_method(as_synapses.get("method", "exact"), "TrainableSynapses: ")
     if "on_event" in as_synapses:
@@ -97,12 +93,6 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
             f"TrainableSynapses.target = '{group.name}' is a {type(group).__name__}; trainable "
             "synapses end on a NeuronGroup or on the learner's readout"
         )
-
-
-def _check_delay(delay):
-    name = "TrainableSynapses.delay"
-    check_unit(name, delay, second, "2*ms")
-    number(name, delay, "be one finite time ≥ 0", any_unit=True)
 
 
 def _check_readout(readout, learner, arrival):
@@ -229,29 +219,13 @@ def check_namespace(synapses):
                 )
 
 
-def checked_bounds(bounds, dimensions, learner):
-    """Lower and upper bound as numbers in SI units, or None."""
-    if bounds is None:
-        return None
-    if learner.interval is None:
+def check_bounds_are_used(bounds, learner):
+    """Raise an error for bounds of weights that no optimizer changes."""
+    if bounds is not None and learner.interval is None:
         raise ValueError(
             f"TrainableSynapses.bounds = {bounds!r}: weights are clipped when they are updated, "
             "but the learner has no optimizer"
         )
-    if np.size(bounds) != 2:
-        raise ValueError(f"TrainableSynapses.bounds = {bounds!r} must be a pair (low, high)")
-    low, high = bounds
-    for value in (low, high):
-        if get_dimensions(value) is not dimensions:
-            raise DimensionMismatchError(
-                f"TrainableSynapses.bounds = {bounds!r} must be in the unit of the weight, "
-                f"'{unit_name(dimensions)}'"
-            )
-    if not float(low) <= float(high):
-        raise ValueError(
-            f"TrainableSynapses.bounds = {bounds!r}: the first must not be above the second"
-        )
-    return float(low), float(high)
 
 
 def check_no_delay_onto_readout(delay, readout):
@@ -286,7 +260,7 @@ def check_before_run(synapses, timing):
     name, source = synapses.name, synapses.source
     check_namespace(synapses)
     check_time_step(synapses.learner, source, synapses.target, synapses)
-    delays = _known_values(synapses.pre, "delay")
+    delays = known_values(synapses.pre.variables["delay"])
     if timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
         learner = synapses.learner
@@ -296,38 +270,26 @@ def check_before_run(synapses, timing):
             f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "
             "have delays"
         )
-    check_finite(synapses, _known_values(synapses, synapses.weight))
+    check_finite(synapses, known_values(synapses.variables[synapses.weight]))
 
 
 def check_finite(synapses, weights):
     """Raise an error for weights that are not finite numbers."""
     weights = np.atleast_1d(np.asarray(weights, dtype=float))
-    if not np.isfinite(weights).all():
-        where = int(np.argmin(np.isfinite(weights)))
-        raise ValueError(
-            f"'{synapses.name}'.{synapses.weight}[{where}] = {weights.flat[where]}; weights must "
-            "be finite"
-        )
+    wrong = not_finite(f"'{synapses.name}'.{synapses.weight}", weights)
+    if wrong:
+        raise ValueError(f"{wrong}; weights must be finite")
 
 
 def check_gradient(synapses):
     """Raise an error for gradients that are not finite numbers."""
-    gradient = _known_values(synapses, "grad")
-    if not np.isfinite(gradient).all():
-        where = int(np.argmin(np.isfinite(gradient)))
+    wrong = not_finite(f"'{synapses.name}'.grad", known_values(synapses.variables["grad"]))
+    if wrong:
         raise FloatingPointError(
-            f"'{synapses.name}'.grad[{where}] = {gradient[where]} after the run: weights, inputs "
-            "or the states of neurons have become too large; use smaller weights, a smaller "
-            "surrogate gradient (EProp.surrogate) or shorter trials"
+            f"{wrong} after the run: weights, inputs or the states of neurons have become too "
+            "large; use smaller weights, a smaller surrogate gradient (EProp.surrogate) or "
+            "shorter trials"
         )
-
-
-def _known_values(owner, variable):
-    """Values of a variable; none where a standalone program will compute them."""
-    try:
-        return np.atleast_1d(owner.variables[variable].get_value())
-    except NotImplementedError:
-        return np.zeros(0)
 
 
 def checked_operations(given):
@@ -361,19 +323,13 @@ def check_readout(readout):
 def check_types(rule, regularizers):
     if rule is not None and not isinstance(rule, EProp):
         raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
-    known = isinstance(regularizers, list | tuple)
-    if not known or not all(hasattr(one, "pressure") for one in regularizers):
-        raise TypeError(
-            f"Learner.regularizers = {regularizers!r} is not a list of regularizers, such as "
-            "[FiringRateRegularizer(10*Hz, 0.1)]"
-        )
-
-
-def check_optimizer(optimizer):
-    if optimizer is not None and not hasattr(optimizer, "statements"):
-        raise TypeError(
-            f"Learner.optimizer = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)"
-        )
+    example = "[FiringRateRegularizer(10*Hz, 0.1)]"
+    for regularizer in entries("Learner.regularizers", regularizers, example):
+        if not hasattr(regularizer, "pressure"):
+            raise TypeError(
+                f"Learner.regularizers = {shown(regularizers)} is not a list of regularizers, "
+                f"such as {example}"
+            )
 
 
 def checked_period(name, duration, readout):
@@ -483,11 +439,11 @@ def check_complete(learner):
                 f"'{group.name}'.active is False, but synapses that it is needed for learn: "
                 "switch learning off instead (Learner.learning = False), or these synapses too"
             )
-    parameters.check_names(
-        learner.trainable, [g for g, p in learner.populations.items() if p.learns]
-    )
-    for group, population in learner.populations.items():
-        if population.learns and not learner.engine.reaches(population):
+    learning = {group: p for group, p in learner.populations.items() if p.learns}
+    equations = [equation for group in learning for equation in group.equations.values()]
+    check_known(learner.trainable, {e.varname for e in equations if e.type == PARAMETER})
+    for group, population in learning.items():
+        if not learner.engine.reaches(population):
             raise ValueError(
                 f"group '{group.name}' learns, but no feedback reaches it: symmetric and "
                 "adaptive feedback go backwards along a trainable projection onto the "

@@ -6,7 +6,7 @@ import numpy as np
 from brian2 import NeuronGroup, Synapses
 
 from ..brian.internals import add_to
-from ..checks import numbers
+from ..checks import not_finite, numbers
 
 FEEDBACKS = ("symmetric", "random", "adaptive")
 
@@ -52,12 +52,9 @@ def _checked_weights(weights, n_out, n, of_group):
             f"Learner.feedback{of_group} has the shape {weights.shape}; it must be (n_out, n) = "
             f"({n_out}, {'n' if n is None else n})"
         )
-    if not np.isfinite(weights).all():
-        row, column = np.argwhere(~np.isfinite(weights))[0]
-        raise ValueError(
-            f"Learner.feedback{of_group}[{row}, {column}] = {weights[row, column]}; feedback "
-            "weights are finite"
-        )
+    wrong = not_finite(f"Learner.feedback{of_group}", weights)
+    if wrong:
+        raise ValueError(f"{wrong}; feedback weights are finite")
     return weights
 
 

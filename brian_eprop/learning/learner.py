@@ -46,7 +46,6 @@ from ..engines.trials import (
 from ..reading import NetworkReader, NetworkReading
 from .argument_checks import (
     check_durations,
-    check_optimizer,
     check_readout,
     check_types,
     checked_condition,
@@ -54,7 +53,7 @@ from .argument_checks import (
     checked_period,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
-from .optimizers import Optimizer
+from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp, FiringRateRegularizer, regularize
@@ -145,7 +144,7 @@ class Learner:
     ) -> None:
         check_readout(readout)
         check_types(rule, regularizers)
-        check_optimizer(optimizer)
+        checked_optimizer("Learner.optimizer", optimizer)
         must = "be a fraction, at least 0 and below 1"
         feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
         check_seed("Learner.seed", seed)
@@ -228,38 +227,34 @@ class Learner:
 
     @optimizer.setter
     def optimizer(self, optimizer: Optimizer | None) -> None:
-        check_optimizer(optimizer)
-        if optimizer is not None and self.interval is None:
-            raise ValueError(
-                "Learner.update_every is missing: say how often the optimizer changes the "
-                "weights, for example update_every=1*second"
-            )
+        checked_optimizer("Learner.optimizer", optimizer)
         check_not_compiled("Learner.optimizer")
         if optimizer is not None:
+            if self.interval is None:
+                raise ValueError(
+                    "Learner.update_every is missing: say how often the optimizer changes the "
+                    "weights, for example update_every=1*second"
+                )
             for update in self.updates:
                 update.check(optimizer)
-            if self._last_kind not in (None, type(optimizer)) or self.updates:
-                self._start_anew(optimizer)
+            if self.updates and type(optimizer) is not self._last_kind:
+                self._clear(optimizer)
+            for update in self.updates:
+                update.adopt(optimizer)
             self._last_kind = type(optimizer)
         self._optimizer = optimizer
         self.readout.variables["__updates_on"].set_value(float(optimizer is not None))
 
-    def _start_anew(self, optimizer):
-        """Give the optimizer variables of its own; another kind than before starts from 0."""
-        other = self._last_kind not in (None, type(optimizer))
-        if self.updates and type(optimizer) is not self._last_kind:
-            if not runs_in_python():
-                raise ValueError(
-                    f"Learner.optimizer = {optimizer!r}: a C++ standalone program keeps the "
-                    "variables of the optimizer that the Learner was created with; create it with "
-                    "this one"
-                )
-            if other:
-                self.readout.variables["__updates"].set_value(0)
-                for update in self.updates:
-                    update.clear()
+    def _clear(self, optimizer):
+        """Let an optimizer of another kind than before start from update 0, without moments."""
+        if not runs_in_python():
+            raise ValueError(
+                f"Learner.optimizer = {optimizer!r}: a C++ standalone program keeps the variables "
+                "of the optimizer that the Learner was created with; create it with this one"
+            )
+        self.readout.variables["__updates"].set_value(0)
         for update in self.updates:
-            update.adopt(optimizer)
+            update.clear()
 
     @property
     def learning(self) -> bool:
@@ -348,13 +343,13 @@ class Learner:
     def share(self, group: Group, *names: str, prefix: str = "") -> None:
         """Make shared variables of the readout known to a group, as ``__<prefix>_<name>``."""
         for name in names:
-            own = internal(prefix, name) if prefix else internal(name)
-            found = group.variables.get(own)
-            if found is None:
-                group.variables.add_reference(own, self.readout, name, index="0")
-            elif found is not self.readout.variables[name]:
+            reference = internal(prefix, name) if prefix else internal(name)
+            variable = group.variables.get(reference)
+            if variable is None:
+                group.variables.add_reference(reference, self.readout, name, index="0")
+            elif variable is not self.readout.variables[name]:
                 raise ValueError(
-                    f"'{group.name}' learns with the learner of readout '{found.owner.name}' "
+                    f"'{group.name}' learns with the learner of readout '{variable.owner.name}' "
                     f"already, and cannot learn with that of '{self.readout.name}' too; give all "
                     "its synapses one learner, and put both outputs into one readout"
                 )
@@ -370,27 +365,21 @@ class Learner:
         ----------
         group : NeuronGroup or Synapses
         """
-        if isinstance(group, Synapses):
-            self._reset_synapses(group)
-            return
         group = parent_group(group)
-        if self.trial is None or group in self.restored or not isinstance(group, NeuronGroup):
+        resettable = isinstance(group, NeuronGroup | Synapses)
+        if self.trial is None or group in self.restored or not resettable:
             return
         self.restored.add(group)
         if group is not self.readout:
             self.share(group, "__started", "__trial_begins")
-        restore_at_trial_start(group)
-
-    def _reset_synapses(self, synapses):
-        if self.trial is None or synapses in self.restored:
+        if isinstance(group, NeuronGroup):
+            restore_at_trial_start(group)
             return
-        self.restored.add(synapses)
-        self.share(synapses, "__started", "__trial_begins")
-        restore_synapses_at_trial_start(synapses, changing(synapses))
-        if not is_trained(synapses):
-            for pathway in pathways(synapses):
+        restore_synapses_at_trial_start(group, changing(group))
+        if not is_trained(group):
+            for pathway in pathways(group):
                 self.share(pathway, "trial_step")
-            drop_spikes_under_way(synapses)
+            drop_spikes_under_way(group)
 
     def _reset_listed(self, listed):
         if not isinstance(listed, NeuronGroup | Synapses):
@@ -412,11 +401,11 @@ class Learner:
         if self.trial is None or self._warned:
             return
         self._warned = True
-        found = going_on(self)
-        if found:
+        continuing = going_on(self)
+        if continuing:
             warnings.warn(
                 f"trials of the learner of '{self.readout.name}' are reset, but these go on from "
-                f"one to the next: {'; '.join(found)}. To reset them too, name them in "
+                f"one to the next: {'; '.join(continuing)}. To reset them too, name them in "
                 "Learner(reset=[...])",
                 stacklevel=2,
             )

@@ -152,8 +152,7 @@ class Optimizer(ABC):
     def check_unit(self, weight: str, unit: Dimension) -> None:
         """Raise an error unless the learning rate fits a weight of the given dimensions."""
         expected = unit**self.weight_power
-        given = get_dimensions(start_of(self.learning_rate))
-        if given is not expected:
+        if get_dimensions(start_of(self.learning_rate)) is not expected:
             raise DimensionMismatchError(
                 f"{type(self).__name__}.learning_rate = {self.learning_rate!r} does not fit the "
                 f"weight '{weight}': it must have the unit '{unit_name(expected)}'. To train "
@@ -181,6 +180,13 @@ class Optimizer(ABC):
         exec(_compiled(self.statements), {}, names)
         state.update({name: names[name] for name in self.state})
         return names["_step"]
+
+
+def checked_optimizer(name, optimizer):
+    """An optimizer or None; an error for anything else."""
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{name} = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)")
+    return optimizer
 
 
 @frozen

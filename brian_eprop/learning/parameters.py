@@ -9,10 +9,10 @@ from attrs import field, frozen
 from brian2 import Quantity, get_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, fail_for_dimension_mismatch
 
-from ..brian.internals import PARAMETER, refractoriness
+from ..brian.internals import PARAMETER, known_values, refractoriness
 from ..checks import entries, in_field, number, shown, suggest
-from .optimizers import Optimizer
-from .updates import Trained, Update
+from .optimizers import Optimizer, checked_optimizer
+from .updates import Trained, Update, checked_bounds
 
 
 def _pair(name, bounds):
@@ -27,12 +27,6 @@ def _scale(name, scale):
     if scale is not None:
         number(name, scale, "be finite and above 0", any_unit=True)
     return scale
-
-
-def _optimizer(name, optimizer):
-    if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise TypeError(f"{name} = {optimizer!r} is not an optimizer; give one such as Adam(5e-3)")
-    return optimizer
 
 
 @frozen
@@ -60,7 +54,7 @@ class ParameterTraining:
         default=None, validator=in_field(_pair)()
     )
     scale: Quantity | None = field(default=None, validator=in_field(_scale)())
-    optimizer: Optimizer | None = field(default=None, validator=in_field(_optimizer)())
+    optimizer: Optimizer | None = field(default=None, validator=in_field(checked_optimizer)())
 
 
 Bounds: TypeAlias = tuple[float | Quantity, float | Quantity]
@@ -145,13 +139,6 @@ def check_refractoriness(name, refractory, owner):
         )
 
 
-def check_names(trainable, groups):
-    """Raise an error for a name that no group has."""
-    check_known(
-        trainable, {n for g in groups for n, eq in g.equations.items() if eq.type == PARAMETER}
-    )
-
-
 def check_known(trainable, known):
     """Raise an error for a name that is not among the known."""
     known = sorted(known)
@@ -174,18 +161,22 @@ def install(group, trained, learner):
     learner : Learner
     """
 
-    def made():
-        return [_trained(group, name, how, learner) for name, how in trained.items()]
-
-    Update(group, learner, made, f"{group.name}_optimizer")
+    Update(
+        group,
+        learner,
+        lambda: [_trained(group, name, how, learner) for name, how in trained.items()],
+        f"{group.name}_optimizer",
+    )
 
 
 def _trained(group, name, how, learner):
     """A parameter as what the optimizer changes: it works on p/scale."""
-    scale = scale_of(_values(group, name), name, how, f"group '{group.name}'")
+    variable = group.variables[name]
+    values = Quantity(known_values(variable), dim=variable.dim)
+    scale = scale_of(values, name, how, f"group '{group.name}'")
     change = [f"{name} = {name} - {scale!r}*_step"]
     if how.bounds is not None:
-        low, high = bounds_of(group.variables[name].dim, name, how)
+        low, high = bounds_of(variable.dim, name, how)
         change.append(f"{name} = clip({name}, {low!r}, {high!r})")
     return Trained(
         name,
@@ -199,29 +190,21 @@ def _trained(group, name, how, learner):
     )
 
 
-def _values(group, name):
-    """The present values; 0 where they are not known before the program runs."""
-    variable = group.variables[name]
-    try:
-        return Quantity(variable.get_value(), dim=variable.dim)
-    except NotImplementedError:
-        return Quantity(0.0, dim=variable.dim)
-
-
 def scale_of(values, name, how, owner):
     """The scale of a parameter in SI units.
 
     Parameters
     ----------
     values : Quantity
-        Of the neurons of the owner; the mean of their magnitudes is the default.
+        Of the neurons of the owner, as far as they are known; the mean of their magnitudes is the
+        default.
     name : str
     how : ParameterTraining
     owner : str
         What has the parameter, as errors name it.
     """
     if how.scale is None:
-        scale = float(np.mean(np.abs(np.asarray(values))))
+        scale = float(np.sum(np.abs(np.asarray(values))) / max(np.size(values), 1))
         if not scale > 0:
             raise ValueError(
                 f"the scale of the trained parameter '{name}' of {owner} is not known: "
@@ -229,7 +212,13 @@ def scale_of(values, name, how, owner):
                 f"trainable={{'{name}': ParameterTraining(scale=...)}}"
             )
         return scale
-    scale = _in_units("scale", how.scale, get_dimensions(values), name)
+    fail_for_dimension_mismatch(
+        how.scale,
+        Quantity(1, dim=get_dimensions(values)),
+        f"trainable['{name}'].scale = {{scale}} does not have the unit of the parameter",
+        scale=how.scale,
+    )
+    scale = float(how.scale)
     if not 0 < scale < np.inf:
         raise ValueError(f"trainable['{name}'].scale = {how.scale!r} must be finite and above 0")
     return scale
@@ -237,19 +226,4 @@ def scale_of(values, name, how, owner):
 
 def bounds_of(dimensions, name, how):
     """Lower and upper bound in SI units."""
-    low, high = (_in_units("bounds", value, dimensions, name) for value in how.bounds)
-    if not low < high:
-        raise ValueError(
-            f"trainable['{name}'].bounds = {how.bounds!r}: the first must be below the second"
-        )
-    return low, high
-
-
-def _in_units(what, value, dimensions, name):
-    fail_for_dimension_mismatch(
-        value,
-        Quantity(1, dim=dimensions),
-        f"trainable['{name}'].{what} = {{value}} does not have the unit of the parameter",
-        value=value,
-    )
-    return float(value)
+    return checked_bounds(f"trainable['{name}'].bounds", how.bounds, dimensions)

@@ -19,6 +19,7 @@ from ..checks import (
     check_options,
     check_time,
     flag,
+    not_finite,
     numbers,
     one_of,
     refuse_change,
@@ -209,7 +210,13 @@ class LeakyReadout(NeuronGroup):
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Refuse a run that is longer than the target, or for which it makes no sense."""
         super().before_run(run_namespace)
-        self._check_precision()
+        precision = np.dtype(prefs.core.default_float_dtype)
+        if is_standalone() and self.learner is not None and precision != np.float64:
+            raise ValueError(
+                f"Brian2's preference core.default_float_dtype is {precision}, but compiled "
+                "programs learn with float64 only; set prefs.core.default_float_dtype = float64, "
+                "or use the device 'runtime'"
+            )
         if self.learner is not None:
             self.learner.progress.check_continues()
             self.learner.warn_of_what_goes_on()
@@ -224,16 +231,6 @@ class LeakyReadout(NeuronGroup):
                 f"{needed} are needed; give a longer target, or its period if it repeats"
             )
         self._check_targets_that_count(self.target.values[:needed])
-
-    def _check_precision(self):
-        precision = np.dtype(prefs.core.default_float_dtype)
-        standalone = is_standalone()
-        if standalone and self.learner is not None and precision != np.float64:
-            raise ValueError(
-                f"Brian2's preference core.default_float_dtype is {precision}, but compiled "
-                "programs learn with float64 only; set prefs.core.default_float_dtype = float64, "
-                "or use the device 'runtime'"
-            )
 
     def _check_targets(self, rows):
         """Refuse rows that the loss cannot use, but for zeros, where perhaps no error counts."""
@@ -275,12 +272,12 @@ class LeakyReadout(NeuronGroup):
 
 def _timed(target, n, dt):
     """The target as a TimedArray of shape (steps, n)."""
-    given = isinstance(target, TimedArray)
-    if given and target.dim is not DIMENSIONLESS:
+    is_timed = isinstance(target, TimedArray)
+    if is_timed and target.dim is not DIMENSIONLESS:
         raise DimensionMismatchError(
             "LeakyReadout.target has a unit, but the output y has none; divide by the unit"
         )
-    values = numbers("LeakyReadout.target", target.values if given else target)
+    values = numbers("LeakyReadout.target", target.values if is_timed else target)
     if values.ndim == 1 and n == 1:
         values = values[:, np.newaxis]
     if values.ndim != 2 or values.shape[1] != n or not len(values):
@@ -288,11 +285,9 @@ def _timed(target, n, dt):
             f"LeakyReadout.target has the shape {values.shape}; it must be (steps, {n}), one row "
             "per time step"
         )
-    if not np.isfinite(values).all():
-        step, output = np.argwhere(~np.isfinite(values))[0]
-        raise ValueError(
-            f"LeakyReadout.target[{step}, {output}] = {values[step, output]}; targets are finite"
-        )
-    if given and target.values.ndim == 2:
+    wrong = not_finite("LeakyReadout.target", values)
+    if wrong:
+        raise ValueError(f"{wrong}; targets are finite")
+    if is_timed and target.values.ndim == 2:
         return target
-    return TimedArray(values, dt=target.dt * second if given else dt)
+    return TimedArray(values, dt=target.dt * second if is_timed else dt)

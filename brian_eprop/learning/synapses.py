@@ -26,7 +26,7 @@ from ..engines.trials import Timing, dropped_at_trial_start
 from . import argument_checks as validation
 from .feedback import random_feedback
 from .learner import Learner
-from .updates import Trained, Update
+from .updates import Trained, Update, checked_bounds
 
 #: Attributes that cannot be changed any more, and what to do instead.
 FIXED = {
@@ -135,7 +135,9 @@ class TrainableSynapses(DirectSynapses):
         fixed = flag("TrainableSynapses.fixed", fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
-        limits = validation.checked_bounds(bounds, equations[weight].dim, learner)
+        validation.check_bounds_are_used(bounds, learner)
+        if bounds is not None:
+            bounds = checked_bounds("TrainableSynapses.bounds", bounds, equations[weight].dim)
         optimizer = None if fixed else learner.optimizer
         if optimizer is not None:
             optimizer.check_unit(weight, equations[weight].dim)
@@ -151,19 +153,17 @@ class TrainableSynapses(DirectSynapses):
             target,
             frozenset(synaptic - {weight}),
         )
-        if parent_group(target) is learner.readout and learner.rule.engine == "traces":
+        onto_readout = parent_group(target) is learner.readout
+        if onto_readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
         ends = (source, target, parent_group(source), parent_group(target))
         with unchanged_if_refused(learner, learner.engine, learner.readout, *ends):
             timing = Timing.of(source, arrival, delay, learner)
-            if parent_group(target) is learner.readout:
-                plan = learner.engine.onto_readout(derived, names, timing)
-                feedback = _feedback(learner, source, weight)
-            else:
-                plan = learner.engine.onto_neurons(derived, names, timing)
-                feedback = None
-
+            engine = learner.engine
+            planned = engine.onto_readout if onto_readout else engine.onto_neurons
+            plan = planned(derived, names, timing)
+            feedback = _feedback(learner, source, weight) if onto_readout else None
             dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
             public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
             added = Equations(
@@ -205,7 +205,7 @@ class TrainableSynapses(DirectSynapses):
             if feedback is not None:
                 self._send_back(plan, feedback)
             if learner.interval is not None and not fixed:
-                self._add_update(limits, ["B"] if feedback == "B" else [])
+                self._add_update(bounds, ["B"] if feedback == "B" else [])
             learner.reset_with_trial(source)
             learner.projections.append(self)
 
@@ -246,12 +246,12 @@ class TrainableSynapses(DirectSynapses):
             self.namespace["random_feedback"] = TimedArray(weights.T, dt=1 * second)
         learner.engine.send_back(plan, learner.population(parent_group(source)), feedback)
 
-    def _add_update(self, limits, moving_along):
+    def _add_update(self, bounds, moving_along):
         learner, weight = self.learner, self.weight
         kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
         change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
-        if limits is not None:
-            change.append(f"{weight} = clip({weight}, {limits[0]!r}, {limits[1]!r})")
+        if bounds is not None:
+            change.append(f"{weight} = clip({weight}, {bounds[0]!r}, {bounds[1]!r})")
         dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
         trained = Trained(weight, "grad", weight, dim, mean, tuple(change))
         Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
@@ -270,13 +270,11 @@ class TrainableSynapses(DirectSynapses):
 
 def _dimensions(plan, feedback, of_weight, target):
     """The variables that learning adds, and their dimensions; losses and spikes have none."""
-    dimensions = {}
-    for name, state in plan.variables.items():
-        of_state = DIMENSIONLESS if state is None else target.variables[state].dim
-        dimensions[name] = of_state / of_weight
-    if feedback == "B":
-        dimensions["B"] = DIMENSIONLESS
-    return dimensions
+    dimensions = {
+        name: (DIMENSIONLESS if state is None else target.variables[state].dim) / of_weight
+        for name, state in plan.variables.items()
+    }
+    return dimensions | ({"B": DIMENSIONLESS} if feedback == "B" else {})
 
 
 def _feedback(learner, source, weight):

@@ -6,11 +6,12 @@ What no trial resets is looked for here too, and named.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 from attrs import frozen
-from brian2 import Network, Synapses
-from brian2.units.fundamentalunits import Dimension
+from brian2 import Synapses
+from brian2.units.fundamentalunits import Dimension, DimensionMismatchError, get_dimensions
 
 from ..brian import schedule
 from ..brian.code import GatedCode, declare, internal
@@ -19,11 +20,14 @@ from ..brian.internals import (
     add_to,
     assigned_names,
     is_standalone,
+    known_values,
+    networks_of,
     parent_group,
     pathways,
     statements_of,
     word_substitute,
 )
+from ..checks import not_finite, unit_name
 from ..engines.contract import Learning
 from ..engines.trials import parameters_that_may_change, variables_that_change
 from .optimizers import Optimizer
@@ -72,6 +76,21 @@ class Trained:
         return "\n".join(lines)
 
 
+def checked_bounds(name, bounds, dimensions):
+    """Lower and upper bound of a trained variable in SI units."""
+    if np.size(bounds) != 2:
+        raise ValueError(f"{name} = {bounds!r} must be a pair (low, high)")
+    if any(get_dimensions(value) is not dimensions for value in bounds):
+        raise DimensionMismatchError(
+            f"{name} = {bounds!r} must be in the unit of the trained variable, "
+            f"'{unit_name(dimensions)}'"
+        )
+    low, high = map(float, bounds)
+    if not low <= high:
+        raise ValueError(f"{name} = {bounds!r}: the first must not be above the second")
+    return low, high
+
+
 class Update(GatedCode):
     """Changes the trained variables of a group in the steps in which an update is due.
 
@@ -92,20 +111,17 @@ class Update(GatedCode):
     ) -> None:
         learner.share(group, "__update_due", "__updates")
         super().__init__(group, "", "__update_due", schedule.OPTIMIZER, name)
-        self.learner, self._make = learner, trained
-        self._trained: Sequence[Trained] | None = None
+        self.learner, self._trained = learner, trained
         self.states: dict[str, ArrayVariable] = {}
         add_to(group, self)
         learner.updates.append(self)
         if learner.optimizer is not None:
             self.adopt(learner.optimizer)
 
-    @property
+    @cached_property
     def trained(self) -> Sequence[Trained]:
-        """What is changed."""
-        if self._trained is None:
-            self._trained = self._make()
-        return self._trained
+        """The variables that are changed."""
+        return self._trained()
 
     def check(self, optimizer: Optimizer) -> None:
         """Raise an error unless the learning rates fit the variables."""
@@ -169,11 +185,10 @@ class Update(GatedCode):
     def check_finite(self, name, when):
         """Raise an error unless all values of a variable are finite."""
         values = self.group.variables[name].get_value()
-        if np.isfinite(values).all():
-            return
         group, readout = self.group, self.learner.readout
-        where = int(np.argmin(np.isfinite(values)))
-        wrong = f"{group.name}.{name}[{where}] = {values[where]}"
+        wrong = not_finite(f"{group.name}.{name}", values)
+        if not wrong:
+            return
         error = readout.variables["error"].get_value()
         if not np.isfinite(error).all():
             wrong += f", and so is the error of readout '{readout.name}'"
@@ -240,24 +255,16 @@ def going_on(learner: Learning) -> list[str]:
 
 def _neighbours(learner):
     """Synapses of the learner's network onto groups that are reset."""
-    for reference in list(Network.__instances__()):
-        network = reference()
-        objects = network.objects if network is not None else ()
-        if any(obj is learner.readout for obj in objects):
-            for obj in objects:
-                if isinstance(obj, Synapses) and parent_group(obj.target) in learner.restored:
-                    yield obj
+    for network in networks_of(learner.readout):
+        for obj in network.objects:
+            if isinstance(obj, Synapses) and parent_group(obj.target) in learner.restored:
+                yield obj
 
 
 def _delays(synapses):
     """Whether spikes are known to be under way for a while."""
-    for pathway in pathways(synapses):
-        try:
-            if np.any(pathway.variables["delay"].get_value() >= synapses.clock.dt_ / 2):
-                return True
-        except NotImplementedError:
-            continue
-    return False
+    delays = [known_values(pathway.variables["delay"]) for pathway in pathways(synapses)]
+    return any(np.any(values >= synapses.clock.dt_ / 2) for values in delays)
 
 
 def _named(names):

@@ -125,6 +125,10 @@ class Action:
             return parent_group(self.runner.target)
         return self.owner
 
+    def effects_on(self, variables):
+        """Its effects on any of some variables."""
+        return [effect for effect in self.effects if effect.variable in variables]
+
     def __str__(self):
         return f"{self.kind} '{self.name}' ({self.runner.when}, order {self.order:g})"
 
@@ -175,14 +179,10 @@ def action_of(obj):
     if isinstance(obj, SynapticPathway):
         return _pathway(obj)
     if isinstance(obj, SummedVariableUpdater):
-        effect = Effect(
-            obj.target_varname,
-            obj.target_var,
-            "=",
-            str(obj.expression),
-            variables_read(obj.group, str(obj.expression)),
-        )
-        return Action(obj, "summed", _whole(obj.group), str(obj.expression), (effect,))
+        sum_of = str(obj.expression)
+        read = variables_read(obj.group, sum_of)
+        effect = Effect(obj.target_varname, obj.target_var, "=", sum_of, read)
+        return Action(obj, "summed", _whole(obj.group), sum_of, (effect,))
     if isinstance(obj, Thresholder):
         group = _whole(obj.group)
         code = group.events[obj.event]
@@ -230,38 +230,32 @@ def _code(runner):
 def _anything(group):
     """The effects of code whose template does more than its text says, as a SpatialNeuron's."""
     written = {
-        name: variable
+        variable: name
         for name, variable in group.variables.items()
         if isinstance(variable, ArrayVariable)
         and not variable.read_only
         and getattr(variable.owner, "name", "") == group.name
     }
-    read = frozenset(written.values())
-    return tuple(Effect(name, variable, "=", "", read) for name, variable in written.items())
+    return tuple(Effect(name, v, "=", "", frozenset(written)) for v, name in written.items())
 
 
 def _dynamics(group):
     """The differential equations as effects."""
-    equations = getattr(group, "equations", None)
-    if equations is None:
-        return ()
-    return tuple(
-        Effect(
-            name,
-            group.variables[name],
-            "+=",
-            str(equation.expr),
-            variables_read(group, str(equation.expr)),
-        )
-        for name, equation in equations.items()
+    rates = {
+        name: str(equation.expr)
+        for name, equation in (getattr(group, "equations", None) or {}).items()
         if equation.type == DIFFERENTIAL_EQUATION and name in group.variables
+    }
+    return tuple(
+        Effect(name, group.variables[name], "+=", rate, variables_read(group, rate))
+        for name, rate in rates.items()
     )
 
 
 def variables_read(group, expression):
     """The variables that an expression in names of a group depends on, through subexpressions."""
-    found = _read(group, expression)
-    return frozenset(v for v in found if isinstance(v, Variable) and not v.read_only)
+    variables = _read(group, expression)
+    return frozenset(v for v in variables if isinstance(v, Variable) and not v.read_only)
 
 
 def reads_time(group, expression):
@@ -274,8 +268,8 @@ def reads_time(group, expression):
 
 def _read(group, expression):
     """What stands behind the names of an expression, read-only variables included."""
-    found, waiting = set(), [(group, name) for name in get_identifiers(expression)]
-    seen = set()
+    variables, seen = set(), set()
+    waiting = [(group, name) for name in get_identifiers(expression)]
     while waiting:
         owner, name = waiting.pop()
         variable = owner.variables.get(name)
@@ -284,10 +278,10 @@ def _read(group, expression):
         seen.add((id(owner), name))
         if isinstance(variable, Subexpression):
             inner = itself(variable.owner)
-            waiting += [(inner, one) for one in get_identifiers(variable.expr)]
+            waiting += [(inner, name) for name in get_identifiers(variable.expr)]
         else:
-            found.add(variable)
-    return found
+            variables.add(variable)
+    return variables
 
 
 def effects_of(group, code, further=()):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from brian2 import NeuronGroup, Synapses
 
 from ..brian.internals import ArrayVariable, fires_by, parent_group
@@ -58,9 +60,9 @@ class NetworkReading:
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
         self.projections = {s.pre.name: s for s in learner.projections}
         self.namespace = namespace
-        user = [action for action in self.actions if action.kind != "learning"]
-        self.written = {effect.variable: action for action in user for effect in action.effects}
-        self.python = [action for action in user if action.kind == "Python"]
+        self.user_actions = [action for action in self.actions if action.kind != "learning"]
+        self.written = {e.variable: action for action in self.user_actions for e in action.effects}
+        self.python = [action for action in self.user_actions if action.kind == "Python"]
         check_membership(self)
         check_readout(self)
         self.read_paths()
@@ -118,20 +120,19 @@ class NetworkReading:
         -------
         set of Moment
         """
-        user = [action for action in self.actions if action.kind != "learning"]
-        moments = [Moment(action.runner.when, action.runner.order) for action in user]
-        place = dict(zip(map(id, user), moments, strict=True))
-        of_python = {place[id(action)] for action in self.python}
-        found = {moment for moment in of_python if moments.count(moment) > 1}
+        user = self.user_actions
+        moment = {id(a): Moment(a.runner.when, a.runner.order) for a in user}
+        times = Counter(moment.values())
+        shared = {moment[id(a)] for a in self.python if times[moment[id(a)]] > 1}
         for group, stages in self.stages.items():
             # Linked variables are those of another group
             seen = {*group.variables.values(), *variables_read(group, " ".join(group.variables))}
             ours = stages.actions.values()
             for action in user:
-                at_once = any(place[id(o)] == place[id(action)] for o in ours if o is not action)
-                if at_once and any(effect.variable in seen for effect in action.effects):
-                    found.add(place[id(action)])
-        return found
+                at_once = any(moment[id(o)] == moment[id(action)] for o in ours if o is not action)
+                if at_once and action.effects_on(seen):
+                    shared.add(moment[id(action)])
+        return shared
 
     def changed_between(self, group, code, first, last):
         """What changes a variable after code of learning has read it, and before it is used.
@@ -149,11 +150,10 @@ class NetworkReading:
         (Action, Effect) or None
         """
         seen, place = variables_read(group, code), self.position
-        for action in self.actions:
-            if action.kind != "learning" and place[first] < place[action.name] < place[last]:
-                for effect in action.effects:
-                    if effect.variable in seen:
-                        return action, effect
+        for action in self.user_actions:
+            if place[first] < place[action.name] < place[last]:
+                for effect in action.effects_on(seen):
+                    return action, effect
         return None
 
     def timing_of(self, synapses, learner):
@@ -214,36 +214,32 @@ class NetworkReading:
     def _paths(self):
         """Ways out of the learning groups and back that the learner does not follow."""
         learner, readout = self.learner, self.learner.readout
+        states = {group: self.states(group).keys() for group in self.stages}
         starts = ends = {readout.variables["y"]: readout}
-        for group in self.stages:
-            states = self.states(group)
-            starts = starts | dict.fromkeys(states, group) | {spikes_of(group): group}
+        for group in states:
+            ends = ends | dict.fromkeys(states[group], group)
+            starts = starts | dict.fromkeys(states[group], group) | {spikes_of(group): group}
             for event, condition in group.events.items():
                 # As for code at such an event, see stages.py
                 given = learner.rule.reset_path.get(event) == "detached"
-                if variables_read(group, condition) & states.keys() and not given:
+                if variables_read(group, condition) & states[group] and not given:
                     starts[id(group), event] = group
-            ends = ends | dict.fromkeys(states, group)
-        known = {spikes_of(group) for group in self.stages}
+        spikes = {spikes_of(group) for group in states}
         along = {*learner.projections, *learner.engine.followed_synapses}
-        of_group = {group: self.states(group).keys() for group in self.stages}
-
-        stages = {group: list(found.actions.values()) for group, found in self.stages.items()}
 
         def followed(action, effect, start):
             if action.kind == "learning":
                 return True
-            for group, known_actions in stages.items():
+            for group, stages in self.stages.items():
                 # Synapses that scale a state
-                if action in known_actions and start in of_group[group]:
-                    return effect is None or effect.variable in of_group[group]
-            if action.owner in of_group:
+                if action in stages.actions.values() and start in states[group]:
+                    return effect is None or effect.variable in states[group]
+            if action.owner in states:
                 # Within a learning group: a stage of its step, or its own event
-                inside = start in of_group[action.owner] or isinstance(start, tuple)
-                return inside and (effect is None or effect.variable in of_group[action.owner])
+                inside = start in states[action.owner] or isinstance(start, tuple)
+                return inside and (effect is None or effect.variable in states[action.owner])
             if action.kind == "synapses" and action.owner in along:
-                reached = effect is not None and effect.variable in ends
-                return start in known and isinstance(start, tuple) and reached
+                return start in spikes and effect is not None and effect.variable in ends
             return action.runner is readout.state_updater
 
         return paths_to(ends, starts, self.actions, followed) if learner.projections else []
@@ -332,13 +328,9 @@ class NetworkReading:
             Synapses included: trained, followed and given.
         """
         stages, states = self.stages[group], self.states(group)
-        found = [*stages.actions.values(), *stages.given]
-        for action in self.actions:
-            if action.kind == "synapses" and any(e.variable in states for e in action.effects):
-                found.append(action)
-        return sorted(
-            {a.name: a for a in found}.values(), key=lambda action: self.position[action.name]
-        )
+        arriving = [a for a in self.actions if a.kind == "synapses" and a.effects_on(states)]
+        actions = {a.name: a for a in (*stages.actions.values(), *stages.given, *arriving)}
+        return sorted(actions.values(), key=lambda action: self.position[action.name])
 
     def __str__(self):
         return as_text(self)

@@ -35,10 +35,11 @@ def check_membership(reading):
 def check_readout(reading):
     """Nothing but spikes may act on the readout, between its leak and its error."""
     readout = reading.learner.readout
-    own = {readout.variables[n]: n for n in ("y", "error", "loss") if n in readout.variables}
+    outputs = {readout.variables[n]: n for n in ("y", "error", "loss") if n in readout.variables}
     leak = reading.position[readout.state_updater.name]
     for action in reading.actions:
-        written = [own[e.variable] for e in action.effects if e.variable in own]
+        effects = action.effects_on(outputs)
+        written = [outputs[effect.variable] for effect in effects]
         if not written or action.runner is readout.state_updater:
             continue
         if action.kind != "synapses" or "y" not in written:
@@ -47,10 +48,9 @@ def check_readout(reading):
                 "would be another than the one that is differentiated: only spikes act on a "
                 "readout"
             )
-        for effect in action.effects:
+        for effect in effects:
             adds = effect.operation in ("+=", "-=") and effect.variable not in effect.reads
-            trained = action.name in reading.projections
-            if effect.variable in own and not (adds or trained):
+            if not adds and action.name not in reading.projections:
                 raise UnreadableNetworkError(
                     f"{action} does not merely add to 'y' of readout '{readout.name}', which "
                     "changes what earlier spikes have left there: write y_post += …"
@@ -72,7 +72,7 @@ def check_order(reading, group):
             f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
             "spikes of a step would act in the next; move it behind the threshold"
         )
-    check_stored(reading, group, stages)
+    check_stored(reading, group)
     for name, action in stages.actions.items():
         if place[name] > reading.end:
             raise UnreadableNetworkError(
@@ -86,32 +86,28 @@ def check_refractoriness(reading, group):
     """Nothing but Brian2 may set what tells whether a neuron is refractory."""
     flags = {group.variables[n]: n for n in OF_REFRACTORINESS if n in group.variables}
     for action in reading.actions:
-        for effect in action.effects:
-            if effect.variable in flags:
-                raise UnreadableNetworkError(
-                    f"{action} changes '{flags[effect.variable]}' of group '{group.name}', "
-                    "which Brian2 sets at each spike and in each step, and which tells when "
-                    f"its neurons are refractory: {OF_ONES_OWN}"
-                )
+        for effect in action.effects_on(flags):
+            raise UnreadableNetworkError(
+                f"{action} changes '{flags[effect.variable]}' of group '{group.name}', which "
+                "Brian2 sets at each spike and in each step, and which tells when its neurons are "
+                f"refractory: {OF_ONES_OWN}"
+            )
 
 
-def check_stored(reading, group, stages):
+def check_stored(reading, group):
     """A '(constant over dt)' expression must see the state that the update sees."""
     stored = reading.position.get(getattr(group.subexpression_updater, "name", None))
     if stored is None:
         return
-    states = reading.states(group).keys()
-    for action in reading.actions:
-        between = (
-            stored < reading.position[action.name] < reading.position[group.state_updater.name]
-        )
-        if between and action.kind != "learning":
-            if any(effect.variable in states for effect in action.effects):
-                raise UnreadableNetworkError(
-                    f"{action} changes the state of group '{group.name}' after its "
-                    "'(constant over dt)' expressions of the step have been stored: remove "
-                    "the flag, or choose another slot"
-                )
+    states, updated = reading.states(group), reading.position[group.state_updater.name]
+    for action in reading.user_actions:
+        between = stored < reading.position[action.name] < updated
+        if between and action.effects_on(states):
+            raise UnreadableNetworkError(
+                f"{action} changes the state of group '{group.name}' after its '(constant over "
+                "dt)' expressions of the step have been stored: remove the flag, or choose "
+                "another slot"
+            )
 
 
 def check_weight(reading, synapses):
@@ -189,13 +185,12 @@ def check_names(reading, namespace):
         Of the run.
     """
     readout = reading.learner.readout
-    for action in reading.actions:
+    for action in reading.user_actions:
         owner = action.owner
-        if action.kind == "learning" or owner in (None, readout):
+        if owner in (None, readout):
             continue
-        own = getattr(owner, "model_names", None)
-        if own is None:
-            own = frozenset(getattr(owner, "equations", None) or ())
+        equations = getattr(owner, "equations", None) or ()
+        of_model = getattr(owner, "model_names", frozenset(equations))
         known = {**namespace, **(getattr(owner, "namespace", None) or {})}
         trained = reading.projections.get(action.name)
         code = trained.user_on_pre if trained is not None else action.code
@@ -203,7 +198,7 @@ def check_names(reading, namespace):
             code = " ".join(owner.equations.identifiers)
             if isinstance(refractoriness(owner), str):
                 code += f" {refractoriness(owner)}"
-        for name in sorted(get_identifiers(code) & known.keys() - own):
+        for name in sorted(get_identifiers(code) & known.keys() - of_model):
             variable = owner.variables.get(name)
             of_readout = getattr(getattr(variable, "owner", None), "name", "") == readout.name
             if of_readout or getattr(variable, "of_learning", False):
@@ -220,7 +215,7 @@ def check_parameters(reading, action):
         return
     population = reading.learner.populations.get(action.target)
     used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
-    for parameter in getattr(population, "parameters", ()) if population else ():
+    for parameter in getattr(population, "parameters", ()):
         if parameter in used:
             raise UnreadableNetworkError(
                 f"the parameter '{parameter}' is trained, and {action} acts by an amount that "

@@ -114,7 +114,7 @@ def test_bounds_and_scale():
         (dict(trainable=["tau_m"], engine="traces"), ValueError, "parameters have no traces"),
         (dict(trainable=["tau_m"], reset=False), ValueError, "that of whole trials"),
         (dict(trainable={"tau_m": (1 * mV, 2 * mV)}), DimensionMismatchError, "the unit of the"),
-        (dict(trainable={"tau_m": (2 * ms, 1 * ms)}), ValueError, "the first must be below"),
+        (dict(trainable={"tau_m": (2 * ms, 1 * ms)}), ValueError, "the first must not be above"),
         (dict(trainable={"tau_m": (1 * ms,)}), ValueError, "must be a pair"),
     ],
 )
