@@ -11,7 +11,10 @@ from brian2 import (
     DEFAULT_CONSTANTS,
     DEFAULT_FUNCTIONS,
     DEFAULT_UNITS,
+    EventMonitor,
     Network,
+    PopulationRateMonitor,
+    StateMonitor,
     Subgroup,
     get_device,
 )
@@ -44,6 +47,7 @@ from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.logger import catch_logs
 from brian2.utils.stringtools import get_identifiers, word_substitute
 
+MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: Constants, functions and units of Brian2, which every piece of code may use.
 KNOWN_EVERYWHERE = DEFAULT_CONSTANTS.keys() | DEFAULT_FUNCTIONS.keys() | DEFAULT_UNITS.keys()
 
@@ -198,6 +202,11 @@ def itself(obj):
 def parent_group(group):
     """The whole group that a sub-group is a part of (itself if it is not one)."""
     return itself(group.source) if isinstance(group, Subgroup) else group
+
+
+def whole_group(group):
+    """The whole group behind a sub-group, or behind a weak proxy of one."""
+    return parent_group(itself(group))
 
 
 def refractoriness(group):

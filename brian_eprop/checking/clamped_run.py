@@ -6,17 +6,12 @@ from contextlib import ExitStack
 from itertools import count
 
 import numpy as np
-from brian2 import (
-    NetworkOperation,
-    NeuronGroup,
-    PopulationRateMonitor,
-    SpikeMonitor,
-    StateMonitor,
-)
+from brian2 import NetworkOperation, NeuronGroup
 
 from ..brian import schedule
 from ..brian.code import of_learning
 from ..brian.internals import (
+    MONITORS,
     Resetter,
     SynapticPathway,
     Thresholder,
@@ -25,18 +20,16 @@ from ..brian.internals import (
     repeatable,
     return_to_state,
     steps_of,
+    whole_group,
 )
-from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers, whole_group
-
-MONITORS = (SpikeMonitor, StateMonitor, PopulationRateMonitor)
-
+from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
 
 #: Under which name the network keeps the state in which each run begins.
 START = "start of a run with clamped spikes"
 
 
 class ClampedNetwork:
-    """A network that learns, made to repeat a recorded run.
+    """A network that learns, and that repeats a recorded run.
 
     It is a context: afterwards the network, its random numbers and its objects are as they
     were found.
@@ -70,7 +63,7 @@ class ClampedNetwork:
         self.populations, self.unreadable, self.events = {}, {}, {}
         self.onto_readout, self.onto_others = [], []
         self.recording, self.idles, self.delivers = False, True, set()
-        self.given, self.live = {}, False
+        self.deviations, self.live = {}, False
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -135,14 +128,9 @@ class ClampedNetwork:
                 if rule.order == 1 or draws_numbers(obj, obj.events["spike"]):
                     continue
                 surrogate = surrogate or Given()
-            population = Population(obj, surrogate)
-            chosen = {**getattr(model, "reset_path", {}), **rule.reset_path}
-            paths = {n: chosen.get(n, "implicit") for n in population.moved_by_reset}
-            population.implicit = tuple(n for n, p in paths.items() if p == "implicit")
-            population.explicit = tuple(n for n, p in paths.items() if p == "explicit")
-            population.random_reset = draws_numbers(obj, obj.event_codes.get("spike", ""))
+            paths = {**getattr(model, "reset_path", {}), **rule.reset_path}
+            population = Population(obj, surrogate, paths)
             try:
-                population.check_integers(chosen)
                 population.prepare(self.namespace)
             except (NotCheckable, KeyError) as why:
                 population.remove()
@@ -172,7 +160,7 @@ class ClampedNetwork:
             delivery.prepare(self.namespace)
 
     def _along_feedback(self, pathway):
-        """What a spike adds to the readout, as the feedback has it; None if nothing."""
+        """Code of what a spike adds to the readout, with feedback weights; None if nothing."""
         if not self.learner.feedback_is("adaptive"):
             return pathway.code
         synapses = pathway.synapses
@@ -181,7 +169,7 @@ class ClampedNetwork:
         return re.sub(rf"\b{synapses.weight}\b", "B", pathway.code)
 
     def _plan(self):
-        """What runs in each step: list of (object, callable)."""
+        """The objects of a step and what they run: list of (object, callable)."""
         by_pathway = {id(delivery.pathway): delivery for delivery in self.deliveries}
         plan = []
         observes = any(isinstance(obj, NetworkOperation) for obj in self.active)
@@ -197,7 +185,7 @@ class ClampedNetwork:
             elif id(obj) in by_pathway:
                 delivery = by_pathway[id(obj)]
                 if self.recording:
-                    run = self._recorder(delivery)
+                    run = delivery.record
                 elif delivery in self.delivers:
                     run = delivery.run
             plan.append((obj, run))
@@ -249,24 +237,17 @@ class ClampedNetwork:
         population.own = population.psi[k] * moved
         if self.live:
             population.outgoing = population.own
-        elif population.group in self.given:
-            population.outgoing = self.given[population.group][k]
+        elif population.group in self.deviations:
+            population.outgoing = self.deviations[population.group][k]
 
     def _resetter(self, obj):
         population = self.populations.get(whole_group(obj.group))
         if population is None:
             return obj.run
-        given = self.live or self.passes_on
+        explicit = self.live or self.passes_on
 
         def run():
-            population.reset(obj.run, population.own, population.outgoing if given else None)
-
-        return run
-
-    def _recorder(self, delivery):
-        def run():
-            self.effects[delivery].append(delivery.effects())
-            delivery.pathway.run()
+            population.reset(obj.run, population.own, population.outgoing if explicit else None)
 
         return run
 
@@ -279,7 +260,6 @@ class ClampedNetwork:
             Called in each step, before and after the objects of the slot ``end``.
         """
         self.recording = True
-        self.effects = {delivery: [] for delivery in self.deliveries}
         for population in self.populations.values():
             population.psi = []
         self.errors = []
@@ -290,14 +270,14 @@ class ClampedNetwork:
             population.psi = np.array(population.psi)
         self.errors = np.array(self.errors)
 
-    def repeat(self, changes=(), *, given=None, live=False, onto_readout=False):
+    def repeat(self, changes=(), *, deviations=None, live=False, onto_readout=False):
         """Run again with all spikes clamped.
 
         Parameters
         ----------
         changes : iterable of (variable, index, change)
             What is moved before the run.
-        given : dict of NeuronGroup to (T, n) array, optional
+        deviations : dict of NeuronGroup to (T, n) array, optional
             Deviations of spikes that are delivered: to the readout, or to everything else.
         live : bool
             Deviations are those of the run itself.
@@ -309,8 +289,8 @@ class ClampedNetwork:
         dict of NeuronGroup to (T, n) array
             Distances to the threshold.
         """
-        self.given, self.live = given or {}, live
-        self.passes_on = bool(given) and not onto_readout
+        self.deviations, self.live = deviations or {}, live
+        self.passes_on = bool(deviations) and not onto_readout
         others = self.onto_others if live or self.passes_on else ()
         self.delivers = {*others, *(self.onto_readout if onto_readout else ())}
         return_to_state(self.network, START)

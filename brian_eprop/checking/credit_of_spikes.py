@@ -1,16 +1,16 @@
-"""What one spike more would change in the loss: ℓ, from recorded errors, in NumPy."""
+"""The derivative ℓ of the loss with respect to a spike, from recorded errors, in NumPy."""
 
 import numpy as np
 
-from ..brian.internals import fires_by
-from .linear_spikes import NotCheckable, whole_group
+from ..brian.internals import fires_by, whole_group
+from .linear_spikes import NotCheckable
 
 #: Deviations that are put into the readout to see whether it is the filter that it should be.
 PROBE = 2.0**-12
 
 
 class CreditOfSpikes:
-    """ℓ_j^t = Σ_k B_kj g Σ_{s≥t} κ^{s−t} error_k^s, and the regularizers' part.
+    """The credit ℓ_j^t = Σ_k B_kj g Σ_{s≥t} κ^{s−t} error_k^s of spikes, and that of regularizers.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class CreditOfSpikes:
             outputs = [k for k, n in enumerate(delivery.targets) if n.removesuffix("_post") == "y"]
             if not outputs:
                 continue
-            effects = np.array([e[outputs[0]] for e in self.run.effects[delivery]])
+            effects = np.array([e[outputs[0]] for e in delivery.recorded])
             post = delivery.synapses.variables["_synaptic_post"].get_value()
             credit = self.readout[delivery.source.group]
             arrival = np.arange(self.steps)[:, np.newaxis] + int(late) + delivery.delays
@@ -132,7 +132,7 @@ class CreditOfSpikes:
         losses = []
         for sign in (1, -1):
             signed = {g: sign * d for g, d in probe.items()}
-            self.run.repeat(given=signed, onto_readout=True)
+            self.run.repeat(deviations=signed, onto_readout=True)
             losses.append(self.run.loss)
         change = (losses[0] - losses[1]) / 2
         expected = sum(np.sum(self.readout[g] * d) for g, d in probe.items())

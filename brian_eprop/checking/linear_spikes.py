@@ -1,4 +1,4 @@
-"""Spikes that vary: z + ψ (d − d₀) around a recorded spike train, in a user's own Brian2 network.
+"""Linearized spikes z + ψ (d − d₀) around a recorded spike train, in a user's own Brian2 network.
 
 Nothing here knows a derivative. The distance to the threshold, what a reset does and what an
 arrival does are all evaluated by Brian2, from the text that the user wrote; of an arrival, what it
@@ -19,7 +19,6 @@ from ..brian.internals import (
     assigned_names,
     get_identifiers,
     itself,
-    parent_group,
     refractoriness,
     remove_variables,
     reset_of,
@@ -32,12 +31,6 @@ DISTANCE, PSI = "__check_distance", "__check_psi"
 
 class NotCheckable(Exception):
     """Why a network cannot be checked."""
-
-
-def whole_group(group):
-    """The group behind a sub-group or a weak reference."""
-    # A bound method has the object itself, a weak proxy is not hashable.
-    return parent_group(itself(group))
 
 
 def draws_numbers(group, code):
@@ -121,9 +114,11 @@ class Population:
     ----------
     group : NeuronGroup
     surrogate : surrogate
-    implicit, explicit : tuple of str
+    implicit, explicit : list of str
         Variables whose reset follows the varying spike of the neuron itself: that of the
         same run, or that of the run before.
+    paths : dict of str to str
+        How the paths of spikes through the reset are differentiated.
     random_reset : bool
         The reset draws random numbers.
     distance, psi : (T, n) array
@@ -136,8 +131,9 @@ class Population:
 
     group: object
     surrogate: object
-    implicit: tuple = ()
-    explicit: tuple = ()
+    paths: dict
+    implicit: list = field(factory=list)
+    explicit: list = field(factory=list)
     random_reset: bool = False
     distance: np.ndarray | None = None
     psi: np.ndarray | None = None
@@ -149,6 +145,12 @@ class Population:
     def prepare(self, namespace):
         """Let Brian2 evaluate d and ψ; the group gets two variables until `remove`."""
         group = self.group
+        self._check_integers()
+        self.implicit, self.explicit = (
+            [n for n in self.moved_by_reset if self.paths.get(n, "implicit") == kind]
+            for kind in ("implicit", "explicit")
+        )
+        self.random_reset = draws_numbers(group, group.event_codes.get("spike", ""))
         distance, gate = distance_and_gate(group)
         if draws_numbers(group, distance):
             raise NotCheckable(
@@ -174,17 +176,11 @@ class Population:
         """Names of the floating-point variables among them, which can be moved by a little."""
         return [n for n in self.reset_variables if _is_real(self.group.variables[n])]
 
-    def check_integers(self, paths):
-        """Raise NotCheckable if an integer that the reset changes acts on more than a gate.
-
-        Parameters
-        ----------
-        paths : dict of str to str
-            How the paths of spikes through the reset are differentiated.
-        """
+    def _check_integers(self):
+        """Raise NotCheckable if an integer that the reset changes acts on more than a gate."""
         group, reset = self.group, reset_of(self.group)
         for name in self.reset_variables:
-            if not group.variables[name].is_integer or paths.get(name) == "detached":
+            if not group.variables[name].is_integer or self.paths.get(name) == "detached":
                 continue
             read = [group.equations[n].expr.code for n in group.equations.diff_eq_names]
             read += [" ".join(statement) for statement in reset if statement[0] != name]
@@ -206,7 +202,7 @@ class Population:
         values = self.group.variables
         return values[DISTANCE].get_value().copy(), values[PSI].get_value().copy()
 
-    def reset(self, run, own, given):
+    def reset(self, run, implicit, explicit):
         """Run a reset for spikes that vary: h + z̃ (R(h) − h).
 
         Where it draws random numbers, it has none for neurons that do not fire: they are as they
@@ -216,10 +212,10 @@ class Population:
         ----------
         run : callable
             The reset of the recorded spikes.
-        own, given : (n,) array or None
-            Deviations of the spikes along implicit and along explicit paths.
+        implicit, explicit : (n,) array or None
+            Deviations of the spikes along the paths of either kind.
         """
-        paths = [(own, self.implicit), (given, self.explicit)]
+        paths = [(implicit, self.implicit), (explicit, self.explicit)]
         paths = [(d, names) for d, names in paths if names and d is not None and np.any(d)]
         if not paths:
             run()
@@ -267,7 +263,7 @@ def single_assignments(code):
 
 
 class Delivery:
-    """What varying spikes do beyond the recorded ones, where they arrive along a pathway.
+    """The delivery of deviations of spikes along a pathway, beside that of the recorded spikes.
 
     Parameters
     ----------
@@ -281,6 +277,7 @@ class Delivery:
         self.pathway, self.source = pathway, source
         self.synapses = itself(pathway.synapses)
         self.text, self.jumps = pathway.code if code is None else code, []
+        self.recorded = []
 
     def prepare(self, namespace):
         """Let Brian2 evaluate what one spike adds to each variable, for every synapse."""
@@ -319,10 +316,14 @@ class Delivery:
         remove_variables(self.synapses, self.jumps)
 
     def start(self):
-        """Nothing is under way."""
+        """Empty the ring buffer of deviations that are under way."""
         longest = int(self.delays.max(initial=0)) + 1
-        self.ring = np.zeros((longest, len(self.source.group)))
-        self.step, self.under_way = 0, 0
+        self.ring, self.step = np.zeros((longest, len(self.source.group))), 0
+
+    def record(self):
+        """Deliver the recorded spikes, and keep what one spike would add."""
+        self.recorded.append(self.effects())
+        self.pathway.run()
 
     def effects(self):
         """What one spike would add now : list of (synapses,) arrays, one per target variable."""
@@ -338,23 +339,16 @@ class Delivery:
         return effects
 
     def arrivals(self):
-        """Send the present deviations off; those that arrive now : (synapses,) or None."""
-        longest, outgoing = len(self.ring), self.source.outgoing
-        row = self.step % longest
-        self.ring[row] = 0 if outgoing is None else outgoing
+        """Send the present deviations off; those that arrive now : (synapses,) array."""
+        row = self.step % len(self.ring)
+        self.ring[row] = 0 if self.source.outgoing is None else self.source.outgoing
         self.step += 1
-        if outgoing is not None and outgoing.any():
-            self.under_way = longest
-        elif self.under_way:
-            self.under_way -= 1
-        if not self.under_way:
-            return None
-        return self.ring[(row - self.delays) % longest, self.pre]
+        return self.ring[(row - self.delays) % len(self.ring), self.pre]
 
     def run(self):
         """Deliver the recorded spikes, then what varies in them."""
         arriving = self.arrivals()
-        if arriving is None or not arriving.any():
+        if not arriving.any():
             self.pathway.run()
             return
         effects = self.effects()

@@ -1,4 +1,4 @@
-r"""Is the gradient right in a user's own Brian2 network? An answer that derives nothing.
+r"""Finite differences of the loss of a user's own Brian2 network, with linearized spikes.
 
 All spikes are clamped to those of a recorded run. One weight is moved by ε, Brian2 runs again,
 and the distance d of each neuron to its threshold is read when the threshold is evaluated. With
@@ -17,8 +17,9 @@ from collections import defaultdict
 import numpy as np
 from attrs import field, frozen
 
+from ..brian.internals import whole_group
 from .credit_of_spikes import CreditOfSpikes
-from .linear_spikes import Given, NotCheckable, whole_group
+from .linear_spikes import Given, NotCheckable
 from .report import TOLERANCE, CheckedDerivative, NetworkCheck
 
 #: Changes of a weight, relative to the weights of the projection. Two of them, this one and its
@@ -231,10 +232,10 @@ class DifferenceCheck:
         for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
             if not any(d.any() for d in hop.values()):
                 break
-            hop, _ = self._deviations(run.repeat(given=hop))
+            hop, _ = self._deviations(run.repeat(deviations=hop))
             total = {group: total[group] + hop[group] for group in total}
         if self.symmetric and not live and self.credit.fails:
-            run.repeat(given=total, onto_readout=True)
+            run.repeat(deviations=total, onto_readout=True)
             loss += run.loss - self.credit.loss
         for group in total:
             side["spikes", group], side["moved", group] = total[group], moved[group]

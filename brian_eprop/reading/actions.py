@@ -1,4 +1,4 @@
-"""What runs in a step of a network, in the order in which Brian2 runs it: what it reads and writes.
+"""The objects that run in a step of a network, in order, and the variables they read and write.
 
 Everything that computes is a `BrianObject` with a slot, an order and a name. Most of them are
 generated from text, which is read here; a function of Python has no text. Variables are compared
@@ -12,18 +12,16 @@ from brian2 import (
     BrianObject,
     Clock,
     CodeRunner,
-    EventMonitor,
     Group,
     PoissonGroup,
     PoissonInput,
-    PopulationRateMonitor,
     SpikeGeneratorGroup,
-    StateMonitor,
 )
 
 from ..brian.code import of_learning
 from ..brian.internals import (
     DIFFERENTIAL_EQUATION,
+    MONITORS,
     ArrayVariable,
     Resetter,
     StateUpdater,
@@ -37,10 +35,10 @@ from ..brian.internals import (
     itself,
     parent_group,
     statements_of,
+    whole_group,
 )
 from ..calculus.integrator import READABLE_TEMPLATES
 
-MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: What runs for the present step and changes no variable of another object.
 _HARMLESS = (*MONITORS, SpikeGeneratorGroup, PoissonGroup)
 
@@ -143,7 +141,7 @@ def running_objects(network):
 
 
 def in_one_order(objects, moments):
-    """Give objects of one moment, which Brian2 runs in the order of their names, orders.
+    """Orders for objects of one slot and order, which Brian2 runs in the order of their names.
 
     They run as before, and there is room between them: something can be recorded just before one.
 
@@ -171,7 +169,7 @@ def in_one_order(objects, moments):
 
 
 def action_of(obj):
-    """What an object does in a step; None if it computes nothing."""
+    """An object as an action of a step; None if it computes nothing."""
     if isinstance(obj, _HARMLESS):
         return None
     if of_learning(obj):
@@ -182,14 +180,14 @@ def action_of(obj):
         sum_of = str(obj.expression)
         read = variables_read(obj.group, sum_of)
         effect = Effect(obj.target_varname, obj.target_var, "=", sum_of, read)
-        return Action(obj, "summed", _whole(obj.group), sum_of, (effect,))
+        return Action(obj, "summed", whole_group(obj.group), sum_of, (effect,))
     if isinstance(obj, Thresholder):
-        group = _whole(obj.group)
+        group = whole_group(obj.group)
         code = group.events[obj.event]
         trigger = (group, obj.event)
         return Action(obj, "threshold", group, code, (), trigger, variables_read(group, code))
     if isinstance(obj, Resetter):
-        group = _whole(obj.group)
+        group = whole_group(obj.group)
         code = group.event_codes[obj.event]
         kind = "reset" if obj.event == "spike" else "event"
         return Action(obj, kind, group, code, effects_of(group, code), (group, obj.event))
@@ -199,11 +197,6 @@ def action_of(obj):
         return None
     # A network operation, or an object that somebody has derived: a function of Python
     return Action(obj, "Python") if type(obj).run is not BrianObject.run else None
-
-
-def _whole(group):
-    """A group itself, where a runner has a proxy of it; the whole of a sub-group."""
-    return parent_group(itself(group))
 
 
 def _pathway(pathway):
@@ -267,7 +260,7 @@ def reads_time(group, expression):
 
 
 def _read(group, expression):
-    """What stands behind the names of an expression, read-only variables included."""
+    """The variables behind the names of an expression, read-only ones included."""
     variables, seen = set(), set()
     waiting = [(group, name) for name in get_identifiers(expression)]
     while waiting:

@@ -1,4 +1,4 @@
-"""The network that runs, as a learner sees it: who changes what, and what is differentiated."""
+"""The computation graph of a network: which objects change which variables, and in what order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .stages import Stages, UnreadableNetworkError, stages_of
 
 
 class NetworkReading:
-    """What computes in a network, and what of it a learner differentiates.
+    """The computation graph of a network, and the part of it that a learner differentiates.
 
     ``print`` shows it; `brian_eprop.plotting.plot_network` draws it.
 
@@ -87,7 +87,7 @@ class NetworkReading:
 
     @property
     def end(self):
-        """The place at which the learner looks at a step."""
+        """The position of the slot ``end``, in which the learner computes errors."""
         names = [obj.name for obj in self.objects if obj.when == "end"]
         return min((self.position[n] for n in names), default=len(self.objects))
 
@@ -110,11 +110,11 @@ class NetworkReading:
         return Moment(runner.when, (runner.order + min(later, default=runner.order + 1)) / 2)
 
     def _orders(self, slot):
-        """Of all that runs in a slot, but for what is of learning."""
+        """Orders of the objects of the user in a slot."""
         return [obj.order for obj in self.objects if obj.when == slot and not of_learning(obj)]
 
     def shared_moments(self):
-        """Moments at which the names of objects say what a stage, or Python, finds there.
+        """Moments of several objects whose names decide which state a stage, or Python, sees.
 
         Returns
         -------
@@ -135,7 +135,7 @@ class NetworkReading:
         return shared
 
     def changed_between(self, group, code, first, last):
-        """What changes a variable after code of learning has read it, and before it is used.
+        """The action that changes a variable between a recorder's reading of it and its use.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class NetworkReading:
             check_parameters(self, action)
 
     def role(self, action):
-        """What an action is for the gradient, in a few words.
+        """The role of an action in the gradient.
 
         Returns
         -------
@@ -312,11 +312,11 @@ class NetworkReading:
         if action.kind == "synapses" and action.owner in self.learner.engine.followed_synapses:
             return "followed"
         differentiated = [a for s in self.stages.values() for a in s.actions.values()]
-        own = action.runner is self.learner.readout.state_updater
-        return "differentiated" if own or action in differentiated else "given"
+        leak = action.runner is self.learner.readout.state_updater
+        return "differentiated" if leak or action in differentiated else "given"
 
     def step_of(self, group):
-        """What changes the state of a learning group, as it runs in a step.
+        """The actions that change the state of a learning group, in the order of a step.
 
         Parameters
         ----------
@@ -337,7 +337,7 @@ class NetworkReading:
 
 
 def _instead_of(path):
-    """What to write in place of a path that credit cannot go."""
+    """The remedy for a path along which credit cannot flow, for a message."""
     events = {action.trigger[1] for action in path.actions if action.trigger is not None}
     if events - {"spike"}:
         event = min(events - {"spike"})

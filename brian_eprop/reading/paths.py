@@ -1,4 +1,4 @@
-"""Paths by which what a learning group does comes back to a learning group, or to the loss.
+"""Paths in the computation graph from learning groups back to learning groups, or to the loss.
 
 Nodes are variables, and the events of groups. Code leads from each variable that it reads to each
 that it changes, from an event to what its synapses change, and from what a threshold reads to its
@@ -73,18 +73,18 @@ def paths_to(ends, starts, actions, followed):
         for edge in _edges(action):
             if not followed(action, edge.effect, edge.start):
                 edges.setdefault(edge.start, []).append(edge)
-    found, reached = [], {node: () for node in starts}
+    paths, reached = [], {node: () for node in starts}
     waiting = list(starts)
     while waiting:
         node = waiting.pop(0)
         for edge in edges.get(node, ()):
             way = (*reached[node], edge)
             if edge.end in ends:
-                found.append(_path(way, starts, ends))
+                paths.append(_path(way, starts, ends))
             elif edge.end not in reached:
                 reached[edge.end] = way
                 waiting.append(edge.end)
-    return found
+    return paths
 
 
 def _path(way, starts, ends):
@@ -114,34 +114,32 @@ def spikes_of(group):
 
 
 def as_text(reading):
-    """What computes in a network, as a table: slot, object, what it changes, its role.
+    """A table of the actions of a network: slot, object, variables it changes, role.
 
     Parameters
     ----------
     reading : NetworkReading
     """
-    learner, shown = reading.learner, set()
+    learner, readout, shown = reading.learner, reading.learner.readout, set()
     rule = f"e-prop of order {learner.rule.order}".replace("order inf", "order ∞")
-    lines = [f"What the learner of readout '{learner.readout.name}' sees ({rule})"]
-    for group in reading.stages:
-        lines += ["", f"Group '{group.name}' ({len(group)} neurons). Its step, in order:"]
-        lines += _table([_row(reading, action) for action in reading.step_of(group)])
-        shown |= {action.name for action in reading.step_of(group)}
+    lines = [f"What the learner of readout '{readout.name}' sees ({rule})"]
+    leak = [a for a in reading.actions if a.runner is readout.state_updater]
+    onto_readout = [a for a in reading.actions if a.kind == "synapses" and a.target is readout]
+    steps = {
+        f"Group '{group.name}' ({len(group)} neurons). Its step, in order:": reading.step_of(group)
+        for group in reading.stages
+    }
+    for title, actions in {**steps, f"Readout '{readout.name}':": leak + onto_readout}.items():
+        lines += ["", title, *_table([_row(reading, action) for action in actions])]
+        shown |= {action.name for action in actions}
     switched_off = [s for s in learner.projections if not s.active]
-    onto_readout = [
-        a for a in reading.actions if a.kind == "synapses" and a.target is learner.readout
-    ]
-    lines += ["", f"Readout '{learner.readout.name}':"]
-    leak = [a for a in reading.actions if a.runner is learner.readout.state_updater]
-    lines += _table([_row(reading, action) for action in (*leak, *onto_readout)])
-    shown |= {action.name for action in (*leak, *onto_readout)}
     if switched_off:
         names = ", ".join(f"'{synapses.name}'" for synapses in switched_off)
         lines += ["", f"Switched off, and without credit: {names}"]
     if reading.paths:
         lines += ["", "Paths that this order leaves out:"]
         lines += [f"  {path}" for path in reading.paths]
-    rest = [a for a in reading.actions if a.kind != "learning" and a.name not in shown]
+    rest = [action for action in reading.user_actions if action.name not in shown]
     if rest:
         lines += ["", "Runs besides, and counts as given:"]
         lines += _table([_row(reading, action)[:-1] for action in rest])
@@ -151,18 +149,14 @@ def as_text(reading):
 def _row(reading, action):
     """Slot, what runs, what it changes, what it is for the gradient."""
     runner = action.runner
-    name = f" '{runner.name}'"
-    role = reading.role(action)
-    if action.kind in ("state update", "reset") or (
-        action.kind == "threshold" and action.trigger[1] == "spike"
-    ):
-        name = (
-            ""
-            if action.owner in (*reading.stages, reading.learner.readout)
-            else (f" of '{action.owner.name}'")
-        )
+    role, at_spikes = reading.role(action), action.trigger and action.trigger[1] == "spike"
     if action.kind == "synapses":
         name = f" '{action.owner.name}' from '{action.trigger[0].name}'"
+    elif action.kind in ("state update", "reset") or (action.kind == "threshold" and at_spikes):
+        known = action.owner in (*reading.stages, reading.learner.readout)
+        name = "" if known else f" of '{action.owner.name}'"
+    else:
+        name = f" '{runner.name}'"
     if action.kind == "threshold" and role == "differentiated":
         role = "differentiated, with ψ"
     if role == "factor":

@@ -1,4 +1,4 @@
-"""Looks at the network before it runs, and adds what learning has to record there."""
+"""The reader of a network before each run, which adds the recorders that learning needs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from brian2.units.fundamentalunits import DimensionMismatchError
 
 from ..brian import schedule
 from ..brian.code import LearningCode, declare, event_code, see_new_variables
-from ..brian.internals import networks_of, runs_in_python
-from .actions import MONITORS, in_one_order, running_objects
+from ..brian.internals import MONITORS, networks_of, runs_in_python
+from .actions import in_one_order, running_objects
 from .network import NetworkReading, UnreadableNetworkError
 from .refusals import check_names, check_rule
-from .watching import After, Before, BetweenRuns
+from .watching import BetweenRuns, Watch
 
 
 class NetworkReader(BrianObject):
-    """Reads the network whenever Brian2 collects the objects that are to run.
+    """The object by which a learner reads its network whenever Brian2 collects what is to run.
 
     Brian2 asks each object for those that it contains before it sorts them: so a recorder that
     is contained here is run at its place, although it exists only since the network is known.
@@ -137,7 +137,7 @@ class NetworkReader(BrianObject):
         self._contained_objects.append(runner)
 
     def _additions(self):
-        """What tells when other code runs, and by how much synapses scale a state."""
+        """Code that records when other code runs, and by how much synapses scale a state."""
         added = []
         for group, stages in self.reading.stages.items():
             cleared = []
@@ -156,8 +156,8 @@ class NetworkReader(BrianObject):
                 added.append(LearningCode(group, "\n".join(cleared), moment, name))
         operations = [obj for obj in self.reading.objects if isinstance(obj, NetworkOperation)]
         for operation in operations:
-            before = Before(operation, self.learner, self.reading.just_before(operation))
-            added += [before, After(before, self.reading.just_after(operation))]
+            before, after = self.reading.just_before(operation), self.reading.just_after(operation)
+            added += Watch(operation, self.learner, before, after).runners
         return added
 
     def _flag(self, group, flag, action):

@@ -34,7 +34,7 @@ class UnreadableNetworkError(ValueError):
 
 @define(slots=False)
 class Stages:
-    """What happens to a group in a step, in the order of the network.
+    """The stages of a step of a group, in the order of the network.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Stages:
     given: list = field(factory=list)
 
     def order(self, position):
-        """Names of the stages as they run; a group without reset has an empty one."""
+        """Names of the stages in the order of a step; a group without reset has an empty one."""
         names = sorted(self.actions, key=lambda name: position[self.actions[name].name])
         if "reset" not in names:
             names.insert(names.index("threshold") + 1, "reset")
@@ -84,43 +84,39 @@ def stages_of(group, actions, rule, projections, namespace):
     ------
     UnreadableNetworkError
     """
-    found = Stages(group)
-    own = {"state update": "update", "threshold": "threshold", "reset": "reset"}
+    stages = Stages(group)
+    names = {"state update": "update", "threshold": "threshold", "reset": "reset"}
     for action in actions:
         of_spikes = action.trigger is None or action.trigger[1] == "spike"
-        if action.owner is group and action.kind in own and of_spikes:
-            found.actions[own[action.kind]] = action
+        if action.owner is group and action.kind in names and of_spikes:
+            stages.actions[names[action.kind]] = action
     # What Brian2 stores once a step is a part of the update, see network.py
     stored = getattr(group, "subexpression_updater", None)
     others = [
         a
         for a in actions
-        if a not in found.actions.values() and a.kind != "learning" and a.runner is not stored
+        if a not in stages.actions.values() and a.kind != "learning" and a.runner is not stored
     ]
-    _check_switched_on(group, found.actions)
-    waiting, changed = others, True
+    _check_switched_on(group, stages.actions)
     matters = _what_matters(group, actions)
-    while changed:
-        states = state_names(group, found.pieces)
+    while True:
+        states = state_names(group, stages.pieces)
         variables = {group.variables[name]: name for name in states}
-        changed, still = False, []
-        for action in waiting:
-            if _concerns(action, group, variables, matters):
-                _add(found, action, variables, rule, projections, namespace)
-                changed = True
-            else:
-                still.append(action)
-        waiting = still
-    return found
+        concerned = [a for a in others if _concerns(a, group, variables, matters)]
+        if not concerned:
+            return stages
+        for action in concerned:
+            _add(stages, action, variables, rule, projections, namespace)
+        others = [action for action in others if action not in concerned]
 
 
-def _check_switched_on(group, found):
+def _check_switched_on(group, actions):
     """Raise an error for a group whose update, threshold or reset does not run."""
     expected = {"update": group.state_updater, "threshold": group.thresholder.get("spike")}
     if "spike" in group.event_codes:
         expected["reset"] = group.resetter["spike"]
     for stage, runner in expected.items():
-        if stage not in found:
+        if stage not in actions:
             name = getattr(runner, "name", stage)
             raise UnreadableNetworkError(
                 f"the {stage} of group '{group.name}', '{name}', does not run: its active is "
@@ -130,92 +126,86 @@ def _check_switched_on(group, found):
 
 def _what_matters(group, actions):
     """The variables on which the threshold of a group depends, at once or in later steps."""
-    found = set(variables_read(group, group.events["spike"]))
+    read = set(variables_read(group, group.events["spike"]))
     effects = [effect for action in actions for effect in action.effects]
     while True:
-        new = set().union(*(e.reads for e in effects if e.variable in found)) - found
+        new = set().union(*(e.reads for e in effects if e.variable in read)) - read
         if not new:
-            return found
-        found |= new
+            return read
+        read |= new
 
 
 def _concerns(action, group, variables, matters):
     """Whether an action changes a state, or makes another variable of the group depend on one."""
-    for effect in action.effects:
-        if effect.variable not in matters:
-            continue
-        if effect.variable in variables:
-            return True
-        depends = effect.reads & variables.keys() and _owned(effect.variable, group)
-        if action.owner is group and depends:
-            return True
-    return False
+    effects = action.effects_on(matters)
+    makes_states = action.owner is group and any(
+        effect.reads & variables.keys()
+        and getattr(getattr(effect.variable, "owner", None), "name", "") == group.name
+        for effect in effects
+    )
+    return makes_states or any(effect.variable in variables for effect in effects)
 
 
-def _owned(variable, group):
-    owner = getattr(variable, "owner", None)
-    return owner is not None and owner.name == group.name
-
-
-def _add(found, action, variables, rule, projections, namespace):
-    group = found.group
+def _add(stages, action, variables, rule, projections, namespace):
+    """Take an action for a stage, or for given, or refuse it."""
+    group = stages.group
     if action.kind == "synapses":
-        _add_synapses(found, action, variables, projections)
+        _add_synapses(stages, action, variables, projections)
     elif action.owner is group and action.kind in ("code", "event", "input"):
-        if action.kind == "event":
-            _check_event(action, group, variables, rule)
-        name = f"{action.kind}_{action.name}"
-        slower = action.runner.clock.dt_ != group.clock.dt_
-        some = slower or action.kind == "event" or action.of_part is not None
-        flag = internal("runs", action.name) if some else ""
-        if slower:
-            _check_clock(action, group)
-        if action.of_part is not None and "i" in get_identifiers(action.code):
-            raise UnreadableNetworkError(
-                f"{action} of the sub-group '{action.of_part.name}' changes the state of group "
-                f"'{group.name}' by an amount that depends on the index 'i', which counts from "
-                "the beginning of the sub-group: use a parameter of the group in its place"
-            )
-        if action.kind == "input":
-            _check_input(action, group, variables)
-            found.given.append(action)
-            return
-        try:
-            drawn = drawing(group, _multiplying(action, group, variables), namespace)
-        except NoDerivativeError as error:
-            raise UnreadableNetworkError(f"{action} of group '{group.name}': {error}") from None
-        if drawn:
-            raise UnreadableNetworkError(
-                f"{action} of group '{group.name}' multiplies its state by a random number, "
-                f"'{drawn}()': its derivative would draw another; draw it into a variable first, "
-                f"in a run_regularly of its own"
-            )
-        found.pieces.append(
-            Piece(name, tuple(statements_of(action.code)), flag, overrides=action.kind == "event")
-        )
-        found.actions[name] = action
+        _add_code(stages, action, variables, rule, namespace)
     else:
-        written = next(e for e in action.effects if e.variable in variables)
+        written = action.effects_on(variables)[0].variable
         raise UnreadableNetworkError(
-            f"{action} changes '{variables[written.variable]}', a state of group "
-            f"'{group.name}', from another group: write it into the equations of '{group.name}', "
-            "or into its run_regularly"
+            f"{action} changes '{variables[written]}', a state of group '{group.name}', from "
+            f"another group: write it into the equations of '{group.name}', or into its "
+            "run_regularly"
         )
+
+
+def _add_code(stages, action, variables, rule, namespace):
+    """Code of a group that changes its state."""
+    group = stages.group
+    if action.kind == "event":
+        _check_event(action, group, variables, rule)
+    slower = action.runner.clock.dt_ != group.clock.dt_
+    if slower:
+        _check_clock(action, group)
+    if action.of_part is not None and "i" in get_identifiers(action.code):
+        raise UnreadableNetworkError(
+            f"{action} of the sub-group '{action.of_part.name}' changes the state of group "
+            f"'{group.name}' by an amount that depends on the index 'i', which counts from "
+            "the beginning of the sub-group: use a parameter of the group in its place"
+        )
+    if action.kind == "input":
+        _check_input(action, group, variables)
+        stages.given.append(action)
+        return
+    try:
+        drawn = drawing(group, _multiplying(action, group, variables), namespace)
+    except NoDerivativeError as error:
+        raise UnreadableNetworkError(f"{action} of group '{group.name}': {error}") from None
+    if drawn:
+        raise UnreadableNetworkError(
+            f"{action} of group '{group.name}' multiplies its state by a random number, "
+            f"'{drawn}()': its derivative would draw another; draw it into a variable first, "
+            f"in a run_regularly of its own"
+        )
+    at_event, statements = action.kind == "event", tuple(statements_of(action.code))
+    sometimes = slower or at_event or action.of_part is not None
+    flag = internal("runs", action.name) if sometimes else ""
+    name = f"{action.kind}_{action.name}"
+    stages.pieces.append(Piece(name, statements, flag, overrides=at_event))
+    stages.actions[name] = action
 
 
 def _multiplying(action, group, variables):
     """Names in the derivative of a piece of code with respect to the state."""
-    names = list(variables.values())
-    statements = statements_of(action.code)
+    states, statements = list(variables.values()), statements_of(action.code)
     assigned = [n for n in assigned_names(statements) if n in group.variables]
-    after = run_statements(statements, [*names, *assigned])
-    found = set()
-    for value in after.values():
-        for other in names:
-            entry = derivative(value, symbol(other))
-            if not entry.is_number:
-                found |= get_identifiers(printed(entry))
-    return found & (group.variables.keys() | {"rand", "randn", "poisson", "binomial"})
+    after = run_statements(statements, [*states, *assigned])
+    entries = [derivative(value, symbol(n)) for value in after.values() for n in states]
+    names = set().union(*(get_identifiers(printed(e)) for e in entries if not e.is_number))
+    return names & (group.variables.keys() | {"rand", "randn", "poisson", "binomial"})
 
 
 def _check_event(action, group, variables, rule):
@@ -256,45 +246,39 @@ def _check_input(action, group, variables):
             )
 
 
-def _add_synapses(found, action, variables, projections):
+def _add_synapses(stages, action, variables, projections):
     """Synapses that change a state: given, or a factor, or refused."""
-    group = found.group
+    group = stages.group
     trained = projections.get(action.name)
-    side = "pre" if action.runner.prepost == "post" else "post"
-    code = trained.user_on_pre if trained is not None else action.code
     names = {}
-    for effect in action.effects:
-        if effect.variable not in variables:
-            continue
+    for effect in action.effects_on(variables):
         state = variables[effect.variable]
-        end = "pre" if effect.name.endswith("_pre") else "post"
-        if end != side:
+        at_source = action.runner.prepost == "post"
+        if effect.name.endswith("_pre") != at_source:
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' at the neurons' own spikes: "
                 "write what a spike does to its neuron into the reset"
             )
         names[effect.name] = state
-    factors, adds = _factors(found, action, code, names, variables, trained)
+    factors, adds = _factors(group, action, names, variables, trained)
     if factors:
         _check_clock(action, group)
     for state, text in factors.items():
-        holder = internal("scaled", state, str(len(found.scaled)))
-        found.scaled.append((action, state, holder, text))
+        holder = internal("scaled", state, str(len(stages.scaled)))
+        stages.scaled.append((action, state, holder, text))
         stage = f"synapses_{action.name}_{state}"
-        found.pieces.append(Piece(stage, factors={state: holder}))
-        found.actions[stage] = action
+        stages.pieces.append(Piece(stage, factors={state: holder}))
+        stages.actions[stage] = action
     if adds and trained is None:
-        found.given.append(action)
+        stages.given.append(action)
 
 
-def _other(side):
-    return "pre" if side == "post" else "post"
-
-
-def _factors(found, action, code, names, variables, trained):
+def _factors(group, action, names, variables, trained):
     """By how much synapses scale states: {state: text}; and whether they add to any."""
-    group, synapses = found.group, action.owner
-    side = "pre" if action.runner.prepost == "post" else "post"
+    synapses, code = action.owner, action.code if trained is None else trained.user_on_pre
+    side, other_side, other_end = "post", "pre", synapses.source
+    if action.runner.prepost == "post":
+        side, other_side, other_end = "pre", "post", synapses.target
     own = synapses.equations.names if synapses.equations is not None else set()
     one_name = {
         symbol(state): symbol(f"{state}_{side}")
@@ -313,10 +297,8 @@ def _factors(found, action, code, names, variables, trained):
         value = after[name].xreplace(one_name)
         change = sympy.expand(value - symbol(f"{state}_{side}"))
         adds |= change != 0
-        other_end = synapses.source if side == "post" else synapses.target
-        seen = [
-            n for n in variables.values() if symbol(f"{n}_{_other(side)}") in change.free_symbols
-        ]
+        free = change.free_symbols
+        seen = [n for n in variables.values() if symbol(f"{n}_{other_side}") in free]
         if seen and parent_group(other_end) is group:
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
@@ -332,7 +314,7 @@ def _factors(found, action, code, names, variables, trained):
                 ) from None
             if entry == 0:
                 continue
-            if trained is not None and symbol(trained.weight) in change.free_symbols:
+            if trained is not None and symbol(trained.weight) in free:
                 continue  # refused, with its own message, where the weight is differentiated
             if other != state:
                 raise UnreadableNetworkError(
@@ -340,9 +322,8 @@ def _factors(found, action, code, names, variables, trained):
                     f"on its '{other}': credit cannot follow; let the synapses change a "
                     "conductance, and write the product into the equations"
                 )
-            drawn = [
-                n for n in ("rand", "randn", "poisson") if n in get_identifiers(printed(entry))
-            ]
+            used = get_identifiers(printed(entry))
+            drawn = [name for name in ("rand", "randn", "poisson") if name in used]
             if drawn:
                 raise UnreadableNetworkError(
                     f"{action} scales '{state}' of group '{group.name}' by a random number, "

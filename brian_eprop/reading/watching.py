@@ -1,4 +1,4 @@
-"""Functions of Python that run in a network: whether they change what is differentiated."""
+"""Guards against Python code, in a run or between two, that changes differentiated variables."""
 
 from __future__ import annotations
 
@@ -13,78 +13,59 @@ from ..engines.trials import parameters_that_may_change
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
-class Before(BrianObject):
-    """Keeps the states of a learner's groups, just before a network operation runs.
+class _AtMoment(BrianObject):
+    """A function that runs at a moment of each step."""
+
+    add_to_magic_network = False
+    invalidates_magic_network = False
+
+    def __init__(self, function, clock, moment, name):
+        super().__init__(clock=clock, when=moment.when, order=moment.order, name=name)
+        self.run = function
+
+
+class Watch:
+    """A guard against changes of states and weights by a network operation.
 
     Parameters
     ----------
     operation : NetworkOperation
     learner : Learner
-    moment : Moment
+        Of whose groups and synapses these are.
+    before, after : Moment
+
+    Attributes
+    ----------
+    runners : list of BrianObject
+        What is to run at the two moments.
     """
 
-    add_to_magic_network = False
-    invalidates_magic_network = False
-
-    def __init__(self, operation, learner, moment):
-        super().__init__(
-            clock=operation.clock,
-            when=moment.when,
-            order=moment.order,
-            name=f"before_{operation.name}_{learner.readout.name}",
-        )
-        self.operation, self.learner = operation, learner
+    def __init__(self, operation, learner, before, after):
+        self.operation, self.learner, self.warned = operation, learner, False
         self.kept, self.parameters = {}, {}
+        name, clock = f"{operation.name}_{learner.readout.name}", operation.clock
+        self.runners = [
+            _AtMoment(self.keep, clock, before, f"before_{name}"),
+            _AtMoment(self.compare, clock, after, f"after_{name}"),
+        ]
 
-    def run(self):
+    def keep(self):
         """Copy what must not change."""
         given = self.operation in self.learner.given
-        self.kept = {
-            (owner, name): np.array(owner.variables[name].get_value())
-            for owner, name in differentiated(self.learner, given=given)
-        }
-        self.parameters = {
-            (group, name): np.array(group.variables[name].get_value())
-            for group, name in (() if given else _parameters(self.learner))
-            if (group, name) not in self.kept
-        }
+        self.kept = _copies(differentiated(self.learner, given=given))
+        names = () if given else _parameters(self.learner)
+        self.parameters = _copies(entry for entry in names if entry not in self.kept)
 
-
-class After(BrianObject):
-    """Compares the states just after a network operation has run.
-
-    Parameters
-    ----------
-    before : Before
-    moment : Moment
-    """
-
-    add_to_magic_network = False
-    invalidates_magic_network = False
-
-    def __init__(self, before, moment):
-        operation = before.operation
-        super().__init__(
-            clock=operation.clock,
-            when=moment.when,
-            order=moment.order,
-            name=f"after_{operation.name}_{before.learner.readout.name}",
-        )
-        self.before, self.warned = before, False
-
-    def run(self):
+    def compare(self):
         """Raise UnreadableNetworkError if anything has changed that must not."""
-        for (owner, name), value in self.before.kept.items():
-            now = owner.variables[name].get_value()
-            if not np.array_equal(now, value, equal_nan=True):
-                self._refuse(owner, name)
-        for (group, name), value in self.before.parameters.items():
-            now = group.variables[name].get_value()
-            if not self.warned and not np.array_equal(now, value, equal_nan=True):
-                self._warn(group, name)
+        for owner, name in _changed(self.kept):
+            self._refuse(owner, name)
+        for group, name in () if self.warned else _changed(self.parameters):
+            self._warn(group, name)
+            break
 
     def _warn(self, group, name):
-        operation, self.warned = self.before.operation, True
+        operation, self.warned = self.operation, True
         warnings.warn(
             f"network operation '{operation.name}' changes '{name}' of group '{group.name}'. This "
             "counts as given, whatever it is computed from: say so, Learner(given=[operation]), "
@@ -94,7 +75,7 @@ class After(BrianObject):
 
     def _between_trials(self):
         """Whether no spike of the trial has acted yet, or all of it has been learned from."""
-        learner, slot = self.before.learner, self.before.operation.when
+        learner, slot = self.learner, self.operation.when
         step = int(learner.readout.variables["trial_step"].get_value()[0])
         if slot != "after_end":
             return slot in ("before_start", "start") and step == 0
@@ -103,35 +84,32 @@ class After(BrianObject):
         return learner.trial is not None and step == learner.trial - 1
 
     def _refuse(self, owner, name):
-        operation, learner = self.before.operation, self.before.learner
-        given = "say that it counts as given: Learner(given=[operation])"
+        operation, learner = self.operation, self.learner
+        remedy = "say that it counts as given: Learner(given=[operation])"
         if isinstance(owner, Synapses):
             if self._between_trials():
                 return
+            kept = (owner, name) in differentiated(learner, given=True)
+            remedy = "" if kept else f", or {remedy}"
             raise UnreadableNetworkError(
                 f"network operation '{operation.name}' changes '{name}' of the synapses "
                 f"'{owner.name}' within a trial, in which the learner takes it for constant: "
                 "change it in the slot 'start' of the first step of a trial, or in 'after_end' of "
-                "the last, or between two runs"
-                + (
-                    f", or {given}"
-                    if (owner, name) not in differentiated(learner, given=True)
-                    else ""
-                )
+                f"the last, or between two runs{remedy}"
             )
         population = learner.populations.get(owner)
         if population is not None and name in population.between_steps:
-            given = "use EProp(engine='credit')"
+            remedy = "use EProp(engine='credit')"
         if name in OF_REFRACTORINESS:
-            given = OF_ONES_OWN
+            remedy = OF_ONES_OWN
         raise UnreadableNetworkError(
             f"network operation '{operation.name}' changes '{name}' of group '{owner.name}': a "
-            f"function of Python has no derivative. Write it as run_regularly, or {given}"
+            f"function of Python has no derivative. Write it as run_regularly, or {remedy}"
         )
 
 
 class BetweenRuns:
-    """Sees whether what is differentiated was changed between two runs within a trial.
+    """A guard against changes of differentiated variables between two runs within a trial.
 
     Parameters
     ----------
@@ -179,10 +157,22 @@ class BetweenRuns:
         return int(self.learner.readout.clock.variables["timestep"].get_value()[0])
 
     def _digest(self):
-        found = blake2b(digest_size=16)
+        digest = blake2b(digest_size=16)
         for owner, name in differentiated(self.learner):
-            found.update(np.ascontiguousarray(owner.variables[name].get_value()))
-        return found.digest()
+            digest.update(np.ascontiguousarray(owner.variables[name].get_value()))
+        return digest.digest()
+
+
+def _copies(entries):
+    """The present values of variables, by their (owner, name)."""
+    return {(o, name): np.array(o.variables[name].get_value()) for o, name in entries}
+
+
+def _changed(copies):
+    """Which variables, as (owner, name), have other values than their copies."""
+    for (owner, name), value in copies.items():
+        if not np.array_equal(owner.variables[name].get_value(), value, equal_nan=True):
+            yield owner, name
 
 
 def _parameters(learner):
@@ -194,7 +184,7 @@ def _parameters(learner):
 
 
 def differentiated(learner, *, given=False):
-    """What only code that is differentiated, or the optimizer, may change within a trial.
+    """Variables that only differentiated code, or the optimizer, may change within a trial.
 
     Parameters
     ----------
