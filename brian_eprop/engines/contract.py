@@ -107,6 +107,7 @@ class Learning(Protocol):
     """A learner, as what belongs to it sees it: its readout, its updates, its engine."""
 
     readout: Any
+    reader: Any
     rule: Any
     progress: Any
     trial: int | str | None

@@ -10,9 +10,7 @@ import inspect
 import numpy as np
 from brian2 import (
     Equations,
-    Function,
     Group,
-    NetworkOperation,
     NeuronGroup,
     Quantity,
     SpikeSource,
@@ -48,7 +46,7 @@ ARRIVALS = ("synapses", "after_groups")
 
 
 def checked_learner(learner: Learning | None) -> Learning:
-    """The argument ``learner``, which must be given, and be one."""
+    """The argument ``learner``: a Learner; an error for anything else."""
     if learner is None:
         raise TypeError(
             "TrainableSynapses.learner is missing; give the Learner that trains them, or use "
@@ -154,71 +152,6 @@ def check_names(equations, added):
         )
 
 
-def with_constants(on_pre, statements, namespace, names, known, target):
-    """Statements with the numbers of the synapses' own namespace in the place of their names.
-
-    Parameters
-    ----------
-    on_pre : str
-        As the user wrote it, and as ``statements``.
-    statements : list of (target, operation, expression)
-    namespace, names : dict
-        The argument ``namespace``, and all names that are known to the caller.
-    known : set of str
-        Names of variables, which go before those of a namespace.
-    target : Group
-
-    Raises
-    ------
-    ValueError
-        For a function of the synapses' own, or a name that means something else to the target.
-    """
-    of_target, numbers = parent_group(target).namespace or {}, {}
-    for name in sorted(get_identifiers(on_pre)):
-        if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
-            continue
-        drawn = names.get(name)
-        if isinstance(drawn, Function) and not drawn.stateless:
-            raise NoDerivativeError(
-                f"on_pre = {on_pre!r} draws random numbers from '{name}': draw them into a "
-                "variable of the synapses first, in a run_regularly"
-            )
-        if name in namespace:
-            value = namespace[name]
-            if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
-                raise NoDerivativeError(
-                    f"on_pre = {on_pre!r} uses '{name}' of TrainableSynapses.namespace, which is "
-                    f"{shown(value)}: what a spike does must be told in numbers and variables; "
-                    "give a number"
-                )
-            numbers[name] = f"({float(value)!r})"
-        elif name in of_target:
-            raise ValueError(
-                f"on_pre = {on_pre!r} uses '{name}', which the target '{target.name}' has in a "
-                "namespace of its own, and the synapses do not: give it in "
-                "TrainableSynapses.namespace too, or rename it"
-            )
-    return [(name, operation, word_substitute(v, numbers)) for name, operation, v in statements]
-
-
-def constants(namespace):
-    """What of the names of a caller equations may use: numbers and functions."""
-    kinds = (int, float, np.number, np.ndarray, Function)
-    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
-
-
-def check_namespace(synapses):
-    """Raise an error if a constant of the synapses was changed since they were created."""
-    for name, value in synapses.derived_namespace.items():
-        if name in get_identifiers(synapses.user_on_pre):
-            now = synapses.namespace.get(name)
-            if not (value is now or np.array_equal(value, now)):
-                raise ValueError(
-                    f"'{synapses.name}'.namespace['{name}'] was changed from {value!s} to {now!s} "
-                    "after its effect had been derived; create the synapses with the new value"
-                )
-
-
 def check_bounds_are_used(bounds, learner):
     """Raise an error for bounds of weights that no optimizer changes."""
     if bounds is not None and learner.interval is None:
@@ -248,20 +181,12 @@ def check_time_step(learner, *groups):
             )
 
 
-def check_before_run(synapses, timing):
-    """Raise an error for what has changed, or was set, since the synapses were created.
-
-    Parameters
-    ----------
-    synapses : TrainableSynapses
-    timing : Timing
-        As it was when the traces were made.
-    """
+def check_before_run(synapses):
+    """Raise an error for what has changed, or was set, since the synapses were created."""
     name, source = synapses.name, synapses.source
-    check_namespace(synapses)
     check_time_step(synapses.learner, source, synapses.target, synapses)
     delays = known_values(synapses.pre.variables["delay"])
-    if timing.without_delay and np.any(delays != 0):
+    if synapses.timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
         learner = synapses.learner
         if parent_group(synapses.target) is learner.readout and learner.rule.engine == "traces":
@@ -292,18 +217,18 @@ def check_gradient(synapses):
         )
 
 
-def checked_operations(given):
-    """The argument ``given``: network operations."""
-    for operation in entries("Learner.given", given, "[operation]"):
-        if not isinstance(operation, NetworkOperation):
-            raise TypeError(
-                f"Learner.given = [..., {shown(operation)}, ...]: give the NetworkOperations whose "
-                "changes of a state count as given"
-            )
-    return tuple(given)
+def checked_objects(name, objects, example, *kinds):
+    """A list of Brian2 objects of some classes as a tuple; an error for anything else."""
+    objects = entries(name, objects, example)
+    for obj in objects:
+        if not isinstance(obj, kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"{name} = […, {shown(obj)}, …]: give objects of the class {names}")
+    return objects
 
 
 def check_readout(readout):
+    """Raise an error unless a readout has a target and no learner yet."""
     if not isinstance(readout, LeakyReadout):
         raise TypeError(
             f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
@@ -321,15 +246,14 @@ def check_readout(readout):
 
 
 def check_types(rule, regularizers):
+    """Raise an error unless these are a learning rule and regularizers."""
     if rule is not None and not isinstance(rule, EProp):
         raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
-    example = "[FiringRateRegularizer(10*Hz, 0.1)]"
-    for regularizer in entries("Learner.regularizers", regularizers, example):
-        if not hasattr(regularizer, "pressure"):
-            raise TypeError(
-                f"Learner.regularizers = {shown(regularizers)} is not a list of regularizers, "
-                f"such as {example}"
-            )
+    name, example = "Learner.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
+    if not all(hasattr(r, "pressure") for r in entries(name, regularizers, example)):
+        raise TypeError(
+            f"{name} = {shown(regularizers)} is not a list of regularizers, such as {example}"
+        )
 
 
 def checked_period(name, duration, readout):
@@ -379,17 +303,17 @@ def checked_condition(learn, readout, namespace):
         return "True"
     name, example = f"Learner.learn = {shown(learn)}", "'t < 60*second'"
     text("Learner.learn", learn, "t < 60*second")
-    own = {}
+    renamed = {}
     for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
         if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
-            own[used] = internal("learn", used)
-            readout.namespace[own[used]] = namespace[used]
+            renamed[used] = internal("learn", used)
+            readout.namespace[renamed[used]] = namespace[used]
         elif used not in KNOWN_EVERYWHERE:
             raise ValueError(
                 f"{name} uses '{used}', which is no number here; it says when to learn by the "
                 f"time t and constants, as in {example}"
             )
-    condition = word_substitute(learn, own)
+    condition = word_substitute(learn, renamed)
     try:
         known = readout.resolve_all(get_identifiers(condition), run_namespace={})
         parse_expression_dimensions(condition, known)

@@ -59,32 +59,32 @@ def _checked_weights(weights, n_out, n, of_group):
 
 
 def dense_feedback(learner, group):
-    """The weights from the readout to a group : (n_out, n), or None if none are needed.
+    """Feedback weights of a group : (n_out, n); None where errors go back along its own synapses.
 
     Symmetric and adaptive feedback goes backwards along the synapses onto the readout.
     """
-    given, n_out = learner.feedback, len(learner.readout)
+    feedback, n_out = learner.feedback, len(learner.readout)
     if learner.feedback_is("symmetric", "adaptive"):
         return None
     if learner.feedback_is("random"):
         return random_feedback(n_out, len(group), learner.next_seed())
-    if isinstance(given, dict):
-        if group not in given:
+    if isinstance(feedback, dict):
+        if group not in feedback:
             raise ValueError(
                 f"Learner.feedback has no weights for group '{group.name}', which learns; add "
                 "them to the dict"
             )
-        return given[group]
+        return feedback[group]
     if learner.populations:
         raise ValueError(
             f"Learner.feedback is one array, but a second group, '{group.name}', learns too; "
             "give a dict {group: array}"
         )
-    return _checked_weights(given, n_out, len(group), f" for group '{group.name}'")
+    return _checked_weights(feedback, n_out, len(group), f" for group '{group.name}'")
 
 
 class FeedbackWeights(Synapses):
-    """Dense weights B of their own, from the readout to a learning group.
+    """Feedback synapses from the readout to a learning group, with weights B that are not trained.
 
     ::
 

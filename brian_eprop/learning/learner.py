@@ -1,4 +1,4 @@
-"""The learner: which signals reach which neurons, and what is done with the gradient."""
+"""The learner: learning signals of the neurons, gradients of the weights, and their updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from ..checks import (
     Feedback,
     check_not_compiled,
     check_seed,
-    entries,
     flag,
     number,
     refuse_change,
@@ -49,7 +48,7 @@ from .argument_checks import (
     check_readout,
     check_types,
     checked_condition,
-    checked_operations,
+    checked_objects,
     checked_period,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
@@ -66,7 +65,7 @@ ARGUMENTS = {"trial": "reset_every", "interval": "update_every", "window": "lear
 
 
 class Learner:
-    """Teaches the trainable synapses that are given to it.
+    """The rule, the feedback and the optimizer by which the synapses of a network learn.
 
     Gradients are summed over time and, where trials are reset, averaged over the trials
     between two updates.
@@ -160,13 +159,20 @@ class Learner:
         self.interval = checked_period("update_every", update_every, readout)
         self.window = checked_period("learning_window", learning_window, readout)
         check_durations(self)
+        example = "[inhibitory_synapses]"
+        reset = checked_objects("Learner.reset", reset, example, NeuronGroup, Synapses)
+        if reset and self.trial is None:
+            raise ValueError(
+                "Learner.reset names what returns to its start at the end of a trial, but there "
+                "are no trials; give Learner reset_every"
+            )
+        self.given = checked_objects("Learner.given", given, "[operation]", NetworkOperation)
         self.trainable = checked_trainable(trainable)
         if self.trainable and self.rule.engine != "credit":
             raise ValueError(
                 f"Learner.trainable = {list(self.trainable)}: parameters have no traces; choose "
                 "EProp(engine='credit')"
             )
-        self.given = checked_operations(given)
         self.populations: dict[NeuronGroup, Population] = {}
         self.projections: list[Projection] = []
         self.feedback_weights: list[FeedbackWeights] = []
@@ -191,13 +197,16 @@ class Learner:
                 self.reset_with_trial(readout)
             self.reader = NetworkReader(self)
             add_to(readout, self.reader)
-            for listed in entries("Learner.reset", reset, "[inhibitory_synapses]"):
-                self._reset_listed(listed)
+            for listed in reset:
+                self.reset_with_trial(listed)
+                if isinstance(listed, NeuronGroup):
+                    restore_parameters_at_trial_start(listed)
+                    self.parameters_restored.add(listed)
             readout.learner = self
 
     @property
     def network(self) -> NetworkReading:
-        """The network that runs, as it is read: what is differentiated, and what is given.
+        """The network that runs: which of its objects are differentiated, and which count as given.
 
         Raises
         ------
@@ -217,7 +226,7 @@ class Learner:
 
     @property
     def optimizer(self) -> Optimizer | None:
-        """What turns gradients into changes of the weights; None: they are only summed up.
+        """The optimizer, which turns gradients into updates; None: they are only summed up.
 
         One that is assigned acts from the next run on. Of the same kind as before, an Adam with
         another rate say, it goes on with the moments and the number of the update; one of another
@@ -316,7 +325,7 @@ class Learner:
         return max(1, self.interval // self.trial)
 
     def population(self, group: NeuronGroup) -> Population:
-        """The neuron-level part of learning of a group, created when first asked for."""
+        """Pseudo-derivatives and learning signals of a group, added when first asked for."""
         if group not in self.populations:
             weights = dense_feedback(self, group)
             self.share(group, "__signal_scale")
@@ -332,7 +341,7 @@ class Learner:
         return self.populations[group]
 
     def train_parameters(self, group: NeuronGroup) -> tuple[str, ...]:
-        """The trained parameters that a group has; their optimizer is added to it."""
+        """Names of the trained parameters of a group, which is given their updates."""
         trained = own_parameters(group, self.trainable)
         for name in trained:
             declare(group, f"grad_{name}")
@@ -381,23 +390,8 @@ class Learner:
                 self.share(pathway, "trial_step")
             drop_spikes_under_way(group)
 
-    def _reset_listed(self, listed):
-        if not isinstance(listed, NeuronGroup | Synapses):
-            raise TypeError(
-                f"Learner.reset = […, {shown(listed)}, …]: give NeuronGroups and Synapses"
-            )
-        if self.trial is None:
-            raise ValueError(
-                "Learner.reset names what returns to its start at the end of a trial, but there "
-                "are no trials; give Learner reset_every"
-            )
-        self.reset_with_trial(listed)
-        if isinstance(listed, NeuronGroup):
-            restore_parameters_at_trial_start(listed)
-            self.parameters_restored.add(listed)
-
     def warn_of_what_goes_on(self) -> None:
-        """Name, once, what the end of a trial leaves as it is."""
+        """Warn, once, of states that the end of a trial does not reset."""
         if self.trial is None or self._warned:
             return
         self._warned = True

@@ -15,12 +15,12 @@ LossName: TypeAlias = Literal["mse", "cross_entropy"]
 
 
 def _none(targets):
-    """No targets are wrong : (...) bool array."""
+    """The check of a loss that takes any target : (...) bool array."""
     return np.zeros(targets.shape[:-1], bool)
 
 
 def _nothing(readout, moment):
-    """No code is needed before."""
+    """The preparation of a loss that needs none."""
 
 
 @frozen
@@ -54,7 +54,7 @@ class Loss:
 
 
 class SoftmaxNorm(LearningCode):
-    """Sets shared variables of a group, ``__y_max`` and ``__softmax_norm``, in every step.
+    """The largest output and the norm of the softmax, as shared variables of a readout.
 
     ::
 

@@ -126,6 +126,7 @@ FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
 
 @cache
 def _compiled(statements):
+    """Statements as Python code."""
     return compile(statements, "<optimizer>", "exec")
 
 
@@ -135,7 +136,7 @@ def above_0():
 
 
 class Optimizer(ABC):
-    """What an optimizer must say of itself; see :class:`GradientDescent`."""
+    """A rule by which a gradient changes a weight, as statements; see :class:`GradientDescent`."""
 
     #: Its variables, one value per weight, 0 at the start, and the power of the weight's unit
     #: that each is in.

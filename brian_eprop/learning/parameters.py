@@ -81,37 +81,35 @@ def checked_trainable(trainable):
         if not all(isinstance(name, str) for name in names):
             raise TypeError(f"trainable = {trainable!r} must be a list of names, such as ['tau_m']")
         trainable = dict.fromkeys(names)
-    found = {}
-    for name, how in trainable.items():
+    trainings = {}
+    for name, training in trainable.items():
         if not isinstance(name, str):
             raise TypeError(
                 f"trainable has the key {shown(name)}; keys are names of parameters, as in "
                 "{'tau_m': (10*ms, 30*ms)}, which are trained in every group that learns and has "
                 "them"
             )
-        if how is None or isinstance(how, tuple | list):
-            how = ParameterTraining(bounds=how)
-        if not isinstance(how, ParameterTraining):
+        if training is None or isinstance(training, tuple | list):
+            training = ParameterTraining(bounds=training)
+        if not isinstance(training, ParameterTraining):
             raise TypeError(
-                f"trainable[{name!r}] = {how!r} is not understood; give a list of names, or a "
+                f"trainable[{name!r}] = {training!r} is not understood; give a list of names, or a "
                 "dict {name: (low, high)} or {name: ParameterTraining(...)}"
             )
-        found[name] = how
-    return found
+        trainings[name] = training
+    return trainings
 
 
 def own_parameters(group, trainable):
-    """Those of the trainable parameters that a group has.
+    """How the parameters of a group are trained, of those that a learner trains.
 
     Raises
     ------
     ValueError
         If one is not a parameter with one value per neuron, or acts on refractoriness.
     """
-    found = {}
-    for name, how in trainable.items():
-        if name not in group.equations.names:
-            continue
+    own = {n: training for n, training in trainable.items() if n in group.equations.names}
+    for name in own:
         equation = group.equations[name]
         if equation.type != PARAMETER:
             raise ValueError(
@@ -126,8 +124,7 @@ def own_parameters(group, trainable):
             )
         refractory = refractoriness(group) if isinstance(refractoriness(group), str) else ""
         check_refractoriness(name, refractory, f"group '{group.name}'")
-        found[name] = how
-    return found
+    return own
 
 
 def check_refractoriness(name, refractory, owner):
@@ -151,7 +148,7 @@ def check_known(trainable, known):
 
 
 def install(group, trained, learner):
-    """Let the optimizer of a learner change the parameters of a group.
+    """Add the updates of the trained parameters of a group.
 
     Parameters
     ----------
@@ -164,19 +161,19 @@ def install(group, trained, learner):
     Update(
         group,
         learner,
-        lambda: [_trained(group, name, how, learner) for name, how in trained.items()],
+        lambda: [_trained(group, name, training, learner) for name, training in trained.items()],
         f"{group.name}_optimizer",
     )
 
 
-def _trained(group, name, how, learner):
-    """A parameter as what the optimizer changes: it works on p/scale."""
+def _trained(group, name, training, learner):
+    """A parameter as an optimizer sees it, in units of its scale."""
     variable = group.variables[name]
     values = Quantity(known_values(variable), dim=variable.dim)
-    scale = scale_of(values, name, how, f"group '{group.name}'")
+    scale = scale_of(values, name, training, f"group '{group.name}'")
     change = [f"{name} = {name} - {scale!r}*_step"]
-    if how.bounds is not None:
-        low, high = bounds_of(variable.dim, name, how)
+    if training.bounds is not None:
+        low, high = bounds_of(variable.dim, name, training)
         change.append(f"{name} = clip({name}, {low!r}, {high!r})")
     return Trained(
         name,
@@ -186,11 +183,11 @@ def _trained(group, name, how, learner):
         f"{scale!r}*grad_{name}/{learner.trials_per_update}",
         tuple(change),
         suffix=f"_{name}",
-        optimizer=how.optimizer,
+        optimizer=training.optimizer,
     )
 
 
-def scale_of(values, name, how, owner):
+def scale_of(values, name, training, owner):
     """The scale of a parameter in SI units.
 
     Parameters
@@ -199,11 +196,11 @@ def scale_of(values, name, how, owner):
         Of the neurons of the owner, as far as they are known; the mean of their magnitudes is the
         default.
     name : str
-    how : ParameterTraining
+    training : ParameterTraining
     owner : str
         What has the parameter, as errors name it.
     """
-    if how.scale is None:
+    if training.scale is None:
         scale = float(np.sum(np.abs(np.asarray(values))) / max(np.size(values), 1))
         if not scale > 0:
             raise ValueError(
@@ -213,17 +210,19 @@ def scale_of(values, name, how, owner):
             )
         return scale
     fail_for_dimension_mismatch(
-        how.scale,
+        training.scale,
         Quantity(1, dim=get_dimensions(values)),
         f"trainable['{name}'].scale = {{scale}} does not have the unit of the parameter",
-        scale=how.scale,
+        scale=training.scale,
     )
-    scale = float(how.scale)
+    scale = float(training.scale)
     if not 0 < scale < np.inf:
-        raise ValueError(f"trainable['{name}'].scale = {how.scale!r} must be finite and above 0")
+        raise ValueError(
+            f"trainable['{name}'].scale = {training.scale!r} must be finite and above 0"
+        )
     return scale
 
 
-def bounds_of(dimensions, name, how):
-    """Lower and upper bound in SI units."""
-    return checked_bounds(f"trainable['{name}'].bounds", how.bounds, dimensions)
+def bounds_of(dimensions, name, training):
+    """Lower and upper bound of a parameter in SI units."""
+    return checked_bounds(f"trainable['{name}'].bounds", training.bounds, dimensions)

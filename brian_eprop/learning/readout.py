@@ -38,7 +38,7 @@ FIXED = {
 
 
 class LeakyReadout(NeuronGroup):
-    r"""Linear leaky integrators that report, and are compared with a target.
+    r"""Leaky integrators of spikes: the outputs of a network, which are compared with a target.
 
     ::
 

@@ -1,4 +1,4 @@
-"""The learning rule, and regularizers: how much of which gradient is computed, by which engine."""
+"""The learning rule and regularizers: which gradient is computed, and by which engine."""
 
 import math
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def _order(name, value):
 
 
 def _surrogates(name, value):
-    """One surrogate for all, those of groups as a new dict, or None."""
+    """The surrogate of all groups, a new dict of those of each, or None for their models' own."""
     if isinstance(value, Mapping):
         for group, surrogate in value.items():
             _check_group(group)
@@ -180,7 +180,7 @@ def BPTT(
 
 @frozen
 class FiringRateRegularizer:
-    """Keeps the rate of every neuron near a target.
+    """A quadratic penalty on firing rates that differ from a target.
 
     ::
 

@@ -1,10 +1,12 @@
-"""Trainable synapses: Brian2 Synapses that know the gradient of their weights."""
+"""Trainable synapses: Brian2 Synapses with the gradient of their weights."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from brian2 import (
     Equations,
+    Function,
     Group,
     NeuronGroup,
     Quantity,
@@ -17,10 +19,11 @@ from brian2 import (
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.code import DirectSynapses, declare, is_internal, unchanged_if_refused, without_names
-from ..brian.internals import code_of, parent_group
+from ..brian.internals import code_of, get_identifiers, parent_group, word_substitute
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
+from ..calculus.derivatives import NoDerivativeError
 from ..calculus.programs import checked_statements
-from ..checks import flag, refuse_change, table, unit_name
+from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
 from . import argument_checks as validation
@@ -28,20 +31,12 @@ from .feedback import random_feedback
 from .learner import Learner
 from .updates import Trained, Update, checked_bounds
 
-#: Attributes that cannot be changed any more, and what to do instead.
-FIXED = {
-    name: f"create other synapses, TrainableSynapses(..., {argument}=...)"
-    for name, argument in (
-        ("learner", "learner"),
-        ("weight", "weight"),
-        ("arrival", "arrival"),
-        ("timing", "delay"),
-    )
-}
+#: Attributes that cannot be changed any more, and the arguments that they come from.
+FIXED = {"learner": "learner", "weight": "weight", "arrival": "arrival", "timing": "delay"}
 
 
 class TrainableSynapses(DirectSynapses):
-    r"""Synapses whose weights follow the gradient that a learner asks for.
+    r"""Synapses whose weights are changed by gradient descent on the loss of a readout.
 
     It is a :class:`brian2.Synapses`: connect, set weights and delays, monitor and index it
     as usual. It adds the variable (i: pre, j: post)
@@ -141,24 +136,27 @@ class TrainableSynapses(DirectSynapses):
         optimizer = None if fixed else learner.optimizer
         if optimizer is not None:
             optimizer.check_unit(weight, equations[weight].dim)
+        whole = parent_group(target)
         names = get_local_namespace(level=1) | namespace
-        learner.namespace.update(validation.constants(names))
+        learner.namespace.update(_constants(names))
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
-        known = synaptic | parent_group(target).variables.keys()
+        known = synaptic | whole.variables.keys()
         derived = OnPre(
             on_pre,
-            validation.with_constants(on_pre, statements, namespace, names, known, target),
+            _with_constants(on_pre, statements, namespace, names, known, target),
             weight,
             target,
             frozenset(synaptic - {weight}),
         )
-        onto_readout = parent_group(target) is learner.readout
+        onto_readout = whole is learner.readout
         if onto_readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
             delay = 0 * ms
-        ends = (source, target, parent_group(source), parent_group(target))
-        with unchanged_if_refused(learner, learner.engine, learner.readout, *ends):
+        ends = (source, target, whole, parent_group(source))
+        owners = (learner, learner.engine, learner.readout, *ends)
+        # A group that learns already has taken note of what it was given
+        with unchanged_if_refused(*(() if whole in learner.populations else owners)):
             timing = Timing.of(source, arrival, delay, learner)
             engine = learner.engine
             planned = engine.onto_readout if onto_readout else engine.onto_neurons
@@ -217,7 +215,8 @@ class TrainableSynapses(DirectSynapses):
 
     def __setattr__(self, name, value, level=0):
         if name in FIXED and self.__dict__.get(name) is not None:
-            refuse_change("TrainableSynapses", name, FIXED[name])
+            remedy = f"create other synapses, TrainableSynapses(..., {FIXED[name]}=...)"
+            refuse_change("TrainableSynapses", name, remedy)
         if name == self.__dict__.get("weight") and not isinstance(value, str):
             validation.check_finite(self, value)
         # One frame further from the names of the user, which text may use
@@ -259,7 +258,8 @@ class TrainableSynapses(DirectSynapses):
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Check what may have been changed since the synapses were created."""
         super().before_run(run_namespace)
-        validation.check_before_run(self, self.timing)
+        _check_namespace(self)
+        validation.check_before_run(self)
         validation.check_complete(self.learner)
 
     def after_run(self) -> None:
@@ -278,9 +278,74 @@ def _dimensions(plan, feedback, of_weight, target):
 
 
 def _feedback(learner, source, weight):
-    """What takes the error backwards along synapses onto the readout, if anything does."""
+    """The variable that weights errors on their way back along synapses, or None for none."""
     if not isinstance(parent_group(source), NeuronGroup):
         return None
     if learner.feedback_is("adaptive"):
         return "B"
     return weight if learner.feedback_is("symmetric") else None
+
+
+def _with_constants(on_pre, statements, namespace, names, known, target):
+    """Statements with the numbers of the synapses' own namespace in the place of their names.
+
+    Parameters
+    ----------
+    on_pre : str
+        As the user wrote it, and as ``statements``.
+    statements : list of (target, operation, expression)
+    namespace, names : dict
+        The argument ``namespace``, and all names that are known to the caller.
+    known : set of str
+        Names of variables, which go before those of a namespace.
+    target : Group
+
+    Raises
+    ------
+    ValueError
+        For a function of the synapses' own, or a name that means something else to the target.
+    """
+    of_target, numbers = parent_group(target).namespace or {}, {}
+    for name in sorted(get_identifiers(on_pre)):
+        if name in known or name.removesuffix("_post") in known or name.endswith("_pre"):
+            continue
+        drawn = names.get(name)
+        if isinstance(drawn, Function) and not drawn.stateless:
+            raise NoDerivativeError(
+                f"on_pre = {on_pre!r} draws random numbers from '{name}': draw them into a "
+                "variable of the synapses first, in a run_regularly"
+            )
+        if name in namespace:
+            value = namespace[name]
+            if not isinstance(value, int | float | np.number | np.ndarray) or np.ndim(value):
+                raise NoDerivativeError(
+                    f"on_pre = {on_pre!r} uses '{name}' of TrainableSynapses.namespace, which is "
+                    f"{shown(value)}: what a spike does must be told in numbers and variables; "
+                    "give a number"
+                )
+            numbers[name] = f"({float(value)!r})"
+        elif name in of_target:
+            raise ValueError(
+                f"on_pre = {on_pre!r} uses '{name}', which the target '{target.name}' has in a "
+                "namespace of its own, and the synapses do not: give it in "
+                "TrainableSynapses.namespace too, or rename it"
+            )
+    return [(name, operation, word_substitute(v, numbers)) for name, operation, v in statements]
+
+
+def _constants(namespace):
+    """The names of a caller that equations may use: those of numbers and functions."""
+    kinds = (int, float, np.number, np.ndarray, Function)
+    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
+
+
+def _check_namespace(synapses):
+    """Raise an error if a constant of the synapses was changed since they were created."""
+    for name, value in synapses.derived_namespace.items():
+        if name in get_identifiers(synapses.user_on_pre):
+            now = synapses.namespace.get(name)
+            if not (value is now or np.array_equal(value, now)):
+                raise ValueError(
+                    f"'{synapses.name}'.namespace['{name}'] was changed from {value!s} to {now!s} "
+                    "after its effect had been derived; create the synapses with the new value"
+                )

@@ -1,6 +1,6 @@
 """Weight updates: the code by which the present optimizer changes weights and parameters.
 
-What no trial resets is looked for here too, and named.
+Also the list of what no trial resets.
 """
 
 from __future__ import annotations
@@ -18,13 +18,10 @@ from ..brian.code import GatedCode, declare, internal
 from ..brian.internals import (
     ArrayVariable,
     add_to,
-    assigned_names,
     is_standalone,
     known_values,
-    networks_of,
     parent_group,
     pathways,
-    statements_of,
     word_substitute,
 )
 from ..checks import not_finite, unit_name
@@ -64,14 +61,17 @@ class Trained:
     suffix: str = ""
     optimizer: Optimizer | None = None
 
-    def holder(self, state: str) -> str:
-        """The variable of the group that holds a variable of the optimizer."""
-        return internal(state + self.suffix)
+    def state(self, optimizer: Optimizer) -> dict[str, Dimension]:
+        """The variables of the group that hold those of the optimizer, and their dimensions."""
+        powers = (self.optimizer or optimizer).state
+        return {internal(n + self.suffix): self.dim**power for n, power in powers.items()}
 
     def code(self, optimizer: Optimizer) -> str:
         """Statements of one update; the gradient is 0 afterwards."""
-        names = {state: self.holder(state) for state in optimizer.state}
-        statements = word_substitute(optimizer.statements, names | {"updates": "__updates"})
+        optimizer = self.optimizer or optimizer
+        names = dict(zip(optimizer.state, self.state(optimizer), strict=True))
+        names["updates"] = "__updates"
+        statements = word_substitute(optimizer.statements, names)
         lines = (f"_gradient = {self.mean}", statements, *self.change, f"{self.gradient} = 0")
         return "\n".join(lines)
 
@@ -92,7 +92,7 @@ def checked_bounds(name, bounds, dimensions):
 
 
 class Update(GatedCode):
-    """Changes the trained variables of a group in the steps in which an update is due.
+    """The update of the trained variables of a group, in the steps in which one is due.
 
     Numbers that are not finite end the run: before the update where gradients are not, so that
     the variables keep the last values that were.
@@ -125,32 +125,27 @@ class Update(GatedCode):
 
     def check(self, optimizer: Optimizer) -> None:
         """Raise an error unless the learning rates fit the variables."""
-        for one in self.trained:
-            (one.optimizer or optimizer).check_unit(one.shown, one.dim)
+        for trained in self.trained:
+            (trained.optimizer or optimizer).check_unit(trained.shown, trained.dim)
 
     def adopt(self, optimizer: Optimizer) -> None:
         """Add the variables, one value each, that the optimizer has and the group has not."""
         self.check(optimizer)
-        group = self.group
-        for one in self.trained:
-            for state, power in (one.optimizer or optimizer).state.items():
-                name, dim = one.holder(state), one.dim**power
-                if name in self.states:
-                    continue
-                declare(group, name, dimensions=dim)
-                self.states[name] = group.variables[name]
+        for trained in self.trained:
+            for name, dimensions in trained.state(optimizer).items():
+                if name not in self.states:
+                    declare(self.group, name, dimensions=dimensions)
+                    self.states[name] = self.group.variables[name]
 
     def clear(self) -> None:
-        """Let the optimizer start anew."""
+        """Set the moments of the optimizer to 0."""
         for variable in self.states.values():
             variable.set_value(0)
 
     def before_run(self, run_namespace):
         """Generate the code of the present optimizer."""
         optimizer = self.learner.optimizer
-        code = []
-        if optimizer is not None:
-            code = [one.code(one.optimizer or optimizer) for one in self.trained]
+        code = [] if optimizer is None else [t.code(optimizer) for t in self.trained]
         self.abstract_code = "\n".join(code)
         self.template, self.needed_variables = "gated", ["__update_due"]
         self.template_kwds = {"gate": self.group.variables["__update_due"]}
@@ -161,9 +156,7 @@ class Update(GatedCode):
     def _check_in_program(self):
         variables = self.group.variables
         self.template = "update"
-        gradients, values = (
-            [getattr(one, k) for one in self.trained] for k in ("gradient", "name")
-        )
+        gradients, values = [t.gradient for t in self.trained], [t.name for t in self.trained]
         self.needed_variables += [*gradients, *values, "__updates", "t"]
         self.template_kwds |= {
             "gradients": [variables[n] for n in gradients],
@@ -173,14 +166,14 @@ class Update(GatedCode):
         }
 
     def run(self):
-        """Brian2's runtime device calls this in every step; compiled programs have update.cpp."""
+        """The update of a step in Python; compiled programs have update.cpp."""
         if not self.group.variables["__update_due"].get_value()[0]:
             return
-        for one in self.trained:
-            self.check_finite(one.gradient, "before")
+        for trained in self.trained:
+            self.check_finite(trained.gradient, "before")
         super().run()
-        for one in self.trained:
-            self.check_finite(one.name, "after")
+        for trained in self.trained:
+            self.check_finite(trained.name, "after")
 
     def check_finite(self, name, when):
         """Raise an error unless all values of a variable are finite."""
@@ -208,57 +201,51 @@ REMEDY = (
 
 
 def is_trained(synapses: Synapses) -> bool:
-    """Whether synapses belong to a learner."""
+    """Whether synapses are trained, or are fixed ones of a learner."""
     return getattr(synapses, "learner", None) is not None
 
 
 def changing(synapses: Synapses) -> set[str]:
     """Variables of a user's synapses that change, but for what learning changes."""
-    found = variables_that_change(synapses)
+    variables = variables_that_change(synapses)
     if is_trained(synapses):
-        found = (found & synapses.model_names) - {synapses.weight}
-    return found
+        variables = (variables & synapses.model_names) - {synapses.weight}
+    return variables
 
 
 def going_on(learner: Learning) -> list[str]:
-    """What of the learner's network is left as it is at the end of a trial, in words.
+    """Descriptions of the states of a network that the end of a trial does not reset.
 
     Parameters
     ----------
     learner : Learner
-        Whose readout is in a `brian2.Network` that is about to run.
+        Whose network has been read, and is about to run.
     """
-    found = []
-    for obj in _neighbours(learner):
-        target = parent_group(obj.target)
-        variables = changing(obj)
-        if variables and obj not in learner.restored:
-            found.append(f"{_named(variables)} of the synapses '{obj.name}'")
-        if not is_trained(obj) and obj not in learner.restored and _delays(obj):
-            found.append(f"spikes on the way along '{obj.name}'")
-        moved = {
-            name.removesuffix("_post")
-            for pathway in pathways(obj)
-            for name in assigned_names(statements_of(pathway.code))
-            if name.removesuffix("_post") not in obj.variables or name.endswith("_post")
-        }
-        if target in learner.restored and target not in learner.parameters_restored:
-            parameters = {
-                name
-                for name in moved & parameters_that_may_change(target)
-                if internal("start", name) not in target.variables
+    continuing, reading = [], learner.reader.reading
+    onto_restored = [
+        obj
+        for obj in reading.objects
+        if isinstance(obj, Synapses) and parent_group(obj.target) in learner.restored
+    ]
+    for synapses in onto_restored:
+        name, target = synapses.name, parent_group(synapses.target)
+        variables = changing(synapses)
+        if variables and synapses not in learner.restored:
+            continuing.append(f"{_named(variables)} of the synapses '{name}'")
+        if not is_trained(synapses) and synapses not in learner.restored and _delays(synapses):
+            continuing.append(f"spikes on the way along '{name}'")
+        if target not in learner.parameters_restored:
+            at_spikes = [a for a in reading.actions if a.kind == "synapses" and a.owner is synapses]
+            changed = {effect.variable for action in at_spikes for effect in action.effects}
+            kept = {
+                parameter
+                for parameter in parameters_that_may_change(target)
+                if target.variables[parameter] in changed
+                and internal("start", parameter) not in target.variables
             }
-            if parameters:
-                found.append(f"{_named(parameters)} of '{target.name}', which '{obj.name}' changes")
-    return found
-
-
-def _neighbours(learner):
-    """Synapses of the learner's network onto groups that are reset."""
-    for network in networks_of(learner.readout):
-        for obj in network.objects:
-            if isinstance(obj, Synapses) and parent_group(obj.target) in learner.restored:
-                yield obj
+            if kept:
+                continuing.append(f"{_named(kept)} of '{target.name}', which '{name}' changes")
+    return continuing
 
 
 def _delays(synapses):

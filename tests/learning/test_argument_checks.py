@@ -318,6 +318,28 @@ class TestSynapses:
         second = Learner(readout(name="second"), EProp(surrogate=PSI))
         TrainableSynapses(group, learner=second)
 
+    @pytest.mark.parametrize("engine", ["credit", "traces"])
+    def test_synapses_that_were_refused_do_no_harm_to_those_there_are(self, engine):
+        group = NeuronGroup(
+            2,
+            "dv/dt = (g - v)/(9*ms) : 1\ndg/dt = -g/(5*ms) : 1",
+            threshold="v > 1",
+            reset="v = 0",
+            method="exact",
+        )
+        owner = learner(rule=EProp(surrogate=PSI, engine=engine), reset_every=50 * ms)
+        first = TrainableSynapses(PoissonGroup(2, 200 * Hz), group, learner=owner)
+        options = {"on_pre": "g_post += w", "learner": owner}
+        with pytest.raises(ValueError):
+            TrainableSynapses(group, name="no name", **options)
+        second = TrainableSynapses(group, **options)
+        output = TrainableSynapses(group, owner.readout, on_pre="y_post += w", learner=owner)
+        for synapses in (first, second, output):
+            synapses.connect()
+            synapses.w = 1
+        Network(group, first.source, first, second, output, owner.readout).run(50 * ms)
+        assert np.any(first.grad) and np.any(second.grad)
+
     def test_two_readouts_with_one_learner(self):
         other = readout(name="other")
         with refused(ValueError, "'other' is not the readout of the learner", "'answers'"):
