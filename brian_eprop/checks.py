@@ -274,7 +274,7 @@ def one_of(name, value, known):
 def table(name, value, example):
     """A mapping as a new dict, an empty one for None; TypeError for anything else."""
     if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"{name} = {shown(value)} must be a dict, such as {example}")
+        raise TypeError(f"{name} = {shown(value)} must be a table (a dict), such as {example}")
     return dict(value or {})
 
 
@@ -456,6 +456,11 @@ def fields_of(kind):
     """The fields that such a class is made from."""
     found = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
     return [field for field in found if field.init]
+
+
+def content_of(instance):
+    """What an object of such a class is made from : dict by the name of the field."""
+    return {field.name: getattr(instance, field.name) for field in fields_of(type(instance))}
 
 
 def shown_class(instance):

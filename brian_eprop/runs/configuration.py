@@ -5,9 +5,9 @@ given to ``brian-eprop train --config`` repeats it.
 """
 
 from collections.abc import Mapping
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import tomli_w
@@ -16,16 +16,19 @@ from brian2.units import DimensionMismatchError
 
 from ..checks import (
     Device,
+    Feedback,
     FilePath,
     any_seed,
     choice,
-    fields_of,
+    content_of,
+    entries,
     number,
     one_of,
     quantity,
     whole,
     whole_number,
 )
+from ..checks import table as checked_table
 from ..files import replacing
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
 from ..learning.rule import EProp, FiringRateRegularizer
@@ -41,8 +44,7 @@ from .values import (
     from_table,
     from_text,
     read_toml,
-    sequence,
-    subtable,
+    require,
     to_toml,
 )
 
@@ -50,6 +52,12 @@ DEVICES = ("cpp_standalone", "runtime")
 #: Entries of the set-up that are integers, and those of them that may be left out.
 COUNTS = ("iterations", "batch_size", "evaluation_trials", "evaluate_every", "patience")
 OPTIONAL = ("evaluate_every", "patience")
+#: Entries of the set-up that a network is given as they are, and those that end its training.
+OF_NETWORKS = (
+    *("tau_out", "loss", "normalize", "average", "feedback", "feedback_decay"),
+    *("constraints", "trainable"),
+)
+OF_TRAINING = ("goal", "evaluate_every", "evaluation_trials", "patience", "max_rate")
 #: What is text in a file and a quantity here.
 QUANTITIES = ("tau_out", "rate_target", "max_rate")
 
@@ -82,6 +90,7 @@ class Configuration:
 
     def __attrs_post_init__(self):
         one_of("setup.optimizer", self.setup.optimizer, OPTIMIZERS)
+        one_of("setup.feedback", self.setup.feedback, get_args(Feedback))
         for name in COUNTS:
             value = getattr(self.setup, name)
             if name not in OPTIONAL or value is not None:
@@ -143,61 +152,43 @@ class Configuration:
 
     def make_network(self) -> RecurrentNetwork:
         """A new network for the task, with its initial weights."""
-        task, s = self.make_task(), self.setup
-        rng = np.random.default_rng([self.seed, 1])
-        regularizers = []
-        if s.rate_strength:
-            regularizers = [FiringRateRegularizer(s.rate_target, s.rate_strength)]
-        sizes = [count for _, count, _ in s.neurons]
-        shapes = {
-            "w_in": (task.n_in, s.n_rec),
-            "w_rec": (s.n_rec, s.n_rec),
-            "w_out": (s.n_rec, task.n_out),
-        }
-        wiring_rng = np.random.default_rng([self.seed, 3])
+        task, setup = self.make_task(), self.setup
+        rng, wiring_rng = (np.random.default_rng([self.seed, k]) for k in (1, 3))
+        regularizer = FiringRateRegularizer(setup.rate_target, setup.rate_strength)
+        n_in, n_rec, n_out = task.n_in, setup.n_rec, task.n_out
+        shapes = {"w_in": (n_in, n_rec), "w_rec": (n_rec, n_rec), "w_out": (n_rec, n_out)}
+        sizes = [count for _, count, _ in setup.neurons]
         return RecurrentNetwork(
-            list(s.neurons),
-            task.n_in,
-            s.n_rec,
-            task.n_out,
+            list(setup.neurons),
+            n_in,
+            n_rec,
+            n_out,
             dt=task.dt,
-            tau_out=s.tau_out,
-            loss=s.loss,
-            normalize=s.normalize,
-            average=s.average,
-            feedback=s.feedback,
-            weights=s.initial_weights(task.n_in, task.n_out, rng),
-            feedback_decay=s.feedback_decay,
-            rule=EProp(order=s.order),
-            optimizer=OPTIMIZERS[s.optimizer](s.learning_rate),
-            regularizers=regularizers,
-            constraints=s.constraints,
-            connectivity=drawn_connectivity(
-                s.connectivity, sizes, task.n_in, task.n_out, self.seed
-            ),
-            delays=drawn_delays(s.delays, shapes, task.dt, wiring_rng),
-            trainable=s.trainable,
+            weights=setup.initial_weights(n_in, n_out, rng),
+            rule=EProp(order=setup.order),
+            optimizer=OPTIMIZERS[setup.optimizer](setup.learning_rate),
+            regularizers=[regularizer] if setup.rate_strength else [],
+            connectivity=drawn_connectivity(setup.connectivity, sizes, shapes, self.seed),
+            delays=drawn_delays(setup.delays, shapes, task.dt, wiring_rng),
             seed=self.seed,
+            **{name: getattr(setup, name) for name in OF_NETWORKS},
         )
 
     @property
     def fit_options(self) -> dict[str, Any]:
         """When training ends: arguments of :func:`brian_eprop.network.training.fit`."""
-        names = ("goal", "evaluate_every", "evaluation_trials", "patience", "max_rate")
-        return {name: getattr(self.setup, name) for name in names}
+        return {name: getattr(self.setup, name) for name in OF_TRAINING}
 
     def text(self) -> str:
         """The configuration as TOML, with all options of the task : str."""
-        task = self.make_task()
-        setup = {f.name: getattr(self.setup, f.name) for f in fields(TrainingSetup)}
+        options, setup = content_of(self.make_task()), content_of(self.setup)
         setup["neurons"] = [
             {"model": str(model), "count": count, "parameters": overrides}
             for model, count, overrides in self.setup.neurons
         ]
-        content = {f.name: getattr(self, f.name) for f in fields(Configuration)}
-        options = {f.name: getattr(task, f.name) for f in fields_of(type(task))}
+        content = content_of(self) | {"options": options, "setup": setup}
         unset = ", ".join(f"setup.{name}" for name, value in setup.items() if value is None)
-        text = tomli_w.dumps(to_toml(content | {"options": options, "setup": setup}))
+        text = tomli_w.dumps(to_toml(content))
         return (f"# not set: {unset}\n" if unset else "") + text
 
     def write(self, path: FilePath) -> None:
@@ -221,81 +212,43 @@ class Configuration:
         ValueError
             Naming the file, the key and its value.
         """
-        table = read_toml(path)
-        try:
-            return cls.from_table(table, execute=execute)
-        except (ValueError, TypeError, DimensionMismatchError) as error:
-            raise ValueError(f"{path}: {error}") from None
+        with naming(path):
+            configuration = cls.from_table(read_toml(path), execute=execute)
+            if execute:
+                configuration.make_network()
+        return configuration
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], *, execute: bool = True) -> Self:
-        """The configuration that a TOML file's content describes; see :meth:`read`."""
+        """The configuration that a TOML file's table describes; see :meth:`read`."""
+        if "sweep" in table:
+            raise ValueError("[sweep] makes it many runs: use 'brian-eprop sweep'")
         check_keys(table, [f.name for f in fields(cls)], "")
-        if "task" not in table:
-            raise ValueError("the key 'task' is missing")
-        options = subtable("options", table.get("options", {}), "[options]")
+        require(table, ["task"], "")
+        options = checked_table("options", table.get("options"), "[options]")
         options = {name: from_text(value) for name, value in options.items()}
-        given = subtable("setup", table.get("setup", {}), "[setup]")
-        check_keys(given, [f.name for f in fields(TrainingSetup)], "setup.")
+        setup = checked_table("setup", table.get("setup"), "[setup]")
+        check_keys(setup, [f.name for f in fields(TrainingSetup)], "setup.")
         for name, convert in CONVERTED.items():
-            if name in given:
-                given[name] = convert(given[name])
-        own = {k: v for k, v in table.items() if k not in ("task", "options", "setup")}
+            if name in setup:
+                setup[name] = convert(f"setup.{name}", setup[name])
+        rest = {k: v for k, v in table.items() if k not in ("task", "options", "setup")}
         if is_own(table["task"]) and not execute:
-            return cls(table["task"], TrainingSetup(**given), options, **own)
+            return cls(table["task"], TrainingSetup(**setup), options, **rest)
         recommended = cls.of_task(table["task"], **options)
-        gains = given.get("gains", {})
+        gains = setup.get("gains", {})
         check_keys(gains, list(recommended.setup.gains), "setup.gains.")
-        given["gains"] = recommended.setup.gains | gains
-        return evolve(recommended, **own, setup=evolve(recommended.setup, **given))
+        setup["gains"] = recommended.setup.gains | gains
+        return evolve(recommended, **rest, setup=evolve(recommended.setup, **setup))
 
 
-def _population(entry):
-    entry = subtable("setup.neurons", entry, '{ model = "lif", count = 100 }')
-    check_keys(entry, ["model", "count", "parameters"], "setup.neurons.")
-    for name in ("model", "count"):
-        if name not in entry:
-            raise ValueError(f"setup.neurons: {entry!r} has no '{name}'")
-    key, example = "setup.neurons.parameters", '{ tau_m = "20*ms" }'
-    parameters = subtable(key, entry.get("parameters", {}), example)
-    parameters = {name: _quantity(f"{key}.{name}", v) for name, v in parameters.items()}
-    return entry["model"], entry["count"], parameters
-
-
-def _populations(entries):
-    example = '[{ model = "lif", count = 100 }]'
-    return tuple(map(_population, sequence("setup.neurons", entries, example)))
-
-
-def _gains(table):
-    table = subtable("setup.gains", table, "{ w_rec = 0.5 }")
-    return {name: number(f"setup.gains.{name}", value) for name, value in table.items()}
-
-
-def _constraints(entries):
-    key, example = "setup.constraints", '[{ kind = "DaleLaw", inhibitory = [1] }]'
-    return tuple(from_table(key, entry, CONSTRAINTS) for entry in sequence(key, entries, example))
-
-
-def _trainable(table):
-    key = "setup.trainable"
-    return {
-        name: tuple(
-            _quantity(f"{key}.{name}", bound)
-            for bound in sequence(f"{key}.{name}", bounds, '["5*ms", "50*ms"]')
-        )
-        for name, bounds in subtable(key, table, '{ tau_m = ["5*ms", "50*ms"] }').items()
-    }
-
-
-def _delays(table):
-    key = "setup.delays"
-    return {
-        name: tuple(_quantity(f"{key}.{name}", end) for end in value)
-        if isinstance(value, list)
-        else _quantity(f"{key}.{name}", value)
-        for name, value in subtable(key, table, '{ w_rec = "2*ms" }').items()
-    }
+@contextmanager
+def naming(place):
+    """Errors of the configuration that is read, which then begin with where it is written."""
+    try:
+        yield
+    except (ValueError, TypeError, DimensionMismatchError) as error:
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _quantity(key, value):
@@ -305,13 +258,50 @@ def _quantity(key, value):
         raise ValueError(f"{key} = {value!r}: {error}") from None
 
 
+def _bounds(key, value):
+    """A quantity, or a list of them as a tuple."""
+    if isinstance(value, list):
+        return tuple(_quantity(key, bound) for bound in value)
+    return _quantity(key, value)
+
+
+def _by_name(convert, example):
+    """The conversion of a table, each entry of which is converted in the same way."""
+
+    def converted(key, value):
+        return {k: convert(f"{key}.{k}", v) for k, v in checked_table(key, value, example).items()}
+
+    return converted
+
+
+_parameters = _by_name(_quantity, '{ tau_m = "20*ms" }')
+
+
+def _population(key, entry):
+    entry = checked_table(key, entry, '{ model = "lif", count = 100 }')
+    check_keys(entry, ["model", "count", "parameters"], f"{key}.")
+    require(entry, ["model", "count"], f"{key}.")
+    count = whole_number(f"{key}.count", entry["count"])
+    return entry["model"], count, _parameters(f"{key}.parameters", entry.get("parameters"))
+
+
+def _list_of(convert, example):
+    """The conversion of a list, which becomes a tuple."""
+    return lambda key, value: tuple(convert(key, entry) for entry in entries(key, value, example))
+
+
+def _object_of(classes):
+    """The conversion of a table ``{kind = "Name", …}`` into an object."""
+    return lambda key, value: from_table(key, value, classes)
+
+
 #: Entries of the set-up that a file writes in another way.
-CONVERTED = {name: partial(_quantity, f"setup.{name}") for name in QUANTITIES} | {
-    "neurons": _populations,
-    "gains": _gains,
-    "learning_rate": lambda value: from_table("setup.learning_rate", value, SCHEDULES),
-    "constraints": _constraints,
-    "trainable": _trainable,
-    "connectivity": lambda table: subtable("setup.connectivity", table, "{ layers = true }"),
-    "delays": _delays,
+CONVERTED = {name: _quantity for name in QUANTITIES} | {
+    "neurons": _list_of(_population, '[{ model = "lif", count = 100 }]'),
+    "gains": _by_name(number, "{ w_rec = 0.5 }"),
+    "learning_rate": _object_of(SCHEDULES),
+    "constraints": _list_of(_object_of(CONSTRAINTS), '[{ kind = "DaleLaw", inhibitory = [1] }]'),
+    "trainable": _by_name(_bounds, '{ tau_m = ["5*ms", "50*ms"] }'),
+    "connectivity": lambda key, value: checked_table(key, value, "{ layers = true }"),
+    "delays": _by_name(_bounds, '{ w_rec = "2*ms" }'),
 }

@@ -86,13 +86,8 @@ def read_history(folder):
     ValueError
         If it is damaged; names the file.
     """
-    path = folder / HISTORY
-    if not path.exists():
-        raise FileNotFoundError(
-            f"'{folder}' is not a run folder: there is no '{path.name}' in it; give the "
-            "folder that 'brian-eprop train' has written"
-        )
-    entries = []
+    check_is_run(folder, HISTORY)
+    path, entries = folder / HISTORY, []
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
@@ -109,18 +104,12 @@ def read_history(folder):
     return entries
 
 
-def write_begun(folder, configuration):
-    """Write what training begins with, to compare with when it goes on."""
-    with replacing(folder / BEGUN, "the configuration") as file:
-        file.write(configuration.text().encode())
-
-
-def check_is_run(folder):
-    """Raise FileNotFoundError if a folder has no configuration of a run."""
-    if not (folder / CONFIGURATION).is_file():
+def check_is_run(folder, name=CONFIGURATION):
+    """Raise FileNotFoundError if a folder lacks a file that every run folder has."""
+    if not (folder / name).is_file():
         raise FileNotFoundError(
-            f"'{folder}' is not a run folder: there is no '{CONFIGURATION}' in it; give "
-            "the folder that 'brian-eprop train' has written"
+            f"'{folder}' is not a run folder: there is no '{name}' in it; give the folder that "
+            "'brian-eprop train' has written"
         )
 
 
@@ -177,15 +166,29 @@ def read_result(folder):
     ValueError
         If it is damaged or not complete; names the file.
     """
-    path = folder / RESULT
+    return _read_json(folder / RESULT, Result, ": the run then counts as unfinished")
+
+
+def read_environment(folder):
+    """What the run was made with : dict of str to str, empty if there is no such file.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged; names the file.
+    """
+    return _read_json(folder / ENVIRONMENT, dict) or {}
+
+
+def _read_json(path, make, consequence=""):
+    """The object made from the entries of a JSON file, None if there is no file."""
     try:
-        return Result(**json.loads(path.read_text(encoding="utf-8")))
+        return make(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(
-            f"'{path}' is damaged ({error}); put it back, or remove it: the run then counts as "
-            "unfinished"
+            f"'{path}' is damaged ({error}); put it back, or remove it{consequence}"
         ) from None
 
 

@@ -4,7 +4,6 @@ The equations are MathML, which browsers show by themselves.
 """
 
 import base64
-import json
 import math
 from html import escape
 from pathlib import Path
@@ -176,21 +175,11 @@ class RunContents:
             configuration=Configuration.read(folder / files.CONFIGURATION, execute=False),
             history=files.read_history(folder) if (folder / files.HISTORY).exists() else [],
             result=files.read_result(folder),
-            environment=_environment(folder / files.ENVIRONMENT),
+            environment=files.read_environment(folder),
             network=RecurrentNetwork.load(saved[0]) if saved else None,
             # "before" before "after"
             recordings={p.stem: Recording.load(p) for p in reversed(files.recordings(folder))},
         )
-
-
-def _environment(path):
-    """With what the run was made; empty if there is no such file."""
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"'{path}' is damaged ({error}); put it back, or remove it") from None
 
 
 @frozen

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from attrs import frozen
 from tqdm import tqdm
 
 from ..checks import FigureFormat, FilePath
@@ -23,7 +22,6 @@ from .folder import (
     read_history,
     read_result,
     result_of,
-    write_begun,
     write_environment,
     write_result,
 )
@@ -80,8 +78,7 @@ def train(
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
     write_environment(folder)
-    pictures = figures, animation
-    return _run(configuration, folder, network, [], workers, progress, *pictures)
+    return _run(configuration, folder, network, [], workers, progress, figures, animation)
 
 
 def resume(
@@ -163,8 +160,7 @@ def resume(
         return finished
     network = network or configuration.make_network()
     write_environment(folder)
-    pictures = figures, animation
-    return _run(configuration, folder, network, history, workers, progress, *pictures)
+    return _run(configuration, folder, network, history, workers, progress, figures, animation)
 
 
 def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
@@ -206,16 +202,12 @@ def _draw(folder, task, format):
     return save_run_figures(figures, history, network.weights, recordings, task, format)
 
 
-def _total(configuration):
-    return configuration.setup.iterations
-
-
 def _stays_finished(result, configuration, folder):
     """Whether a run that has a result has it with the present configuration too."""
     if result.ended in ("interrupted", "diverged"):
         return result.ended == "diverged"
     return (
-        result.iterations >= _total(configuration)
+        result.iterations >= configuration.setup.iterations
         or ending(configuration, read_history(folder)) != "iterations"
     )
 
@@ -228,33 +220,34 @@ def _check_pictures(figures, animation):
 
 def _run(configuration, folder, network, history, workers, progress, figures, animation):
     """All that follows the preparation of a folder: train, judge, record, draw."""
-    recordings, task = folder / files.RECORDINGS, configuration.make_task()
+    recordings, task, setup = (
+        folder / files.RECORDINGS,
+        configuration.make_task(),
+        configuration.setup,
+    )
     with (
         HistoryFile(folder, history) as log,
         interrupts() as interrupted,
         brian2_device(configuration.device),
     ):
-        write_begun(folder, configuration)
+        configuration.write(folder / files.BEGUN)
         if not network.updates:
             recordings.mkdir(exist_ok=True)
             _record(network, configuration, recordings / "before.nc")
-        bar = tqdm(total=_total(configuration), initial=len(history), disable=not progress)
-        with bar:
+        with tqdm(total=setup.iterations, initial=len(history), disable=not progress) as bar:
             films = [_film(animation, network, configuration)] if animation else []
-            run = _Training(
-                configuration, folder, network, task, log, bar, history, interrupted, films
-            )
+            report = _reporter(configuration, folder, network, history, log, bar, interrupted)
             try:
-                diagnosis = run.fit(workers)
+                diagnosis = _fit(configuration, network, task, [*films, report], history, workers)
             except OSError as error:
+                trust = " --trust" if configuration.own_task else ""
                 raise OSError(
                     f"{error}; '{folder}' keeps what was saved: when there is room, go on with "
-                    f"'brian-eprop train --resume {folder}{_trust(configuration)}'"
+                    f"'brian-eprop train --resume {folder}{trust}'"
                 ) from error
         test = None
         if history and hasattr(task, "metric"):
-            trials = configuration.setup.evaluation_trials
-            held_out = held_out_trials(task, "test", trials, configuration.seed)
+            held_out = held_out_trials(task, "test", setup.evaluation_trials, configuration.seed)
             test = network.evaluate(task, *held_out, workers=workers)
     network.save(folder / files.WEIGHTS)
     result = result_of(configuration, history, bool(interrupted), diagnosis, test)
@@ -267,67 +260,51 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
     return result
 
 
-def _trust(configuration):
-    """What the command that goes on needs besides the folder."""
-    return " --trust" if configuration.own_task else ""
-
-
-@frozen
-class _Training:
-    """What happens around the iterations of a run."""
-
-    configuration: Configuration
-    folder: Path
-    network: RecurrentNetwork
-    task: object
-    log: HistoryFile
-    bar: tqdm
-    history: list
-    interrupted: list
-    films: list
-
-    def fit(self, workers):
-        """Train; returns what went wrong, or ''."""
-        setup, left = self.configuration.setup, _total(self.configuration) - len(self.history)
-        if left <= 0 or self._over():
-            return ""
-        self.bar.set_description("preparing")
-        try:
-            self.network.fit(
-                self.task,
-                left,
-                setup.batch_size,
-                [*self.films, self._report],
-                seed=self.configuration.seed,
-                workers=workers,
-                previous=tuple(self.history),
-                **self.configuration.fit_options,
-            )
-        except TrainingDiverged as error:
-            return str(error)
-        except KeyboardInterrupt:
-            pass
+def _fit(configuration, network, task, callbacks, history, workers):
+    """Train for the iterations that are left; returns what went wrong, or ''."""
+    left = configuration.setup.iterations - len(history)
+    if left <= 0 or ending(configuration, history) != "iterations":
         return ""
+    try:
+        network.fit(
+            task,
+            left,
+            configuration.setup.batch_size,
+            callbacks,
+            seed=configuration.seed,
+            workers=workers,
+            previous=tuple(history),
+            **configuration.fit_options,
+        )
+    except TrainingDiverged as error:
+        return str(error)
+    except KeyboardInterrupt:
+        pass
+    return ""
 
-    def _over(self):
-        return ending(self.configuration, self.history) in ("goal", "patience")
 
-    def _report(self, entry):
-        found = [e["validation"] for e in self.history if "validation" in e]
-        if "validation" in entry and entry["validation"] < min(found, default=np.inf):
-            self.network.save(self.folder / files.BEST)
-        self.history.append(entry)
-        self.log.add(entry)
-        if self.network.updates % self.configuration.checkpoint_every == 0:
-            self.log.sync()
-            self.network.save(self.folder / files.CHECKPOINT)
-        self.bar.set_description("training", refresh=False)
+def _reporter(configuration, folder, network, history, log, bar, interrupted):
+    """The callback of training that writes history and checkpoints, and shows the progress."""
+    bar.set_description("preparing")
+
+    def report(entry):
+        best = min((e["validation"] for e in history if "validation" in e), default=np.inf)
+        if entry.get("validation", np.inf) < best:
+            network.save(folder / files.BEST)
+        history.append(entry)
+        log.add(entry)
+        if network.updates % configuration.checkpoint_every == 0:
+            log.sync()
+            network.save(folder / files.CHECKPOINT)
+        bar.set_description("training", refresh=False)
         metric = f", metric {entry['metric']:.3g}" if "metric" in entry else ""
         text = f"loss {entry['loss']:.4g}{metric}, {entry['rate']:.1f} Hz"
-        self.bar.set_postfix_str(text, refresh=False)
-        self.bar.update()
-        if self.interrupted:
+        bar.set_postfix_str(text, refresh=False)
+        bar.update()
+        if interrupted:
             raise StopTraining
+
+    return report
 
 
 def _record(network, configuration, path):
@@ -336,7 +313,7 @@ def _record(network, configuration, path):
 
 
 def _film(path, network, configuration):
-    every = max(1, _total(configuration) // FRAMES)
+    every = max(1, configuration.setup.iterations // FRAMES)
     return LearningAnimation(path, network, *_shown_trial(configuration), every=every)
 
 

@@ -25,18 +25,18 @@ from typing import Any, Self
 
 import numpy as np
 import xarray as xr
-from attrs import field, frozen
+from attrs import field, fields, frozen
 from brian2 import prefs
 from joblib import Parallel, delayed
 
-from ..checks import FigureFormat, FilePath
+from ..checks import FigureFormat, FilePath, shown, suggest, table
 from ..files import remove_abandoned, write_netcdf
 from ..plotting.run import save_sweep_figures
 from ..plotting.style import check_format
-from .configuration import Configuration
+from .configuration import Configuration, naming
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
-from .values import read_toml, subtable
+from .values import check_keys, read_toml
 
 #: What of a result and of a history goes into the table, and what it is.
 RESULTS = {
@@ -85,32 +85,32 @@ class Sweep:
         ValueError
             Naming the file, the key and its value.
         """
-        base = read_toml(path)
-        grid = base.pop("sweep", None)
-        if not isinstance(grid, dict) or not grid:
-            raise ValueError(
-                f"{path}: there is no table [sweep] that says what is varied, such as "
-                "seed = [1, 2, 3]; for one run use 'brian-eprop train --config'"
-            )
-        variants = subtable("sweep.variants", grid.pop("variants", {}), "[sweep.variants.slow]")
-        for key, values in grid.items():
-            if not isinstance(values, list) or not values:
-                raise ValueError(f"{path}: sweep.{key} = {values!r} must be a list of values")
-        for name, changes in variants.items():
-            if not isinstance(changes, dict):
+        with naming(path):
+            base = read_toml(path)
+            check_keys(base, ["sweep", *(f.name for f in fields(Configuration))], "")
+            grid = table("sweep", base.pop("sweep", None), "[sweep] with seed = [1, 2, 3]")
+            if not grid:
                 raise ValueError(
-                    f"{path}: sweep.variants.{name} = {changes!r} must be a part of a configuration"
+                    "there is no table [sweep] that says what is varied, such as seed = [1, 2, 3]; "
+                    "for one run use 'brian-eprop train --config'"
                 )
-        sweep = cls(base, grid, variants)
-        try:
+            variants = table("sweep.variants", grid.pop("variants", None), "[sweep.variants.slow]")
+            for key, values in grid.items():
+                if not isinstance(values, list) or not values:
+                    raise ValueError(
+                        f"sweep.{key} = {shown(values)} must be a list of values, such as "
+                        f'"setup.order" = [1, 2]{suggest(key, ["variants"])}'
+                    )
+            for name, changes in variants.items():
+                if not isinstance(changes, dict):
+                    raise ValueError(
+                        f"sweep.variants.{name} = {changes!r} must be a part of a configuration"
+                    )
+            sweep = cls(base, grid, variants)
             _check_folders(sweep.points())
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
-        for point in sweep.points():
-            try:
-                sweep.configuration(point)
-            except (ValueError, TypeError) as error:
-                raise ValueError(f"{path}: in {label(point)}: {error}") from None
+            for point in sweep.points():
+                with naming(f"in {label(point)}"):
+                    sweep.configuration(point).make_network()
         return sweep
 
     @property
@@ -128,17 +128,14 @@ class Sweep:
 
     def configuration(self, point: Mapping[str, Any]) -> Configuration:
         """The configuration at a point."""
-        table = self.base
+        content = self.base
         for key, value in point.items():
-            if key == "variant":
-                table = _merged(table, self.variants[value])
-            else:
-                *parents, last = key.split(".")
-                change = {last: value}
-                for parent in reversed(parents):
-                    change = {parent: change}
-                table = _merged(table, change)
-        return Configuration.from_table(table)
+            changes = self.variants[value] if key == "variant" else value
+            if key != "variant":
+                for name in reversed(key.split(".")):
+                    changes = {name: changes}
+            content = _merged(content, changes)
+        return Configuration.from_table(content)
 
 
 def label(point):
@@ -222,10 +219,10 @@ def run_sweep(
         report(f"{name}: {text}")
         if error:
             failed[name] = error
-    table = sweep_table(sweep, folder)
-    write_netcdf(table, folder / "table.nc", "the table of the sweep")
-    save_sweep_figures(folder, table, figures)
-    return table, failed
+    results = sweep_table(sweep, folder)
+    write_netcdf(results, folder / "table.nc", "the table of the sweep")
+    save_sweep_figures(folder, results, figures)
+    return results, failed
 
 
 def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
@@ -265,8 +262,8 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
         values = curves.reshape((*shape, longest))
         variables[f"curve_{name}"] = ((*dims, "iteration"), values, _attributes(name, meaning))
     coords = {key: [v if _plain(v) else _text(v) for v in values] for key, values in axes.items()}
-    table = xr.Dataset(variables, coords | {"iteration": np.arange(longest)})
-    return table.assign_attrs(task=str(sweep.base["task"]), sweep=json.dumps(sweep.base))
+    attributes = {"task": str(sweep.base["task"]), "sweep": json.dumps(sweep.base)}
+    return xr.Dataset(variables, coords | {"iteration": np.arange(longest)}, attributes)
 
 
 def _one(configuration, folder, name, figures, target):
@@ -299,8 +296,9 @@ def _check_same(folder, configuration):
         )
 
 
-def _merged(table, changes):
-    merged = dict(table)
+def _merged(content, changes):
+    """A configuration's content in which some entries are replaced, in tables within it too."""
+    merged = dict(content)
     for key, value in changes.items():
         nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merged(merged[key], value) if nested else value

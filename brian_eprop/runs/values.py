@@ -10,7 +10,17 @@ import numpy as np
 from brian2 import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
-from ..checks import check_unit, fields_of, is_described, quantity, suggest
+from ..checks import (
+    content_of,
+    fields_of,
+    flag,
+    is_described,
+    one_of,
+    quantity,
+    steps,
+    suggest,
+    table,
+)
 from ..network.connectivity import fixed_degree, layers, random_sparse
 from ..network.constraints import MATRICES
 
@@ -21,20 +31,6 @@ def read_toml(path):
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not TOML: {error}") from None
-
-
-def subtable(key, value, example):
-    """A table within a table as a new dict; ValueError for anything else."""
-    if not isinstance(value, dict):
-        raise ValueError(f"{key} = {value!r} is not a table, such as {example}")
-    return dict(value)
-
-
-def sequence(key, value, example):
-    """A list in a table; ValueError for anything else."""
-    if not isinstance(value, list):
-        raise ValueError(f"{key} = {value!r} is not a list, such as {example}")
-    return value
 
 
 def differences(old, new):
@@ -60,6 +56,13 @@ def check_keys(table, known, prefix):
             raise ValueError(
                 f"unknown key '{prefix}{key}'{suggest(key, known)}; the keys are {', '.join(known)}"
             )
+
+
+def require(table, keys, prefix):
+    """Raise a ValueError for a key that is missing."""
+    for key in keys:
+        if key not in table:
+            raise ValueError(f"the key '{prefix}{key}' is missing; there is {list(table)}")
 
 
 def from_text(value):
@@ -89,16 +92,12 @@ def from_table(where, value, classes):
     """
     if not isinstance(value, dict):
         return value
-    kind = value.get("kind")
-    if kind not in classes:
-        raise ValueError(
-            f"{where}: kind = {kind!r} is not known{suggest(kind, classes)}; choose one of "
-            f"{', '.join(classes)}"
-        )
-    given = {key: from_text(entry) for key, entry in value.items() if key != "kind"}
-    check_keys(given, [field.name for field in fields_of(classes[kind])], f"{where}.")
+    require(value, ["kind"], f"{where}.")
+    kind = one_of(f"{where}.kind", value["kind"], classes)
+    arguments = {key: from_text(entry) for key, entry in value.items() if key != "kind"}
+    check_keys(arguments, [field.name for field in fields_of(classes[kind])], f"{where}.")
     try:
-        return classes[kind](**given)
+        return classes[kind](**arguments)
     except TypeError as error:
         raise ValueError(f"{where}: {kind}: {error}") from None
 
@@ -109,8 +108,7 @@ def to_toml(value):
     Entries of tables that are None are left out.
     """
     if is_described(type(value)):
-        content = {field.name: getattr(value, field.name) for field in fields_of(type(value))}
-        return to_toml({"kind": type(value).__name__} | content)
+        return to_toml({"kind": type(value).__name__} | content_of(value))
     if isinstance(value, dict):
         return {key: to_toml(entry) for key, entry in value.items() if entry is not None}
     if isinstance(value, list | tuple):
@@ -138,21 +136,23 @@ def _as_text(number, dimensions):
     return f"{number!r}*{get_unit(dimensions)!r}"
 
 
-KINDS = {"fixed_degree": fixed_degree, "random_sparse": random_sparse}
+#: Ways to draw synapses, and the one number that each of them takes.
+KINDS = {"fixed_degree": (fixed_degree, "degree"), "random_sparse": (random_sparse, "density")}
 
 
-def drawn_connectivity(table, sizes, n_in, n_out, seed):
-    """The argument ``connectivity`` of a network.
+def drawn_connectivity(entries, sizes, shapes, seed):
+    """The masks of a network's synapses, as its argument ``connectivity``.
 
     Parameters
     ----------
-    table : dict
+    entries : dict
         ``{"layers": True}`` makes each population a layer, ``"recurrent": True`` with synapses
         within; or by matrix a table, ``{"w_rec": {"kind": "fixed_degree", "degree": 20}}`` or
         ``{"w_in": {"kind": "random_sparse", "density": 0.1}}``.
     sizes : list of int
         Neurons of each population.
-    n_in, n_out : int
+    shapes : dict of str to (rows, columns)
+        Of the weight matrices.
     seed : int
 
     Returns
@@ -161,48 +161,32 @@ def drawn_connectivity(table, sizes, n_in, n_out, seed):
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         Naming the key and its value.
     """
-    if table.get("layers"):
-        return layers(sizes, n_in, n_out, recurrent=bool(table.get("recurrent", False)))
-    n_rec = sum(sizes)
-    shapes = {"w_in": (n_in, n_rec), "w_rec": (n_rec, n_rec), "w_out": (n_rec, n_out)}
+    key = "setup.connectivity"
+    in_layers = flag(f"{key}.layers", entries.get("layers", False))
+    check_keys(entries, ("layers", *(("recurrent",) if in_layers else MATRICES)), f"{key}.")
+    if in_layers:
+        recurrent = entries.get("recurrent", False)
+        return layers(sizes, shapes["w_in"][0], shapes["w_out"][1], recurrent=recurrent)
     masks = {}
-    for number, (name, entry) in enumerate(table.items()):
-        known = ("layers", "recurrent", *MATRICES)
-        if name not in MATRICES:
-            raise ValueError(
-                f"setup.connectivity.{name} is not known{suggest(name, known)}; the keys are "
-                f"{', '.join(known)}"
-            )
-        kind = entry.get("kind") if isinstance(entry, dict) else entry
-        if kind not in KINDS:
-            raise ValueError(
-                f"setup.connectivity.{name}: kind = {kind!r} is not known{suggest(kind, KINDS)}; "
-                f"write {name} = {{ kind = 'fixed_degree', degree = 20 }}, or 'random_sparse' with "
-                "a density"
-            )
-        given = {key: value for key, value in entry.items() if key != "kind"}
-        try:
-            masks[name] = KINDS[kind](
-                *shapes[name], **given, seed=seed + number, autapses=name != "w_rec"
-            )
-        except TypeError:
-            raise ValueError(
-                f"setup.connectivity.{name}: {kind} takes "
-                f"{'a degree' if kind == 'fixed_degree' else 'a density'} and nothing else, but "
-                f"has {', '.join(given) or 'nothing'}"
-            ) from None
+    for number, (name, entry) in enumerate((k, v) for k, v in entries.items() if k != "layers"):
+        entry = table(f"{key}.{name}", entry, f'{name} = {{ kind = "fixed_degree", degree = 20 }}')
+        require(entry, ["kind"], f"{key}.{name}.")
+        draw, amount = KINDS[one_of(f"{key}.{name}.kind", entry.pop("kind"), KINDS)]
+        check_keys(entry, [amount], f"{key}.{name}.")
+        require(entry, [amount], f"{key}.{name}.")
+        masks[name] = draw(*shapes[name], **entry, seed=seed + number, autapses=name != "w_rec")
     return masks
 
 
-def drawn_delays(table, shapes, dt, rng):
-    """The argument ``delays`` of a network.
+def drawn_delays(entries, shapes, dt, rng):
+    """The synaptic delays of a network, as its argument ``delays``.
 
     Parameters
     ----------
-    table : dict of str to time, or to pair of times
+    entries : dict of str to time, or to pair of times
         By matrix one delay for all, or the smallest and the largest of delays that are drawn,
         each multiple of dt between them with the same probability.
     shapes : dict of str to (rows, columns)
@@ -218,25 +202,18 @@ def drawn_delays(table, shapes, dt, rng):
     ValueError, DimensionMismatchError
         Naming the key and its value.
     """
-    delays = {}
-    for name, entry in table.items():
-        if not isinstance(entry, list | tuple):
-            delays[name] = entry
+    check_keys(entries, MATRICES, "setup.delays.")
+    delays = dict(entries)
+    for name, ends in entries.items():
+        if not isinstance(ends, list | tuple):
             continue
-        if name not in MATRICES or len(entry) != 2:
+        key = f"setup.delays.{name}"
+        bounds = [steps(key, end, dt, may_be_zero=True) for end in ends]
+        if len(bounds) != 2 or bounds[0] > bounds[1]:
             raise ValueError(
-                f"setup.delays.{name} = {entry!r}: by w_in, w_rec or w_out give one time or the "
-                "smallest and the largest, as in w_rec = ['1*ms', '10*ms']"
+                f"{key} = {ends!r} must be one time, or two of which the smaller is first, as in "
+                "w_rec = ['1*ms', '10*ms']"
             )
-        ends = [quantity(end) for end in entry]
-        for end in ends:
-            check_unit(f"setup.delays.{name}", end, second, "['1*ms', '10*ms']")
-        low, high = (float(end / dt) for end in ends)
-        if not 0 <= low <= high or max(abs(low - round(low)), abs(high - round(high))) > 1e-6:
-            raise ValueError(
-                f"setup.delays.{name} = {entry!r} must be two multiples of dt = {dt!s} from 0 on, "
-                "the smaller first"
-            )
-        steps = rng.integers(round(low), round(high), size=shapes[name], endpoint=True)
-        delays[name] = Quantity(steps * float(dt), dim=second.dim)
+        drawn = rng.integers(*bounds, size=shapes[name], endpoint=True)
+        delays[name] = Quantity(drawn * float(dt), dim=second.dim)
     return delays

@@ -138,30 +138,81 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
         ('learning_rate = { kind = "StepDecay", strt = 1 }', "did you mean 'start'"),
         ('constraints = [{ kind = "Dale" }]', "did you mean 'DaleLaw'"),
         ('constraints = [{ kind = "DaleLaw", inhibitory = [3] }]', "3"),
-        ('trainable = "tau_m"', "is not a table, such as"),
+        ('trainable = "tau_m"', "must be a table"),
         ('trainable = { tau_n = ["5*ms", "50*ms"] }', "did you mean 'tau_m'"),
         (
             'connectivity = { w_rce = { kind = "fixed_degree", degree = 2 } }',
             "did you mean 'w_rec'",
         ),
         ('connectivity = { w_rec = { kind = "fixed_degre", degree = 2 } }', "fixed_degree"),
-        ('connectivity = { w_rec = { kind = "fixed_degree", density = 2 } }', "takes a degree"),
+        (
+            'connectivity = { w_rec = { kind = "fixed_degree", density = 2 } }',
+            "the keys are degree",
+        ),
         ('connectivity = { w_rec = { kind = "fixed_degree", degree = 2000 } }', "2000"),
         ('delays = { w_rec = "2*mV" }', "must be a time"),
-        ('delays = { w_rec = ["9*ms", "1*ms"] }', "the smaller first"),
-        ('delays = { w_rec = ["0.5*ms", "1*ms"] }', "multiples of dt"),
+        ('delays = { w_rec = ["9*ms", "1*ms"] }', "the smaller is first"),
+        ('delays = { w_rec = ["0.5*ms", "1*ms"] }', "is not a multiple of the time step"),
         ('delays = { w_fb = "2*ms" }', "w_fb"),
-        ('neurons = [{ model = "lif" }]', "has no 'count'"),
+        ('neurons = [{ model = "lif" }]', "'setup.neurons.count' is missing"),
+        ('neurons = [{ model = "lif", count = "3" }]', "setup.neurons.count = '3' must be an int"),
+        ('neurons = [{ model = "liff", count = 3 }]', "did you mean 'lif'"),
+        (
+            'neurons = [{ model = "lif", count = 3, parameters = { tau_mm = "3*ms" } }]',
+            "did you mean 'tau_m'",
+        ),
+        (
+            'neurons = [{ model = "lif", count = 3, parameters = { tau_m = "3*mV" } }]',
+            "the unit is volt but must be second",
+        ),
+        ('tau_out = "20*mV"', "has the unit 'volt' but must be a time"),
+        ('tau_out = "20*mss"', "did you mean 'ms'"),
+        ('rate_target = "10*ms"\nrate_strength = 0.0', "must be a rate"),
+        ('rate_strength = "1"', "strength = '1' must be a finite number"),
+        ('loss = "mes"', "did you mean 'mse'"),
+        ("feedback = 3", "setup.feedback = 3 is not known"),
+        ('feedback = "symetric"', "did you mean 'symmetric'"),
+        ('optimizer = "Adma"', "did you mean 'Adam'"),
+        ('normalize = "yes"', "must be True or False"),
+        ('trainable = { tau_m = ["5*mV", "50*mV"] }', "does not have the unit"),
+        ('trainable = { tau_m = "5*ms" }', "is not understood; give"),
+        ('delays = { w_recc = ["1*ms", "2*ms"] }', "did you mean 'w_rec'"),
+        ('constraints = [{ kind = ["DaleLaw"] }]', "did you mean 'DaleLaw'"),
+        ('constraints = [{ knd = "DaleLaw" }]', r"kind' is missing; there is \['knd'\]"),
+        ("connectivity = { layers = true, recurent = true }", "did you mean 'recurrent'"),
+        ("connectivity = { layers = true, w_in = 3 }", "'setup.connectivity.w_in'"),
+        ('connectivity = { layers = "yes" }', "must be True or False"),
+        ('connectivity = { w_rec = { kind = "random_sparse", desity = 1 } }', "mean 'density'"),
     ],
 )
-def test_what_is_wrong_is_told_with_key_and_remedy(tmp_path, setup, message):
-    from brian2.units import DimensionMismatchError
-
+def test_what_is_wrong_is_told_with_file_key_and_remedy(tmp_path, setup, message):
     path = tmp_path / "wrong.toml"
     path.write_text(f'task = "temporal_xor"\n[setup]\n{setup}\n')
-    with pytest.raises((ValueError, DimensionMismatchError), match=message):
-        configuration = Configuration.read(path)
-        configuration.make_network()
-        from brian_eprop.network.training import fit
+    with pytest.raises(ValueError, match=message) as error:
+        Configuration.read(path)
+    assert str(error.value).startswith(f"{path}: ")
 
-        fit(configuration.make_network(), configuration.make_task(), 1, **configuration.fit_options)
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('tsk = "temporal_xor"', "did you mean 'task'"),
+        ("seed = 1", "the key 'task' is missing"),
+        ('task = "temporal_xro"', "did you mean 'temporal_xor'"),
+        ('task = "temporal_xor"\nsed = 1', "did you mean 'seed'"),
+        ('task = "temporal_xor"\nseed = "1"', "seed = '1' must be an integer"),
+        ('task = "temporal_xor"\ndevice = "runtme"', "did you mean 'runtime'"),
+        ('task = "temporal_xor"\n[setp]\norder = 1', "did you mean 'setup'"),
+        ('task = "temporal_xor"\n[option]\ndelay = "40*ms"', "did you mean 'options'"),
+        ('task = "temporal_xor"\n[options]\ndealy = "40*ms"', "did you mean 'delay'"),
+        ('task = "temporal_xor"\n[options]\ndelay = "40*mV"', "has the unit 'volt' but must be"),
+        ('task = "temporal_xor"\n[options]\ndelay = "40*mss"', "neither a number nor a quantity"),
+        ('task = "temporal_xor"\n[sweep]\nseed = [1, 2]', "use 'brian-eprop sweep'"),
+    ],
+)
+def test_what_is_wrong_outside_of_the_setup_is_told_in_the_same_way(tmp_path, content, message):
+    path = tmp_path / "wrong.toml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message) as error:
+        Configuration.read(path)
+    assert str(error.value).startswith(f"{path}: ")

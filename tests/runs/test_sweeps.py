@@ -169,6 +169,14 @@ def test_a_grid_of_keys(tmp_path):
         ('[sweep]\n"setup.feedbck" = ["random"]', "did you mean 'feedback'"),
         ("[sweep.variants]\nslow = 3", "sweep.variants.slow = 3 must be a part"),
         ("[sweep.variants.slow]\nsetup.iterations = 0", "in slow: setup.iterations = 0"),
+        ("[sweep]\nvariants = 3", "sweep.variants = 3 must be a table"),
+        ("[swep]\nseed = [1]", "did you mean 'sweep'"),
+        ("[sweep.variant.slow]\nsetup.order = 1", "did you mean 'variants'"),
+        (
+            "[sweep.variants.slow]\nsetp.order = 1",
+            "in slow: unknown key 'setp'; did you mean 'setup'",
+        ),
+        ('[sweep]\n"setup.tau_out" = ["3*mV"]', "has the unit 'volt' but must be a time"),
         ("[sweep", "is not TOML"),
     ],
 )
@@ -177,7 +185,7 @@ def test_a_wrong_sweep_is_told_in_words_before_anything_runs(tmp_path, sweep, me
     path.write_text(BASE + sweep)
     done = CliRunner().invoke(app, ["sweep", str(path), "--out", str(tmp_path / "out")])
     assert done.exit_code == 2 and "Traceback" not in done.output
-    assert message in done.output
+    assert message in done.output and str(path) in done.output
     assert not (tmp_path / "out").exists()
 
 
