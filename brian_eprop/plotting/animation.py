@@ -185,8 +185,8 @@ class LearningAnimation:
         ax.set_ylabel(label)
 
     def _limits(self, values):
-        found = [values(frame.recording) for frame in self.frames]
-        low, high = min(array.min() for array in found), max(array.max() for array in found)
+        drawn = np.concatenate([values(frame.recording) for frame in self.frames])
+        low, high = drawn.min(), drawn.max()
         margin = 0.06 * (high - low) or 1.0
         return low - margin, high + margin
 

@@ -97,8 +97,7 @@ def plot_learning_curve(
     ax.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     if label is not None:
         label_curve(ax, values[-1], label, color)
-    ax.set_xlabel("Iteration")
-    ax.set_ylabel(text)
+    ax.set(xlabel="Iteration", ylabel=text)
     return ax
 
 
@@ -166,8 +165,7 @@ def plot_weights(
     )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    ax.set_xlabel("Postsynaptic neuron")
-    ax.set_ylabel("Presynaptic neuron")
+    ax.set(xlabel="Postsynaptic neuron", ylabel="Presynaptic neuron")
     # an inset keeps the bar as high as the matrix in every layout
     bar = ax.figure.colorbar(image, cax=ax.inset_axes([1.03, 0, 0.04, 1]))
     bar.set_label(f"{name} ({unit})" if unit else name)
@@ -245,6 +243,5 @@ def plot_gradient_match(
     ax.set_box_aspect(1)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
-    ax.set_xlabel(labels[1])
-    ax.set_ylabel(labels[0])
+    ax.set(xlabel=labels[1], ylabel=labels[0])
     return ax

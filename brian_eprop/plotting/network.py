@@ -101,10 +101,12 @@ def plot_network(learner: Learner) -> Figure:
         for box in boxes.values():
             _draw_box(ax, box)
         _draw_arrows(ax, boxes, arrows)
-        roles = [role for role in ROLES if role in _roles_shown(boxes, arrows)]
+        shown = {role for box in boxes.values() for _, role in box.lines}
+        shown |= {role for some in arrows.values() for _, role in some}
         handles = [
-            plt.Line2D([], [], color=ROLES[role][0], linestyle=ROLES[role][1], label=role)
-            for role in roles
+            plt.Line2D([], [], color=color, linestyle=dashes, label=role)
+            for role, (color, dashes) in ROLES.items()
+            if role in shown
         ]
         ax.legend(handles=handles, loc="lower left", ncols=4, frameon=False, borderaxespad=0.2)
     return figure
@@ -112,37 +114,32 @@ def plot_network(learner: Learner) -> Figure:
 
 def _arrows(reading, learner):
     """Synapses: {(source, target): [(text, role)]}."""
-    found = defaultdict(list)
+    arrows = defaultdict(list)
     for action in reading.actions:
         if action.kind == "synapses":
             written = ", ".join(dict.fromkeys(e.variable.name for e in action.effects))
             text = f"{action.owner.name} → {written}" if written else action.owner.name
             ends = action.trigger[0], action.target or action.owner.target
-            found[ends].append((text, reading.role(action)))
+            arrows[ends].append((text, reading.role(action)))
     for synapses in learner.projections:
         if not synapses.active:
             ends = parent_group(synapses.source), parent_group(synapses.target)
-            found[ends].append((synapses.name, "switched off"))
-    return dict(found)
+            arrows[ends].append((synapses.name, "switched off"))
+    return dict(arrows)
 
 
 def _boxes(reading, learner, arrows):
     """One box for each group that is drawn, by the group."""
     groups = dict.fromkeys([*reading.stages, learner.readout])
     groups |= dict.fromkeys(group for ends in arrows for group in ends)
-    boxes = {}
-    for group in groups:
-        box = boxes[group] = _Box(group, _kind(group, reading, learner))
-        if group in reading.stages or group is learner.readout:
-            own = (
-                {action.name for action in reading.step_of(group)}
-                if group in reading.stages
-                else {}
-            )
-            for action in reading.actions:
-                writes = action.owner is group and action.kind != "threshold"
-                if action.kind not in ("synapses", "learning") and (action.name in own or writes):
-                    box.lines.append(_line(action, reading))
+    boxes = {group: _Box(group, _kind(group, reading, learner)) for group in groups}
+    for group in dict.fromkeys([*reading.stages, learner.readout]):
+        step = reading.step_of(group) if group in reading.stages else ()
+        names = {action.name for action in step}
+        for action in reading.actions:
+            writes = action.owner is group and action.kind != "threshold"
+            if action.kind not in ("synapses", "learning") and (action.name in names or writes):
+                boxes[group].lines.append(_line(action, reading))
     # Functions of Python have no group: they stand with the readout, whose learner watches them
     for action in reading.actions:
         if action.kind == "Python":
@@ -307,8 +304,3 @@ def _draw_arrow(ax, start, end, bend, along, text, role):
         va="center",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
-
-
-def _roles_shown(boxes, arrows):
-    lines = [role for box in boxes.values() for _, role in box.lines]
-    return {*lines, *(role for some in arrows.values() for _, role in some)}

@@ -291,13 +291,13 @@ COSTS = {
 }
 
 
-def save_comparison_figures(folder, found, rules, registry, format="png"):
+def save_comparison_figures(folder, results, rules, registry, format="png"):
     """Draw and write the figures of a comparison.
 
     Parameters
     ----------
     folder : Path
-    found : dict
+    results : dict
         What `brian_eprop.rule_study.study` has found: settings, rules, orders, costs, learning.
     rules : dict of str to Rule
         By label, as they are described with their options.
@@ -309,90 +309,70 @@ def save_comparison_figures(folder, found, rules, registry, format="png"):
     -------
     list of Path
     """
-    figures = {"errors": _errors(found, rules), "map": _map(registry)}
-    if found["orders"]:
-        figures["order"] = _order(found["orders"])
-    if any(rules[row["label"]].stochastic and row["refusal"] is None for row in found["rules"]):
-        figures["spread"] = _spread(found, rules)
-    if found["costs"]:
-        figures["cost"] = _cost(found)
-    if found["learning"]["scores"]:
-        figures["learning"] = _learning(found)
+    settings, orders = results["settings"], results["orders"]
+    rows = [row for row in results["rules"] if row["refusal"] is None]
+    stochastic = [row for row in rows if rules[row["label"]].stochastic]
+    figures = {
+        "errors": _errors(rows, rules),
+        "map": _figure(13, 1 + 0.4 * len(registry), plot_rule_map, registry),
+    }
+    if orders:
+        longest = max(map(len, orders.values()))
+        figures["order"] = _figure(4.5, 3.2, plot_order, np.arange(1, longest + 1), orders)
+    if stochastic:
+        columns, height = _columns(stochastic, "spread", "bias", "spread"), len(stochastic)
+        figures["spread"] = _figure(
+            6, 1.6 + 0.25 * height, plot_spread, *columns, draws=settings["draws"]
+        )
+    if results["costs"]:
+        figures["cost"] = _costs(settings["sizes"], results["costs"])
+    if results["learning"]["scores"]:
+        figures["learning"] = _figure(
+            8,
+            4.5,
+            plot_rule_learning,
+            results["learning"]["scores"],
+            label=f"Score on {settings['task']} (lower is better)",
+            smooth=max(1, settings["iterations"] // 20),
+        )
     return save_figures(folder, figures, format)
 
 
-def _errors(found, rules):
-    rows = sorted(
-        (row for row in found["rules"] if row["refusal"] is None), key=lambda row: row["error"]
-    )
-    figure = Figure(figsize=(7, 1.2 + 0.22 * len(rows)), layout="constrained")
-    ax = figure.subplots()
-    plot_rule_errors(
-        [row["label"] for row in rows],
-        np.array([row["error"] for row in rows]),
-        np.array([row["error_spread"] for row in rows]),
-        colors=[FACING[rules[row["label"]].facing] for row in rows],
-        ax=ax,
-    )
+def _figure(width, height, draw, *values, **options):
+    """A figure of what a function draws into its only axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    draw(*values, **options, ax=figure.subplots())
+    return figure
+
+
+def _columns(rows, sorted_by, *names):
+    """Labels and some quantities of rules, as lists in ascending order of one of them."""
+    rows = sorted(rows, key=lambda row: row[sorted_by])
+    return [[row[name] for row in rows] for name in ("label", *names)]
+
+
+def _errors(rows, rules):
+    labels, *errors = _columns(rows, "error", "error", "error_spread")
+    colors = [FACING[rules[label].facing] for label in labels]
+    height = 1.2 + 0.22 * len(rows)
+    figure = _figure(7, height, plot_rule_errors, labels, *errors, colors=colors)
+    (ax,) = figure.axes
     for facing, color in FACING.items():
         ax.plot([], [], "o", color=color, ms=4, label=facing)
-    ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    ax.legend(frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
-def _map(registry):
-    figure = Figure(figsize=(13, 1 + 0.4 * len(registry)), layout="constrained")
-    plot_rule_map(registry, ax=figure.subplots())
-    return figure
-
-
-def _order(orders):
-    figure = Figure(figsize=(4.5, 3.2), layout="constrained")
-    longest = max(map(len, orders.values()))
-    plot_order(np.arange(1, longest + 1), orders, ax=figure.subplots())
-    return figure
-
-
-def _spread(found, rules):
-    rows = [
-        row for row in found["rules"] if rules[row["label"]].stochastic and row["refusal"] is None
-    ]
-    rows.sort(key=lambda row: row["spread"])
-    figure = Figure(figsize=(6, 1.6 + 0.25 * len(rows)), layout="constrained")
-    plot_spread(
-        [row["label"] for row in rows],
-        [row["bias"] for row in rows],
-        [row["spread"] for row in rows],
-        draws=found["settings"]["draws"],
-        ax=figure.subplots(),
-    )
-    return figure
-
-
-def _cost(found):
-    sizes, costs = found["settings"]["sizes"], found["costs"]
+def _costs(sizes, costs):
     columns = math.ceil(len(costs) / 8)
     figure = Figure(figsize=(4 * columns, 9), layout="constrained")
     axes = figure.subplots(len(COSTS), columns, squeeze=False, sharey="row")
-    labels = list(costs)
     for (kind, text), row in zip(COSTS.items(), axes, strict=True):
-        for ax, chosen in zip(row, np.array_split(np.array(labels), columns), strict=True):
-            exponents = {label: costs[label]["exponents"][kind] for label in chosen}
-            values = {str(label): costs[label][kind] for label in chosen}
+        for ax, labels in zip(row, np.array_split(list(costs), columns), strict=True):
+            exponents = {label: costs[label]["exponents"][kind] for label in labels}
+            values = {str(label): costs[label][kind] for label in labels}
             plot_cost(sizes, values, exponents, label=text, ax=ax)
             ax.label_outer()
     for ax in axes[0]:
         ax.legend(frameon=False, fontsize="xx-small", loc="lower left", bbox_to_anchor=(0, 1))
-    return figure
-
-
-def _learning(found):
-    settings = found["settings"]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    plot_rule_learning(
-        found["learning"]["scores"],
-        label=f"Score on {settings['task']} (lower is better)",
-        smooth=max(1, settings["iterations"] // 20),
-        ax=figure.subplots(),
-    )
     return figure

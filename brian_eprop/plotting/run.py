@@ -1,11 +1,12 @@
 """The figures of a training run, and of a sweep."""
 
-import itertools
+from itertools import cycle
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from xarray import DataArray
 
 from .learning import plot_learning_curve, plot_weights
 from .style import CYCLE, STYLE, VERMILLION, logarithmic, plain, prepare, save_figures
@@ -129,7 +130,7 @@ def plot_sweep_curves(table):
     judged = "metric" if np.isfinite(table["curve_metric"]).any() else "loss"
     for ax, name in zip(axes, (judged, "rate"), strict=True):
         prepare(ax)
-        for color, (label, part) in zip(_colors(), conditions(table).items(), strict=False):
+        for color, (label, part) in zip(cycle(CYCLE), conditions(table).items(), strict=False):
             curves = part[f"curve_{name}"]
             curves = curves.transpose(..., "iteration").values.reshape(-1, table.sizes["iteration"])
             curves = np.array([_smooth(curve) for curve in curves if np.isfinite(curve).any()])
@@ -156,7 +157,7 @@ def plot_sweep_results(table):
     judged = "test" if np.isfinite(table["test"]).any() else "loss"
     for ax, name in zip(axes, (judged, "iterations"), strict=True):
         prepare(ax)
-        for row, (color, part) in enumerate(zip(_colors(), parts.values(), strict=False)):
+        for row, (color, part) in enumerate(zip(cycle(CYCLE), parts.values(), strict=False)):
             values = np.atleast_1d(part[name].values).ravel()
             values = values[np.isfinite(values)]
             ax.plot(values, np.full(len(values), row), "o", color=color, alpha=0.6, markersize=5)
@@ -170,15 +171,8 @@ def plot_sweep_results(table):
     return figure
 
 
-def _colors():
-    return itertools.cycle(CYCLE)
-
-
 def _smooth(curve, over=10):
     """Running mean of the finite part, its last value taken on to the end."""
-    finite = curve[np.isfinite(curve)]
-    sums = np.cumsum(np.concatenate([[0], finite]))
-    end = np.arange(1, len(finite) + 1)
-    start = np.maximum(end - over, 0)
-    smooth = (sums[end] - sums[start]) / (end - start)
-    return np.concatenate([smooth, np.full(len(curve) - len(smooth), smooth[-1])])
+    finite = DataArray(curve[np.isfinite(curve)], dims="iteration")
+    smooth = finite.rolling(iteration=over, min_periods=1).mean()
+    return np.pad(smooth, (0, len(curve) - len(smooth)), mode="edge")

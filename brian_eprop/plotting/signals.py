@@ -18,8 +18,10 @@ from .style import (
     BLACK,
     CROSSING,
     CYCLE,
+    DASHES,
     apart,
     check_labels,
+    check_window,
     label_curve,
     prepare,
     time_axis,
@@ -260,8 +262,7 @@ def plot_readout(
     t, output = time_series(t, output, "output")
     _, target = time_series(t, target, "target", output.shape)
     n_out = output.shape[1]
-    if window is not None and not 1 <= window <= len(t):
-        raise ValueError(f"'window' is {window}; expected 1 to {len(t)} steps, the length of 't'")
+    check_window(window, len(t))
     if labels is None:
         labels = ["output"] if n_out == 1 else [f"output {k}" for k in range(n_out)]
     check_labels(labels, n_out)
@@ -271,8 +272,8 @@ def plot_readout(
     for k in range(n_out):
         ax.plot(t, target[:, k], color="0.75", linewidth=2.6, solid_capstyle="butt")
     for k in range(n_out):
-        color, style = CROSSING[k % len(CROSSING)], ("-", (0, (4, 1.5)), (0, (1.5, 1)))[k % 3]
-        ax.plot(t, output[:, k], color=color, linestyle=style, linewidth=0.9)
+        color = CROSSING[k % len(CROSSING)]
+        ax.plot(t, output[:, k], color=color, linestyle=DASHES[k % 3], linewidth=0.9)
     ends = [*output[-1], target[-1].mean()]
     colors = [line.get_color() for line in ax.lines[-n_out:]] + ["0.5"]
     time_axis(ax, t[0], t[-1])

@@ -19,6 +19,7 @@ VERMILLION, SKY = "#D55E00", "#56B4E9"
 CYCLE = (BLUE, VERMILLION, BLACK, GREEN, PURPLE, ORANGE, SKY)
 # dark and light in turn, for curves that cross
 CROSSING = (BLACK, BLUE, ORANGE, VERMILLION, SKY, GREEN, PURPLE)
+DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.5, 1)))
 # Lightness rises from one end to the other: in grey, negative is darker than zero and
 # positive lighter, which no white-centred map can show.
 DIVERGING = LinearSegmentedColormap.from_list(
@@ -79,6 +80,28 @@ def time_axis(ax, start, end):
     ax.set_xlabel("Time (ms)")
 
 
+def stacked(heights, inches):
+    """Axes of a new figure above each other, which share their abscissa; inches: of a height 1."""
+    with rc_context(STYLE):
+        _, axes = plt.subplots(
+            len(heights),
+            figsize=(5.5, inches * sum(heights)),
+            height_ratios=heights,
+            sharex=True,
+            layout="constrained",
+        )
+    return axes
+
+
+def finish_stack(axes):
+    """Leave the abscissa to the lowest of axes above each other, and align their ordinates."""
+    for ax in axes[:-1]:
+        ax.set_xlabel("")
+        ax.spines["bottom"].set_visible(False)
+        ax.tick_params(bottom=False, labelbottom=False)
+    axes[-1].figure.align_ylabels(axes)
+
+
 def label_curve(ax, height, text, color):
     """Write the name of a curve right of the axes, at a height in data units."""
     ax.text(
@@ -130,6 +153,12 @@ def check_finite(values, name):
         raise ValueError(
             f"'{name}' of shape {values.shape} holds NaN or infinity; expected finite numbers"
         )
+
+
+def check_window(window, steps):
+    """Raise ValueError unless a number of last steps is one of a trial, or None."""
+    if window is not None and not 1 <= window <= steps:
+        raise ValueError(f"'window' is {window}; expected 1 to {steps}, the steps of the trial")
 
 
 def check_labels(labels, number):

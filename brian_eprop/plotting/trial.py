@@ -16,11 +16,15 @@ from .style import (
     BLACK,
     CROSSING,
     CYCLE,
+    DASHES,
     STYLE,
     apart,
+    check_window,
+    finish_stack,
     in_common_units,
     label_curve,
     prepare,
+    stacked,
     time_axis,
 )
 
@@ -53,23 +57,18 @@ def plot_trial(recording: Recording, axes: Sequence[Axes] | None = None) -> Figu
         If ``axes`` does not have one element a panel.
     """
     panels = _panels(recording)
-    if axes is None:
-        heights = [height for height, _ in panels]
-        with plt.rc_context(STYLE):
-            figure, axes = plt.subplots(
-                len(panels),
-                figsize=(5.5, 0.75 * sum(heights)),
-                height_ratios=heights,
-                sharex=True,
-                layout="constrained",
+    with plt.rc_context(STYLE if axes is None else None):
+        axes = stacked([height for height, _ in panels], 0.75) if axes is None else list(axes)
+        if len(axes) != len(panels):
+            raise ValueError(
+                f"'axes' has {len(axes)} elements; expected {len(panels)}, one a panel of "
+                f"{recording!r}"
             )
-            return _fill(figure, axes, panels, recording)
-    axes = list(axes)
-    if len(axes) != len(panels):
-        raise ValueError(
-            f"'axes' has {len(axes)} elements; expected {len(panels)}, one a panel of {recording!r}"
-        )
-    return _fill(axes[0].figure, axes, panels, recording)
+        for ax, (_, draw) in zip(axes, panels, strict=True):
+            draw(ax)
+            ax.set_xlim(0, len(recording.spikes) * recording.dt)
+        finish_stack(axes)
+    return cast(Figure, axes[0].figure)
 
 
 def _panels(recording):
@@ -128,18 +127,6 @@ def _learning_window(r):
     return len(wrong) - first if ignored and wrong.any() else None
 
 
-def _fill(figure, axes, panels, recording):
-    for ax, (_, draw) in zip(axes, panels, strict=True):
-        draw(ax)
-        ax.set_xlim(0, len(recording.spikes) * recording.dt)
-    for ax in axes[:-1]:
-        ax.set_xlabel("")
-        ax.spines["bottom"].set_visible(False)
-        ax.tick_params(bottom=False, labelbottom=False)
-    figure.align_ylabels(axes)
-    return figure
-
-
 GREY, PALE = "0.6", "0.75"
 #: More outputs than this are told apart no longer: only those that matter are coloured.
 MANY = 4
@@ -194,19 +181,10 @@ def plot_decision(
         )
     if names is not None and len(names) != n_out:
         raise ValueError(f"'names' is {names!r}; expected {n_out}, one an output")
+    check_window(window, steps)
     window = steps if window is None else window
-    if not 1 <= window <= steps:
-        raise ValueError(f"'window' is {window}; expected 1 to {steps}, the steps of the trial")
     if axes is None:
-        heights = (max(1, len(groups) / 7), 1.3, 1)
-        with plt.rc_context(STYLE):
-            _, axes = plt.subplots(
-                3,
-                figsize=(5.5, 1.27 * sum(heights)),
-                height_ratios=heights,
-                sharex=True,
-                layout="constrained",
-            )
+        axes = stacked((max(1, len(groups) / 7), 1.3, 1), 1.27)
     inputs, neurons, decision = axes
     probabilities = softmax(r.readout, axis=1)
     colors = [CROSSING[k % len(CROSSING)] for k in range(1, n_out + 1)]
@@ -218,11 +196,7 @@ def plot_decision(
     _draw_inputs(inputs, r, groups, of_groups)
     plot_raster(r.spikes, dt=r.dt, ax=neurons)
     _draw_probabilities(decision, r, window, probabilities, names or list(groups)[:n_out], colors)
-    for ax in (inputs, neurons):
-        ax.set_xlabel("")
-        ax.spines["bottom"].set_visible(False)
-        ax.tick_params(bottom=False, labelbottom=False)
-    decision.figure.align_ylabels(axes)
+    finish_stack(axes)
     return cast(Figure, decision.figure)
 
 
@@ -260,12 +234,11 @@ def _draw_probabilities(ax, recording, window, probabilities, names, colors):
             linewidth=3,
             zorder=in_front,
         )
-        style = ("-", (0, (4, 1.5)), (0, (1.5, 1)))[k % 3]
         ax.plot(
             r.times,
             probabilities[:, k],
             color=color,
-            linestyle=style,
+            linestyle=DASHES[k % 3],
             linewidth=0.9,
             zorder=in_front,
         )
