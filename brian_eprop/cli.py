@@ -113,15 +113,15 @@ def train(
             "order": order,
         }
         if resume_run is not None:
-            given = [name for name, value in (changes | {"out": out}).items() if value is not None]
-            if given:
+            fixed = [name for name, value in (changes | {"out": out}).items() if value is not None]
+            if fixed:
                 raise ValueError(
-                    f"--{given[0]} cannot be changed in a run that has begun; with --resume give "
+                    f"--{fixed[0]} cannot be changed in a run that has begun; with --resume give "
                     "--iterations only, to train for longer"
                 )
             folder = resume_run
-            keywords = {"iterations": iterations, "trust": trust, "workers": workers}
-            result = resume(folder, **keywords, **pictures)
+            training = {"iterations": iterations, "trust": trust, "workers": workers}
+            result = resume(folder, **training, **pictures)
         else:
             start = Configuration.read(config) if config else Configuration.of_task(task)
             configuration = start.changed(iterations=iterations, **changes)
@@ -210,19 +210,18 @@ def check(
     Of a model, in a small network of its own; of a script, in the network that its first run
     with a Learner would run.
     """
-    if model.endswith(".py"):
-        with _errors_in_words():
-            found = check_script(model, synapses=synapses, seed=seed)
-        typer.echo(str(found))
-        raise typer.Exit(0 if found.passed else 2 if not found.rows else 1)
     with _errors_in_words():
-        report = check_model(load_model(model), method=method, seed=seed)
-    typer.echo(str(report))
-    raise typer.Exit(0 if report.passed else 1)
+        if model.endswith(".py"):
+            result = check_script(model, synapses=synapses, seed=seed)
+        else:
+            result = check_model(load_model(model), method=method, seed=seed)
+    typer.echo(str(result))
+    raise typer.Exit(0 if result.passed else 1 if result.rows else 2)
 
 
 @app.command()
 def compare(
+    context: typer.Context,
     rules: Annotated[
         list[str] | None,
         typer.Argument(help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all."),
@@ -234,17 +233,17 @@ def compare(
         Path | None,
         typer.Option(help="A trained network's weights.npz instead; Brian2 runs it forwards."),
     ] = None,
-    neurons: Annotated[int, typer.Option(help="Number of recurrent units.")] = 20,
-    inputs: Annotated[int, typer.Option(help="Number of inputs.")] = 10,
-    outputs: Annotated[int, typer.Option(help="Number of outputs.")] = 2,
+    n_rec: Annotated[int, typer.Option("--neurons", help="Number of recurrent units.")] = 20,
+    n_in: Annotated[int, typer.Option("--inputs", help="Number of inputs.")] = 10,
+    n_out: Annotated[int, typer.Option("--outputs", help="Number of outputs.")] = 2,
     density: Annotated[float, typer.Option(help="Fraction of recurrent connections.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Length of the sequences.")] = 50,
     batch: Annotated[int, typer.Option(help="Number of sequences.")] = 1,
     draws: Annotated[int, typer.Option(help="Of stochastic rules.")] = 50,
     orders: Annotated[int, typer.Option(help="Largest order of e-prop; 0 for no figure.")] = 8,
-    size: Annotated[
+    sizes: Annotated[
         list[int] | None,
-        typer.Option(help="Number of units at which to measure the cost; give several."),
+        typer.Option("--size", help="Number of units at which to measure the cost; give several."),
     ] = None,
     task: Annotated[
         str | None,
@@ -260,26 +259,11 @@ def compare(
 ):
     """Compare learning rules on one network: error, spread, memory, operations, time, learning."""
     with _errors_in_words():
-        comparison = RuleComparison(
-            cell=cell,
-            weights=None if weights is None else str(weights),
-            n_in=inputs,
-            n_rec=neurons,
-            n_out=outputs,
-            density=density,
-            steps=steps,
-            batch=batch,
-            rules=tuple(rules or ()),
-            draws=draws,
-            orders=orders,
-            sizes=tuple(size or ()),
-            task=task,
-            iterations=iterations,
-            seeds=seeds,
-            update=update,
-            learning_rate=learning_rate,
-            seed=seed,
-        )
+        # the other arguments are the fields of a comparison
+        settings = {k: v for k, v in context.params.items() if k not in ("out", "figures")}
+        settings["weights"] = None if weights is None else str(weights)
+        settings |= {"rules": tuple(rules or ()), "sizes": tuple(sizes or ())}
+        comparison = RuleComparison(**settings)
         folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")
