@@ -51,19 +51,6 @@ def shown(value):
     return line if len(line) <= 120 else f"{line[:119]}…"
 
 
-def dimensions_of(name, value, example):
-    """The dimensions of a number, a quantity or an array; TypeError for anything else."""
-    from brian2.units.fundamentalunits import get_dimensions
-
-    try:
-        return get_dimensions(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} = {shown(value)} is neither a number nor a quantity; write for "
-            f"example {example}"
-        ) from None
-
-
 def check_unitless(name, value):
     """Raise DimensionMismatchError for a quantity with a unit."""
     if "brian2" not in sys.modules:
@@ -127,18 +114,13 @@ def check_frequency(name, value, may_be_zero=False):
     return _scalar(name, value, "rate", hertz, "10*Hz", may_be_zero)
 
 
-def _scalar(name, value, what, unit, example, may_be_zero):
-    from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, Quantity
+def _scalar(name, value, noun, unit, example, may_be_zero):
+    from brian2.units.fundamentalunits import Quantity
 
-    dimensions = dimensions_of(name, value, example)
-    if dimensions is not unit.dim:
-        given = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
-        raise DimensionMismatchError(
-            f"{name} = {shown(value)} has {given} but must be a {what}; write for example {example}"
-        )
+    check_unit(name, value, unit, example)
     scalar = np.ndim(value) == 0 and 0 <= float(value) < np.inf
     if not scalar or (float(value) == 0 and not may_be_zero):
-        kind = f"finite {what} ≥ 0" if may_be_zero else f"positive, finite {what}"
+        kind = f"finite {noun} ≥ 0" if may_be_zero else f"positive, finite {noun}"
         raise ValueError(f"{name} = {shown(value)} must be one {kind}")
     return Quantity(value)
 
@@ -175,12 +157,12 @@ def number(
         check_unitless(name, value)
     real = not isinstance(value, bool | np.bool_ | str | bytes | complex) and np.ndim(value) == 0
     try:
-        found = float(value) if real else np.nan
+        result = float(value) if real else np.nan
     except (TypeError, ValueError, OverflowError):
-        found = np.nan
-    if not low <= found <= high:
+        result = np.nan
+    if not low <= result <= high:
         raise ValueError(f"{name} = {shown(value)} must {must}")
-    return found
+    return result
 
 
 def is_whole(value):
@@ -207,15 +189,14 @@ def numbers(name, values):
             raise ValueError
         return array.astype(float)
     except (TypeError, ValueError):
-        raise ValueError(f"{name} must be an array of numbers without units") from None
+        raise ValueError(
+            f"{name} = {shown(values)} must be an array of numbers without units"
+        ) from None
 
 
 def finite_array(name, values):
     """A new array of finite numbers; ValueError for anything else."""
-    try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} = {shown(values)}; give numbers without units") from None
+    array = numbers(name, values)
     wrong = ~np.isfinite(array)
     if wrong.any():
         raise ValueError(
@@ -309,8 +290,8 @@ def check_not_compiled(what):
 
 def check_seed(name, seed):
     """Raise ValueError unless a seed is an integer ≥ 0, or None for a random one."""
-    if seed is not None and (not is_whole(seed) or seed < 0):
-        raise ValueError(f"{name} = {shown(seed)} is no seed; give an integer ≥ 0, or None")
+    if seed is not None:
+        whole_number(name, seed, 0, np.inf, "or None for a random one")
 
 
 #: What text may consist of, besides names and numbers.
@@ -334,18 +315,27 @@ def unit_name(dimensions):
     return "1" if dimensions is DIMENSIONLESS else repr(get_unit(dimensions))
 
 
+#: What has these units, in words.
+NOUNS = {"second": "a time", "hertz": "a rate"}
+
+
 def check_unit(name, value, unit, example):
     """Raise an error that names a value unless it has the dimensions of a unit."""
-    from brian2.units.fundamentalunits import DimensionMismatchError, get_dimensions
+    from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_dimensions
 
     try:
-        fits = get_dimensions(value) is unit.dim
+        dimensions = get_dimensions(value)
     except TypeError:
         raise TypeError(
-            f"{name} = {value!r} is neither a number nor a quantity; write {example}"
+            f"{name} = {shown(value)} is neither a number nor a quantity; write for example "
+            f"{example}"
         ) from None
-    if not fits:
-        raise DimensionMismatchError(f"{name} = {value!r} must be in {unit!r}; write {example}")
+    if dimensions is not unit.dim:
+        has = "no unit" if dimensions is DIMENSIONLESS else f"the unit '{unit_name(dimensions)}'"
+        raise DimensionMismatchError(
+            f"{name} = {shown(value)} has {has} but must be {NOUNS.get(repr(unit), f'in {unit!r}')}"
+            f"; write for example {example}"
+        )
 
 
 def quantity(value, names=None):
@@ -454,8 +444,8 @@ def is_described(kind):
 
 def fields_of(kind):
     """The fields that such a class is made from."""
-    found = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
-    return [field for field in found if field.init]
+    fields = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
+    return [field for field in fields if field.init]
 
 
 def content_of(instance):

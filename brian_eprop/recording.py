@@ -64,18 +64,14 @@ def as_milliseconds(value: ArrayLike | Quantity, name: str) -> Floats:
 
 
 def _step(name, dt):
-    found = as_milliseconds(dt, name)
-    if found.ndim or not found > 0:
+    step = as_milliseconds(dt, name)
+    if step.ndim or not step > 0:
         raise ValueError(f"{name} = {dt!r} must be one positive time")
-    return float(found)
+    return float(step)
 
 
-def _text(name, value):
-    return str(value)
-
-
-def _labels(name, value):
-    return tuple(str(label) for label in np.atleast_1d(value))
+def _labels(values):
+    return tuple(str(label) for label in np.atleast_1d(values))
 
 
 def _spikes(name, value):
@@ -174,22 +170,22 @@ class Recording:
     e_trace: Floats = field(validator=columns_of("synapses"))  # (T, m)
     e_bar: Floats = field(validator=columns_of("synapses"))  # (T, m)
     neurons: Ints = field()  # (k,) int
-    synapses: tuple[str, ...] = field(validator=in_field(_labels)())  # (m,) str
-    membrane_unit: str = field(default="", validator=in_field(_text)())
-    trace_unit: str = field(default="", validator=in_field(_text)())
+    synapses: tuple[str, ...] = field(converter=_labels)  # (m,) str
+    membrane_unit: str = field(default="", converter=str)
+    trace_unit: str = field(default="", converter=str)
 
     @neurons.validator
     def _check_neurons(self, field, neurons):
-        given, neurons, n_rec = neurons, np.asarray(neurons), self.spikes.shape[1]
-        if neurons.size == 0:
-            neurons = neurons.reshape(0).astype(int)
-        integer = np.issubdtype(neurons.dtype, np.integer)
-        if neurons.ndim != 1 or not integer or not ((neurons >= 0) & (neurons < n_rec)).all():
+        indices, n_rec = np.asarray(neurons), self.spikes.shape[1]
+        if indices.size == 0:
+            indices = indices.reshape(0).astype(int)
+        integer = np.issubdtype(indices.dtype, np.integer)
+        if indices.ndim != 1 or not integer or not ((indices >= 0) & (indices < n_rec)).all():
             raise ValueError(
-                f"Recording.neurons = {given!r} must be a one-dimensional array of indices from 0 "
-                f"to {n_rec - 1}"
+                f"Recording.neurons = {neurons!r} must be a one-dimensional array of indices from "
+                f"0 to {n_rec - 1}"
             )
-        keep(self, field, neurons)
+        keep(self, field, indices)
 
     def __attrs_post_init__(self):
         steps = len(self.spikes)
@@ -221,16 +217,16 @@ class Recording:
             has the attributes ``long_name`` and ``units``.
         """
         variables = {
-            name: (("time", dimension), getattr(self, name), {"long_name": what, "units": unit})
-            for name, (dimension, what, unit) in _variables(self).items()
+            name: (("time", dimension), getattr(self, name), {"long_name": title, "units": unit})
+            for name, (dimension, title, unit) in _variables(self).items()
         }
         coordinates = {
             "time": ("time", self.times, {"long_name": "time", "units": "ms"}),
             "recorded_neuron": self.neurons,
             "synapse": np.array(self.synapses, dtype=object),
         }
-        about = {name: getattr(self, name) for name in ("dt", "membrane_unit", "trace_unit")}
-        return xarray.Dataset(variables, coordinates, about)
+        attributes = {name: getattr(self, name) for name in ("dt", "membrane_unit", "trace_unit")}
+        return xarray.Dataset(variables, coordinates, attributes)
 
     def to_neo(self) -> neo.Block:
         """The recording as a neo.Block: spike trains and signals.
@@ -262,7 +258,7 @@ class Recording:
                     "record neurons of one kind, with RecurrentNetwork.record(..., neurons=[...])"
                 )
         segment = neo.Segment(name="trial")
-        for name, (_, what, unit) in _variables(self).items():
+        for name, (_, title, unit) in _variables(self).items():
             values = getattr(self, name)
             if values.dtype == bool:
                 segment.spiketrains += [
@@ -271,7 +267,7 @@ class Recording:
                         units="ms",
                         t_stop=len(values) * self.dt,
                         name=f"{name} {number}",
-                        description=what,
+                        description=title,
                     )
                     for number, fired in enumerate(values.T)
                 ]
@@ -281,7 +277,7 @@ class Recording:
                     units="dimensionless" if unit == "1" else unit,
                     sampling_period=_milliseconds(self.dt),
                     name=name,
-                    description=what,
+                    description=title,
                 )
                 segment.analogsignals.append(signal)
         block = neo.Block(name="recording")
@@ -343,10 +339,10 @@ class Recording:
             raise ValueError(
                 f"'{path}' cannot be read as a recording: it is damaged or none ({error}); {remedy}"
             ) from error
-        found = dataset.attrs.get("format", "none")
-        if found != FORMAT:
+        version = dataset.attrs.get("format", "none")
+        if version != FORMAT:
             raise ValueError(
-                f"'{path}' is not a recording of this version: its 'format' is '{found}', "
+                f"'{path}' is not a recording of this version: its 'format' is '{version}', "
                 f"expected '{FORMAT}'; {remedy}"
             )
         names = {"recorded_neuron": "neurons", "synapse": "synapses"}
@@ -391,4 +387,4 @@ def _variables(recording):
     membrane = recording.membrane_unit
     units = {"1": "1", "V": membrane or "1", "E": recording.trace_unit or "1"}
     units["1/V"] = f"1/{membrane}" if membrane else "1"
-    return {name: (dim, what, units[unit]) for name, (dim, what, unit) in VARIABLES.items()}
+    return {name: (dim, title, units[unit]) for name, (dim, title, unit) in VARIABLES.items()}

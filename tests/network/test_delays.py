@@ -323,7 +323,7 @@ def one_of(name, value):
 
 
 WRONG = {
-    "no dict": (2 * ms, r"RecurrentNetwork\.delays = 2\. \* msecond must be a dict"),
+    "no dict": (2 * ms, r"RecurrentNetwork\.delays = 2\. \* msecond must be a table"),
     "name": ({"w_recc": 1 * ms}, r"delays\['w_recc'\] is not one of .*did you mean 'w_rec'"),
     "text": ({"w_in": "two"}, r"delays\['w_in'\] = 'two': 'two' is not a unit"),
     "shape": ({"w_in": np.ones(N_REC) * ms}, r"delays\['w_in'\] has the shape \(7,\); give one"),

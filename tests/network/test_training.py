@@ -373,7 +373,9 @@ def test_wrong_numbers_are_refused_by_name(arguments, message):
 
 
 def test_a_rate_in_another_unit_is_refused():
-    with pytest.raises(DimensionMismatchError, match=r"max_rate = 200 must be in hertz"):
+    with pytest.raises(
+        DimensionMismatchError, match=r"max_rate = 200 has no unit but must be a rate"
+    ):
         network().fit(FrozenNoise(), 1, max_rate=200)
 
 

@@ -132,7 +132,7 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
         ('gains = { w_rec = "random" }', "setup.gains.w_rec = 'random' must be a finite number"),
         ("evaluate_every = 0", "evaluate_every = 0 must be an integer ≥ 1"),
         ("patience = 1.5", "patience = 1.5 must be an integer ≥ 1"),
-        ('max_rate = "10*second"', "must be in hertz"),
+        ('max_rate = "10*second"', "must be a rate"),
         ('learning_rate = { kind = "StepDeca", start = 1 }', "did you mean 'StepDecay'"),
         ('learning_rate = { kind = "StepDecay", start = 1 }', "StepDecay: .*factor"),
         ('learning_rate = { kind = "StepDecay", strt = 1 }', "did you mean 'start'"),
