@@ -34,10 +34,7 @@ Feedback: TypeAlias = Literal["symmetric", "random", "adaptive"]
 Engine: TypeAlias = Literal["credit", "traces"]
 ResetPath: TypeAlias = Literal["implicit", "explicit", "detached"]
 Matrix: TypeAlias = Literal["w_in", "w_rec", "w_out"]
-Device: TypeAlias = Literal["cpp_standalone", "runtime"]
 FigureFormat: TypeAlias = Literal["png", "svg", "pdf"]
-Ending: TypeAlias = Literal["iterations", "goal", "patience", "interrupted", "diverged"]
-
 
 #: Brian2 counts with 32 bits.
 MOST = 2**31 - 1
@@ -291,7 +288,7 @@ def check_not_compiled(what):
 def check_seed(name, seed):
     """Raise ValueError unless a seed is an integer ≥ 0, or None for a random one."""
     if seed is not None:
-        whole_number(name, seed, 0, np.inf, "or None for a random one")
+        whole_number(name, seed, 0, np.inf, "None is for a random one")
 
 
 #: What text may consist of, besides names and numbers.

@@ -39,6 +39,8 @@ ERRORS = (
 )
 #: By how a run ended; 0 else.
 EXIT_CODES = {"interrupted": 130, "diverged": 1}
+#: Options of training that a configuration has as well, besides the number of iterations.
+CHANGES = ("model", "neurons", "seed", "device", "feedback", "order")
 
 app = typer.Typer(
     add_completion=False,
@@ -68,6 +70,7 @@ def _errors_in_words():
 
 @app.command()
 def train(
+    context: typer.Context,
     task: Annotated[
         str | None, typer.Argument(help="See 'brian-eprop tasks'; or the path of your own .py.")
     ] = None,
@@ -104,14 +107,7 @@ def train(
         pictures = {"figures": figures, "animation": animation}
         if order is not None and order != math.inf:
             order = int(order) if order == int(order) else order
-        changes = {
-            "model": model,
-            "neurons": neurons,
-            "seed": seed,
-            "device": device,
-            "feedback": feedback,
-            "order": order,
-        }
+        changes = {name: context.params[name] for name in CHANGES} | {"order": order}
         if resume_run is not None:
             fixed = [name for name, value in (changes | {"out": out}).items() if value is not None]
             if fixed:
@@ -323,7 +319,3 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
 def main():
     # Groups that are made to be read and never run are no mistake here.
     BrianLogger.suppress_name("unused_brian_object")
-
-
-if __name__ == "__main__":
-    app()

@@ -167,7 +167,7 @@ def test_plot_draws_the_figures_again(config, tmp_path):
     assert done.exit_code == 0, done.output
     assert [p.suffix for p in (run / "figures").iterdir()] == [".svg"] * 4
     done = brian_eprop("plot", run, "--format", "bmp")
-    assert done.exit_code == 2 and "choose one of png, svg, pdf" in done.output
+    assert done.exit_code == 2 and "choose one of 'png', 'svg', 'pdf'" in done.output
 
 
 @pytest.mark.first_case_is_fast
@@ -267,7 +267,7 @@ def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
 def test_the_main_job_learns(tmp_path):
     """Defaults: the loss falls at least 10×, at 5 to 40 spikes/s throughout."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "brian_eprop.cli", "train", "pattern-generation"]
+    command = [sys.executable, "-m", "brian_eprop", "train", "pattern-generation"]
     done = subprocess.run([*command, "--out", str(run)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     history = without_times(Path(run) / "history.jsonl")

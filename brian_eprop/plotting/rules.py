@@ -94,12 +94,10 @@ def plot_rule_errors(
         below = min(spread, 0.9 * error)
         ax.errorbar(error, height, xerr=[[below], [spread]], fmt="o", color=color, ms=4, lw=1)
         ax.hlines(height, floor, error, color="0.9", lw=0.6, zorder=0)
-    ax.set_xscale("log")
-    ax.set_xlim(floor)
-    ax.set_ylim(-1, len(labels))
+    ax.set(xscale="log", xlim=(floor, None), ylim=(-1, len(labels)))
+    ax.set_xlabel("Relative error to BPTT")
     ax.axvline(1, color="0.7", lw=0.6, zorder=0)
     ax.set_yticks(heights, labels, fontsize="small")
-    ax.set_xlabel("Relative error to BPTT")
     return ax
 
 
@@ -133,9 +131,8 @@ def plot_spread(
     ax.plot(biases, heights, "D", color=VERMILLION, ms=4, label=f"Mean of {draws} draws (error)")
     expected = np.asarray(spreads) / np.sqrt(draws)
     ax.plot(expected, heights, "|", color=BLACK, ms=12, label="Expected of an unbiased rule")
-    ax.set_xscale("log")
+    ax.set(xscale="log", xlabel="Relative to the norm of the exact gradient")
     ax.set_yticks(heights, labels, fontsize="small")
-    ax.set_xlabel("Relative to the norm of the exact gradient")
     ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
@@ -210,7 +207,7 @@ def plot_rule_learning(
     for k, (name, scores) in enumerate(curves.items()):
         color, dash = CYCLE[k % len(CYCLE)], dashes[k // len(CYCLE) % len(dashes)]
         kernel = np.ones(smooth) / smooth
-        scores = np.array([np.convolve(one, kernel, mode="valid") for one in scores])
+        scores = np.array([np.convolve(score, kernel, mode="valid") for score in scores])
         iterations = np.arange(scores.shape[1]) + smooth
         ax.plot(iterations, scores.mean(axis=0), color=color, ls=dash, lw=1.2, label=name)
         low, high = scores.min(axis=0), scores.max(axis=0)
@@ -278,8 +275,8 @@ def plot_rule_map(rules: Sequence[Rule], *, ax: Axes | None = None) -> Axes:
     for k, (facing, color) in enumerate(FACING.items()):
         ax.text(0.01, 0.97 - 0.035 * k, f"■ {facing}", color=color, transform=ax.transAxes)
     ax.text(0.01, 0.86, "filled: exact\ndashed: unbiased", va="top", transform=ax.transAxes)
-    ax.set_xlim(-0.4, max(depth for depth, _ in places.values()) + 0.5)
-    ax.set_ylim(-1, max(height for _, height in places.values()) + 0.7)
+    depth, height = np.max(list(places.values()), axis=0)
+    ax.set(xlim=(-0.4, depth + 0.5), ylim=(-1, height + 0.7))
     ax.set_axis_off()
     return ax
 

@@ -110,9 +110,8 @@ def plot_raster(
         markeredgewidth=0.5,
     )
     time_axis(ax, 0, times.max(initial=0) if t_max is None else as_milliseconds(t_max, "t_max"))
-    ax.set_ylim(-0.5, n - 0.5)
+    ax.set(ylim=(-0.5, n - 0.5), ylabel=label)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=3, integer=True))
-    ax.set_ylabel(label)
     return ax
 
 
@@ -177,9 +176,9 @@ def plot_traces(
     ticks = MaxNLocator(nbins=4 if k == 1 else 2, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     ticks = ticks[(ticks >= low - 0.1 * pitch) & (ticks <= high + 0.1 * pitch)]
     ax.set_yticks(ticks if k == 1 else ticks[[0, -1]])
-    ax.set_ylim(low - 0.1 * pitch, shifts[0] + high + 0.1 * pitch)
+    label = f"{quantity} ({unit})" if unit else quantity
+    ax.set(ylim=(low - 0.1 * pitch, shifts[0] + high + 0.1 * pitch), ylabel=label)
     time_axis(ax, t[0], t[-1])
-    ax.set_ylabel(f"{quantity} ({unit})" if unit else quantity)
     return ax
 
 

@@ -1,7 +1,7 @@
 """What all figures share: colours, axes, labels, checks of what is drawn, formats of files."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.transforms import blended_transform_factory
 
+from ..checks import FigureFormat, one_of
 from ..files import replacing
 from ..recording import as_milliseconds
 
@@ -167,17 +168,12 @@ def check_labels(labels, number):
         raise ValueError(f"'labels' has {len(labels)} elements; expected {number}, one a curve")
 
 
-#: Pixels to look at, or lines to print and to edit.
-FORMATS = ("png", "svg", "pdf")
 RESOLUTION = 150  # dots per inch of pixels
 
 
 def check_format(format):
     """Raise ValueError unless figures can be written in this format."""
-    if format not in FORMATS:
-        raise ValueError(
-            f"figures cannot be written as '{format}'; choose one of {', '.join(FORMATS)}"
-        )
+    one_of("the format of figures", format, get_args(FigureFormat))
 
 
 def save_figures(folder, figures, format="png"):

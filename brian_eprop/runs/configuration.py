@@ -7,7 +7,7 @@ given to ``brian-eprop train --config`` repeats it.
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import tomli_w
@@ -15,7 +15,6 @@ from attrs import evolve, field, fields, frozen
 from brian2.units import DimensionMismatchError
 
 from ..checks import (
-    Device,
     Feedback,
     FilePath,
     any_seed,
@@ -48,7 +47,7 @@ from .values import (
     to_toml,
 )
 
-DEVICES = ("cpp_standalone", "runtime")
+Device: TypeAlias = Literal["cpp_standalone", "runtime"]
 #: Entries of the set-up that are integers, and those of them that may be left out.
 COUNTS = ("iterations", "batch_size", "evaluation_trials", "evaluate_every", "patience")
 OPTIONAL = ("evaluate_every", "patience")
@@ -85,7 +84,7 @@ class Configuration:
     setup: TrainingSetup
     options: dict[str, Any] = field(factory=dict)
     seed: int = field(default=0, validator=any_seed())
-    device: Device = field(default="cpp_standalone", validator=choice(DEVICES))
+    device: Device = field(default="cpp_standalone", validator=choice(get_args(Device)))
     checkpoint_every: int = field(default=10, validator=whole(1))
 
     def __attrs_post_init__(self):
@@ -212,8 +211,9 @@ class Configuration:
         ValueError
             Naming the file, the key and its value.
         """
+        table = read_toml(path)
         with naming(path):
-            configuration = cls.from_table(read_toml(path), execute=execute)
+            configuration = cls.from_table(table, execute=execute)
             if execute:
                 configuration.make_network()
         return configuration

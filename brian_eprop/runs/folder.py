@@ -18,17 +18,18 @@ import json
 import os
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from attrs import asdict, field, frozen
 
-from ..checks import Ending, choice, real, whole
+from ..checks import choice, real, whole
 from ..files import is_abandoned, remove_abandoned, replacing
 from ..network.training import goal_reached, out_of_patience
 from .surroundings import commit, environment
 from .values import differences, read_toml
 
+Ending: TypeAlias = Literal["iterations", "goal", "patience", "interrupted", "diverged"]
 CONFIGURATION, HISTORY, RESULT = "config.toml", "history.jsonl", "result.json"
 BEGUN = "begun.toml"
 ENVIRONMENT = "environment.json"
@@ -259,7 +260,7 @@ def recordings(folder):
 
 @frozen
 class Result:
-    """How a run ended.
+    """The outcome of a run: its ending, and losses, rates and metrics at the end.
 
     Attributes
     ----------
@@ -289,7 +290,7 @@ class Result:
 
 
 def ending(configuration, history):
-    """Why a history ended where it did."""
+    """The criterion that ended a history: "goal", "patience" or "iterations"."""
     setup = configuration.setup
     if history and setup.goal is not None and goal_reached(history, setup.goal):
         return "goal"
@@ -299,6 +300,8 @@ def ending(configuration, history):
 
 
 def result_of(configuration, history, interrupted, diagnosis, test):
+    """The Result of a run with this history."""
+
     def recent(name):
         values = [entry[name] for entry in history[-10:] if name in entry]
         return float(np.mean(values)) if values else None

@@ -209,7 +209,6 @@ SECTIONS = {
     "trial": ("trial", "decision"),
     "weights": ("weights",),
 }
-MIME = {".png": "image/png", ".svg": "image/svg+xml"}
 ENDINGS = {
     "iterations": "ended after its last iteration",
     "goal": "reached its goal",
@@ -288,16 +287,16 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
 
 def _figures(run, task):
     """By section, a list of (name, data URL)."""
-    found = {section: [] for section in SECTIONS}
+    figures = {section: [] for section in SECTIONS}
     if run.history and run.network is not None:
         with TemporaryDirectory() as folder:
             weights = run.network.weights
             paths = save_run_figures(Path(folder), run.history, weights, run.recordings, task)
             for path in paths:
                 section = next(s for s, names in SECTIONS.items() if path.stem.startswith(names))
-                url = f"data:{MIME[path.suffix]};base64,{_base64(path.read_bytes())}"
-                found[section].append((path.stem.replace("_", " "), url))
-    return found
+                url = f"data:image/png;base64,{_base64(path.read_bytes())}"
+                figures[section].append((path.stem.replace("_", " "), url))
+    return figures
 
 
 def _milestones(history):

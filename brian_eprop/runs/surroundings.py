@@ -19,13 +19,16 @@ DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
 
 
 def environment():
-    """What this process runs in, as text by name : dict of str to str."""
-    found = {"started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")}
-    found |= {"python": platform.python_version()}
-    found |= {name: version(name) for name in DISTRIBUTIONS}
-    found |= {"codegen.target": prefs.codegen.target}
+    """Versions, code generation target and machine of this process : dict of str to str."""
     system = (platform.system(), platform.machine(), *platform.libc_ver())
-    return found | {"system": " ".join(system).strip(), "processor": _processor()}
+    return {
+        "started": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "python": platform.python_version(),
+        **{name: version(name) for name in DISTRIBUTIONS},
+        "codegen.target": prefs.codegen.target,
+        "system": " ".join(system).strip(),
+        "processor": _processor(),
+    }
 
 
 def _processor():
@@ -39,7 +42,7 @@ def _processor():
 
 
 def commit():
-    """That of the present folder's repository, with "-dirty" if files differ from it.
+    """The git commit of the present folder, with "-dirty" if files differ from it.
 
     Runs git, which runs what the repository's own settings name: not for a folder that somebody
     else has made.
@@ -56,13 +59,13 @@ def commit():
         done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    found = done.stdout.strip()
-    return {"commit": found} if found else {}
+    name = done.stdout.strip()
+    return {"commit": name} if name else {}
 
 
 @contextmanager
 def interrupts():
-    """A list that grows with each Ctrl-C or SIGTERM; the second one is an exception as usual.
+    """The Ctrl-C and SIGTERM so far, as a list that grows; the second one is an exception as usual.
 
     Brian2 drops objects in weak-reference callbacks, where Python ignores exceptions: a
     KeyboardInterrupt that happens to be raised there is lost.

@@ -85,8 +85,8 @@ class Sweep:
         ValueError
             Naming the file, the key and its value.
         """
+        base = read_toml(path)
         with naming(path):
-            base = read_toml(path)
             check_keys(base, ["sweep", *(f.name for f in fields(Configuration))], "")
             grid = table("sweep", base.pop("sweep", None), "[sweep] with seed = [1, 2, 3]")
             if not grid:

@@ -26,10 +26,10 @@ from ..tasks import Task
 
 
 class _Checked(BaseException):
-    """Leaves the script: what comes after the run is of no interest."""
+    """The exception that ends a script after its run was checked."""
 
-    def __init__(self, found):
-        self.found = found
+    def __init__(self, check):
+        self.check = check
 
 
 def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCheck:
@@ -57,23 +57,21 @@ def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCh
     run, arguments, folders = Network.run, sys.argv, list(sys.path)
 
     def checked(network, duration, *args, namespace=None, level=0, **kwds):
+        if namespace is None:
+            namespace = get_local_namespace(level=level + 1)
         readouts = (obj for obj in network.sorted_objects if isinstance(obj, LeakyReadout))
         learner = next((obj.learner for obj in readouts if obj.learner is not None), None)
         if learner is None:
-            names = get_local_namespace(level=level + 1) if namespace is None else namespace
-            return run(network, duration, *args, namespace=names, **kwds)
-        if namespace is None:
-            namespace = get_local_namespace(level=level + 1)
+            return run(network, duration, *args, namespace=namespace, **kwds)
         length = duration if learner.trial is None else None
-        found = check_network(learner, length, network, synapses, seed, namespace, level)
-        raise _Checked(found)
+        raise _Checked(check_network(learner, length, network, synapses, seed, namespace, level))
 
     Network.run = checked
     sys.argv, sys.path = [str(path)], [str(path.resolve().parent), *folders]
     try:
         runpy.run_path(str(path), run_name="__main__")
     except _Checked as left:
-        return left.found
+        return left.check
     except BrianObjectException as error:
         raise error.__cause__ from None
     finally:
@@ -89,7 +87,7 @@ TOLERANCE = 1e-9
 
 @frozen
 class GradientCheck:
-    """What :func:`check_gradients` found.
+    """The gradients of a network against those of a second computation, by weight matrix.
 
     Attributes
     ----------
@@ -160,10 +158,10 @@ def check_gradients(network: RecurrentNetwork, task: Task, seed: int) -> Gradien
             expected = _with_rule(network, evolve(rule, engine="traces")).gradients(*trial)
         except ValueError as no_traces:
             return GradientCheck("", f"{reason}; {no_traces}", rule.order, len(inputs), 0, ())
-    found = network.gradients(*trial)
-    rows = [_spikes(found.spikes, expected.spikes)]
-    rows += [_gradient(name, getattr(found, name), getattr(expected, name)) for name in MATRICES]
-    spikes = int(found.spikes.sum())
+    computed = network.gradients(*trial)
+    rows = [_spikes(computed.spikes, expected.spikes)]
+    rows += [_gradient(name, getattr(computed, name), getattr(expected, name)) for name in MATRICES]
+    spikes = int(computed.spikes.sum())
     return GradientCheck(against, reason, rule.order, len(inputs), spikes, tuple(rows))
 
 
@@ -177,15 +175,17 @@ def _with_rule(network, rule):
     return other
 
 
-def _spikes(found, expected):
-    differ = int((found != expected).sum())
-    reason = "" if found.any() else "no neuron fires"
+def _spikes(computed, expected):
+    """The row of the spikes, which must be the same."""
+    differ = int((computed != expected).sum())
+    reason = "" if computed.any() else "no neuron fires"
     return CheckedQuantity("spikes", differ, 0.0, not reason and not differ, reason)
 
 
-def _gradient(name, found, expected):
+def _gradient(name, computed, expected):
+    """The row of a gradient: its error relative to the largest entry."""
     largest = np.abs(expected).max()
     if largest == 0:
         return CheckedQuantity(name, math.nan, TOLERANCE, False, "the gradient is 0 throughout")
-    error = float(np.abs(found - expected).max() / largest)
+    error = float(np.abs(computed - expected).max() / largest)
     return CheckedQuantity(name, error, TOLERANCE, error <= TOLERANCE)

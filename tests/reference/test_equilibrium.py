@@ -307,7 +307,7 @@ def test_equilibrium_propagation_refuses_asymmetric_weights():
     [
         ({"w_rec": np.zeros((6, 5))}, r"w_rec has shape \(6, 5\); give .*\(n, n\) = \(5, 5\)"),
         ({"w_in": np.zeros((3, 5))}, r"w_in has shape \(3, 5\); give .*\(n_in, n\) = \(3, 6\)"),
-        ({"w_in": [["a"]]}, r"w_in = \[\['a'\]\]; give numbers"),
+        ({"w_in": [["a"]]}, r"w_in = \[\['a'\]\] must be an array of numbers"),
         ({"bias": np.zeros(5)}, r"bias has shape \(5,\); give a single value or .*\(6,\)"),
         ({"bias": np.nan}, r"bias contains nan \(1 of 1 .*give finite"),
         ({"phi": "relu"}, r"phi = 'relu' is not known; choose one of 'tanh', 'logistic'"),
