@@ -43,7 +43,7 @@ ABOVE_0, BELOW_1 = float(np.nextafter(0, 1)), float(np.nextafter(1, 0))
 
 
 def shown(value):
-    """A value in a message: on one line, and cut off where it is long."""
+    """The text of a value in a message: one line of at most 120 characters."""
     line = " ".join(repr(value).split())
     return line if len(line) <= 120 else f"{line[:119]}…"
 
@@ -98,14 +98,14 @@ def check_options(owner, options, known):
 
 
 def check_time(name, value, may_be_zero=False):
-    """A time : Quantity, one that is positive and finite; an error for anything else."""
+    """One positive, finite time : Quantity; an error for anything else."""
     from brian2.units import second
 
     return _scalar(name, value, "time", second, "20*ms", may_be_zero)
 
 
 def check_frequency(name, value, may_be_zero=False):
-    """A rate of spikes : Quantity, one that is positive and finite; an error for anything else."""
+    """One positive, finite rate : Quantity; an error for anything else."""
     from brian2.units import hertz
 
     return _scalar(name, value, "rate", hertz, "10*Hz", may_be_zero)
@@ -212,7 +212,7 @@ def not_finite(name, values):
 
 
 def as_array(name, values):
-    """A new array of whatever can be one, such as a tensor of another package."""
+    """A new NumPy array of a list, an array or a tensor of another package."""
     try:
         return np.array(values)
     except ValueError:
@@ -226,7 +226,7 @@ def as_array(name, values):
 
 
 def flag(name, value):
-    """A truth value; TypeError for what is only taken for one, such as 'no'."""
+    """A truth value : bool; TypeError for anything else, such as 'no'."""
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} = {shown(value)} must be True or False")
     return bool(value)
@@ -257,7 +257,7 @@ def table(name, value, example):
 
 
 def entries(name, value, example):
-    """A list, a tuple or the like as a tuple; TypeError for one thing, such as one name."""
+    """The entries of a list as a tuple; TypeError for a single value, such as one name."""
     plain = isinstance(value, Collection) and not isinstance(
         value, str | bytes | Mapping | np.ndarray
     )
@@ -414,7 +414,7 @@ def steps(name, duration, dt, may_be_zero=False):
 
 
 def in_field(check):
-    """A check as a word for fields of attrs classes: word(…) is the validator with these options.
+    """The validators of attrs fields that a check makes, each with options of its own.
 
     The field keeps what the check returns, and messages call it Class.field.
     """
@@ -430,7 +430,7 @@ def in_field(check):
 
 
 def keep(instance, field, value):
-    """Give a field what a validator has found; for everybody else the class is frozen."""
+    """Set a field of a frozen class to the value that its validator has converted."""
     object.__setattr__(instance, field.name, value)
 
 
@@ -440,18 +440,18 @@ def is_described(kind):
 
 
 def fields_of(kind):
-    """The fields that such a class is made from."""
+    """The fields of a class that its constructor takes."""
     fields = attrs.fields(kind) if attrs.has(kind) else dataclasses.fields(kind)
     return [field for field in fields if field.init]
 
 
 def content_of(instance):
-    """What an object of such a class is made from : dict by the name of the field."""
+    """The values of the fields that an object was made from : dict of str to object."""
     return {field.name: getattr(instance, field.name) for field in fields_of(type(instance))}
 
 
 def shown_class(instance):
-    """Under which name users know the class of an object."""
+    """The name by which users know the class of an object."""
     return getattr(instance, "_shown_class", type(instance).__name__)
 
 

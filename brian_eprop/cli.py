@@ -60,7 +60,7 @@ Model = Annotated[str, typer.Argument(help="A model's name, or the path of your 
 
 @contextmanager
 def _errors_in_words():
-    """Print what is wrong with the input instead of a traceback."""
+    """A context in which errors of the input end the command with a message, not a traceback."""
     try:
         yield
     except ERRORS as error:
@@ -127,7 +127,7 @@ def train(
 
 
 def _tell(result, folder):
-    """Say how a run ended, in the text and in the exit code."""
+    """Print the outcome of a run, and end with its exit code."""
     if result.ended == "interrupted":
         typer.echo(
             f"interrupted after {result.iterations} iterations; what there is was written, and "

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are complete, and are read only undamaged.
+"""Atomic writing of files, and netCDF files with a checksum.
 
 HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
 damage sends it into a loop without end: a file is made in memory, and its bytes are checked
@@ -77,6 +77,7 @@ def remove_abandoned(folder):
 
 
 def _lives(process):
+    """Whether there is a process with this number."""
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -131,9 +132,9 @@ def read_netcdf(path):
         If a byte of it has changed, or if nothing says that none has: another program has
         written it, or has changed it.
     """
-    found = Path(path).read_bytes()
-    length = len(found) - len(_seal(b""))
-    content, seal = found[: max(length, 0)], found[max(length, 0) :]
+    sealed = Path(path).read_bytes()
+    length = max(len(sealed) - len(_seal(b"")), 0)
+    content, seal = sealed[:length], sealed[length:]
     if not seal.startswith(SEAL):
         raise ValueError(
             "its checksum is missing, so that it is only a part of a file, or another program "
@@ -158,4 +159,5 @@ def _as_netcdf(dataset):
 
 
 def _seal(content):
+    """The end of a file with this content: its checksum."""
     return SEAL + hashlib.sha256(content).hexdigest().encode()

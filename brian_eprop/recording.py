@@ -1,4 +1,4 @@
-"""Recordings of one trial: plain arrays, their file, and their forms in xarray and neo."""
+"""Recordings of one trial: plain arrays, their netCDF file, and their export to xarray and neo."""
 
 from __future__ import annotations
 

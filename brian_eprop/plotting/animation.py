@@ -1,4 +1,4 @@
-"""A trial and the weights while a network learns, as a film."""
+"""The film of a trial and of the weights while a network learns."""
 
 from collections import namedtuple
 from collections.abc import Sequence
@@ -113,6 +113,7 @@ class LearningAnimation:
             self._take()
 
     def _take(self):
+        """Record the trial, and copy the weights."""
         recording = self.network.record(*self.trial, neurons=self.neurons, synapses_per_neuron=1)
         weights = {name: self.network.weights[name].copy() for name in ("w_in", "w_rec")}
         self.frames.append(Frame(recording, weights, len(self.entries)))
@@ -185,6 +186,7 @@ class LearningAnimation:
         ax.set_ylabel(label)
 
     def _limits(self, values):
+        """The ordinate that has room for the values of all frames."""
         drawn = np.concatenate([values(frame.recording) for frame in self.frames])
         low, high = drawn.min(), drawn.max()
         margin = 0.06 * (high - low) or 1.0

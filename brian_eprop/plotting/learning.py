@@ -1,4 +1,4 @@
-"""What training does: learning curves, weights, gradients.
+"""Figures of training: learning curves, weight matrices, one gradient against another.
 
 Every function takes plain arrays, draws into ``ax`` (the current axes if None) and
 returns the axes.

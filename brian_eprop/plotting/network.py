@@ -1,4 +1,4 @@
-"""A network as a learner sees it: who changes what, in which order, and what is differentiated."""
+"""The figure of a network: groups, their steps, synapses, and what each is for the gradient."""
 
 from collections import defaultdict
 from typing import Any
@@ -37,7 +37,7 @@ LINE, LETTER, GAP, CORRIDOR = 0.15, 0.062, 0.55, 1.9
 
 @define
 class _Box:
-    """A group, and the lines of text that stand in it."""
+    """The box of a group of neurons, and the lines of text in it."""
 
     group: Any
     kind: str
@@ -113,7 +113,7 @@ def plot_network(learner: Learner) -> Figure:
 
 
 def _arrows(reading, learner):
-    """Synapses: {(source, target): [(text, role)]}."""
+    """Text and role of the synapses between groups : {(source, target): [(text, role)]}."""
     arrows = defaultdict(list)
     for action in reading.actions:
         if action.kind == "synapses":
@@ -129,7 +129,7 @@ def _arrows(reading, learner):
 
 
 def _boxes(reading, learner, arrows):
-    """One box for each group that is drawn, by the group."""
+    """The boxes of all groups : dict of group to _Box."""
     groups = dict.fromkeys([*reading.stages, learner.readout])
     groups |= dict.fromkeys(group for ends in arrows for group in ends)
     boxes = {group: _Box(group, _kind(group, reading, learner)) for group in groups}
@@ -150,6 +150,7 @@ def _boxes(reading, learner, arrows):
 
 
 def _kind(group, reading, learner):
+    """The kind of a group, a key of `BOXES`."""
     if group is learner.readout:
         return "readout"
     if group not in reading.stages:
@@ -162,15 +163,17 @@ def _kind(group, reading, learner):
 
 
 def _line(action, reading):
+    """The line of an action in the step of a group: its text and its role."""
     names = ", ".join(dict.fromkeys(effect.name for effect in action.effects))
     # What Brian2 has made itself has a name that says no more than its kind
     named = action.kind in ("code", "input", "event", "summed")
-    what = f"{action.kind} '{action.name}'" if named else action.kind
-    text = f"{action.runner.when}: {what}{f' → {names}' if names else ''}"
+    title = f"{action.kind} '{action.name}'" if named else action.kind
+    text = f"{action.runner.when}: {title}{f' → {names}' if names else ''}"
     return (text + (" (ψ)" if action.kind == "threshold" else "")), reading.role(action)
 
 
 def _column(kind):
+    """The number of the column in which boxes of a kind stand."""
     return {"given": 0, "readout": 2}.get(kind, 1)
 
 
@@ -217,7 +220,7 @@ def _draw_box(ax, box):
 
 
 def _draw_arrows(ax, boxes, arrows):
-    """Arrows between sides of boxes, each with a place of its own on the side."""
+    """Draw arrows between sides of boxes, spread evenly over each side."""
     single = [(*ends, text, role) for ends, some in arrows.items() for text, role in some]
     sides, loops = defaultdict(list), defaultdict(float)
     for number, (source, target, text, role) in enumerate(single):
@@ -256,7 +259,7 @@ def _past_others(boxes, source, target):
 
 
 def _sides(boxes, source, target):
-    """On which sides an arrow leaves and arrives."""
+    """The sides on which an arrow leaves and arrives : two of (group, side)."""
     a, b = boxes[source], boxes[target]
     if _past_others(boxes, source, target):
         return (source, "right"), (target, "right")
@@ -268,6 +271,7 @@ def _sides(boxes, source, target):
 
 
 def _port(box, side, fraction):
+    """The point on a side of a box where an arrow begins or ends."""
     if side in ("left", "right"):
         x = box.left + (box.width if side == "right" else 0)
         return x, box.bottom + box.height * (1 - fraction)
@@ -276,7 +280,7 @@ def _port(box, side, fraction):
 
 
 def _draw_arrow(ax, start, end, bend, along, text, role):
-    """An arrow with its name where it has come along; bend: its height over half its length."""
+    """Draw an arrow with its name at a fraction `along`; bend: its height over half its length."""
     color, dashes = ROLES[role]
     ax.add_patch(
         FancyArrowPatch(

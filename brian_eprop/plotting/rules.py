@@ -1,4 +1,4 @@
-"""Figures of learning rules side by side: error, spread, cost, learning, the map of the rules."""
+"""Figures that compare learning rules: error, spread, cost, learning curves, family tree."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -219,7 +219,7 @@ def plot_rule_learning(
 
 def plot_rule_map(rules: Sequence[Rule], *, ax: Axes | None = None) -> Axes:
     """
-    Draw how rules come from one another.
+    Draw the family tree of learning rules: each with what it changes in the rule it comes from.
 
     Parameters
     ----------
@@ -349,6 +349,7 @@ def _columns(rows, sorted_by, *names):
 
 
 def _errors(rows, rules):
+    """The figure of the errors, each in the colour of what the rule carries along."""
     labels, *errors = _columns(rows, "error", "error", "error_spread")
     colors = [FACING[rules[label].facing] for label in labels]
     height = 1.2 + 0.22 * len(rows)
@@ -361,6 +362,7 @@ def _errors(rows, rules):
 
 
 def _costs(sizes, costs):
+    """The figure of all costs, a row a kind, with up to eight rules in a panel."""
     columns = math.ceil(len(costs) / 8)
     figure = Figure(figsize=(4 * columns, 9), layout="constrained")
     axes = figure.subplots(len(COSTS), columns, squeeze=False, sharey="row")

@@ -37,7 +37,7 @@ def save_run_figures(folder, history, weights, recordings, task, format="png"):
 
 
 def _figures(history, weights, recordings, task):
-    """The figures by their names."""
+    """The figures of a run : dict of str to Figure."""
     figures = {f"trial_{name}": plot_trial(recording) for name, recording in recordings.items()}
     if hasattr(task, "input_groups"):
         for name, recording in recordings.items():
@@ -66,8 +66,8 @@ def _learning(history):
 
 def _known(history, name):
     """The entries that have a value; a metric may be undefined for a batch, and is NaN then."""
-    found = [entry for entry in history if name in entry]
-    return [e for e in found if np.isfinite(e[name])] if name == "metric" else found
+    entries = [entry for entry in history if name in entry]
+    return [e for e in entries if np.isfinite(e[name])] if name == "metric" else entries
 
 
 def _weights(weights):

@@ -1,4 +1,4 @@
-"""What changes in the course of a trial: spikes, membranes, traces, outputs.
+"""Figures of time series of a trial: spike rasters, membranes, eligibility traces, outputs.
 
 Every function takes plain arrays, draws into ``ax`` (the current axes if None) and
 returns the axes. Times may be Brian2 quantities or numbers in ms.

@@ -1,4 +1,4 @@
-"""What all figures share: colours, axes, labels, checks of what is drawn, formats of files."""
+"""Colours, axes, labels, checks of arrays and file formats of all figures."""
 
 from itertools import pairwise
 from typing import Any, get_args
@@ -47,7 +47,7 @@ COMMON_UNITS = {
 
 
 def in_common_units(values, unit):
-    """Values in SI units, and the name of their unit, as a neuroscientist would write them."""
+    """Values in SI units as a neuroscientist would write them (mV, pA), and the unit's name."""
     factor, name = COMMON_UNITS.get(unit, (1.0, unit))
     return factor * np.asarray(values), name
 

@@ -63,7 +63,7 @@ QUANTITIES = ("tau_out", "rate_target", "max_rate")
 
 @frozen
 class Configuration:
-    """One training run.
+    """The configuration of one training run: task, network, training, seed and device.
 
     Attributes
     ----------
@@ -244,7 +244,7 @@ class Configuration:
 
 @contextmanager
 def naming(place):
-    """Errors of the configuration that is read, which then begin with where it is written."""
+    """A context in which messages of errors begin with where a configuration is written."""
     try:
         yield
     except (ValueError, TypeError, DimensionMismatchError) as error:
@@ -278,6 +278,7 @@ _parameters = _by_name(_quantity, '{ tau_m = "20*ms" }')
 
 
 def _population(key, entry):
+    """Model, number of neurons and parameters of a population."""
     entry = checked_table(key, entry, '{ model = "lif", count = 100 }')
     check_keys(entry, ["model", "count", "parameters"], f"{key}.")
     require(entry, ["model", "count"], f"{key}.")

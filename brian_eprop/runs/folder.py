@@ -48,7 +48,7 @@ CHANGEABLE = (
 def create(folder):
     """Make the folder of a new run.
 
-    What a process leaves that is killed before it has written a configuration is nothing.
+    A folder counts as empty if a process was killed before it had written the configuration.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def create(folder):
 
 
 def is_empty(folder):
-    """Whether there is nothing in a folder but empty folders, and files that nobody completes."""
+    """Whether a folder has only empty folders, and unfinished files of ended processes."""
     return all(path.is_dir() or is_abandoned(path) for path in folder.rglob("*"))
 
 
@@ -83,7 +83,7 @@ def read_history(folder):
     Raises
     ------
     FileNotFoundError
-        If the folder is none of a run.
+        If it is not a run folder.
     ValueError
         If it is damaged; names the file.
     """
@@ -115,7 +115,7 @@ def check_is_run(folder, name=CONFIGURATION):
 
 
 def check_unchanged(folder, configuration):
-    """Raise an error for a key that was edited since training began, and may not be.
+    """Raise an error if a key was edited since training began that may not change.
 
     Raises
     ------
@@ -148,19 +148,19 @@ def _written(value):
 
 
 def write_result(folder, result):
-    """Write how training ended, as JSON."""
+    """Write the outcome of a run as JSON."""
     with replacing(folder / RESULT, "the result") as file:
         file.write(json.dumps(asdict(result), indent=2).encode())
 
 
 def write_environment(folder):
-    """Write what this process runs in, as JSON."""
+    """Write versions and machine of this process as JSON."""
     with replacing(folder / ENVIRONMENT, "the environment") as file:
         file.write(json.dumps(environment() | commit(), indent=2).encode())
 
 
 def read_result(folder):
-    """How training ended : Result; None if it has not.
+    """The outcome of a run : Result; None if it has not ended.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def read_result(folder):
 
 
 def read_environment(folder):
-    """What the run was made with : dict of str to str, empty if there is no such file.
+    """Versions and machine of a run : dict of str to str, empty if there is no such file.
 
     Raises
     ------
@@ -194,7 +194,7 @@ def _read_json(path, make, consequence=""):
 
 
 class HistoryFile:
-    """A history that grows line by line; one process at a time may write it, and the run.
+    """The history of a run as a file that grows line by line, and the lock on its folder.
 
     What processes that were killed have left unfinished in the run's folder is removed.
 
@@ -245,7 +245,7 @@ class HistoryFile:
             raise OSError(errno.ENOSPC, f"the history '{self._file.name}' has no room for a line")
 
     def sync(self):
-        """Wait until all of it is on the disk."""
+        """Wait until the history is on the disk."""
         os.fsync(self._file.fileno())
 
 

@@ -46,7 +46,7 @@ MARKS = {
 
 @frozen
 class ModelEquations:
-    """What a population's synapses need, derived from the equations of its neurons.
+    """The linearized equations of a population: pseudo-derivative, c, b, A, D, as MathML.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ def _mathml(expression):
 
 @frozen
 class RunContents:
-    """A run as far as it has come; reading it executes nothing.
+    """The contents of a run folder, finished or not; reading them executes nothing.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class RunContents:
     recordings: dict
 
     def task(self):
-        """The task, as far as it is known without executing anything; None if nothing is."""
+        """The task, or the recorded trial of one that is a Python file; None without either."""
         if not self.configuration.own_task:
             return self.configuration.make_task()
         recordings = list(self.recordings.values())
@@ -162,7 +162,7 @@ class RunContents:
         Raises
         ------
         FileNotFoundError
-            If the folder is none of a run.
+            If it is not a run folder.
         ValueError
             If a file in it is damaged; names the file.
         """
@@ -184,7 +184,7 @@ class RunContents:
 
 @frozen
 class RecordedTask:
-    """Of a task that is a Python file, and not executed: the one trial that was recorded."""
+    """The one recorded trial, in place of a task that is a Python file and is not executed."""
 
     recording: Recording
 
@@ -241,7 +241,7 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
     Raises
     ------
     FileNotFoundError
-        If the folder is none of a run.
+        If it is not a run folder.
     ValueError
         If a file in it is damaged; names the file.
     OSError
@@ -286,7 +286,7 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
 
 
 def _figures(run, task):
-    """By section, a list of (name, data URL)."""
+    """The figures by section of the report : dict of str to list of (name, data URL)."""
     figures = {section: [] for section in SECTIONS}
     if run.history and run.network is not None:
         with TemporaryDirectory() as folder:
@@ -300,7 +300,7 @@ def _figures(run, task):
 
 
 def _milestones(history):
-    """Entries at times that grow by the same factor, the best validation, and the last."""
+    """Entries of a history in geometric progression, the best validation, and the last entry."""
     if not history:
         return []
     last = len(history) - 1
@@ -312,7 +312,7 @@ def _milestones(history):
 
 
 def _network(network):
-    """What the network is, in words : dict of str to str."""
+    """The description of a network in words : dict of str to str."""
     if network is None:
         return {}
     d = network.description
@@ -333,7 +333,7 @@ def _network(network):
 
 
 def _matrices(network):
-    """Of each weight matrix: name, shape, number of synapses, mean and standard deviation."""
+    """Name, shape, number of synapses, mean and standard deviation of each weight matrix."""
     if network is None:
         return []
     rows = []

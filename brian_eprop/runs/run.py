@@ -1,4 +1,4 @@
-"""Training runs: from a configuration to a run folder, to its end or, later, on to its end."""
+"""Training runs: a configuration is trained into a run folder, or resumed from its checkpoint."""
 
 from pathlib import Path
 
@@ -190,6 +190,7 @@ def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
 
 
 def _draw(folder, task, format):
+    """Draw the figures of a run folder : list of Path."""
     history = read_history(folder)
     if not history:
         raise ValueError(
@@ -203,7 +204,7 @@ def _draw(folder, task, format):
 
 
 def _stays_finished(result, configuration, folder):
-    """Whether a run that has a result has it with the present configuration too."""
+    """Whether a run that has ended would have ended with the present configuration too."""
     if result.ended in ("interrupted", "diverged"):
         return result.ended == "diverged"
     return (
@@ -219,7 +220,7 @@ def _check_pictures(figures, animation):
 
 
 def _run(configuration, folder, network, history, workers, progress, figures, animation):
-    """All that follows the preparation of a folder: train, judge, record, draw."""
+    """Train the network of a prepared folder, test it, record a trial and draw the figures."""
     recordings, task, setup = (
         folder / files.RECORDINGS,
         configuration.make_task(),
@@ -261,7 +262,7 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
 
 
 def _fit(configuration, network, task, callbacks, history, workers):
-    """Train for the iterations that are left; returns what went wrong, or ''."""
+    """Train for the iterations that are left : the diagnosis of a divergence, else ''."""
     left = configuration.setup.iterations - len(history)
     if left <= 0 or ending(configuration, history) != "iterations":
         return ""
@@ -313,6 +314,7 @@ def _record(network, configuration, path):
 
 
 def _film(path, network, configuration):
+    """The animation of a run, of about `FRAMES` frames."""
     every = max(1, configuration.setup.iterations // FRAMES)
     return LearningAnimation(path, network, *_shown_trial(configuration), every=every)
 

@@ -90,7 +90,7 @@ def interrupts():
 
 @contextmanager
 def brian2_device(name):
-    """Brian2's device for the time of the training."""
+    """A context in which Brian2 has a device, which is reset at the end."""
     set_device(name, build_on_run=False) if name == "cpp_standalone" else set_device(name)
     try:
         yield
@@ -100,7 +100,7 @@ def brian2_device(name):
 
 @contextmanager
 def backend(address: str | None = None) -> Iterator[bool]:
-    """joblib's backend for the time of a ``with`` statement.
+    """A context in which joblib runs on a dask cluster, or on this machine.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ OWN_FILES = re.compile(r"table\.nc|(learning_curves|results)\.(png|svg|pdf)", re
 
 @frozen
 class Sweep:
-    """A base configuration and what is varied.
+    """A grid of configurations: a base, values of its keys, and variants.
 
     Attributes
     ----------
@@ -115,12 +115,12 @@ class Sweep:
 
     @property
     def axes(self) -> dict[str, list[Any]]:
-        """All that is varied : dict of str to list."""
+        """The dimensions of the grid and their values : dict of str to list."""
         variants = {"variant": list(self.variants)} if self.variants else {}
         return variants | self.grid
 
     def points(self) -> list[dict[str, Any]]:
-        """Every combination : list of dict."""
+        """All points of the grid : list of dict."""
         return [
             dict(zip(self.axes, values, strict=True))
             for values in itertools.product(*self.axes.values())
@@ -139,7 +139,7 @@ class Sweep:
 
 
 def label(point):
-    """A point as text, and as the name of its folder : str."""
+    """The text of a point of the grid, which is also the name of its folder : str."""
     parts = (value if k == "variant" else f"{k}={_text(value)}" for k, value in point.items())
     return re.sub(r"[^\w.=,+ -]", "_", ", ".join(parts))
 
@@ -149,12 +149,12 @@ def _check_folders(points):
 
     Also where a file system takes capitals, or ways to write an accent, for the same.
     """
-    found = {}
+    by_folder = {}
     for point in points:
         name = label(point)
         if name in ("", ".", "..") or OWN_FILES.fullmatch(name):
             raise ValueError(f"{_named(point)} would be the folder '{name}'; give it another name")
-        same = found.setdefault(unicodedata.normalize("NFC", name).casefold(), point)
+        same = by_folder.setdefault(unicodedata.normalize("NFC", name).casefold(), point)
         if same is not point:
             raise ValueError(
                 f"{_named(same)} and {_named(point)} would be one folder, '{name}'; give them "
@@ -213,7 +213,7 @@ def run_sweep(
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
     for name, text, error in parallel(
-        delayed(_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
+        delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
         for name in missing
     ):
         report(f"{name}: {text}")
@@ -226,7 +226,7 @@ def run_sweep(
 
 
 def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
-    """What the runs of a sweep have come to.
+    """The results and learning curves of a sweep as one table.
 
     Parameters
     ----------
@@ -266,8 +266,8 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     return xr.Dataset(variables, coords | {"iteration": np.arange(longest)}, attributes)
 
 
-def _one(configuration, folder, name, figures, target):
-    """One run, in a process of its own: how it ended, and what went wrong."""
+def _train_one(configuration, folder, name, figures, target):
+    """Train one run in a process of its own : label, how it ended, and its error or ''."""
     prefs.codegen.target = target
     try:
         if (folder / CONFIGURATION).exists():

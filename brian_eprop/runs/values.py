@@ -1,4 +1,4 @@
-"""Values of a configuration as TOML has them, and the synapses of a configured network.
+"""Values of a configuration in TOML, and masks and delays of the synapses that it describes.
 
 Quantities are text, objects are tables.
 """
@@ -34,7 +34,7 @@ def read_toml(path):
 
 
 def differences(old, new):
-    """Where two tables differ : dict of dotted key to (old, new), None for what is not there."""
+    """The entries in which two tables differ : dict of dotted key to (old, new), None: missing."""
     old, new = _flat(old), _flat(new)
     pairs = {key: (old.get(key), new.get(key)) for key in old | new}
     return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
@@ -66,7 +66,7 @@ def require(table, keys, prefix):
 
 
 def from_text(value):
-    """Text that is a quantity becomes one; other text stays."""
+    """The quantity that a text is; any other value as it is."""
     if isinstance(value, str):
         try:
             return quantity(value)
@@ -103,7 +103,7 @@ def from_table(where, value, classes):
 
 
 def to_toml(value):
-    """What a TOML file can hold; quantities as text that reads back to the same bits.
+    """A value as TOML can hold it; quantities are text that reads back to the same bits.
 
     Entries of tables that are None are left out.
     """

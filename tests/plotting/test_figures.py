@@ -257,7 +257,7 @@ def test_figures_are_pixels_or_lines_and_written_whole(tmp_path):
         assert path.name == f"spikes.{format}" and path.read_bytes().startswith(start)
         plt.close(figure)
     assert {path.suffix[1:] for path in tmp_path.iterdir()} == set(begins)
-    with pytest.raises(ValueError, match="'jpg' is not known.* one of 'png', 'svg', 'pdf'"):
+    with pytest.raises(ValueError, match=r"'jpg' is not known.* one of 'png', 'svg', 'pdf'"):
         save_figures(tmp_path, {}, "jpg")
     with pytest.raises(OSError, match=r"cannot write the figure .*missing"):
         save_figures(tmp_path / "missing", {"spikes": plt.figure()})

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +13,16 @@ from brian_eprop.cli import app
 from brian_eprop.files import remove_abandoned
 from brian_eprop.plotting import plot_learning_curve
 from brian_eprop.runs import Configuration, Sweep, resume, train
-from brian_eprop.runs.folder import read_history
+from brian_eprop.runs.folder import (
+    Ending,
+    HistoryFile,
+    Result,
+    read_environment,
+    read_history,
+    read_result,
+    write_environment,
+    write_result,
+)
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -250,3 +260,21 @@ def test_goal_must_be_a_number(tmp_path):
     path.write_text('task = "temporal_xor"\nsetup.goal = nan\n')
     with pytest.raises(ValueError, match="goal = nan must be a number"):
         Configuration.read(path)
+
+
+@pytest.mark.parametrize("ended", get_args(Ending))
+def test_a_result_reads_back_the_same(tmp_path, ended):
+    numbers = {"first_loss": 1 / 3, "loss": 1e-300, "rate": 0.0, "metric": None, "test": None}
+    result = Result(ended, "ψ", 7, validation=0.1 + 0.2, seconds=12.5, **numbers)
+    write_result(tmp_path, result)
+    assert read_result(tmp_path) == result
+
+
+def test_history_and_environment_read_back_the_same(tmp_path):
+    entries = [{"iteration": k, "loss": 1 / (k + 3), "rate": 0.1, "seconds": 2.0} for k in (0, 1)]
+    with HistoryFile(tmp_path, entries[:1]) as history:
+        history.add(entries[1])
+    assert read_history(tmp_path) == entries
+    assert read_environment(tmp_path) == {}
+    write_environment(tmp_path)
+    assert read_environment(tmp_path)["brian_eprop"]
