@@ -163,7 +163,7 @@ class NeuronModel:
             namespace={},
             **keywords,
         )
-        for name, value in (values | self.initial).items():
+        for name, value in {**values, **self.initial}.items():
             setattr(group, name, value)
         group.add_attribute("neuron_model")
         group.neuron_model = model
