@@ -247,13 +247,14 @@ def given(description, trials, weights, parameters):
     return values
 
 
-def results(description, trials, read):
+def results(description, trials, spikes, read):
     """Collect what a run has produced.
 
     Parameters
     ----------
     description : NetworkDescription
     trials : BatchShape
+    spikes : (total steps, n_rec) bool array
     read : callable
         Values, in SI units, of a Brian2 variable by its full name ``"object.variable"``.
 
@@ -266,10 +267,6 @@ def results(description, trials, read):
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
-    spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
-    for k, own in enumerate(spans(d)):
-        when = np.rint(read(f"spikes_{k}.t") / float(d.dt)).astype(int)
-        spikes[when, own.start + read(f"spikes_{k}.i")] = True
     spikes = spikes.reshape(shape)
     collected = {"spikes": spikes, "readout": read("output.y").reshape(shape)}
     if not trials.learning:
@@ -289,12 +286,9 @@ def results(description, trials, read):
     return collected
 
 
-def result_names(description, trials):
-    """Full names of the variables that :func:`results` reads."""
-    count = len(description.populations)
-    names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
-    if trials.learning:
-        names += [b.gradient for b in blocks(description, trials) if b.gradient]
-        names += [one.gradient for one in trained(description)]
-        names.append("readout.loss")
-    return names
+def gradient_names(description, trials):
+    """Full names of the variables, besides spikes and outputs, that :func:`results` reads."""
+    if not trials.learning:
+        return []
+    names = [b.gradient for b in blocks(description, trials) if b.gradient]
+    return [*names, *(parameter.gradient for parameter in trained(description)), "readout.loss"]

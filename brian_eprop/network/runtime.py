@@ -59,7 +59,11 @@ class RuntimeNetwork:
         def read(name):
             return np.array(self.assembly.variable(name).get_value())
 
-        return results(self.description, self.trials, read)
+        spikes = np.zeros((self.trials.total, self.description.n_rec), dtype=bool)
+        for k, columns in enumerate(spans(self.description)):
+            when = np.rint(read(f"spikes_{k}.t") / float(dt)).astype(int)
+            spikes[when, columns.start + read(f"spikes_{k}.i")] = True
+        return results(self.description, self.trials, spikes, read)
 
 
 @contextmanager
