@@ -21,7 +21,7 @@ from brian2 import prefs
 
 from .assembly import TARGETS
 from .compilation import build, interface
-from .projections import given, results
+from .projections import blocks, given, results
 from .resident import Program
 from .training_state import encode
 
@@ -49,6 +49,7 @@ class CompiledNetwork:
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
+        self.blocks = blocks(description, trials)
         self.simulation_seconds = self.program_seconds = None
         folder = cache_folder() / _key(description, trials)
         exchanged = interface(folder)
@@ -60,16 +61,16 @@ class CompiledNetwork:
     def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
         """Run all trials; see :class:`~brian_eprop.network.projections.Backend`."""
         values = {"inputs.raster": inputs, TARGETS: targets}
-        values |= given(self.description, self.trials, weights, parameters)
+        values |= given(self.description, self.blocks, weights, parameters)
         with self.program.lock:
             self.program.start()
-            arrays = self.program.arrays
-            for name, array in values.items():
-                arrays[name][:] = np.ravel(array)
+            self.program.write(values)
             self.program.call()
+            arrays = self.program.arrays
             self.simulation_seconds, self.program_seconds = arrays["seconds"].tolist()
             spikes = arrays["spikes"].copy()
-            return results(self.description, self.trials, spikes, lambda name: arrays[name].copy())
+            shape = self.description, self.trials, self.blocks
+            return results(*shape, spikes, arrays.__getitem__)
 
 
 def cache_folder():

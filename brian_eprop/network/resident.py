@@ -111,6 +111,17 @@ class Program:
             for name, dtype, size, begin, _ in _places(self.interface)
         }
 
+    def write(self, values):
+        """Give the program arrays, of any shape, by full name."""
+        for name, array in values.items():
+            place = self.arrays[name]
+            if place.size != np.size(array):
+                raise RuntimeError(
+                    f"the compiled network takes {place.size} numbers as '{name}', not "
+                    f"{np.size(array)}{self._remedy}"
+                )
+            np.copyto(place.reshape(np.shape(array)), array)
+
     def call(self):
         """Let the program compute, and wait until it has."""
         try:

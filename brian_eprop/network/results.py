@@ -44,7 +44,7 @@ def as_gradients(found, learning_signal, batched):
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: found[name] / batch for name in MATRICES},
+        **{name: found[name] if batch == 1 else found[name] / batch for name in MATRICES},
         **trajectory,
         parameters={name: total / batch for name, total in found["parameters"].items()},
         loss=float(found["loss"]) / batch,
@@ -115,7 +115,7 @@ def learning_signal(description, weights, readout, targets, window):
     if d.average:
         error /= scored
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
-    if d.feedback not in ("symmetric", "adaptive"):
+    if d.feedback not in ("symmetric", "adaptive") or "w_out" not in d.delays:
         return error @ feedback
     delays, signal = d.delay_steps("w_out").T, 0.0
     for delay in np.unique(delays):

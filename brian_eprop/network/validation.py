@@ -22,8 +22,9 @@ def checked_mask(name, mask, shape):
 
 
 def checked_weights(name, weights, shape):
-    """A copy of a weight matrix of the given shape, as finite float numbers."""
-    weights = numbers(f"weights['{name}']", weights)
+    """A weight matrix of the given shape, as finite float numbers; a copy unless it is one."""
+    if type(weights) is not np.ndarray or weights.dtype != np.float64:
+        weights = numbers(f"weights['{name}']", weights)
     if weights.shape != shape:
         raise ValueError(
             f"weights['{name}'] has the shape {weights.shape}; it must be {shape} (row = pre, "
@@ -48,7 +49,7 @@ def checked_optimizer(optimizer, name="RecurrentNetwork.optimizer"):
 
 
 def checked_matrices(description, weights):
-    """Copies of all weight matrices of a network, within its limits : dict of str to ndarray."""
+    """All weight matrices of a network, within its limits : dict of str to ndarray."""
     found = _checked_shapes(description, weights)
     check_limits(description, found)
     return found
@@ -79,7 +80,8 @@ def initial_matrices(description, given, rng):
     for name, shape in description.shapes.items():
         n_pre = description.n_rec if name == "feedback" else shape[0]
         weights[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
-    weights = _checked_shapes(description, weights | given)
+    checked = _checked_shapes(description, weights | given)
+    weights = {name: values.copy() for name, values in checked.items()}
     for name, mask in description.connectivity.items():
         weights[name][~mask] = 0.0
     return constrained_start(description, weights)
@@ -173,9 +175,8 @@ def _check_trials(name, values, columns):
 
 
 def _check_finite(name, values):
-    wrong = np.argwhere(~np.isfinite(values))
-    if len(wrong):
-        where = tuple(int(k) for k in wrong[0])
+    if not np.isfinite(values).all():
+        where = tuple(int(k) for k in np.argwhere(~np.isfinite(values))[0])
         raise ValueError(
             f"{name}[{', '.join(map(str, where))}] = {values[where]}; it must be finite"
         )
