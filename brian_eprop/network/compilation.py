@@ -71,6 +71,8 @@ RUN = """
     auto *output = calls.place<double>({steps}*{outputs});
     auto *seconds = calls.place<double>(2);
     {restored}
+    // Python may write from now on.
+    calls.answer();
     while (calls.next())
     {{
         const std::clock_t started = std::clock();

@@ -110,6 +110,7 @@ class Program:
             name: np.frombuffer(memory, dtype, size, begin)
             for name, dtype, size, begin, _ in _places(self.interface)
         }
+        self._wait()
 
     def write(self, values):
         """Give the program arrays, of any shape, by full name."""
@@ -125,10 +126,14 @@ class Program:
     def call(self):
         """Let the program compute, and wait until it has."""
         try:
-            try:
-                self.process.stdin.write(b"c")
-            except BrokenPipeError:
-                pass  # it has ended, which the answer says as well
+            self.process.stdin.write(b"c")
+        except BrokenPipeError:
+            pass  # it has ended, which the answer says as well
+        self._wait()
+
+    def _wait(self):
+        """Wait until the program is there, or has computed."""
+        try:
             answered = self.process.stdout.read(1)
         except BaseException:
             # Half a run is no result: the next call begins with a new process.
