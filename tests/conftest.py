@@ -1,11 +1,14 @@
 """What all tests share: compiled programs, numbers of random examples, a clean Brian2."""
 
 import gc
+import logging
 import os
 import tempfile
 
 import pytest
 from brian2 import defaultclock, prefs
+from brian2.codegen import translation
+from brian2.codegen.generators import base
 from hypothesis import HealthCheck, settings
 
 #: Random examples of each test. The first two are the same ones every time; new ones, once in a
@@ -22,9 +25,24 @@ for profile, number in EXAMPLES.items():
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
 
+FLAGS = "codegen.cpp.extra_compile_args_gcc"
+USERS_FLAGS = prefs[FLAGS]
+
+
+def start_brian_faster():
+    """A third of the time of most tests is what Brian2 does beside its work."""
+    # It keeps the statements of each piece of code by the state of all variables: to find them
+    # takes longer than to make them.
+    translation.make_statements = base.make_statements = translation.make_statements.__wrapped__
+    # Its messages for debugging go to a file.
+    logging.getLogger("brian2").setLevel(logging.INFO)
+    # Compiled code runs for milliseconds; tests of what compilers change are marked.
+    prefs[FLAGS] = ["-w", "-O0", "-std=c++11"]
+
 
 def pytest_configure(config):
     """Few examples for the fast tests, and one folder of compiled programs for all processes."""
+    start_brian_faster()
     fast = "not slow" in config.option.markexpr
     # an option --hypothesis-profile is obeyed after this
     settings.load_profile("fast" if fast else "ci")
@@ -61,6 +79,13 @@ def time_step():
     before = defaultclock.dt
     yield
     defaultclock.dt = before
+
+
+@pytest.fixture(autouse=True)
+def compiler_flags(request, monkeypatch):
+    """A test with the marker compiles with the flags that users have."""
+    if request.node.get_closest_marker("optimized"):
+        monkeypatch.setitem(prefs, FLAGS, USERS_FLAGS)
 
 
 @pytest.fixture

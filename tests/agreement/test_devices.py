@@ -110,6 +110,7 @@ def cython():
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_all_features_in_standalone(numpy_target, standalone):
     expected = results(everything("traces"))
     standalone("traces")
@@ -123,6 +124,7 @@ def test_all_features_in_standalone(numpy_target, standalone):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_presynaptic_traces_in_standalone(numpy_target, standalone):
     task = presynaptic()
     expected = results(build(*task, engine="traces"))
@@ -136,7 +138,13 @@ def test_presynaptic_traces_in_standalone(numpy_target, standalone):
 
 @pytest.mark.slow
 @pytest.mark.cython
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(name, marks=pytest.mark.optimized if name == "credit" else ())
+        for name in ENGINES
+    ],
+)
 def test_all_features_with_cython(engine, numpy_target, cython):
     expected = final_results(everything("traces"))
     cython()

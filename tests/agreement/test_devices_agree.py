@@ -124,6 +124,7 @@ def templates_of(case, engine):
 @pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 @pytest.mark.parametrize("names", PROGRAMS, ids=["-".join(names) for names in PROGRAMS])
 def test_programs_have_the_numbers_of_numpy(names, expected, request):
     of_numpy(expected, names)
@@ -147,6 +148,7 @@ def test_synapses_of_a_neuron_are_runs_only_where_they_are_said_to_be():
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_windows_of_a_long_trial_in_a_program():
     """Trials above 5000 steps have windows of 1000; ψ is 0 where most of them begin."""
     rng = np.random.default_rng(0)

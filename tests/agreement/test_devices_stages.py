@@ -214,6 +214,7 @@ def standalone(tmp_path, monkeypatch):
 @pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 @pytest.mark.parametrize("part", [0, 1])
 def test_programs_have_the_gradients_of_numpy(part, expected, request):
     kinds = list(KINDS)[part::2]

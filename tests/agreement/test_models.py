@@ -65,6 +65,7 @@ def test_both_engines_agree_with_every_surrogate(surrogate):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 @pytest.mark.parametrize("pair", [("lif", "alif"), ("adex", "hodgkin_huxley")])
 def test_compiled_credit_is_the_same(pair):
     network, inputs, targets = firing_network(*pair, batch=2, density=0.5)

@@ -89,6 +89,7 @@ def test_five_published_losses_are_reproduced(name, engine):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 @pytest.mark.parametrize("name", TASKS)
 def test_five_published_losses_are_reproduced_by_a_compiled_program(name, standalone):
     case = load_case(name)

@@ -380,7 +380,7 @@ def test_everything_that_reaches_the_code_changes_the_name_of_the_program(monkey
     ]
     old = prefs["codegen.cpp.extra_compile_args_gcc"]
     try:
-        prefs["codegen.cpp.extra_compile_args_gcc"] = ["-O0"]
+        prefs["codegen.cpp.extra_compile_args_gcc"] = ["-O1"]
         names.append(key())
     finally:
         prefs["codegen.cpp.extra_compile_args_gcc"] = old
