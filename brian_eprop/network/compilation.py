@@ -311,9 +311,6 @@ def _move(made, folder):
             raise
 
 
-#: How the names of temporary folders begin that are locked while their processes live.
-SCRATCH = "brian_eprop-"
-
 #: Brian2's device, and the network that it builds, are those of the whole process.
 _THREADS = threading.Lock()
 
@@ -347,39 +344,3 @@ def _is_open(path, file):
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def scratch(where):
-    """A temporary folder in a folder, locked as long as its process lives.
-
-    Parameters
-    ----------
-    where : path-like or None
-        None for the usual place.
-    """
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=where) as folder:
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-        finally:
-            os.close(lock)
-
-
-def remove_abandoned_scratch(where):
-    """Remove the temporary folders of processes that were killed; others' are left."""
-    for folder in Path(where).glob(f"{SCRATCH}*"):
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
-            continue  # another user's, or removed meanwhile
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # one that was made a moment ago may not be locked yet
-            if any(folder.iterdir()):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its process lives
-        finally:
-            os.close(lock)

@@ -64,10 +64,6 @@ class Program:
         self.forget()
         _programs.add(self)
 
-    def __reduce__(self):
-        # A copy starts a process of its own.
-        return Program, (self.folder, self.interface)
-
     def forget(self):
         """Be a program that does not run."""
         self.process = self.printed = self.arrays = self._stop = None

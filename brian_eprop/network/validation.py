@@ -97,7 +97,7 @@ def checked_inputs(inputs, n_in):
             f"inputs must be booleans, a spike or none per step and channel, but hold "
             f"{wrong[0].item()!r}; draw spikes from rates, as in rng.random(rates.shape) < rates"
         )
-    inputs = inputs.astype(bool)
+    inputs = inputs.astype(bool, copy=False)
     return (inputs, True) if inputs.ndim == 3 else (inputs[np.newaxis], False)
 
 

@@ -169,7 +169,7 @@ inline void mark(const std::vector<double> &t, const std::vector<int32_t> &i, do
 inline void copy_rows(DynamicArray2D<double> &rows, double *place)
 {
     for (int k=0; k<rows.n; k++)
-        place = std::copy_n(rows(k).begin(), rows.m, place);
+        place = std::copy_n(&rows(k, 0), rows.m, place);
 }
 
 }
