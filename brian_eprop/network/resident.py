@@ -24,7 +24,9 @@ KEPT = 8
 #: Bytes that are written at once where memory is made.
 CHUNK = 2**20
 
+#: Those that have been started, and the lock under which they are looked through.
 _programs: "weakref.WeakSet[Program]" = weakref.WeakSet()
+_starting = threading.Lock()
 
 
 def shared_size(interface):
@@ -62,7 +64,6 @@ class Program:
         self.folder, self.interface = folder, interface
         self.lock, self.last_call = threading.Lock(), 0.0
         self.forget()
-        _programs.add(self)
 
     def forget(self):
         """Be a program that does not run."""
@@ -79,7 +80,9 @@ class Program:
         if self.runs:
             return
         self.end()
-        _make_room()
+        with _starting:
+            _make_room()
+            _programs.add(self)
         with _shared_file(shared_size(self.interface)) as file:
             memory = mmap.mmap(file.fileno(), 0)
             self.printed = tempfile.TemporaryFile()
@@ -209,6 +212,8 @@ def _file_in(folder, size):
 
 def _after_fork():
     """In a process that was forked, leave the programs to the one that has started them."""
+    global _starting
+    _starting = threading.Lock()
     for program in list(_programs):
         program.lock = threading.Lock()
         if program.process is not None:
