@@ -105,7 +105,7 @@ def run_model(model, method, n, steps, rng, dt):
     d, batch = network.description, BatchShape(1, steps)
     assembly = trial_assembly(d, batch, inputs, target)
     projections = blocks(d, batch)
-    assembly.write({"inputs.raster": inputs, **given(d, projections, network.weights, {})})
+    assembly.write({"inputs.raster": inputs, **given(projections, [], network.weights, {})})
     group = assembly.objects["population_0"]
     synapses = {b.matrix: assembly.objects[b.name] for b in projections}
     record = _Recorder(assembly, group, {name: synapses[name] for name in ("w_in", "w_rec")})

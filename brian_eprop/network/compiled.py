@@ -21,7 +21,7 @@ from brian2 import prefs
 
 from .assembly import TARGETS
 from .compilation import build, interface
-from .projections import blocks, given, results
+from .projections import blocks, given, results, trained
 from .resident import Program
 from .training_state import encode
 
@@ -49,7 +49,7 @@ class CompiledNetwork:
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
-        self.blocks = blocks(description, trials)
+        self.blocks, self.trained = blocks(description, trials), trained(description)
         self.simulation_seconds = self.program_seconds = None
         folder = cache_folder() / _key(description, trials)
         exchanged = interface(folder)
@@ -61,7 +61,7 @@ class CompiledNetwork:
     def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
         """Run all trials; see :class:`~brian_eprop.network.projections.Backend`."""
         values = {"inputs.raster": inputs, TARGETS: targets}
-        values |= given(self.description, self.blocks, weights, parameters)
+        values |= given(self.blocks, self.trained, weights, parameters)
         with self.program.lock:
             self.program.start()
             self.program.write(values)

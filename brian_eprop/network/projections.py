@@ -256,13 +256,13 @@ def trained(description):
     ]
 
 
-def given(description, projections, weights, parameters):
+def given(projections, trained_parameters, weights, parameters):
     """What a network is given before each run, besides inputs and targets.
 
     Parameters
     ----------
-    description : NetworkDescription
     projections : list of Block
+    trained_parameters : list of Trained
     weights : mapping of str to (n_pre, n_post) ndarray
     parameters : mapping of str to (n_rec,) Quantity
         Those that are trained.
@@ -273,7 +273,7 @@ def given(description, projections, weights, parameters):
         Values in SI units, of any shape, by the full name of the variable.
     """
     values = {b.weight: b.take(weights[b.matrix]) for b in projections}
-    for parameter in trained(description):
+    for parameter in trained_parameters:
         values[parameter.variable] = np.asarray(parameters[parameter.name])[parameter.columns]
     return values
 

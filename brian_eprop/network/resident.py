@@ -109,6 +109,7 @@ class Program:
             name: np.frombuffer(memory, dtype, size, begin)
             for name, dtype, size, begin, _ in _places(self.interface)
         }
+        # Until it is there it moves its own numbers to where it shares them.
         self._wait()
 
     def write(self, values):

@@ -221,7 +221,7 @@ class ClosedLoop:
     def write_weights(self):
         """Give the synapses the weights of the network."""
         projections = blocks(self.description, self.trials)
-        self.assembly.write(given(self.description, projections, self.network.weights, {}))
+        self.assembly.write(given(projections, [], self.network.weights, {}))
 
     def take_gradients(self):
         """The gradients since they were taken last : dict of str to ndarray."""
