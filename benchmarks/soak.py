@@ -7,6 +7,7 @@ three quarters have grown by more than 2 %: what Brian2 and NumPy allocate once 
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -44,9 +45,11 @@ GROWTH = 0.02
 
 
 def resident():
-    """Megabytes of memory that this process holds."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+    """Megabytes of memory that this process and the programs that it keeps hold."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in ("self", *children)]
+    lines = [line for status in statuses for line in status.splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def online(engine, steps):

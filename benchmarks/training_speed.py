@@ -10,11 +10,12 @@ process of its own on one core with one thread. Given are medians of repeated ca
 one, on the clock and of the processor: the same on an idle machine. Everything that is computed
 from times is computed from the latter, which other processes disturb less.
 
-A call of brian_eprop includes starting the compiled program, handing it weights and trials and
-reading the results; "inside" is the simulation alone. Peers are written in benchmarks/peers;
-before anything is timed, each must give the gradient of brian_eprop.reference. "One product" is
-differentiation with respect to the neurons' drive, followed by one matrix product. JAX and
-PyTorch compute with float32 unless --float64, brian_eprop and NEST with float64.
+A call of brian_eprop includes handing the compiled program weights and trials and reading the
+results; the first one, which is not counted, starts it. "Inside" is the simulation alone. Peers
+are written in benchmarks/peers; before anything is timed, each must give the gradient of
+brian_eprop.reference. "One product" is differentiation with respect to the neurons' drive, followed
+by one matrix product. JAX and PyTorch compute with float32 unless --float64, brian_eprop and NEST
+with float64.
 
     pip install -e ".[bench]"          # JAX and PyTorch
     pip install -e ".[nest]"           # NEST 3.10: nest-simulator of PyPI or conda-forge

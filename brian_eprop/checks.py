@@ -184,7 +184,7 @@ def numbers(name, values):
     try:
         if array.dtype.kind not in "biuf":
             raise ValueError
-        return array.astype(float)
+        return array.astype(float, copy=False)
     except (TypeError, ValueError):
         raise ValueError(
             f"{name} = {shown(values)} must be an array of numbers without units"

@@ -23,13 +23,16 @@ class Found(NamedTuple):
     rate : float
         Mean spikes per neuron and step.
     simulation_seconds : float or None
-        Time of the simulation alone, where it runs in a program of its own.
+        Processor time of the simulation alone, where it runs in a program of its own.
+    program_seconds : float
+        Processor time of a program that stays, which the operating system adds to no other's.
     """
 
     gradients: dict
     loss: float | None
     rate: float
     simulation_seconds: float | None = None
+    program_seconds: float = 0.0
 
 
 class Peer(NamedTuple):

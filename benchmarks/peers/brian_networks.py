@@ -19,20 +19,20 @@ def rule_of(kind):
 def gradient_of(network, inputs, targets, window, kind):
     """A call that computes the gradient, or only runs the network, for kind = ``"simulate"``.
 
-    It includes what every call of a compiled network does: start the program, hand it weights
-    and trials in files, and read the results.
+    It includes what every call of a compiled network does: hand the program weights and trials,
+    and read the results. The first call starts the program.
     """
     set_device("cpp_standalone", build_on_run=False)
     ours = recurrent_network(network.n_rec, None if kind == "simulate" else rule_of(kind))
 
     def simulation():
         simulated = ours.simulate(inputs)
-        return Found({}, None, simulated.spikes.mean(), simulation_seconds(ours))
+        return Found({}, None, simulated.spikes.mean(), *program_clocks(ours))
 
     def gradient():
         found = ours.gradients(inputs, targets, window)
         gradients = {name: getattr(found, name) for name in ("w_in", "w_rec", "w_out")}
-        return Found(gradients, found.loss, found.spikes.mean(), simulation_seconds(ours))
+        return Found(gradients, found.loss, found.spikes.mean(), *program_clocks(ours))
 
     return simulation if kind == "simulate" else gradient
 
@@ -43,10 +43,10 @@ def train(network, task, batch, iterations, kind):
     network.description = evolve(network.description, rule=rule_of(kind))
     for _ in range(iterations):
         (entry,) = network.fit(task, 1, batch, seed=0)
-        yield entry["loss"], entry["rate"] * float(task.dt), simulation_seconds(network)
+        yield entry["loss"], entry["rate"] * float(task.dt), *program_clocks(network)
 
 
-def simulation_seconds(network):
-    """Processor time of the last simulation inside the compiled program."""
+def program_clocks(network):
+    """Processor time of the last call in the compiled program: of the simulation, and of all."""
     (compiled,) = network._networks.values()
-    return compiled.simulation_seconds
+    return compiled.simulation_seconds, compiled.program_seconds

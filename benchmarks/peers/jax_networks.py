@@ -256,7 +256,7 @@ def train(network, task, batch, iterations, kind):
 
     Yields
     ------
-    loss, rate, simulation_seconds
+    loss, rate, simulation_seconds, program_seconds
         After each iteration, that before its update; None for what is not known.
     """
     reference, adam = network.reference_network(), network.optimizer
@@ -281,4 +281,4 @@ def train(network, task, batch, iterations, kind):
     for k in range(iterations):
         given = by_step(*trials(task, batch, k))
         weights, moments, loss, rate = updated(weights, moments, k + 1, *given)
-        yield float(loss), float(rate), None
+        yield float(loss), float(rate), None, 0.0

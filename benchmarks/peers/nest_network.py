@@ -197,4 +197,4 @@ def train(network, task, batch, iterations, kind):
     adam = {name: getattr(network.optimizer, name) for name in ("beta_1", "beta_2", "epsilon")}
     adam |= {"type": "adam", "eta": network.optimizer.learning_rate}
     running = NestNetwork(network.reference_network(), inputs, targets, window, adam)
-    return ((None, running.run(), None) for _ in range(iterations))
+    return ((None, running.run(), None, 0.0) for _ in range(iterations))

@@ -43,7 +43,7 @@ def peak_memory():
 
 
 def clocks():
-    """Seconds on the clock, and of the processor for this process and those that it started."""
+    """Seconds on the clock, and of the processor for this process and those that have ended."""
     used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return time.perf_counter(), sum(usage.ru_utime + usage.ru_stime for usage in used)
 
@@ -53,8 +53,8 @@ def measured(calls, repeat):
 
     Parameters
     ----------
-    calls : iterator of (loss, rate, simulation_seconds)
-        The next call is made when the next element is asked for.
+    calls : generator of (loss, rate, simulation_seconds, program_seconds)
+        As in `Found`. The next call is made when the next element is asked for.
     """
     start, _ = clocks()
     losses = [next(calls)[0]]
@@ -62,12 +62,14 @@ def measured(calls, repeat):
     seconds, cpu, inside = [], [], []
     while len(seconds) < repeat and (not seconds or sum(seconds) < ENOUGH):
         before = clocks()
-        loss, rate, simulation = next(calls)
+        loss, rate, simulation, program = next(calls)
         after = clocks()
         seconds.append(after[0] - before[0])
-        cpu.append(after[1] - before[1])
+        cpu.append(after[1] - before[1] + program)
         inside.append(simulation)
         losses.append(loss)
+    # A program that stays ends with its network: how much memory it took is known then.
+    calls.close()
     return {
         "first_s": first,
         "seconds": seconds,
@@ -88,7 +90,7 @@ def gradients(module, kind, problem, repeat):
         while True:
             found = call()
             loss = None if found.loss is None else float(found.loss)
-            yield loss, float(found.rate), found.simulation_seconds
+            yield loss, float(found.rate), found.simulation_seconds, found.program_seconds
 
     return measured(calls(), repeat)
 
@@ -100,7 +102,7 @@ def training(module, kind, task, repeat):
     configuration = Configuration.of_task(task)
     network, batch = configuration.make_network(), configuration.setup.batch_size
     calls = module.train(network, configuration.make_task(), batch, repeat + 1, kind)
-    return measured(iter(calls), repeat)
+    return measured(calls, repeat)
 
 
 def main():

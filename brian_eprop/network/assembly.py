@@ -50,7 +50,7 @@ class Assembly:
     def write(self, values):
         """Set variables, by their full names."""
         for name, array in values.items():
-            self.variable(name).set_value(array)
+            self.variable(name).set_value(np.ravel(array))
 
 
 def assemble(description, trials, inputs, readout, others=(), **periods):

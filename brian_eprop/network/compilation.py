@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from brian2 import get_logger, set_device
+from brian2 import SpikeMonitor, StateMonitor, Synapses, get_logger, set_device
 
-from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, reset_device
+from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, pathways, reset_device
 from .assembly import TARGETS, trial_assembly
-from .projections import blocks, result_names, trained
+from .projections import blocks, gradient_names, spans, trained
+from .resident import shared_size
 from .runtime import plain_errors
 
 logger = get_logger(__name__)
@@ -36,6 +37,7 @@ brian_eprop_common.h.gch: brian_eprop_common.h
 	$(CXX) $(filter-out -include brian_eprop_common.h,$(CXXFLAGS)) -x c++-header $< -o $@
 $(OBJS): brian_eprop_common.h.gch
 objects.o: CXXFLAGS += -O1
+main.o: CXXFLAGS += -include brian_eprop_calls.h
 # A small program takes longer to find its libraries than to run
 REFUSED := $(shell echo 'int main() {}' \\
 	| $(CXX) -x c++ - $(LFLAGS) -static -o static.o 2>&1 || echo yes)
@@ -52,76 +54,53 @@ COMMON_HEADERS = """
 #include <ctime>
 #include <fstream>
 #include <iostream>
-
-namespace brian_eprop {
-
-// A file of arrays. Each follows its length, so that a part of the file is not taken for all.
-class Results
-{
-    std::FILE *file;
-
-    template <class T> void put(const T *values, size_t n)
-    {
-        std::fwrite(values, sizeof(T), n, file);
-    }
-
-public:
-    explicit Results(const std::string &path) : file(std::fopen(path.c_str(), "wb"))
-    {
-        if (!file)
-        {
-            std::perror(path.c_str());
-            std::exit(1);
-        }
-    }
-
-    ~Results() { std::fclose(file); }
-
-    template <class T> void add(const T *values, int64_t length)
-    {
-        put(&length, 1);
-        put(values, length);
-    }
-
-    template <class T> void add(std::vector<T> &values) { add(values.data(), values.size()); }
-
-    template <class T> void add(DynamicArray2D<T> &values)
-    {
-        const int64_t length = (int64_t)values.n*values.m;
-        put(&length, 1);
-        for (int i=0; i<(int)values.n; i++)
-            put(&values(i, 0), values.m);
-    }
-};
-
-}
 """
 
-#: Runs the network and leaves the program. Brian2 2.9 asks the operating system for the time
-#: in every step, which takes as long as the rest of the step of a small network; and at the end
-#: its programs write all their arrays, each to a file.
+#: C++ that is no template, and where it is.
+TEMPLATES = Path(__file__).parent.parent / "brian" / "templates" / "cpp"
+#: The file in which the C++ of calls is kept for the compiler, and what it includes.
+CALLS, CALLS_HEADER = "brian_eprop_calls.cpp", "brian_eprop_calls.h"
+#: Runs the network whenever it is called, and leaves the program: it takes the place of Brian2's
+#: run. Brian2 2.9 asks the operating system for the time in every step, which takes as long as the
+#: rest of the step of a small network.
 RUN = """
-{
-    const std::clock_t started = std::clock();
-    %CLOCK%.set_interval(0.0, %DURATION%);
-    for (; %CLOCK%.running(); %CLOCK%.tick())
-        for (const auto &object : %NETWORK%.objects)
-            if (object.second)
-                object.second();
-    const double seconds = (double)(std::clock() - started)/CLOCKS_PER_SEC;
-    brian_eprop::Results results(results_dir + "%RESULTS%");
-    results.add(&seconds, 1);
-    %ARRAYS%
+{{
+    brian_eprop::Calls calls(args, {size});
+    {shared}
+    auto *spikes = calls.place<char>({steps}*{neurons});
+    auto *output = calls.place<double>({steps}*{outputs});
+    auto *seconds = calls.place<double>(2);
+    {restored}
+    // Python may write from now on.
+    calls.answer();
+    while (calls.next())
+    {{
+        const std::clock_t started = std::clock();
+        {clock}.set_interval(0.0, {duration});
+        for (; {clock}.running(); {clock}.tick())
+        {{
+            if ({clock}.timestep[0] % 256 == 0 && calls.abandoned())
+                return 1;
+            for (const auto &object : {network}.objects)
+                if (object.second)
+                    object.second();
+        }}
+        seconds[0] = (double)(std::clock() - started)/CLOCKS_PER_SEC;
+        std::fill_n(spikes, {steps}*{neurons}, 0);
+        {marked}
+        brian_eprop::copy_rows({output}, output);
+        seconds[1] = calls.seconds();
+        calls.answer();
+    }}
     return 0;
-}
+}}
 """
-#: The file in Brian2's folder of results that the program writes instead.
-RESULTS = "results"
 
 
 def compile_project(folder):
     """Compile a generated project with a precompiled header; removes what is not needed after."""
     (folder / "brian_eprop_common.h").write_text(COMMON_HEADERS)
+    shutil.copy(TEMPLATES / CALLS_HEADER, folder)
     with (folder / "makefile").open("a") as makefile:
         makefile.write(FASTER_MAKE)
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -149,8 +128,8 @@ def interface(folder):
     Returns
     -------
     dict
-        ``given``: dtype by full name of a variable that the program reads; ``results``: that
-        of what it writes, in this order.
+        ``given``: dtype and size by full name of a variable that the program reads;
+        ``results``: those of what it writes.
     """
     try:
         found = json.loads((folder / INTERFACE).read_text())
@@ -209,18 +188,17 @@ def _build(folder, made, description, trials, inputs, targets):
     set_device(device, directory=str(made), build_on_run=False, with_output=False)
     try:
         assembly = trial_assembly(description, trials, inputs, targets)
-        device.apply_run_args()
-        duration = trials.total * description.dt
-        written = {name: assembly.variable(name) for name in result_names(description, trials)}
         for code in _reserve(device, assembly, blocks(description, trials)):
             device.insert_code("before_start", code)
-        device.insert_code("before_network_run", _run(device, assembly, duration, written))
+        # Which arrays there are is known once they run.
+        device.insert_code("before_network_run", f'#include "{CALLS}"')
         with plain_errors():
-            assembly.network.run(duration, namespace={})
+            assembly.network.run(trials.total * description.dt, namespace={})
+        interface = _interface(assembly, description, trials)
+        (made / CALLS).write_text(_calls(device, assembly, description, trials, interface))
         options = {"directory": str(made), "compile": False, "run": False}
         device.build(**dict(device.build_options) | options)
         compile_project(made)
-        interface = _interface(assembly, description, trials, written)
         (made / INTERFACE).write_text(json.dumps(interface))
     finally:
         reset_device()
@@ -236,35 +214,87 @@ def _reserve(device, assembly, projections):
             yield f"brian::{array}.reserve({block.mask.sum()});"
 
 
-def _run(device, assembly, duration, written):
+def _interface(assembly, description, trials):
+    """What Python and the program exchange; see :func:`interface`."""
+    d, projections = description, blocks(description, trials)
+    synapses = {b.weight: b for b in projections} | {b.gradient: b for b in projections}
+
+    def arrays(names):
+        for name in names:
+            variable = assembly.variable(name)
+            size = synapses[name].mask.sum() if name in synapses else variable.size
+            yield name, [np.dtype(variable.dtype).str, int(size)]
+
+    given = ["inputs.raster", *(b.weight for b in projections), *(p.variable for p in trained(d))]
+    return {
+        "given": dict(arrays(given)) | {TARGETS: ["<f8", trials.total * d.n_out]},
+        "results": {
+            **dict(arrays(gradient_names(d, trials))),
+            "spikes": ["|b1", trials.total * d.n_rec],
+            "output.y": ["<f8", trials.total * d.n_out],
+            "seconds": ["<f8", 2],
+        },
+    }
+
+
+def _calls(device, assembly, description, trials, interface):
     """C++ that takes the place of Brian2's run, and of all that comes after it."""
 
     def array(variable):
         name = device.get_array_name(variable, access_data=False)
         return name if isinstance(variable, DynamicArrayVariable) else f"{name}, _num_{name}"
 
-    code = RUN
-    for name, text in {
-        "CLOCK": assembly.objects["readout"].clock.name,
-        "NETWORK": assembly.network.name,
-        "DURATION": repr(float(duration)),
-        "RESULTS": RESULTS,
-        "ARRAYS": "\n    ".join(f"results.add({array(v)});" for v in written.values()),
-    }.items():
-        code = code.replace(f"%{name}%", text)
-    return code
+    def statements(function, arguments):
+        return "\n    ".join(f"{function}({argument});" for argument in arguments)
+
+    targets = TARGETS.replace(".", "_")
+    exchanged = [*interface["given"], *gradient_names(description, trials)]
+    shared = {name: assembly.variable(name) for name in exchanged if name != TARGETS}
+    given = {shared[name] for name in interface["given"] if name != TARGETS}
+    of_shared = {name: array(variable) for name, variable in shared.items()}
+    of_shared[TARGETS] = f"{targets}, _num_{targets}"
+    pathway_names = [
+        pathway.name
+        for synapses in assembly.objects.values()
+        if isinstance(synapses, Synapses)
+        for pathway in pathways(synapses)
+    ]
+    spikes = []
+    for k, columns in enumerate(spans(description)):
+        t, i = (array(assembly.variable(f"spikes_{k}.{name}")) for name in "ti")
+        spikes.append(
+            f"{t}, {i}, {float(description.dt)!r}, spikes + {columns.start}, {description.n_rec}"
+        )
+    return RUN.format(
+        size=shared_size(interface),
+        shared=statements("calls.share", (of_shared[name] for name in exchanged)),
+        steps=trials.total,
+        neurons=description.n_rec,
+        outputs=description.n_out,
+        restored=statements(
+            "calls.restore",
+            [*(array(v) for v in device.arrays if _changes(v) and v not in given), *pathway_names],
+        ),
+        clock=assembly.objects["readout"].clock.name,
+        network=assembly.network.name,
+        duration=repr(float(trials.total * description.dt)),
+        marked=statements("brian_eprop::mark", spikes),
+        output=array(assembly.variable("output.y")),
+    )
 
 
-def _interface(assembly, description, trials, written):
-    def dtypes(variables):
-        return {name: np.dtype(variable.dtype).str for name, variable in variables.items()}
+def _changes(variable):
+    """Whether a run begins with the values of an array, and changes them.
 
-    names = ["inputs.raster", *(block.weight for block in blocks(description, trials))]
-    names += [one.variable for one in trained(description)]
-    return {
-        "given": dtypes({name: assembly.variable(name) for name in names}) | {TARGETS: "<f8"},
-        "results": {"seconds": "<f8"} | dtypes(written),
-    }
+    Ring buffers, which groups have, are written before they are read; indices of synapses are
+    worked out once.
+    """
+    if not isinstance(variable, DynamicArrayVariable):
+        return True
+    owner = variable.owner
+    if isinstance(owner, Synapses):
+        return not variable.constant and np.issubdtype(variable.dtype, np.floating)
+    return isinstance(owner, SpikeMonitor | StateMonitor)
 
 
 def _move(made, folder):
@@ -280,9 +310,6 @@ def _move(made, folder):
         if interface(folder) is None:
             raise
 
-
-#: How the names of temporary folders begin that are locked while their processes live.
-SCRATCH = "brian_eprop-"
 
 #: Brian2's device, and the network that it builds, are those of the whole process.
 _THREADS = threading.Lock()
@@ -317,39 +344,3 @@ def _is_open(path, file):
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def scratch(where):
-    """A temporary folder in a folder, locked as long as its process lives.
-
-    Parameters
-    ----------
-    where : path-like or None
-        None for the usual place.
-    """
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=where) as folder:
-        lock = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-        finally:
-            os.close(lock)
-
-
-def remove_abandoned_scratch(where):
-    """Remove the temporary folders of processes that were killed; others' are left."""
-    for folder in Path(where).glob(f"{SCRATCH}*"):
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except OSError:
-            continue  # another user's, or removed meanwhile
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # one that was made a moment ago may not be locked yet
-            if any(folder.iterdir()):
-                shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its process lives
-        finally:
-            os.close(lock)

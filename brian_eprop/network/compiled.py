@@ -1,18 +1,15 @@
 """Runs an assembled network as a compiled program (Brian2's C++ standalone mode).
 
 A program is generated once for a network and a shape of trials. Weights, trained parameters,
-inputs and targets are files that it reads when it starts, so that it serves every further call;
-and it is kept in the user's cache folder, named by a hash of everything it was generated from, so
-that it serves every further process as well.
+inputs and targets are given to it in each call, so that it serves every further one; and it is
+kept in the user's cache folder, named by a hash of everything it was generated from, so that it
+serves every further process as well.
 """
 
 import hashlib
 import json
 import os
 import platform
-import shutil
-import subprocess
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -23,22 +20,17 @@ from attrs import evolve
 from brian2 import prefs
 
 from .assembly import TARGETS
-from .compilation import RESULTS, build, interface, remove_abandoned_scratch, scratch
-from .projections import given, results
+from .compilation import build, interface
+from .projections import blocks, given, results, trained
+from .resident import Program
 from .training_state import encode
 
-#: Linux's file system in memory.
-MEMORY = "/dev/shm"
-#: Large arrays in few pages, where glibc can: the system hands out each page separately.
-LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-#: How Brian2's programs begin to say that they could not use an argument.
-UNREAD = ("Error reading", "Could not read", "Cannot set")
 #: Preferences of Brian2 that do not reach the generated code.
 IRRELEVANT = ("codegen.runtime.", "codegen.target", "codegen.string_", "codegen.max_cache_")
 
 
 class CompiledNetwork:
-    """A compiled program, and how to talk to it.
+    """A network as a compiled program, and how to talk to it.
 
     Parameters
     ----------
@@ -49,85 +41,36 @@ class CompiledNetwork:
 
     Attributes
     ----------
-    simulation_seconds : float or None
-        Processor time of the last run, without starting, reading and writing.
+    program : Program
+    simulation_seconds, program_seconds : float or None
+        Processor time of the last run: of the simulation and the backward pass, and of all that
+        the program did.
     """
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
-        self.exchanged = self.simulation_seconds = None
-        self.folder = cache_folder() / _key(description, trials)
-        for place in (MEMORY, tempfile.gettempdir()):
-            remove_abandoned_scratch(place)
-        self.interface = interface(self.folder)
-        if self.interface is None:
-            build(self.folder, description, trials, inputs, targets)
-            self.interface = interface(self.folder)
+        self.blocks, self.trained = blocks(description, trials), trained(description)
+        self.simulation_seconds = self.program_seconds = None
+        folder = cache_folder() / _key(description, trials)
+        exchanged = interface(folder)
+        if exchanged is None:
+            build(folder, description, trials, inputs, targets)
+            exchanged = interface(folder)
+        self.program = Program(folder, exchanged)
 
     def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
         """Run all trials; see :class:`~brian_eprop.network.projections.Backend`."""
-        arrays = {"inputs.raster": inputs, TARGETS: targets}
-        arrays |= given(self.description, self.trials, weights, parameters)
-        with scratch(self._room()) as folder:
-            arguments = ["--results_dir", f"{folder}{os.sep}"]
-            for number, (name, values) in enumerate(arrays.items()):
-                path = Path(folder) / f"{number}.dat"
-                np.asarray(values, dtype=self.interface["given"][name]).tofile(path)
-                arguments.append(f"{name}={path}")
-            self._execute(arguments)
-            self.exchanged = sum(path.stat().st_size for path in Path(folder).iterdir())
-            try:
-                found = self._read(Path(folder) / RESULTS)
-            except (OSError, ValueError) as error:
-                # The program does not notice that a file could not be written.
-                raise OSError(
-                    f"the results of the compiled network in '{self.folder}' are not complete "
-                    f"({error}); is the disk of '{folder}' full?"
-                ) from error
-        self.simulation_seconds = float(found["seconds"][0])
-        return results(self.description, self.trials, found.__getitem__)
-
-    def _read(self, path):
-        """The arrays that the program has written, each after its length."""
-        content, place, found = np.fromfile(path, np.uint8), 0, {}
-        for name, dtype in self.interface["results"].items():
-            (length,) = np.frombuffer(content, "<i8", 1, place)
-            found[name] = np.frombuffer(content, dtype, length, place + 8)
-            place += 8 + found[name].nbytes
-        return found
-
-    def _room(self):
-        """A folder in memory, if there is one with room; None for the usual temporary folder.
-
-        A disk takes longer than a short trial.
-        """
-        if self.exchanged is None or not os.access(MEMORY, os.W_OK):
-            return None
-        return MEMORY if shutil.disk_usage(MEMORY).free > 10 * self.exchanged else None
-
-    def _execute(self, arguments):
-        remedy = f"; remove the folder '{self.folder}' to have the network compiled again"
-        try:
-            large = (self.exchanged or 0) > 2**22
-            # In a session of its own: Ctrl-C is for Python, which then ends the program; the
-            # program alone would stop early and report half a trial.
-            done = subprocess.run(
-                ["./main", *arguments],
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                env=LARGE_PAGES | os.environ if large else None,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise RuntimeError(f"the compiled network cannot be run ({error}){remedy}") from error
-        # The program only prints that a file could not be read, and goes on without it.
-        unread = [line for line in done.stderr.splitlines() if line.startswith(UNREAD)]
-        if done.returncode != 0 or unread:
-            said = "\n".join(unread) or done.stderr or done.stdout
-            raise RuntimeError(
-                f"the compiled network failed with exit code {done.returncode}{remedy}:\n{said}"
-            )
+        values = {"inputs.raster": inputs, TARGETS: targets}
+        values |= given(self.blocks, self.trained, weights, parameters)
+        with self.program.lock:
+            self.program.start()
+            self.program.write(values)
+            self.program.call()
+            arrays = self.program.arrays
+            self.simulation_seconds, self.program_seconds = arrays["seconds"].tolist()
+            spikes = arrays["spikes"].copy()
+            shape = self.description, self.trials, self.blocks
+            return results(*shape, spikes, arrays.__getitem__)
 
 
 def cache_folder():
@@ -142,7 +85,7 @@ def _key(description, trials):
     digest = hashlib.sha256()
     package = Path(__file__).parent.parent
     for path in sorted(package.rglob("*")):
-        if path.suffix in (".py", ".cpp"):
+        if path.suffix in (".py", ".cpp", ".h"):
             digest.update(path.read_bytes())
     for mask in description.connectivity.values():
         digest.update(np.packbits(mask).tobytes())

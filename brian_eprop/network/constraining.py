@@ -110,7 +110,7 @@ def within_limits(description, weights):
 
 
 def checked_matrices(description, weights):
-    """Copies of all weight matrices of a network, within its limits : dict of str to ndarray."""
+    """All weight matrices of a network, within its limits : dict of str to ndarray."""
     weights = _checked_shapes(description, weights)
     for name, allowed in within_limits(description, weights).items():
         if allowed is weights[name]:
@@ -157,7 +157,8 @@ def initial_matrices(description, weights, rng):
     for name, shape in description.shapes.items():
         n_pre = description.n_rec if name == "feedback" else shape[0]
         drawn[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
-    weights = _checked_shapes(description, drawn | weights)
+    checked = _checked_shapes(description, drawn | weights)
+    weights = {name: values.copy() for name, values in checked.items()}
     for name, mask in description.connectivity.items():
         weights[name][~mask] = 0.0
         dale = of_kind(description, name, DaleLaw)

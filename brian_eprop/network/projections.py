@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from brian2 import Quantity, get_dimensions
 
 from ..checks import Bools, Floats, quantity, unit_name
@@ -87,6 +87,8 @@ class Block:
         Of every synapse, in steps, within the block.
     unit : str
         Unit of the matrix's entries.
+    wiring : {"all", "no autapses", "some"}
+        What the mask is.
     """
 
     name: str
@@ -97,22 +99,51 @@ class Block:
     mask: np.ndarray
     delays: np.ndarray
     unit: str = "1"
+    wiring: str = field(init=False)
+
+    @wiring.default
+    def _wiring(self):
+        n_pre, n_post = self.mask.shape
+        if self.mask.all():
+            return "all"
+        without = n_pre == n_post and np.array_equal(self.mask, ~np.eye(n_pre, dtype=bool))
+        return "no autapses" if without else "some"
 
     def take(self, matrix):
-        """The entries of a matrix, in SI units, in the order of the synapses."""
-        return matrix[self.place][self.mask] * _scale(self.unit)
+        """The entries of a matrix, in SI units, in the order of the synapses.
+
+        Of any shape; those of the matrix itself if possible, since large matrices take long to
+        copy.
+        """
+        entries, scale = self._view(matrix), _scale(self.unit)
+        entries = matrix[self.place][self.mask] if entries is None else entries
+        return entries if scale == 1 else entries * scale
 
     def put(self, matrix, values):
         """Set entries of a matrix from derivatives per synapse, in SI units."""
-        matrix[self.place][self.mask] = values * _scale(self.unit)
+        entries, scale = self._view(matrix), _scale(self.unit)
+        if entries is None:
+            matrix[self.place][self.mask] = values * scale
+        elif scale == 1:
+            np.copyto(entries, values.reshape(entries.shape))
+        else:
+            np.multiply(values.reshape(entries.shape), scale, out=entries)
+
+    def _view(self, matrix):
+        """The block as an array in the order of the synapses; None if it is in another order."""
+        block = matrix[self.place]
+        if self.wiring == "no autapses" and block.flags.c_contiguous:
+            # From one entry of the diagonal to the next there are n others.
+            n = len(block)
+            return block.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
+        return block if self.wiring == "all" else None
 
     @property
     def connectivity(self):
         """Keywords of ``Synapses.connect``; no indices, which take long to read, if possible."""
-        n_pre, n_post = self.mask.shape
-        if self.mask.all():
+        if self.wiring == "all":
             return {}
-        if n_pre == n_post and np.array_equal(self.mask, ~np.eye(n_pre, dtype=bool)):
+        if self.wiring == "no autapses":
             return {"condition": "i != j"}
         i, j = np.nonzero(self.mask)
         return {"i": i, "j": j}
@@ -233,13 +264,13 @@ def trained(description):
     ]
 
 
-def given(description, trials, weights, parameters):
+def given(projections, trained_parameters, weights, parameters):
     """Weights and trained parameters as the variables that are set before each run.
 
     Parameters
     ----------
-    description : NetworkDescription
-    trials : BatchShape
+    projections : list of Block
+    trained_parameters : list of Trained
     weights : mapping of str to (n_pre, n_post) ndarray
     parameters : mapping of str to (n_rec,) Quantity
         Those that are trained.
@@ -247,21 +278,23 @@ def given(description, trials, weights, parameters):
     Returns
     -------
     dict of str to ndarray
-        Values in SI units by the full name of the variable.
+        Values in SI units, of any shape, by the full name of the variable.
     """
-    values = {b.weight: b.take(weights[b.matrix]) for b in blocks(description, trials)}
-    for parameter in trained(description):
+    values = {b.weight: b.take(weights[b.matrix]) for b in projections}
+    for parameter in trained_parameters:
         values[parameter.variable] = np.asarray(parameters[parameter.name])[parameter.columns]
     return values
 
 
-def results(description, trials, read):
+def results(description, trials, projections, spikes, read):
     """Gradients, spikes and outputs of a run, from the variables of its Brian2 objects.
 
     Parameters
     ----------
     description : NetworkDescription
     trials : BatchShape
+    projections : list of Block
+    spikes : (total steps, n_rec) bool array
     read : callable
         Values, in SI units, of a Brian2 variable by its full name ``"object.variable"``.
 
@@ -274,17 +307,14 @@ def results(description, trials, read):
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
-    spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
-    for k, span in enumerate(spans(d)):
-        when = np.rint(read(f"spikes_{k}.t") / float(d.dt)).astype(int)
-        spikes[when, span.start + read(f"spikes_{k}.i")] = True
     spikes = spikes.reshape(shape)
-    collected = {"spikes": spikes, "readout": read("output.y").reshape(shape)}
+    collected = {"spikes": spikes, "readout": np.array(read("output.y")).reshape(shape)}
     if not trials.learning:
         return collected
     for name in ("w_in", "w_rec", "w_out"):
-        collected[name] = np.zeros(d.shapes[name])
-    for block in blocks(d, trials):
+        # not np.zeros, whose memory is new each time: its pages take longer than all copying
+        collected[name] = np.full(d.shapes[name], 0.0)
+    for block in projections:
         if block.gradient is not None:
             block.put(collected[block.matrix], read(block.gradient))
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
@@ -297,12 +327,9 @@ def results(description, trials, read):
     return collected
 
 
-def result_names(description, trials):
-    """Full names of the variables that :func:`results` reads."""
-    count = len(description.populations)
-    names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
-    if trials.learning:
-        names += [b.gradient for b in blocks(description, trials) if b.gradient]
-        names += [p.gradient for p in trained(description)]
-        names.append("readout.loss")
-    return names
+def gradient_names(description, trials):
+    """Full names of the variables, besides spikes and outputs, that :func:`results` reads."""
+    if not trials.learning:
+        return []
+    names = [block.gradient for block in blocks(description, trials) if block.gradient]
+    return [*names, *(parameter.gradient for parameter in trained(description)), "readout.loss"]

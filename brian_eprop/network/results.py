@@ -44,7 +44,7 @@ def as_gradients(computed, learning_signal, batched):
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: computed[name] / batch for name in MATRICES},
+        **{name: computed[name] if batch == 1 else computed[name] / batch for name in MATRICES},
         **trajectory,
         parameters={name: total / batch for name, total in computed["parameters"].items()},
         loss=float(computed["loss"]) / batch,
@@ -109,8 +109,9 @@ def learning_signal(description, weights, readout, targets, window):
     if d.average:
         error /= scored
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
-    delayed, signal = d.feedback in ("symmetric", "adaptive"), 0.0
-    delays = d.delay_steps("w_out").T if delayed else d.delay_steps("feedback")
+    if d.feedback not in ("symmetric", "adaptive") or "w_out" not in d.delays:
+        return error @ feedback
+    delays, signal = d.delay_steps("w_out").T, 0.0
     for delay in np.unique(delays):
         heard = np.zeros_like(error)
         heard[:, : steps - delay] = error[:, delay:]

@@ -23,7 +23,7 @@ from ..calculus.derivatives import UnsuitableMethodError
 from ..checks import unit_name
 from ..recording import Recording
 from .assembly import timed_targets, trial_assembly
-from .projections import BatchShape, blocks, given, results, spans
+from .projections import BatchShape, blocks, given, results, spans, trained
 from .results import learning_signal
 
 
@@ -40,6 +40,7 @@ class RuntimeNetwork:
 
     def __init__(self, description, trials, inputs, targets):
         self.description, self.trials = description, trials
+        self.blocks, self.trained = blocks(description, trials), trained(description)
         self.assembly = trial_assembly(description, trials, inputs, targets)
         self.assembly.network.store("start")
 
@@ -49,7 +50,7 @@ class RuntimeNetwork:
         network.restore("start")
         self.assembly.variable("inputs.raster").set_value(inputs.ravel())
         objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
-        self.assembly.write(given(self.description, self.trials, weights, parameters))
+        self.assembly.write(given(self.blocks, self.trained, weights, parameters))
         with plain_errors():
             network.run(self.trials.total * dt, namespace={})
         if network.t_ < (self.trials.total - 0.5) * float(dt):
@@ -57,9 +58,13 @@ class RuntimeNetwork:
             raise KeyboardInterrupt
 
         def read(name):
-            return np.array(self.assembly.variable(name).get_value())
+            return self.assembly.variable(name).get_value()
 
-        return results(self.description, self.trials, read)
+        spikes = np.zeros((self.trials.total, self.description.n_rec), dtype=bool)
+        for k, columns in enumerate(spans(self.description)):
+            when = np.rint(read(f"spikes_{k}.t") / float(dt)).astype(int)
+            spikes[when, columns.start + read(f"spikes_{k}.i")] = True
+        return results(self.description, self.trials, self.blocks, spikes, read)
 
 
 @contextmanager

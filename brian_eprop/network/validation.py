@@ -59,6 +59,15 @@ def check_entries(name, values, wrong, problem):
         raise ValueError(f"{name}{place or ''} = {values[tuple(place)]!s}{problem}")
 
 
+def check_finite(name, values):
+    """Raise ValueError for the first entry of an array that is not finite."""
+    # A sum is not finite if a number is not, and takes less time than asking each.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    if not np.isfinite(total):
+        check_entries(name, values, ~np.isfinite(values), FINITE)
+
+
 def checked_quantity(name, value, dimensions, must, shapes, remedy):
     """A copy of a quantity with given dimensions and one of the given shapes."""
     try:
@@ -93,14 +102,15 @@ def checked_mask(name, mask, shape):
 
 
 def checked_weights(name, weights, shape):
-    """A copy of a weight matrix of the given shape, as finite float numbers."""
-    weights = numbers(f"weights['{name}']", weights)
+    """A weight matrix of the given shape, as finite float numbers; a copy unless it is one."""
+    if type(weights) is not np.ndarray or weights.dtype != np.float64:
+        weights = numbers(f"weights['{name}']", weights)
     if weights.shape != shape:
         raise ValueError(
             f"weights['{name}'] has the shape {weights.shape}; it must be {shape} (row = pre, "
             "column = post)"
         )
-    check_entries(f"weights['{name}']", weights, ~np.isfinite(weights), FINITE)
+    check_finite(f"weights['{name}']", weights)
     return weights
 
 
@@ -128,7 +138,7 @@ def checked_inputs(inputs, n_in):
             f"inputs must be booleans, a spike or none per step and channel, but hold "
             f"{wrong[0].item()!r}; draw spikes from rates, as in rng.random(rates.shape) < rates"
         )
-    inputs = inputs.astype(bool)
+    inputs = inputs.astype(bool, copy=False)
     return (inputs, True) if inputs.ndim == 3 else (inputs[np.newaxis], False)
 
 
@@ -153,7 +163,7 @@ def checked_trials(description, inputs, targets, window):
 def _checked_targets(targets, description, shape, window):
     targets = numbers("targets", targets)
     _check_trials("targets", targets, description.n_out)
-    check_entries("targets", targets, ~np.isfinite(targets), FINITE)
+    check_finite("targets", targets)
     targets = targets if targets.ndim == 3 else targets[np.newaxis]
     if targets.shape[:2] != shape:
         raise ValueError(

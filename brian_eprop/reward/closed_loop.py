@@ -206,7 +206,8 @@ class ClosedLoop:
 
     def write_weights(self):
         """Give the synapses the weights of the network."""
-        self.assembly.write(given(self.description, self.trials, self.agent.network.weights, {}))
+        projections = blocks(self.description, self.trials)
+        self.assembly.write(given(projections, [], self.agent.network.weights, {}))
 
     def take_gradients(self):
         """The gradients since they were taken last : dict of str to ndarray."""

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -218,10 +219,11 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
     inputs, targets = trials()
     network = rich_network()
     network.gradients(inputs, targets, learning_window=40)
-    (name,) = (key for key in network._networks if key[0] is compiled.CompiledNetwork)
-    copy = tmp_path / "copy"
-    shutil.copytree(network._networks[name].folder, copy)
-    network._networks[name].folder = copy
+    (backend,) = network._networks.values()
+    program, copy = backend.program, tmp_path / "copy"
+    program.end()
+    shutil.copytree(program.folder, copy)
+    program.folder = copy
     main = copy / "main"
     content = main.read_bytes()
     for damaged in (content[:1000], b"not a program", b""):
@@ -234,66 +236,31 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
     # a program for another network: its arrays have other sizes
     main.write_bytes(content)
     main.chmod(0o755)
-    monkeypatch.setattr(Block, "take", lambda block, matrix: np.zeros(7))
-    with pytest.raises(RuntimeError, match="does not match expected size"):
-        network.gradients(inputs, targets, learning_window=40)
-
-
-@pytest.mark.slow
-@pytest.mark.standalone
-def test_results_go_to_memory_if_there_is_room_and_are_never_half_read(standalone, monkeypatch):
-    inputs, targets = trials()
-    network = rich_network()
-    expected = network.gradients(inputs, targets, learning_window=40)
-    (program,) = network._networks.values()
-    assert program.exchanged > 1000
-    usage = type("usage", (), {"free": 10 * program.exchanged})
-    monkeypatch.setattr(compiled.shutil, "disk_usage", lambda folder: usage)
-    assert program._room() is None
-    usage.free += 1
-    assert program._room() in (None, compiled.MEMORY)  # None where there is no such folder
-    assert_gradients_equal(
-        network.gradients(inputs, targets, learning_window=40),
-        expected,
-        tolerance=ROUND_OFF,
-    )
-    assert program.simulation_seconds > 0
-    right, kept = program._execute, []
-
-    def then_cut_off(arguments):
-        right(arguments)
-        path = Path(arguments[1]) / compilation.RESULTS
-        path.write_bytes(path.read_bytes()[: kept[-1]])
-
-    monkeypatch.setattr(program, "_execute", then_cut_off)
-    for length in (-1, -8, -9, 100, 16, 12, 8, 4, 0):
-        kept.append(length)
-        with pytest.raises(OSError, match="are not complete"):
+    with monkeypatch.context() as changed:
+        changed.setattr(Block, "take", lambda block, matrix: np.zeros(7))
+        with pytest.raises(RuntimeError, match=r"takes \d+ numbers as '.*', not 7.*copy'"):
             network.gradients(inputs, targets, learning_window=40)
-    monkeypatch.setattr(program, "_execute", lambda arguments: None)
-    with pytest.raises(OSError, match="are not complete"):
+    program.end()
+    size, _ = program.interface["results"]["spikes"]
+    program.interface["results"]["spikes"] = [size, 7]
+    with pytest.raises(RuntimeError, match=r"(?s)copy'.*shared with Python cannot be used"):
         network.gradients(inputs, targets, learning_window=40)
 
 
 @pytest.mark.slow
 @pytest.mark.standalone
-def test_a_program_writes_what_is_asked_for_and_nothing_else(standalone, monkeypatch):
+def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
     inputs, targets = trials()
     network = rich_network()
-    found = network.gradients(inputs, targets, learning_window=40)
-    (program,) = network._networks.values()
-    right, written = program._execute, []
-
-    def then_look(arguments):
-        before = set(Path(arguments[1]).iterdir())
-        right(arguments)
-        written.extend(set(Path(arguments[1]).iterdir()) - before)
-
-    monkeypatch.setattr(program, "_execute", then_look)
-    again = network.gradients(inputs, targets, learning_window=40)
-    assert [path.name for path in written] == [compilation.RESULTS]
-    again.w_rec[:] = 0.0  # results are the caller's own
-    assert found.w_rec.any()
+    network.gradients(inputs, targets, learning_window=40)
+    (backend,) = network._networks.values()
+    places = [backend.program.folder, Path(tempfile.gettempdir()), Path.cwd()]
+    before = [set(place.iterdir()) for place in places]
+    for _ in range(2):
+        network.gradients(inputs, targets, learning_window=40)
+        assert 0 < backend.simulation_seconds < backend.program_seconds < 1
+    new = set.union(*(set(place.iterdir()) for place in places)) - set.union(*before)
+    assert not [path for path in new if "brian_eprop" in path.name or path.suffix == ".dat"]
 
 
 @pytest.mark.slow
@@ -392,7 +359,7 @@ def test_everything_that_reaches_the_code_changes_the_name_of_the_program(monkey
 def test_an_interface_is_plain_json(tmp_path):
     (tmp_path / "main").write_text("")
     (tmp_path / "main").chmod(0o755)
-    content = {"given": {"a.b": "<f8"}, "results": {}}
+    content = {"given": {"a.b": ["<f8", 3]}, "results": {}}
     (tmp_path / compilation.INTERFACE).write_text(json.dumps(content))
     assert compilation.interface(tmp_path) == content
     (tmp_path / "main").chmod(0o644)

@@ -174,7 +174,10 @@ def test_quantities_read_back_to_the_same_bits(value, unit):
         ('feedback = "symetric"', "did you mean 'symmetric'"),
         ('optimizer = "Adma"', "did you mean 'Adam'"),
         ('normalize = "yes"', "must be True or False"),
-        ('trainable = { tau_m = ["5*mV", "50*mV"] }', "must be in the unit of the trained variable"),
+        (
+            'trainable = { tau_m = ["5*mV", "50*mV"] }',
+            "must be in the unit of the trained variable",
+        ),
         ('trainable = { tau_m = "5*ms" }', "is not understood; give"),
         ('delays = { w_recc = ["1*ms", "2*ms"] }', "did you mean 'w_rec'"),
         ('constraints = [{ kind = ["DaleLaw"] }]', "did you mean 'DaleLaw'"),

@@ -1,7 +1,6 @@
 """Run folders that were edited, damaged, killed early, or sent by somebody else."""
 
 import json
-import os
 import subprocess
 import sys
 from typing import get_args
@@ -180,23 +179,6 @@ def test_what_was_killed_before_its_configuration_counts_as_empty(tmp_path):
         remove_abandoned(run)
         assert {path.name for path in run.glob("*.tmp")} == {name}
         (run / name).unlink()
-
-
-@pytest.mark.slow
-def test_folders_of_dead_processes_are_removed_and_no_others(tmp_path):
-    from brian_eprop.network.compilation import remove_abandoned_scratch, scratch
-
-    code = (
-        "import os, sys; from pathlib import Path\n"
-        "from brian_eprop.network.compilation import scratch\n"
-        "with scratch(sys.argv[1]) as f: Path(f, 'x').write_text('x'); os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)])
-    (left,) = tmp_path.iterdir()
-    with scratch(tmp_path) as used:
-        with open(os.path.join(used, "x"), "w"):
-            remove_abandoned_scratch(tmp_path)
-        assert os.path.exists(used) and not left.exists()
 
 
 SWEEP = 'task = "temporal_xor"\n[sweep.variants]\n'
