@@ -28,7 +28,7 @@ from ..checks import quantity, unit_name
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance
 from .assembly import trial_assembly
-from .projections import BatchShape, blocks, given
+from .projections import BatchShape, blocks, given, kept_names
 from .recurrent import RecurrentNetwork
 
 N_IN, N_OUT = 4, 2
@@ -109,7 +109,7 @@ def run_model(model, method, n, steps, rng, dt):
     synapses = {b.matrix: assembly.objects[b.name] for b in blocks(d, batch)}
     record = _Recorder(assembly, group, {name: synapses[name] for name in ("w_in", "w_rec")})
     assembly.network.run(steps * dt, namespace={})
-    return CheckedRun(steps, inputs, target, weights, **record.found(steps, dt))
+    return CheckedRun(steps, inputs, target, weights, **record.found(d))
 
 
 class _Recorder:
@@ -146,11 +146,12 @@ class _Recorder:
 
         return read
 
-    def found(self, steps, dt):
+    def found(self, description):
         """The fields of `CheckedRun` that a run has filled."""
-        fired, output = (self.assembly.objects[name] for name in ("spikes_0", "output"))
-        spikes = np.zeros((steps, len(self.group)), dtype=bool)
-        spikes[np.rint(np.asarray(fired.t) / float(dt)).astype(int), fired.i] = True
+        output, spikes = (
+            self.assembly.variable(name).get_value().reshape(len(self.psi.t), -1)
+            for name in kept_names(description)
+        )
         return {
             "trajectory": Trajectory(
                 *(
@@ -159,7 +160,7 @@ class _Recorder:
                 )
             ),
             "spikes": spikes,
-            "output": output.y.T,
+            "output": output,
             "psi": self.psi.psi.T,
             "states": self.states,
             "eps": {

@@ -17,6 +17,10 @@ from brian2 import Quantity, get_dimensions
 from ..checks import Bools, Floats, quantity, unit_name
 
 
+#: What is kept of a run: the output, and the spikes of each population, (total steps, n).
+OUTPUTS, SPIKES = "__outputs", "__raster"
+
+
 @frozen
 class BatchShape:
     """The shape of a batch: trials, steps of each, learning window.
@@ -266,12 +270,9 @@ def results(description, trials, read):
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
-    spikes = np.zeros((trials.total, d.n_rec), dtype=bool)
-    for k, own in enumerate(spans(d)):
-        when = np.rint(read(f"spikes_{k}.t") / float(d.dt)).astype(int)
-        spikes[when, own.start + read(f"spikes_{k}.i")] = True
-    spikes = spikes.reshape(shape)
-    collected = {"spikes": spikes, "readout": read("output.y").reshape(shape)}
+    outputs, *rasters = (read(name).reshape(shape) for name in kept_names(d))
+    spikes = np.concatenate(rasters, axis=2)
+    collected = {"spikes": spikes, "readout": outputs}
     if not trials.learning:
         return collected
     for name in ("w_in", "w_rec", "w_out"):
@@ -289,10 +290,15 @@ def results(description, trials, read):
     return collected
 
 
+def kept_names(description):
+    """Full names of the variables that hold the output and the spikes of each population."""
+    count = len(description.populations)
+    return [f"readout.{OUTPUTS}", *(f"population_{k}.{SPIKES}" for k in range(count))]
+
+
 def result_names(description, trials):
     """Full names of the variables that :func:`results` reads."""
-    count = len(description.populations)
-    names = [f"spikes_{k}.{variable}" for k in range(count) for variable in "ti"] + ["output.y"]
+    names = kept_names(description)
     if trials.learning:
         names += [b.gradient for b in blocks(description, trials) if b.gradient]
         names += [one.gradient for one in trained(description)]
