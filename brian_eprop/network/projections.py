@@ -16,7 +16,6 @@ from brian2 import Quantity, get_dimensions
 
 from ..checks import Bools, Floats, quantity, unit_name
 
-
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).
 OUTPUTS, SPIKES = "__outputs", "__raster"
 
