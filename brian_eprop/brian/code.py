@@ -20,6 +20,7 @@ from .internals import (
     KNOWN_EVERYWHERE,
     SummedVariableUpdater,
     SynapticPathway,
+    Thresholder,
     add_to,
     create_runner_codeobj,
     get_identifiers,
@@ -312,6 +313,23 @@ class GatedCode(LearningCode):
             # A trial ends for refractory neurons too.
             override_conditional_write=["not_refractory"],
         )
+
+
+class FastThresholder(Thresholder):
+    """A threshold that standalone programs test for all neurons in one loop without branches.
+
+    Give a group's own thresholder this class.
+    """
+
+    raster = None
+
+    def create_code_objects(self, run_namespace):
+        if is_standalone():
+            self.template, self.codeobj_class = "fired", with_own_templates()
+            self.template_kwds["kept_row"] = self.raster
+            if self.raster is not None:
+                self.needed_variables = [*self.needed_variables, "t_in_timesteps"]
+        super().create_code_objects(run_namespace)
 
 
 class DirectPathway(SynapticPathway):

@@ -11,17 +11,17 @@ Methods, Eqs 6–11).
 
 import numpy as np
 from attrs import frozen
-from brian2 import Clock, Network, NeuronGroup, SpikeMonitor, StateMonitor, TimedArray
+from brian2 import Clock, Network, NeuronGroup, TimedArray
 
 from ..brian import schedule
-from ..brian.code import DirectSynapses
+from ..brian.code import DirectSynapses, FastThresholder, TemplateCode
 from ..brian.internals import code_of, statements_of
 from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
 from ..learning.synapses import TrainableSynapses
-from .projections import blocks, spans
+from .projections import OUTPUTS, SPIKES, blocks, spans
 
 #: How a compiled program calls the numbers of the readout's target.
 TARGETS = "brian_eprop_targets.values"
@@ -76,6 +76,8 @@ def assemble(description, trials, inputs, readout, others=(), **periods):
     populations = [
         p.group(clock=clock, name=f"population_{k}") for k, p in enumerate(d.populations)
     ]
+    for group in populations:
+        group.thresholder["spike"].__class__ = FastThresholder
     groups = {"inputs": inputs, **dict(enumerate(populations)), "readout": readout}
     learner = _learner(d, trials, readout, populations, periods)
     objects = {group.name: group for group in groups.values()}
@@ -123,14 +125,34 @@ def trial_assembly(description, trials, inputs, targets):
         reset_every=trials.steps * d.dt,
         learning_window=None if trials.window is None else trials.window * d.dt,
     )
-    when, order = schedule.MONITOR_TRACES
-    monitors = [StateMonitor(readout, "y", record=True, when=when, order=order, name="output")]
-    for k, _ in enumerate(d.populations):
-        group = assembly.objects[f"population_{k}"]
-        monitors.append(SpikeMonitor(group, name=f"spikes_{k}"))
-    assembly.network.add(monitors)
-    assembly.objects.update((monitor.name, monitor) for monitor in monitors)
+    populations = [assembly.objects[f"population_{k}"] for k, _ in enumerate(d.populations)]
+    assembly.network.add(
+        _kept(readout, OUTPUTS, "record", trials.total, float, ["y"]),
+        *(
+            _kept(group, SPIKES, "record_raster", trials.total, bool, ["_spikespace"])
+            for group in populations
+        ),
+    )
     return assembly
+
+
+def _kept(group, name, template, steps, dtype, recorded):
+    """Code that writes what a group does into a variable of its own, a row for each step."""
+    variables = group.variables
+    variables.add_array(name, size=steps * len(group), dtype=dtype)
+    variables[name].of_learning = True
+    return TemplateCode(
+        group,
+        "",
+        schedule.MONITOR_TRACES,
+        f"{group.name}_kept",
+        template=template,
+        needed_variables=[*recorded, name],
+        template_kwds={
+            "rows": steps,
+            "recorded": [(variables[of], variables[name]) for of in recorded],
+        },
+    )
 
 
 def timed_targets(targets, dt):
@@ -156,8 +178,10 @@ def _raster(shape, clock):
         name="inputs",
     )
     group.variables.add_array("raster", steps * n, dtype=bool, index="position")
+    threshold = group.thresholder["spike"]
+    threshold.__class__, threshold.raster = FastThresholder, group.variables["raster"]
     # The spikes of a step must be there before its thresholds.
-    group.thresholder["spike"].when = "start"
+    threshold.when = "start"
     return group
 
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from brian2 import SpikeMonitor, StateMonitor, Synapses, get_logger, set_device
+from brian2 import Synapses, get_logger, set_device
 
 from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, pathways, reset_device
 from .assembly import TARGETS, trial_assembly
-from .projections import blocks, gradient_names, spans, trained
+from .projections import blocks, kept_names, result_names, trained
 from .resident import shared_size
 from .runtime import plain_errors
 
@@ -67,8 +67,6 @@ RUN = """
 {{
     brian_eprop::Calls calls(args, {size});
     {shared}
-    auto *spikes = calls.place<char>({steps}*{neurons});
-    auto *output = calls.place<double>({steps}*{outputs});
     auto *seconds = calls.place<double>(2);
     {restored}
     // Python may write from now on.
@@ -86,9 +84,6 @@ RUN = """
                     object.second();
         }}
         seconds[0] = (double)(std::clock() - started)/CLOCKS_PER_SEC;
-        std::fill_n(spikes, {steps}*{neurons}, 0);
-        {marked}
-        brian_eprop::copy_rows({output}, output);
         seconds[1] = calls.seconds();
         calls.answer();
     }}
@@ -229,9 +224,7 @@ def _interface(assembly, description, trials):
     return {
         "given": dict(arrays(given)) | {TARGETS: ["<f8", trials.total * d.n_out]},
         "results": {
-            **dict(arrays(gradient_names(d, trials))),
-            "spikes": ["|b1", trials.total * d.n_rec],
-            "output.y": ["<f8", trials.total * d.n_out],
+            **dict(arrays(result_names(d, trials))),
             "seconds": ["<f8", 2],
         },
     }
@@ -248,9 +241,10 @@ def _calls(device, assembly, description, trials, interface):
         return "\n    ".join(f"{function}({argument});" for argument in arguments)
 
     targets = TARGETS.replace(".", "_")
-    exchanged = [*interface["given"], *gradient_names(description, trials)]
+    exchanged = [*interface["given"], *result_names(description, trials)]
     shared = {name: assembly.variable(name) for name in exchanged if name != TARGETS}
-    given = {shared[name] for name in interface["given"] if name != TARGETS}
+    written = [*interface["given"], *kept_names(description)]
+    unchanged = {shared[name] for name in written if name != TARGETS}
     of_shared = {name: array(variable) for name, variable in shared.items()}
     of_shared[TARGETS] = f"{targets}, _num_{targets}"
     pathway_names = [
@@ -259,27 +253,19 @@ def _calls(device, assembly, description, trials, interface):
         if isinstance(synapses, Synapses)
         for pathway in pathways(synapses)
     ]
-    spikes = []
-    for k, columns in enumerate(spans(description)):
-        t, i = (array(assembly.variable(f"spikes_{k}.{name}")) for name in "ti")
-        spikes.append(
-            f"{t}, {i}, {float(description.dt)!r}, spikes + {columns.start}, {description.n_rec}"
-        )
     return RUN.format(
         size=shared_size(interface),
         shared=statements("calls.share", (of_shared[name] for name in exchanged)),
-        steps=trials.total,
-        neurons=description.n_rec,
-        outputs=description.n_out,
         restored=statements(
             "calls.restore",
-            [*(array(v) for v in device.arrays if _changes(v) and v not in given), *pathway_names],
+            [
+                *(array(v) for v in device.arrays if _changes(v) and v not in unchanged),
+                *pathway_names,
+            ],
         ),
         clock=assembly.objects["readout"].clock.name,
         network=assembly.network.name,
         duration=repr(float(trials.total * description.dt)),
-        marked=statements("brian_eprop::mark", spikes),
-        output=array(assembly.variable("output.y")),
     )
 
 
@@ -291,10 +277,8 @@ def _changes(variable):
     """
     if not isinstance(variable, DynamicArrayVariable):
         return True
-    owner = variable.owner
-    if isinstance(owner, Synapses):
-        return not variable.constant and np.issubdtype(variable.dtype, np.floating)
-    return isinstance(owner, SpikeMonitor | StateMonitor)
+    floating = np.issubdtype(variable.dtype, np.floating)
+    return isinstance(variable.owner, Synapses) and floating and not variable.constant
 
 
 def _move(made, folder):

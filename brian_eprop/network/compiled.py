@@ -68,9 +68,7 @@ class CompiledNetwork:
             self.program.call()
             arrays = self.program.arrays
             self.simulation_seconds, self.program_seconds = arrays["seconds"].tolist()
-            spikes = arrays["spikes"].copy()
-            shape = self.description, self.trials, self.blocks
-            return results(*shape, spikes, arrays.__getitem__)
+            return results(self.description, self.trials, self.blocks, arrays.__getitem__)
 
 
 def cache_folder():

@@ -16,6 +16,9 @@ from brian2 import Quantity, get_dimensions
 
 from ..checks import Bools, Floats, quantity, unit_name
 
+#: What is kept of a run: the output, and the spikes of each population, (total steps, n).
+OUTPUTS, SPIKES = "__outputs", "__raster"
+
 
 @frozen
 class BatchShape:
@@ -286,7 +289,7 @@ def given(projections, trained_parameters, weights, parameters):
     return values
 
 
-def results(description, trials, projections, spikes, read):
+def results(description, trials, projections, read):
     """Gradients, spikes and outputs of a run, from the variables of its Brian2 objects.
 
     Parameters
@@ -294,7 +297,6 @@ def results(description, trials, projections, spikes, read):
     description : NetworkDescription
     trials : BatchShape
     projections : list of Block
-    spikes : (total steps, n_rec) bool array
     read : callable
         Values, in SI units, of a Brian2 variable by its full name ``"object.variable"``.
 
@@ -307,8 +309,10 @@ def results(description, trials, projections, spikes, read):
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
-    spikes = spikes.reshape(shape)
-    collected = {"spikes": spikes, "readout": np.array(read("output.y")).reshape(shape)}
+    outputs, *rasters = (read(name).reshape(shape) for name in kept_names(d))
+    # copies: a program writes the next call's into the same memory
+    spikes = np.concatenate(rasters, axis=2)
+    collected = {"spikes": spikes, "readout": outputs.copy()}
     if not trials.learning:
         return collected
     for name in ("w_in", "w_rec", "w_out"):
@@ -327,9 +331,17 @@ def results(description, trials, projections, spikes, read):
     return collected
 
 
-def gradient_names(description, trials):
-    """Full names of the variables, besides spikes and outputs, that :func:`results` reads."""
-    if not trials.learning:
-        return []
-    names = [block.gradient for block in blocks(description, trials) if block.gradient]
-    return [*names, *(parameter.gradient for parameter in trained(description)), "readout.loss"]
+def kept_names(description):
+    """Full names of the variables that hold the outputs and the spikes of each population."""
+    numbers = range(len(description.populations))
+    return [f"readout.{OUTPUTS}", *(f"population_{k}.{SPIKES}" for k in numbers)]
+
+
+def result_names(description, trials):
+    """Full names of the variables that :func:`results` reads."""
+    names = kept_names(description)
+    if trials.learning:
+        names += [block.gradient for block in blocks(description, trials) if block.gradient]
+        names += [parameter.gradient for parameter in trained(description)]
+        names.append("readout.loss")
+    return names

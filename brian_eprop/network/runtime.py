@@ -60,11 +60,7 @@ class RuntimeNetwork:
         def read(name):
             return self.assembly.variable(name).get_value()
 
-        spikes = np.zeros((self.trials.total, self.description.n_rec), dtype=bool)
-        for k, columns in enumerate(spans(self.description)):
-            when = np.rint(read(f"spikes_{k}.t") / float(dt)).astype(int)
-            spikes[when, columns.start + read(f"spikes_{k}.i")] = True
-        return results(self.description, self.trials, self.blocks, spikes, read)
+        return results(self.description, self.trials, self.blocks, read)
 
 
 @contextmanager

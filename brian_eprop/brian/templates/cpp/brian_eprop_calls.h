@@ -113,10 +113,6 @@ public:
         else
             start.push_back([&values, first] { values = first; });
     }
-    template <class T> void restore(DynamicArray2D<T> &values)
-    {
-        start.push_back([&values] { values.resize(0, 0); });
-    }
     void restore(SynapticPathway &pathway)
     {
         start.push_back([&pathway] {
@@ -157,19 +153,5 @@ public:
             std::exit(1);
     }
 };
-
-// Mark spikes in a raster of n neurons, which begins with the first neuron of a population.
-inline void mark(const std::vector<double> &t, const std::vector<int32_t> &i, double dt,
-                 char *raster, int64_t n)
-{
-    for (size_t k=0; k<t.size(); k++)
-        raster[std::llround(t[k]/dt)*n + i[k]] = 1;
-}
-
-inline void copy_rows(DynamicArray2D<double> &rows, double *place)
-{
-    for (int k=0; k<rows.n; k++)
-        place = std::copy_n(&rows(k, 0), rows.m, place);
-}
 
 }

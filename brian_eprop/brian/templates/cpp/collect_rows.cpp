@@ -4,7 +4,7 @@
 {# USES_VARIABLES { __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'by_row.cpp' %}
-{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
+{% from 'rows.cpp' import find_rows, for_each_in_row, for_each_source with context %}
 
 {% block maincode %}
     if ({{__replayed_step}} >= {{__window_start}})
@@ -18,7 +18,17 @@
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
         {{find_rows(synapses)}}
-        for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
+        if (_rows.alike > 0 && _rows.alike <= 8)
+        {
+            // Of the two loops the one over sources is the long one
+            double *_sums = {{get_array_name(target)}};
+            std::fill(_sums + {{synapses.source.start}}, _sums + {{synapses.source.stop}}, 0);
+            for (int32_t _k=0; _k<_rows.alike; _k++)
+            {
+                {{for_each_source(synapses, vector_code + ['_sums[_source] += _passed;'])}}
+            }
+        }
+        else for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
         {
             double _sum = 0;
             {% if gate %}

@@ -4,6 +4,15 @@
    and _synaptic_post: find_rows before the first row is asked for, and then for_each_in_row. All
    templates share the rows of a Synapses object. #}
 
+{# Tells the compiler that no turn of the loop that follows reads what another one writes. #}
+{% macro independent() %}
+#if defined(__clang__)
+#pragma clang loop vectorize(assume_safety)
+#elif defined(__GNUC__)
+#pragma GCC ivdep
+#endif
+{% endmacro %}
+
 {% macro declare_rows(synapses) %}
 namespace brian_eprop {
 
@@ -16,6 +25,8 @@ struct Rows
     // Long runs of synapses onto consecutive targets are a loop without look-ups. Row k has
     // the runs first_run[k] ... first_run[k+1]-1; run r begins at synapse run[r].
     std::vector<int32_t> first_run, run;
+    // So many synapses has every row, onto the same targets; 0 if rows differ.
+    int32_t alike;
 
     void find(const int32_t *sources, const int32_t *targets, int64_t n, int32_t start, int32_t stop)
     {
@@ -38,6 +49,13 @@ struct Rows
                 order[next[sources[i] - start]++] = i;
         }
         find_runs(targets);
+        alike = order.empty() && first.size() > 1 ? first[1] - first[0] : 0;
+        for (size_t k=1; alike && k+1<first.size(); k++)
+            if (first[k+1] - first[k] != alike)
+                alike = 0;
+        for (int64_t i=0; alike && i<n; i++)
+            if (targets[i] != targets[i % alike])
+                alike = 0;
     }
 
     void find_runs(const int32_t *targets)
@@ -73,6 +91,21 @@ if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
                _num_synaptic_pre, {{synapses.source.start}}, {{synapses.source.stop}});
 {% endmacro %}
 
+{# Runs `code` for a synapse of each neuron `_source` to the same target, number `_k` of each row. #}
+{% macro for_each_source(synapses, code) %}
+{% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
+{% set postsynaptic = get_array_name(synapses.variables['_synaptic_post']) ~ '[_idx]' %}
+{% set code = code|join('\n')|replace(presynaptic, '_source')|replace(postsynaptic, '_target') %}
+const int32_t _target = {{postsynaptic|replace('_idx', '_k')}};
+{{independent()}}
+for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
+{
+    const int32_t _idx = (_source - {{synapses.source.start}})*_rows.alike + _k;
+    const size_t _vectorisation_idx = _idx;
+    {{code|autoindent}}
+}
+{% endmacro %}
+
 {# Runs `code` for all synapses of the neuron `_source`, which is an index as in _synaptic_pre. #}
 {% macro for_each_in_row(synapses, code) %}
 {% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
@@ -89,11 +122,7 @@ if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
             {% set to_targets = '[_postsynaptic_idx] =' in code and '[_presynaptic_idx]' in code %}
             {% if '[_presynaptic_idx] =' not in code and '[0] =' not in code and not to_targets %}
             // Neither a synapse nor a target occurs twice in a run; a source may be a target
-            #if defined(__clang__)
-            #pragma clang loop vectorize(assume_safety)
-            #elif defined(__GNUC__)
-            #pragma GCC ivdep
-            #endif
+            {{independent()}}
             {% endif %}
             for (int32_t _idx=_rows.run[_run]; _idx<_stop; _idx++)
             {

@@ -4,6 +4,7 @@
 {# ITERATE_ALL { _idx } #}
 {# ALLOWS_SCALAR_WRITE #}
 {% extends 'common_group.cpp' %}
+{% from 'rows.cpp' import independent %}
 
 {% block extra_headers %}
 #include <algorithm>
@@ -19,6 +20,8 @@
         {% endfor %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
+        // Each neuron reads and writes its own
+        {{independent()}}
         for (int _idx=0; _idx<_N; _idx++)
         {
             const size_t _vectorisation_idx = _idx;
