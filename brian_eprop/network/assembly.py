@@ -14,7 +14,7 @@ from attrs import frozen
 from brian2 import Clock, Network, NeuronGroup, TimedArray
 
 from ..brian import schedule
-from ..brian.code import DirectSynapses, FastThresholder, TemplateCode
+from ..brian.code import DirectSynapses, FastThresholder, LearningCode
 from ..brian.internals import code_of, statements_of
 from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
@@ -141,7 +141,7 @@ def _kept(group, name, template, steps, dtype, recorded):
     variables = group.variables
     variables.add_array(name, size=steps * len(group), dtype=dtype)
     variables[name].of_learning = True
-    return TemplateCode(
+    return LearningCode(
         group,
         "",
         schedule.MONITOR_TRACES,
