@@ -4,7 +4,7 @@ Local rules of spiking networks on one task
 
 e-prop with three kinds of feedback, SuperSpike, OTTT, DECOLLE and the rank-one traces of
 ES-D-RTRL train the same network of adaptive neurons on *Add*: y_t = ½ + ½ x_{t−1} − ¼ x_{t−2},
-with the exact gradient beside them. Each curve is the mean of three seeds.
+with the exact gradient beside them. Each curve is the mean of two seeds.
 """
 
 import matplotlib.pyplot as plt
@@ -18,7 +18,7 @@ from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
 task = TASKS["add"](delays=(1, 2), steps=30)
-SEEDS, ITERATIONS, BATCH = 3, 150, 8
+SEEDS, ITERATIONS, BATCH = 2, 100, 16
 RULES = {
     "BPTT": ("bptt", None, {}),
     "e-prop, symmetric": ("eprop", "symmetric", {}),
@@ -55,7 +55,7 @@ def scores(rule, feedback, options, seed):
         evolve(network, feedback=None) if feedback == "symmetric" else network,
         task,
         rule,
-        Adam(5e-3),
+        Adam(1e-2),
         ITERATIONS,
         batch=BATCH,
         adaptive_feedback=adaptive,
@@ -70,7 +70,7 @@ curves = {
     name: np.array([scores(*rule, seed) for seed in range(SEEDS)]) for name, rule in RULES.items()
 }
 for name, values in curves.items():
-    print(f"{name:20} {values[:, :5].mean():.3f} → {values[:, -20:].mean():.3f} nats")
+    print(f"{name:20} {values[:, :5].mean():.3f} → {values[:, -10:].mean():.3f} nats")
 
 # %%
 # What an output without memory, and one that knows x_{t−1}, can reach at best, are the two lines.
