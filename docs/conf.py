@@ -73,6 +73,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "gallery_setup.ORDER",
     "reset_modules": ("matplotlib", "gallery_setup.forget_brian2"),
     "min_reported_time": 0,
+    "parallel": 2,
 }
 
 
