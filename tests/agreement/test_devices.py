@@ -1,18 +1,14 @@
 """Compiled targets give the numbers of the numpy target."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from attrs import evolve
 from brian2 import device, prefs, set_device
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian_networks import BLOCKS, DT, build, difference
 from random_networks import random_network, random_task
 
 from brian_eprop import Adam
 from brian_eprop.learning.rule import ENGINES
-from brian_eprop.network.compilation import compile_project
 from brian_eprop.reference import gradients
 
 # Compilers may contract a*b + c; some hundred steps let a difference of one bit grow.
@@ -86,13 +82,7 @@ def assert_same(found, expected):
 
 
 @pytest.fixture
-def standalone(tmp_path, monkeypatch):
-    def compile_source(device, directory, compiler, debug, clean):
-        # Brian2's makefile reads the same headers for each of two hundred files
-        compile_project(Path(directory))
-
-    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_source)
-
+def standalone(tmp_path):
     def start(name):
         set_device("cpp_standalone", directory=tmp_path / name, build_on_run=True)
 

@@ -1,7 +1,5 @@
 """numpy, cython and C++ give the same numbers, for every pair of options, short-cuts taken."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import side_by_side
@@ -11,7 +9,6 @@ from brian_networks import difference
 from side_by_side import FACTORS, N, all_pairs, assert_same, covering, pairs, run_cases
 
 from brian_eprop import EProp, RecurrentNetwork
-from brian_eprop.network.compilation import compile_project
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -94,14 +91,14 @@ def test_cython_has_the_numbers_of_numpy(name, expected):
 
 @pytest.fixture
 def standalone(tmp_path, monkeypatch):
-    """C++ standalone programs, compiled fast; a list of the templates that they have."""
-    templates = []
+    """C++ standalone programs; a list of the templates that they have."""
+    templates, compile_source = [], CPPStandaloneDevice.compile_source
 
-    def compile_source(device, directory, compiler, debug, clean):
+    def compile_seen(device, *arguments):
         templates.extend(code.template_name for code in device.code_objects.values())
-        compile_project(Path(directory))
+        compile_source(device, *arguments)
 
-    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_source)
+    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_seen)
     set_device("cpp_standalone", directory=tmp_path / "program", build_on_run=True)
     yield templates
     device.reinit()

@@ -1,16 +1,13 @@
 """Other code as stages of a group's step has the same gradients on numpy, cython and C++."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms, prefs, set_device
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from side_by_side import DT, STEPS, TRIAL, Side, assert_same, run, source
 
 from brian_eprop import EProp, LeakyReadout, Learner, PiecewiseLinear, TrainableSynapses
-from brian_eprop.network.compilation import compile_project
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -200,11 +197,7 @@ def test_cython_has_the_gradients_of_numpy(kind, expected):
 
 
 @pytest.fixture
-def standalone(tmp_path, monkeypatch):
-    def compile_source(device, directory, compiler, debug, clean):
-        compile_project(Path(directory))
-
-    monkeypatch.setattr(CPPStandaloneDevice, "compile_source", compile_source)
+def standalone(tmp_path):
     set_device("cpp_standalone", directory=tmp_path / "program", build_on_run=True)
     yield
     device.reinit()
