@@ -20,7 +20,6 @@ from brian2 import (
 )
 from brian2.codegen.codeobject import create_runner_codeobj
 from brian2.codegen.translation import analyse_identifiers
-from brian2.core.network import _get_all_objects
 from brian2.core.variables import (
     ArrayVariable,
     DynamicArrayVariable,
@@ -87,11 +86,6 @@ def last_step(clock):
 
 
 # ------------------------------------------------------------------------ networks
-def all_objects(network):
-    """The objects of a network, contained ones included."""
-    return _get_all_objects(network.objects)
-
-
 def networks_of(obj):
     """The networks that an object is in; the one that has run it alone, if any has."""
     known = [ref() for ref in Network.__instances__()]

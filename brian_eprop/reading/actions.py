@@ -30,7 +30,6 @@ from ..brian.internals import (
     SynapticPathway,
     Thresholder,
     Variable,
-    all_objects,
     get_identifiers,
     itself,
     parent_group,
@@ -133,11 +132,7 @@ class Action:
 
 def running_objects(network):
     """All objects of a network that are active, contained ones included, as they run."""
-    slots = {}
-    for place, slot in enumerate(network.schedule):
-        slots |= {f"before_{slot}": 3 * place, slot: 3 * place + 1, f"after_{slot}": 3 * place + 2}
-    objects = [obj for obj in all_objects(network) if obj.active]
-    return sorted(objects, key=lambda obj: (slots.get(obj.when, -1), obj.order, obj.name))
+    return [obj for obj in network.sorted_objects if obj.active]
 
 
 def in_one_order(objects, moments):
