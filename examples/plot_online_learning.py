@@ -17,7 +17,7 @@ from brian_eprop.reference import draw_network
 from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
-ITERATIONS, SEEDS = 400, 2
+ITERATIONS, SEEDS = 120, 2
 RULES = {
     "RTRL": ("rtrl", {}),
     "OK, rank 8": ("ok", {"rank": 8}),
