@@ -16,7 +16,7 @@ from brian2.devices.device import reset_device
 from brian_eprop import RecurrentNetwork
 from brian_eprop.network import compilation, compiled
 
-pytestmark = [pytest.mark.standalone, pytest.mark.slow]
+pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.optimized]
 
 INPUTS = np.ones((20, 2), dtype=bool)
 #: Prints the spikes of a network, as another process sees them.

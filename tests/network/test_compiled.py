@@ -126,6 +126,7 @@ def test_another_network_of_the_same_description_builds_nothing(standalone):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_another_process_builds_nothing(standalone, tmp_path):
     inputs, targets = trials()
     network = rich_network()
@@ -249,6 +250,7 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
     inputs, targets = trials()
     network = rich_network()
@@ -265,6 +267,7 @@ def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+@pytest.mark.optimized
 def test_two_processes_that_build_the_same_network_both_succeed(tmp_path):
     code = """
 import sys

@@ -25,7 +25,7 @@ from brian_eprop import Adam, DaleLaw, DeepR, EProp, RecurrentNetwork
 from brian_eprop.network import resident
 from brian_eprop.network.workers import Workers
 
-pytestmark = [pytest.mark.standalone, pytest.mark.slow]
+pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.optimized]
 
 N_IN, N_REC, N_OUT, STEPS, BATCH = 6, 10, 2, 50, 2
 

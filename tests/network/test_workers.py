@@ -14,7 +14,7 @@ from brian_eprop import Adam, EProp, FiringRateRegularizer, RecurrentNetwork
 from brian_eprop.network import workers as module
 from brian_eprop.network.workers import Workers, calls
 
-pytestmark = pytest.mark.usefixtures("numpy_target")
+pytestmark = [pytest.mark.usefixtures("numpy_target"), pytest.mark.optimized]
 
 N_IN, N_OUT, STEPS = 10, 2, 40
 
