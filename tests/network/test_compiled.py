@@ -242,8 +242,8 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
         with pytest.raises(RuntimeError, match=r"takes \d+ numbers as '.*', not 7.*copy'"):
             network.gradients(inputs, targets, learning_window=40)
     program.end()
-    size, _ = program.interface["results"]["spikes"]
-    program.interface["results"]["spikes"] = [size, 7]
+    dtype, _ = program.interface["results"]["readout.__outputs"]
+    program.interface["results"]["readout.__outputs"] = [dtype, 7]
     with pytest.raises(RuntimeError, match=r"(?s)copy'.*shared with Python cannot be used"):
         network.gradients(inputs, targets, learning_window=40)
 
