@@ -23,8 +23,8 @@ from ..learning.rule import EProp
 from ..learning.synapses import TrainableSynapses
 from .projections import OUTPUTS, SPIKES, blocks, spans
 
-#: How a compiled program calls the numbers of the readout's target.
-TARGETS = "brian_eprop_targets.values"
+#: How a compiled program calls the input spikes, and the numbers of the readout's target.
+RASTER, TARGETS = "inputs.raster", "brian_eprop_targets.values"
 
 
 @frozen

@@ -15,7 +15,7 @@ import numpy as np
 from brian2 import Synapses, get_logger, set_device
 
 from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, pathways, reset_device
-from .assembly import TARGETS, trial_assembly
+from .assembly import RASTER, TARGETS, trial_assembly
 from .projections import blocks, kept_names, result_names, trained
 from .resident import shared_size
 from .runtime import plain_errors
@@ -60,12 +60,16 @@ COMMON_HEADERS = """
 TEMPLATES = Path(__file__).parent.parent / "brian" / "templates" / "cpp"
 #: The file in which the C++ of calls is kept for the compiler, and what it includes.
 CALLS, CALLS_HEADER = "brian_eprop_calls.cpp", "brian_eprop_calls.h"
+#: How a program calls the simulated seconds of a call, which has as many trials as there is room
+#: for, or fewer.
+DURATION = "brian_eprop_call.duration"
 #: Runs the network whenever it is called, and leaves the program: it takes the place of Brian2's
 #: run. Brian2 2.9 asks the operating system for the time in every step, which takes as long as the
 #: rest of the step of a small network.
 RUN = """
 {{
     brian_eprop::Calls calls(args, {size});
+    const auto *duration = calls.place<double>(1);
     {shared}
     auto *seconds = calls.place<double>(2);
     {restored}
@@ -74,7 +78,7 @@ RUN = """
     while (calls.next())
     {{
         const std::clock_t started = std::clock();
-        {clock}.set_interval(0.0, {duration});
+        {clock}.set_interval(0.0, *duration);
         for (; {clock}.running(); {clock}.tick())
         {{
             if ({clock}.timestep[0] % 256 == 0 && calls.abandoned())
@@ -220,9 +224,13 @@ def _interface(assembly, description, trials):
             size = synapses[name].mask.sum() if name in synapses else variable.size
             yield name, [np.dtype(variable.dtype).str, int(size)]
 
-    given = ["inputs.raster", *(b.weight for b in projections), *(p.variable for p in trained(d))]
+    given = [RASTER, *(b.weight for b in projections), *(p.variable for p in trained(d))]
     return {
-        "given": dict(arrays(given)) | {TARGETS: ["<f8", trials.total * d.n_out]},
+        "given": {
+            DURATION: ["<f8", 1],
+            **dict(arrays(given)),
+            TARGETS: ["<f8", trials.total * d.n_out],
+        },
         "results": {
             **dict(arrays(result_names(d, trials))),
             "seconds": ["<f8", 2],
@@ -241,9 +249,10 @@ def _calls(device, assembly, description, trials, interface):
         return "\n    ".join(f"{function}({argument});" for argument in arguments)
 
     targets = TARGETS.replace(".", "_")
-    exchanged = [*interface["given"], *result_names(description, trials)]
+    given = [name for name in interface["given"] if name != DURATION]
+    exchanged = [*given, *result_names(description, trials)]
     shared = {name: assembly.variable(name) for name in exchanged if name != TARGETS}
-    written = [*interface["given"], *kept_names(description)]
+    written = [*given, *kept_names(description)]
     unchanged = {shared[name] for name in written if name != TARGETS}
     of_shared = {name: array(variable) for name, variable in shared.items()}
     of_shared[TARGETS] = f"{targets}, _num_{targets}"
@@ -265,7 +274,6 @@ def _calls(device, assembly, description, trials, interface):
         ),
         clock=assembly.objects["readout"].clock.name,
         network=assembly.network.name,
-        duration=repr(float(trials.total * description.dt)),
     )
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+from collections import deque
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
@@ -19,10 +20,11 @@ import platformdirs
 from attrs import evolve
 from brian2 import prefs
 
-from .assembly import TARGETS
-from .compilation import build, interface
+from .assembly import RASTER, TARGETS
+from .compilation import DURATION, build, interface
 from .projections import blocks, given, results, trained
-from .resident import Program
+from .resident import Program, in_use
+from .results import Joined, parts
 from .training_state import encode
 
 #: Preferences of Brian2 that do not reach the generated code.
@@ -41,10 +43,11 @@ class CompiledNetwork:
 
     Attributes
     ----------
-    program : Program
+    programs : list of Program
+        As many as threads have been asked for: processes of the same program.
     simulation_seconds, program_seconds : float or None
         Processor time of the last run: of the simulation and the backward pass, and of all that
-        the program did.
+        the programs did.
     """
 
     def __init__(self, description, trials, inputs, targets):
@@ -56,19 +59,52 @@ class CompiledNetwork:
         if exchanged is None:
             build(folder, description, trials, inputs, targets)
             exchanged = interface(folder)
-        self.program = Program(folder, exchanged)
+        self.programs = [Program(folder, exchanged)]
 
-    def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
-        """Run all trials; see :class:`~brian_eprop.network.projections.Backend`."""
-        values = {"inputs.raster": inputs, TARGETS: targets}
-        values |= given(self.blocks, self.trained, weights, parameters)
-        with self.program.lock:
-            self.program.start()
-            self.program.write(values)
-            self.program.call()
-            arrays = self.program.arrays
-            self.simulation_seconds, self.program_seconds = arrays["seconds"].tolist()
-            return results(self.description, self.trials, self.blocks, arrays.__getitem__)
+    def run(self, weights, inputs, targets, parameters=MappingProxyType({}), threads=1):
+        """Run a batch; see :class:`~brian_eprop.network.projections.Backend`."""
+        values = given(self.blocks, self.trained, weights, parameters)
+        cut, whole = parts(len(inputs)), Joined()
+        programs = self._processes(min(threads, len(cut)))
+        with in_use(programs):
+            self.simulation_seconds = self.program_seconds = 0.0
+            computing = deque()
+            for number, part in enumerate(cut):
+                if number < len(programs):
+                    program = programs[number]
+                    program.start()
+                    program.write(values)
+                else:
+                    # The first to be called is the first to have computed, or nearly.
+                    program, count = computing.popleft()
+                    whole.add(self._answer(program, count))
+                self._call(program, inputs[part], targets[part])
+                computing.append((program, len(inputs[part])))
+            for program, count in computing:
+                whole.add(self._answer(program, count))
+        return whole.results()
+
+    def _processes(self, number):
+        """So many of the programs."""
+        first = self.programs[0]
+        while len(self.programs) < number:
+            self.programs.append(Program(first.folder, first.interface))
+        return self.programs[:number]
+
+    def _call(self, program, inputs, targets):
+        """Let a program compute one part of a batch."""
+        seconds = len(inputs) * self.trials.steps * float(self.description.dt)
+        program.write_trials({DURATION: seconds, RASTER: inputs, TARGETS: targets})
+        program.call()
+
+    def _answer(self, program, count):
+        """The results of a part of so many trials, when they are there."""
+        program.wait()
+        simulation_seconds, program_seconds = program.arrays["seconds"].tolist()
+        self.simulation_seconds += simulation_seconds
+        self.program_seconds += program_seconds
+        read = program.arrays.__getitem__
+        return results(self.description, self.trials, count, self.blocks, read)
 
 
 def cache_folder():

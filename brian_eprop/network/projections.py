@@ -27,7 +27,7 @@ class BatchShape:
     Attributes
     ----------
     count, steps : int
-        Number of trials and of time steps in each.
+        Number of trials that are run at once, at most, and of time steps in each.
     window : int or None
         Steps at the end of a trial in which errors count; None for all.
     learning : bool
@@ -53,16 +53,19 @@ class Backend(Protocol):
         inputs: Bools,
         targets: Floats,
         parameters: Mapping[str, Quantity],
+        threads: int,
     ) -> dict[str, Any]:
-        """Run all trials; see :func:`results` for what is returned.
+        """Run a batch part by part; see :func:`results` for what is returned.
 
         Parameters
         ----------
         weights : mapping of str to ndarray
-        inputs : (total steps, n_in) bool array
-        targets : (total steps, n_out) float array
+        inputs : (batch, T, n_in) bool array
+        targets : (batch, T, n_out) float array
         parameters : mapping of str to (n_rec,) Quantity
             Those that are trained.
+        threads : int
+            Parts of the batch that are computed at once.
 
         Raises
         ------
@@ -289,13 +292,15 @@ def given(projections, trained_parameters, weights, parameters):
     return values
 
 
-def results(description, trials, projections, read):
+def results(description, trials, count, projections, read):
     """Gradients, spikes and outputs of a run, from the variables of its Brian2 objects.
 
     Parameters
     ----------
     description : NetworkDescription
     trials : BatchShape
+    count : int
+        Trials that were run.
     projections : list of Block
     read : callable
         Values, in SI units, of a Brian2 variable by its full name ``"object.variable"``.
@@ -309,7 +314,7 @@ def results(description, trials, projections, read):
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
-    outputs, *rasters = (read(name).reshape(shape) for name in kept_names(d))
+    outputs, *rasters = (read(name).reshape(shape)[:count] for name in kept_names(d))
     # copies: a program writes the next call's into the same memory
     spikes = np.concatenate(rasters, axis=2)
     collected = {"spikes": spikes, "readout": outputs.copy()}

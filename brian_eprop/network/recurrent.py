@@ -38,7 +38,7 @@ from .parameters import check_optimizers, checked_parameters, start_values
 from .population import Neurons, populations
 from .projections import Backend, BatchShape
 from .reference_conversion import reference_network
-from .results import Simulation, as_gradients, learning_signal
+from .results import Simulation, as_gradients, learning_signal, room
 from .runtime import RuntimeNetwork, record_trial
 from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
@@ -47,6 +47,7 @@ from .validation import (
     checked_optimizer,
     checked_path,
     checked_recorded,
+    checked_threads,
     checked_trials,
     checked_window,
 )
@@ -207,7 +208,11 @@ class RecurrentNetwork:
         return self.state.updates
 
     def gradients(
-        self, inputs: ArrayLike, targets: ArrayLike, learning_window: int | None = None
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        learning_window: int | None = None,
+        threads: int = 1,
     ) -> Gradients:
         """The loss and its gradients.
 
@@ -218,6 +223,9 @@ class RecurrentNetwork:
         targets : (T, n_out) or (batch, T, n_out) array
         learning_window : int, optional
             Only the last so many steps count.
+        threads : int
+            Compiled programs that compute at once, each a part of the batch of up to 8 trials.
+            The result is the same to the last bit for any number.
 
         Returns
         -------
@@ -229,30 +237,29 @@ class RecurrentNetwork:
         ------
         ValueError
             For shapes that do not fit, values that are not finite, a window that is longer
-            than the trial.
+            than the trial, several threads without a compiled program.
         """
-        computed, targets, window, batched = self._learn(inputs, targets, learning_window)
+        computed, targets, window, batched = self._learn(inputs, targets, learning_window, threads)
         readout = computed["readout"]
         signal = learning_signal(self.description, self.weights, readout, targets, window)
         return as_gradients(computed, signal, batched)
 
-    def simulate(self, inputs: ArrayLike) -> Simulation:
+    def simulate(self, inputs: ArrayLike, threads: int = 1) -> Simulation:
         """Run the network without learning.
 
         Parameters
         ----------
         inputs : (T, n_in) or (batch, T, n_in) bool array
+        threads : int
+            See :meth:`gradients`.
 
         Returns
         -------
         Simulation
         """
-        inputs, batched = checked_inputs(inputs, self.description.n_in)
-        batch, steps, _ = inputs.shape
-        targets = self._some_targets(batch, steps)
-        computed = self._run(BatchShape(batch, steps, learning=False), inputs, targets)
-        spikes, readout = computed["spikes"], computed["readout"]
-        return Simulation(spikes, readout) if batched else Simulation(spikes[0], readout[0])
+        found = Simulation(**self._courses(inputs, threads))
+        single = np.ndim(inputs) == 2
+        return Simulation(found.spikes[0], found.readout[0]) if single else found
 
     def record(
         self,
@@ -312,7 +319,12 @@ class RecurrentNetwork:
         return training.fit(self, task, iterations, batch_size, callbacks, seed, **options)
 
     def evaluate(
-        self, task: Judge, inputs: ArrayLike, targets: ArrayLike, workers: int = 1
+        self,
+        task: Judge,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        workers: int = 1,
+        threads: int = 1,
     ) -> float:
         """The task's metric of trials, without learning : float.
 
@@ -322,7 +334,7 @@ class RecurrentNetwork:
             With ``metric(outputs, targets)``.
         inputs : (trials, T, n_in) bool array
         targets : (trials, T, n_out) array
-        workers : int
+        workers, threads : int
             See :func:`brian_eprop.network.training.fit`.
         """
         training.check_task(task, "metric")
@@ -330,7 +342,7 @@ class RecurrentNetwork:
         expected = (*inputs.shape[:2], self.description.n_out)
         if numbers("targets", targets).shape != expected:
             raise ValueError(f"targets have the shape {np.shape(targets)}; give {expected}")
-        with Workers(self, workers) as pool:
+        with Workers(self, workers, threads) as pool:
             return training.evaluate(pool, task, inputs, targets)
 
     def prepare(
@@ -341,7 +353,8 @@ class RecurrentNetwork:
         Parameters
         ----------
         trials, steps : int
-            Shape of the inputs of the calls to come.
+            Shape of the inputs of the calls to come; one program serves all batches of 4 trials
+            and more.
         learning_window : int, optional
         learning : bool
             Whether for :meth:`gradients` or for :meth:`simulate`.
@@ -349,9 +362,7 @@ class RecurrentNetwork:
         whole_number("prepare.trials", trials)
         whole_number("prepare.steps", steps)
         window = checked_window(learning_window, steps)
-        shape = BatchShape(trials, steps, window, flag("prepare.learning", learning))
-        inputs = np.broadcast_to(False, (trials * steps, self.description.n_in))
-        self._program(shape, inputs, self._some_targets(trials * steps))
+        self._network(trials, steps, window, flag("prepare.learning", learning))
 
     def save(self, path: FilePath) -> None:
         """Write the network, all that is trained, and the optimizer's state to one file (.npz).
@@ -402,29 +413,39 @@ class RecurrentNetwork:
         n_out = self.description.n_out
         return np.broadcast_to(1 / n_out, (*shape, n_out))
 
-    def _gradients_alone(self, inputs, targets, learning_window):
-        """Gradients of a batch, without the learning signals, which no update needs."""
-        computed, *_ = self._learn(inputs, targets, learning_window)
-        return as_gradients(computed, None, batched=True)
+    def _courses(self, inputs, threads=1):
+        """Spikes and outputs of a batch; see :func:`.projections.results`."""
+        threads = checked_threads(threads)
+        inputs, _ = checked_inputs(inputs, self.description.n_in)
+        targets = self._some_targets(*inputs.shape[:2])
+        return self._run(inputs, targets, None, threads, learning=False)
 
-    def _learn(self, inputs, targets, learning_window):
-        d = self.description
+    def _sums(self, *arguments):
+        """What an update needs of a batch; see :func:`.projections.results`."""
+        computed, *_ = self._learn(*arguments)
+        return computed
+
+    def _learn(self, inputs, targets, learning_window, threads=1):
+        d, threads = self.description, checked_threads(threads)
         inputs, targets, window, batched = checked_trials(d, inputs, targets, learning_window)
-        computed = self._run(BatchShape(*inputs.shape[:2], window), inputs, targets)
-        return computed, targets, window, batched
+        return self._run(inputs, targets, window, threads), targets, window, batched
 
-    def _run(self, trials, inputs, targets):
+    def _run(self, inputs, targets, window, threads, learning=True):
         weights, parameters = self._present()
-        inputs, targets = (a.reshape(trials.total, -1) for a in (inputs, targets))
-        return self._program(trials, inputs, targets).run(weights, inputs, targets, parameters)
+        network = self._network(*inputs.shape[:2], window, learning)
+        return network.run(weights, inputs, targets, parameters, threads)
 
     def _present(self):
         """Copies of weights and trained parameters, which users may have changed."""
         d = self.description
         return checked_matrices(d, self.weights), checked_parameters(d, self.parameters)
 
-    def _program(self, trials, inputs, targets):
+    def _network(self, batch, steps, window, learning):
+        """What runs batches of a shape, with room for one part of them."""
         kind = CompiledNetwork if is_standalone() else RuntimeNetwork
+        trials = BatchShape(room(batch), steps, window, learning)
         if (kind, trials) not in self._networks:
+            inputs = np.broadcast_to(False, (trials.total, self.description.n_in))
+            targets = self._some_targets(trials.total)
             self._networks[kind, trials] = kind(self.description, trials, inputs, targets)
         return self._networks[kind, trials]

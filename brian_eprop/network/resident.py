@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import weakref
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 
@@ -55,7 +56,7 @@ class Program:
     Attributes
     ----------
     lock : Lock
-        To be held from writing to reading: the memory is for one call at a time.
+        See :func:`in_use`.
     arrays : dict of str to ndarray
         What the program is given and what it has computed, by full name, in shared memory.
     """
@@ -110,40 +111,39 @@ class Program:
             for name, dtype, size, begin, _ in _places(self.interface)
         }
         # Until it is there it moves its own numbers to where it shares them.
-        self._wait()
+        self.wait()
 
     def write(self, values):
         """Give the program arrays, of any shape, by full name."""
         for name, array in values.items():
-            place = self.arrays[name]
-            if place.size != np.size(array):
-                raise RuntimeError(
-                    f"the compiled network takes {place.size} numbers as '{name}', not "
-                    f"{np.size(array)}{self._remedy}"
-                )
-            np.copyto(place.reshape(np.shape(array)), array)
+            self._write(name, array, self.arrays[name])
+
+    def write_trials(self, values):
+        """Give the program arrays of as many trials as it has room for, or fewer."""
+        for name, array in values.items():
+            self._write(name, array, self.arrays[name][: np.size(array)])
+
+    def _write(self, name, array, place):
+        if place.size != np.size(array):
+            raise RuntimeError(
+                f"the compiled network takes {place.size} numbers as '{name}', not "
+                f"{np.size(array)}{self._remedy}"
+            )
+        np.copyto(place.reshape(np.shape(array)), array)
 
     def call(self):
-        """Let the program compute, and wait until it has."""
+        """Let the program compute."""
         try:
             self.process.stdin.write(b"c")
         except BrokenPipeError:
             pass  # it has ended, which the answer says as well
-        self._wait()
 
-    def _wait(self):
+    def wait(self):
         """Wait until the program is there, or has computed."""
-        try:
-            answered = self.process.stdout.read(1)
-        except BaseException:
-            # Half a run is no result: the next call begins with a new process.
-            self.end()
-            raise
-        if not answered:
+        if not self.process.stdout.read(1):
             code = self.process.wait()
             self.printed.seek(0)
             said = self.printed.read().decode(errors="replace")
-            self.end()
             raise RuntimeError(
                 f"the compiled network failed with exit code {code}{self._remedy}:\n{said}"
             )
@@ -157,6 +157,24 @@ class Program:
     @property
     def _remedy(self):
         return f"; remove the folder '{self.folder}' to have the network compiled again"
+
+
+@contextmanager
+def in_use(programs):
+    """Programs that one caller has for itself, from writing to reading.
+
+    All of them end with an error or Ctrl-C: half a run is no result, and the next call begins with
+    new processes.
+    """
+    with ExitStack() as locks:
+        for program in programs:
+            locks.enter_context(program.lock)
+        try:
+            yield
+        except BaseException:
+            for program in programs:
+                program.end()
+            raise
 
 
 def _kill(process, printed):

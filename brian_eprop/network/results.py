@@ -1,4 +1,11 @@
-"""Results of a network: gradients and simulations, put together from what Brian2 has computed."""
+"""Results of a network: gradients and simulations, put together from what Brian2 has computed.
+
+A batch is computed in parts of a few trials, which are independent, given the weights. Their sums
+are added in the order of the trials, so that the result is the same to the last bit wherever the
+parts are computed, and by how many at once.
+"""
+
+from itertools import pairwise
 
 import numpy as np
 from attrs import frozen
@@ -7,6 +14,63 @@ from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
 from .constraints import MATRICES
+
+#: Trials in a part of a batch at most: what a part costs besides its trials then hardly counts.
+TRIALS_IN_A_PART = 8
+
+
+def parts(batch):
+    """How a batch is cut: as few slices of at most 8 trials as there can be, about equal.
+
+    Parameters
+    ----------
+    batch : int
+
+    Returns
+    -------
+    list of slice
+    """
+    number = -(-batch // TRIALS_IN_A_PART)
+    edges = [batch * k // number for k in range(number + 1)]
+    return [slice(*edge) for edge in pairwise(edges)]
+
+
+def room(batch):
+    """For how many trials there is room in what computes the parts of a batch : int.
+
+    The parts of a batch that is cut have 4 trials or more. So one program serves all of them, and
+    all batches that are not smaller.
+    """
+    return batch if 2 * batch < TRIALS_IN_A_PART else TRIALS_IN_A_PART
+
+
+class Joined:
+    """The results of a batch, to which those of its parts are added in their order."""
+
+    def __init__(self):
+        self._sums, self._trials = {}, {"spikes": [], "readout": []}
+
+    def add(self, part):
+        """Add the results of the next part; see :func:`~.projections.results`."""
+        for name, values in self._trials.items():
+            values.append(part[name])
+        sums = {name: value for name, value in part.items() if name not in self._trials}
+        self._sums = _added(self._sums, sums) if self._sums else sums
+
+    def results(self):
+        """The results of all parts : dict, as :func:`~.projections.results` returns."""
+        return self._sums | {
+            name: values[0] if len(values) == 1 else np.concatenate(values)
+            for name, values in self._trials.items()
+        }
+
+
+def _added(one, other):
+    """The sums of two parts."""
+    return {
+        name: _added(value, other[name]) if isinstance(value, dict) else value + other[name]
+        for name, value in one.items()
+    }
 
 
 @frozen(eq=False)
@@ -50,41 +114,6 @@ def as_gradients(computed, learning_signal, batched):
         loss=float(computed["loss"]) / batch,
         regularization=float(computed["regularization"]) / batch,
     )
-
-
-def joined_gradients(parts):
-    """The gradients of a batch from those of its parts, of equal numbers of trials.
-
-    Added in the order of the parts: to the last bit the same, wherever they were computed. Without
-    learning signals.
-
-    Parameters
-    ----------
-    parts : list of Gradients
-
-    Returns
-    -------
-    Gradients
-    """
-    count = len(parts)
-    if count == 1:
-        return parts[0]
-    names, trajectory = (*MATRICES, "loss", "regularization"), ("spikes", "readout")
-    return Gradients(
-        **{name: sum(getattr(part, name) for part in parts) / count for name in names},
-        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in trajectory},
-        learning_signal=None,
-        parameters={
-            name: sum(part.parameters[name] for part in parts) / count
-            for name in parts[0].parameters
-        },
-    )
-
-
-def joined_simulations(parts):
-    """Simulations of the parts of a batch as one of all its trials."""
-    spikes, readout = ([getattr(p, name) for p in parts] for name in ("spikes", "readout"))
-    return Simulation(np.concatenate(spikes), np.concatenate(readout))
 
 
 def learning_signal(description, weights, readout, targets, window):

@@ -22,9 +22,9 @@ from ..brian.internals import (
 from ..calculus.derivatives import UnsuitableMethodError
 from ..checks import unit_name
 from ..recording import Recording
-from .assembly import timed_targets, trial_assembly
+from .assembly import RASTER, timed_targets, trial_assembly
 from .projections import BatchShape, blocks, given, results, spans, trained
-from .results import learning_signal
+from .results import Joined, learning_signal, parts
 
 
 class RuntimeNetwork:
@@ -44,23 +44,32 @@ class RuntimeNetwork:
         self.assembly = trial_assembly(description, trials, inputs, targets)
         self.assembly.network.store("start")
 
-    def run(self, weights, inputs, targets, parameters=MappingProxyType({})):
-        """Run all trials; see :class:`~brian_eprop.network.projections.Backend`."""
+    def run(self, weights, inputs, targets, parameters=MappingProxyType({}), threads=1):
+        """Run a batch; see :class:`~brian_eprop.network.projections.Backend`. In one thread."""
+        values, whole = given(self.blocks, self.trained, weights, parameters), Joined()
+        for part in parts(len(inputs)):
+            whole.add(self._run(values, inputs[part], targets[part]))
+        return whole.results()
+
+    def _run(self, values, inputs, targets):
+        """Run one part of a batch."""
         network, objects, dt = self.assembly.network, self.assembly.objects, self.description.dt
+        count, steps, _ = inputs.shape
         network.restore("start")
-        self.assembly.variable("inputs.raster").set_value(inputs.ravel())
-        objects["readout"].namespace["target_values"] = timed_targets(targets, dt)
-        self.assembly.write(given(self.blocks, self.trained, weights, parameters))
+        self.assembly.variable(RASTER).get_value()[: inputs.size] = inputs.ravel()
+        target = timed_targets(targets.reshape(count * steps, -1), dt)
+        objects["readout"].namespace["target_values"] = target
+        self.assembly.write(values)
         with plain_errors():
-            network.run(self.trials.total * dt, namespace={})
-        if network.t_ < (self.trials.total - 0.5) * float(dt):
+            network.run(count * steps * dt, namespace={})
+        if network.t_ < (count * steps - 0.5) * float(dt):
             # Brian2 only stops its run at Ctrl-C, with a warning; half a trial is no result.
             raise KeyboardInterrupt
 
         def read(name):
             return self.assembly.variable(name).get_value()
 
-        return results(self.description, self.trials, self.blocks, read)
+        return results(self.description, self.trials, count, self.blocks, read)
 
 
 @contextmanager
@@ -124,7 +133,8 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     trials = BatchShape(1, len(inputs), window)
     with numpy_runtime():
         silent = BatchShape(1, len(inputs), window, learning=False)
-        spikes = RuntimeNetwork(d, silent, inputs, targets).run(weights, inputs, targets)["spikes"]
+        backend, trial = RuntimeNetwork(d, silent, inputs, targets), (inputs[None], targets[None])
+        spikes = backend.run(weights, *trial)["spikes"]
         if isinstance(neurons, int):
             neurons = np.argsort(-spikes[0].sum(axis=0), kind="stable")[:neurons].tolist()
         synapses = busiest_synapses(d, neurons, inputs, spikes[0], synapses_per_neuron)
@@ -135,7 +145,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         error = _monitor(objects["readout"], ["error"], True, "error_monitor")
         network.add(*{id(m): m for m, _ in membranes + traces}.values(), error)
         network.store("start")
-        found = recorded.run(weights, inputs, targets)
+        found = recorded.run(weights, *trial)
 
     def rows(monitored, variable):
         columns = [getattr(m, f"{variable}_")[row] for m, row in monitored]

@@ -158,6 +158,7 @@ def fit(
     seed: int | None = None,
     *,
     workers: int = 1,
+    threads: int = 1,
     goal: float | None = None,
     evaluate_every: int | None = None,
     evaluation_trials: int = 64,
@@ -191,6 +192,9 @@ def fit(
         Processes among which the trials of a batch are divided; −1 for as many as joblib's
         backend has. The result is the same to the last bit for any number, on processors of one
         kind.
+    threads : int
+        Compiled programs that compute parts of a batch at once, without further processes of
+        Python; see :meth:`RecurrentNetwork.gradients`.
     goal : float, optional
         Training ends when the mean of the task's metric over the last ten iterations is below.
         Trials that are drawn anew in each iteration are seen for the first time.
@@ -254,7 +258,7 @@ def fit(
     first, start = len(history), time.perf_counter()
     before = history[-1]["seconds"] if history else 0.0
 
-    with Workers(network, workers) as pool:
+    with Workers(network, workers, threads) as pool:
         for _ in range(iterations):
             try:
                 entry, gradients = _iteration(pool, task, batch_size, entropy)

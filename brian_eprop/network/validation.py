@@ -6,6 +6,7 @@ import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 
+from ..brian.internals import is_standalone
 from ..checks import (
     as_array,
     entries,
@@ -194,6 +195,18 @@ def checked_recorded(neurons, n_rec):
             "indices; or give the number of neurons"
         )
     return chosen.tolist()
+
+
+def checked_threads(threads):
+    """How many compiled programs compute at once; ValueError for several without one."""
+    threads = whole_number("threads", threads)
+    if threads > 1 and not is_standalone():
+        raise ValueError(
+            f"threads = {threads} are for compiled programs, but Brian2's device is 'runtime', "
+            "which computes one trial after the other; call set_device('cpp_standalone', "
+            "build_on_run=False), or leave threads = 1"
+        )
+    return threads
 
 
 def checked_window(window, steps):

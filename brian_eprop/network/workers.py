@@ -1,8 +1,6 @@
-"""The trials of a batch, spread over processes.
+"""The trials of a batch, spread over processes of Python, each of which computes a part at a time.
 
-Given the weights, trials are independent. A batch is cut into calls of equal numbers of trials,
-whatever the number of processes, and the gradients of the calls are added in the order of the
-trials: the result is the same to the last bit for any number of processes.
+Which parts there are does not depend on the number of processes; see :mod:`.results`.
 """
 
 import functools
@@ -17,28 +15,10 @@ from joblib import Parallel, delayed
 
 from ..brian.internals import is_standalone, reset_device
 from ..checks import is_whole, whole_number
-from .results import joined_gradients, joined_simulations
+from .results import Joined, Simulation, as_gradients, parts
+from .validation import checked_threads
 
 logger = get_logger(__name__)
-
-
-#: Trials in a call at most: what a call costs besides its trials then hardly counts.
-TRIALS_IN_A_CALL = 16
-
-
-def calls(batch):
-    """How a batch is cut: equal slices of at most 16 trials, so that one program serves all.
-
-    Parameters
-    ----------
-    batch : int
-
-    Returns
-    -------
-    list of slice
-    """
-    size = max(n for n in range(1, TRIALS_IN_A_CALL + 1) if batch % n == 0)
-    return [slice(start, start + size) for start in range(0, batch, size)]
 
 
 class Workers:
@@ -51,17 +31,25 @@ class Workers:
     count : int
         1: this process does it. More: so many processes of joblib's present backend, which is
         ``loky`` if none was chosen with :func:`joblib.parallel_config`; −1: all that it has.
+    threads : int
+        If this process does it: compiled programs that compute at once.
 
     Raises
     ------
     ValueError
-        If the count is neither −1 nor an integer ≥ 1.
+        If the count is neither −1 nor an integer ≥ 1; for threads as in `checked_threads`, and
+        for several of both.
     """
 
-    def __init__(self, network, count=1):
-        self.network = network
+    def __init__(self, network, count=1, threads=1):
+        self.network, self.threads = network, checked_threads(threads)
         all_of_them = is_whole(count) and count == -1
         self.count = count if all_of_them else whole_number("workers", count)
+        if self.count != 1 and self.threads > 1:
+            raise ValueError(
+                f"workers = {count} and threads = {threads} both divide a batch; leave one of "
+                "them 1: threads = 1 on several machines, workers = 1 on one"
+            )
 
     def __enter__(self):
         self._open = ExitStack()
@@ -78,35 +66,39 @@ class Workers:
 
     def gradients(self, inputs, targets, learning_window=None):
         """As :meth:`RecurrentNetwork.gradients` of a batch, without learning signals."""
-        parts = calls(len(inputs))
-        arguments = [(inputs[part], targets[part], learning_window) for part in parts]
-        return joined_gradients(self._run("_gradients_alone", parts, arguments))
+        cut = parts(len(inputs))
+        if self.count == 1 or len(cut) == 1:
+            computed = self.network._sums(inputs, targets, learning_window, self.threads)
+        else:
+            self.network.prepare(*inputs.shape[:2], learning_window)
+            arguments = [(inputs[part], targets[part], learning_window) for part in cut]
+            computed = self._joined("_sums", cut, arguments)
+        return as_gradients(computed, None, batched=True)
 
     def simulate(self, inputs):
         """As :meth:`RecurrentNetwork.simulate` of a batch."""
-        parts = calls(len(inputs))
-        return joined_simulations(self._run("simulate", parts, [(inputs[part],) for part in parts]))
+        cut = parts(len(inputs))
+        if self.count == 1 or len(cut) == 1:
+            return self.network.simulate(inputs, self.threads)
+        self.network.prepare(*inputs.shape[:2], learning=False)
+        return Simulation(**self._joined("_courses", cut, [(inputs[part],) for part in cut]))
 
-    def _run(self, method, parts, arguments):
-        if self.count == 1 or len(parts) == 1:
-            return [getattr(self.network, method)(*a) for a in arguments]
-        self._prepare(arguments[0])
+    def _joined(self, method, cut, arguments):
+        """The results of a method of the network for each part, put together."""
         state = evolve(self.network.state, moments={})
         device = is_standalone(), prefs.codegen.target
         call = delayed(_call)
         tasks = [call(self._description, state, device, method, a) for a in arguments]
         try:
-            return self._parallel(tasks)
+            found = self._parallel(tasks)
         except Exception as error:
             if not _died(error):
                 raise
-            return [self._again(task, part) for task, part in zip(tasks, parts, strict=True)]
-
-    def _prepare(self, arguments):
-        """Compile the program once, in this process, before all of them need it."""
-        inputs, *more = arguments
-        window = more[1] if more else None
-        self.network.prepare(*inputs.shape[:2], window, learning=bool(more))
+            found = [self._again(task, part) for task, part in zip(tasks, cut, strict=True)]
+        whole = Joined()
+        for part in found:
+            whole.add(part)
+        return whole.results()
 
     def _again(self, task, part):
         """One call after the other, to find out which one ends its process."""

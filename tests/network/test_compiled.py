@@ -221,7 +221,7 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
     network = rich_network()
     network.gradients(inputs, targets, learning_window=40)
     (backend,) = network._networks.values()
-    program, copy = backend.program, tmp_path / "copy"
+    (program,), copy = backend.programs, tmp_path / "copy"
     program.end()
     shutil.copytree(program.folder, copy)
     program.folder = copy
@@ -256,7 +256,7 @@ def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
     network = rich_network()
     network.gradients(inputs, targets, learning_window=40)
     (backend,) = network._networks.values()
-    places = [backend.program.folder, Path(tempfile.gettempdir()), Path.cwd()]
+    places = [backend.programs[0].folder, Path(tempfile.gettempdir()), Path.cwd()]
     before = [set(place.iterdir()) for place in places]
     for _ in range(2):
         network.gradients(inputs, targets, learning_window=40)

@@ -84,9 +84,14 @@ def task(seed, rate=0.3):
     return rng.random((BATCH, STEPS, N_IN)) < rate, rng.normal(size=(BATCH, STEPS, N_OUT))
 
 
-def program_of(network):
+def programs_of(network):
     (compiled,) = network._networks.values()
-    return compiled.program
+    return compiled.programs
+
+
+def program_of(network):
+    (program,) = programs_of(network)
+    return program
 
 
 def fresh(network, *arguments):
@@ -228,7 +233,7 @@ inputs, targets = np.ones((2, 50, 6), dtype=bool), np.ones((2, 50, 2))
 while True:
     network.gradients(inputs, targets)
     (compiled,) = network._networks.values()
-    print(compiled.program.process.pid, flush=True)
+    print(compiled.programs[0].process.pid, flush=True)
     if "once" in sys.argv:
         break
 """

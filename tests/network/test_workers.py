@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, set_device
 from brian2.devices.device import reset_device
+from comparing import assert_gradients_equal
 from joblib import parallel_config
 
 from brian_eprop import Adam, EProp, FiringRateRegularizer, RecurrentNetwork
+from brian_eprop.network import results
 from brian_eprop.network import workers as module
-from brian_eprop.network.workers import Workers, calls
+from brian_eprop.network.results import parts, room
+from brian_eprop.network.workers import Workers
 
 pytestmark = [pytest.mark.usefixtures("numpy_target"), pytest.mark.optimized]
 
@@ -66,22 +69,26 @@ def alone():
     return trained(1)
 
 
-@pytest.mark.parametrize("batch", [1, 2, 16, 17, 24, 64, 100])
-def test_a_batch_is_cut_into_equal_calls(batch):
-    parts = calls(batch)
-    assert [i for part in parts for i in range(batch)[part]] == list(range(batch))
-    sizes = {part.stop - part.start for part in parts}
-    assert len(sizes) == 1 and max(sizes) <= 16
+@pytest.mark.parametrize("batch", [*range(1, 40), 64, 100])
+def test_a_batch_is_cut_into_equal_parts_for_which_one_program_has_room(batch):
+    cut = parts(batch)
+    assert [i for part in cut for i in range(batch)[part]] == list(range(batch))
+    sizes = {part.stop - part.start for part in cut}
+    assert max(sizes) - min(sizes) <= 1 and max(sizes) <= 8
+    assert {room(size) for size in sizes} == {room(batch)} and max(sizes) <= room(batch)
 
 
 @pytest.mark.slow
-def test_calls_do_not_change_the_gradients():
+def test_parts_do_not_change_the_gradients(monkeypatch):
     made, task = network(), Noise()
     inputs, targets = task.sample(np.random.default_rng(0), 24)
-    whole = made.gradients(inputs, targets, 25)
     with Workers(made) as pool:
         joined = pool.gradients(inputs, targets, 25)
         simulated = pool.simulate(inputs)
+    learned = made.gradients(inputs, targets, 25)
+    monkeypatch.setattr(results, "TRIALS_IN_A_PART", 24)
+    whole = made.gradients(inputs, targets, 25)
+    assert_gradients_equal(learned, whole, tolerance=1e-10)
     assert whole.spikes.any() and whole.w_rec.any() and whole.parameters["tau_m"].any()
     # 24 trials added up in another order
     for name in ("w_in", "w_rec", "w_out", "loss", "regularization"):
@@ -116,7 +123,7 @@ def test_processes_share_a_compiled_program(tmp_path, monkeypatch):
         reset_device()
     assert found[0][1] == found[1][1]
     assert_same(found[0][0], found[1][0])
-    # one to learn, one to validate
+    # one to learn, one to validate, for all batches of both
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 2
 
 
@@ -157,7 +164,7 @@ class Killer:
 def marked_batch():
     inputs, targets = Noise().sample(np.random.default_rng(0), 24)
     inputs[:, 0, 0] = False
-    inputs[12, 0] = True  # the first trial of the second call
+    inputs[8, 0] = True  # the first trial of the second part
     return inputs, targets
 
 
@@ -181,7 +188,7 @@ def test_trials_that_kill_their_process_twice_are_named(tmp_path, monkeypatch):
     made, batch = network(), marked_batch()
     before = {name: values.copy() for name, values in made.weights.items()}
     monkeypatch.setattr(module, "_call", Killer(5, tmp_path))
-    with pytest.raises(RuntimeError, match=r"that ran trials 12 to 23 of the batch died, twice"):
+    with pytest.raises(RuntimeError, match=r"that ran trials 8 to 15 of the batch died, twice"):
         with Workers(made, 2) as pool:
             pool.gradients(*batch)
     for name, values in before.items():

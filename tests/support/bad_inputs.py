@@ -311,6 +311,8 @@ BAD_INPUTS = {
     "a goal without metric": lambda: net().fit(Endless(), 1, goal=0.1),
     "a largest rate without unit": lambda: net().fit(Endless(), 1, max_rate=200),
     "workers: none": lambda: net().fit(Endless(), 1, workers=0),
+    "threads: none": lambda: net().gradients(X, Y, threads=0),
+    "threads without a program": lambda: net().fit(Endless(), 1, threads=2),
     # files
     "a network that was not saved": lambda: RecurrentNetwork.load("mine.npz"),
     "half a network": lambda: damaged_file(RecurrentNetwork.load, "mine.npz"),

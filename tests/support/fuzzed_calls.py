@@ -289,9 +289,9 @@ def calls():
     found |= {
         "RecurrentNetwork.gradients": (
             mine.gradients,
-            lambda: dict(inputs=inputs, targets=targets, learning_window=3),
+            lambda: dict(inputs=inputs, targets=targets, learning_window=3, threads=1),
         ),
-        "RecurrentNetwork.simulate": (mine.simulate, lambda: dict(inputs=inputs)),
+        "RecurrentNetwork.simulate": (mine.simulate, lambda: dict(inputs=inputs, threads=1)),
         "RecurrentNetwork.record": (
             mine.record,
             lambda: dict(
@@ -308,7 +308,9 @@ def calls():
         ),
         "RecurrentNetwork.evaluate": (
             mine.evaluate,
-            lambda: dict(task=task, inputs=inputs[None], targets=targets[None], workers=1),
+            lambda: dict(
+                task=task, inputs=inputs[None], targets=targets[None], workers=1, threads=1
+            ),
         ),
         "RecurrentNetwork.prepare": (
             mine.prepare,
@@ -323,6 +325,7 @@ def calls():
                 callbacks=[],
                 seed=0,
                 workers=1,
+                threads=1,
                 goal=0.0,
                 evaluate_every=1,
                 evaluation_trials=1,
