@@ -92,7 +92,7 @@ class Workers:
             return [getattr(self.network, method)(*a) for a in arguments]
         self._prepare(arguments[0])
         state = evolve(self.network.state, moments={})
-        device = is_standalone(), prefs.codegen.target
+        device = is_standalone(), prefs.codegen.target, prefs.core.default_float_dtype
         call = delayed(_call)
         tasks = [call(self._description, state, device, method, a) for a in arguments]
         try:
@@ -138,8 +138,7 @@ def _network(description):
 
 def _call(description, state, device, method, arguments):
     """One call of a method of the network, in a process of the pool."""
-    standalone, target = device
-    prefs.codegen.target = target
+    standalone, prefs.codegen.target, prefs.core.default_float_dtype = device
     set_device("cpp_standalone", build_on_run=False) if standalone else set_device("runtime")
     try:
         network = _network(description)
