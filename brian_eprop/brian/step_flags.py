@@ -28,7 +28,7 @@ class Flag(NamedTuple):
     says, read, written : str
         Its meaning, and by what it is read and written.
     dtype : type
-        Default: a floating-point number.
+        Default: Brian2's for floating-point numbers; what counts has more digits.
     """
 
     of: str
@@ -58,7 +58,7 @@ FLAGS = {
     "__episode_ends": Flag("learner", "1 where it ends", "regularizers, traces, windows"),
     "__updates_on": Flag("learner", "1 with an optimizer", "the step", "Learner.optimizer"),
     "__update_due": Flag("learner", "1 where weights change", "updates, windows"),
-    "__updates": Flag("learner", "updates so far", "optimizers", "the step, Learner.optimizer"),
+    "__updates": Flag("learner", "updates so far", "optimizers", "the step, Learner", float),
     "__episode_over": Flag("rewards", "1 after an episode's end", "the step, Progress", "rewards"),
     "__credit_decay": Flag("rewards", "γ, 0 at an episode's end", "traces, windows", "rewards"),
     "__window_start": Flag("window", "its first step", "replay", "the step, replay", np.int64),

@@ -11,6 +11,9 @@ back-propagation through time.
 import math
 from functools import partial
 
+import numpy as np
+from brian2 import prefs
+
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
 from ..brian.step_flags import EPISODE, declare_flags
@@ -355,7 +358,8 @@ class Credit:
 
     def bytes_kept(self, receivers):
         """Bytes of the ring buffers of a window."""
-        per_step = sum(8 * len(r.recorded) * len(r.group) for r in receivers)
+        size = np.dtype(prefs.core.default_float_dtype).itemsize
+        per_step = sum(size * len(r.recorded) * len(r.group) for r in receivers)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
         return per_step * self.rows
 

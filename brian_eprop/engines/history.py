@@ -70,7 +70,7 @@ def _free_in(folder, limit, used):
 
 def steps_of(delay, dt):
     """Delays in whole steps, rounded as Brian2's spike queue does."""
-    return np.floor(np.asarray(delay) / dt + 0.5).astype(int)
+    return np.floor(np.asarray(delay, dtype=float) / dt + 0.5).astype(int)
 
 
 class Recorder(LearningCode):

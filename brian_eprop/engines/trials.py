@@ -137,7 +137,7 @@ def _restore(group, names, times, runner):
     group : Group
         Which knows the shared variables ``__started`` and ``__trial_begins``.
     names, times : set of str
-        Its variables; times are remembered relative to the present one.
+        Its variables; of times it is remembered how long ago they were.
     runner : str
         The name of the code.
     """
@@ -147,10 +147,11 @@ def _restore(group, names, times, runner):
         variable, start = group.variables[name], internal("start", name)
         value, back = name, start
         if name in times:
-            value, back = f"{name} - t", f"t + {start}"
+            value, back = f"t - {name}", f"t - {start}"
         elif variable.is_boolean:
             value, back = f"int({name})", f"{start} > 0.5"
-        declare(group, start, shared=variable.scalar)
+        dtype = None if variable.is_boolean else variable.dtype
+        declare(group, start, shared=variable.scalar, dtype=dtype)
         code.append(f"{start} = __started*{start} + (1 - __started)*({value})")
         code.append(f"{name} = {back}")
     if code:

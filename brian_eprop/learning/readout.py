@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from brian2 import NeuronGroup, Quantity, Synapses, TimedArray, prefs
+from brian2 import NeuronGroup, Quantity, Synapses, TimedArray
 from brian2.units import DimensionMismatchError, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 from numpy.typing import ArrayLike
 
 from ..brian import schedule
 from ..brian.code import declare, run_code, sum_over_synapses, unhidden
-from ..brian.internals import Variable, add_to, is_standalone, last_step
+from ..brian.internals import Variable, add_to, last_step
 from ..brian.step_flags import declare_flags, describe_step
 from ..checks import (
     check_not_compiled,
@@ -210,13 +210,6 @@ class LeakyReadout(NeuronGroup):
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Refuse a run that is longer than the target, or for which it makes no sense."""
         super().before_run(run_namespace)
-        precision = np.dtype(prefs.core.default_float_dtype)
-        if is_standalone() and self.learner is not None and precision != np.float64:
-            raise ValueError(
-                f"Brian2's preference core.default_float_dtype is {precision}, but compiled "
-                "programs learn with float64 only; set prefs.core.default_float_dtype = float64, "
-                "or use the device 'runtime'"
-            )
         if self.learner is not None:
             self.learner.progress.check_continues()
             self.learner.warn_of_what_goes_on()

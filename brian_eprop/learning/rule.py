@@ -224,7 +224,7 @@ class FiringRateRegularizer:
 
 def regularize(learner, group):
     """Count the spikes of a group and turn the count into a pressure on its rate."""
-    declare(group, "__spike_count")
+    declare(group, "__spike_count", dtype=float)
     declare(group, "__rate_pressure")
     on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
     learner.share(group, "__episode_begins", "__episode_ends", "__learns")

@@ -127,7 +127,7 @@ def trial_assembly(description, trials, inputs, targets):
     )
     populations = [assembly.objects[f"population_{k}"] for k, _ in enumerate(d.populations)]
     assembly.network.add(
-        _kept(readout, OUTPUTS, "record", trials.total, float, ["y"]),
+        _kept(readout, OUTPUTS, "record", trials.total, None, ["y"]),
         *(
             _kept(group, SPIKES, "record_raster", trials.total, bool, ["_spikespace"])
             for group in populations

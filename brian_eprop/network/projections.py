@@ -315,9 +315,9 @@ def results(description, trials, count, projections, read):
     """
     d, shape = description, (trials.count, trials.steps, -1)
     outputs, *rasters = (read(name).reshape(shape)[:count] for name in kept_names(d))
-    # copies: a program writes the next call's into the same memory
+    # copies, as float64: a program writes the next call's into the same memory
     spikes = np.concatenate(rasters, axis=2)
-    collected = {"spikes": spikes, "readout": outputs.copy()}
+    collected = {"spikes": spikes, "readout": outputs.astype(float)}
     if not trials.learning:
         return collected
     for name in ("w_in", "w_rec", "w_out"):
@@ -329,7 +329,7 @@ def results(description, trials, count, projections, read):
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
     for parameter in trained(d):
         collected["parameters"][parameter.name][parameter.columns] = read(parameter.gradient)
-    collected["loss"] = read("readout.loss").sum()
+    collected["loss"] = read("readout.loss").sum(dtype=float)
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
     collected["regularization"] = sum(penalties) / scored

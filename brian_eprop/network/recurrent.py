@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from brian2 import Quantity, ms
+from brian2 import Quantity, ms, prefs
 from numpy.typing import ArrayLike
 
 from ..brian.internals import is_standalone
@@ -185,7 +185,7 @@ class RecurrentNetwork:
         self.description, self.state = description, state
         self.optimizer = checked_optimizer(optimizer)
         check_optimizers(description, self.optimizer)
-        self._networks: dict[tuple[type, BatchShape], Backend] = {}
+        self._networks: dict[tuple[Any, ...], Backend] = {}
 
     def __repr__(self):
         d = self.description
@@ -444,8 +444,9 @@ class RecurrentNetwork:
         """What runs batches of a shape, with room for one part of them."""
         kind = CompiledNetwork if is_standalone() else RuntimeNetwork
         trials = BatchShape(room(batch), steps, window, learning)
-        if (kind, trials) not in self._networks:
+        key = kind, trials, prefs.core.default_float_dtype
+        if key not in self._networks:
             inputs = np.broadcast_to(False, (trials.total, self.description.n_in))
             targets = self._some_targets(trials.total)
-            self._networks[kind, trials] = kind(self.description, trials, inputs, targets)
-        return self._networks[kind, trials]
+            self._networks[key] = kind(self.description, trials, inputs, targets)
+        return self._networks[key]

@@ -86,7 +86,7 @@ class Workers:
     def _joined(self, method, cut, arguments):
         """The results of a method of the network for each part, put together."""
         state = evolve(self.network.state, moments={})
-        device = is_standalone(), prefs.codegen.target
+        device = is_standalone(), prefs.codegen.target, prefs.core.default_float_dtype
         call = delayed(_call)
         tasks = [call(self._description, state, device, method, a) for a in arguments]
         try:
@@ -130,8 +130,7 @@ def _network(description):
 
 def _call(description, state, device, method, arguments):
     """One call of a method of the network, in a process of the pool."""
-    standalone, target = device
-    prefs.codegen.target = target
+    standalone, prefs.codegen.target, prefs.core.default_float_dtype = device
     set_device("cpp_standalone", build_on_run=False) if standalone else set_device("runtime")
     try:
         network = _network(description)

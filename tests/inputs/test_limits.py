@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from brian2 import defaultclock, device, ms, prefs, set_device
+from brian2 import defaultclock, ms
 
 from brian_eprop import (
     BPTT,
@@ -209,18 +209,3 @@ def test_a_second_learner_on_a_group_is_named():
     with pytest.raises(ValueError, match=r"learner of readout 'first' already.*'second' too; give"):
         TrainableSynapses(cells, cells, on_pre="v_post += w*mV", learner=two)
     assert first.name
-
-
-@pytest.mark.slow
-def test_compiled_programs_with_float32_are_refused_before_compiling(tmp_path, monkeypatch):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
-    monkeypatch.setitem(prefs, "core.default_float_dtype", np.float32)
-    network = RecurrentNetwork("lif", 3, 4, 2, seed=0)
-    set_device("cpp_standalone", build_on_run=False)
-    try:
-        with pytest.raises(ValueError, match=r"default_float_dtype is float32.*= float64, or use"):
-            network.prepare(1, 10)
-    finally:
-        device.reinit()
-        set_device("runtime")
-    assert not list(tmp_path.rglob("main"))

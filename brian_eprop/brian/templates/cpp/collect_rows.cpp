@@ -7,13 +7,14 @@
 {% from 'rows.cpp' import find_rows, for_each_in_row, for_each_source with context %}
 
 {% block maincode %}
+    {% set scalar = c_data_type(target.dtype) %}
     if ({{__replayed_step}} >= {{__window_start}})
     {
         {% for row, reach, n in later %}
         {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
         {% endfor %}
         {% if gate %}
-        const double *_psi = {{get_array_name(gate)}} + (size_t)({{__replayed_step}} % {{rows}}) * {{target.size}};
+        const {{c_data_type(gate.dtype)}} *_psi = {{get_array_name(gate)}} + (size_t)({{__replayed_step}} % {{rows}}) * {{target.size}};
         {% endif %}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
@@ -21,7 +22,7 @@
         if (_rows.alike > 0 && _rows.alike <= 8)
         {
             // Of the two loops the one over sources is the long one
-            double *_sums = {{get_array_name(target)}};
+            {{scalar}} *_sums = {{get_array_name(target)}};
             std::fill(_sums + {{synapses.source.start}}, _sums + {{synapses.source.stop}}, 0);
             for (int32_t _k=0; _k<_rows.alike; _k++)
             {
@@ -30,7 +31,7 @@
         }
         else for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
         {
-            double _sum = 0;
+            {{scalar}} _sum = 0;
             {% if gate %}
             if (_psi[_source] != 0 || {{__replayed_step}} == {{__window_start}})
             {% endif %}

@@ -8,8 +8,8 @@
 {% block maincode %}
     const int _N = {{constant_or_scalar('N', variables['N'])}};
     const auto *_y = {{get_array_name(of_y)}};
-    const double _largest = *std::max_element(_y, _y + _N);
-    double _sum = 0;
+    const auto _largest = *std::max_element(_y, _y + _N);
+    {{c_data_type(of_y.dtype)}} _sum = 0;
     for (int _idx=0; _idx<_N; _idx++)
         _sum += exp(_y[_idx] - _largest);
     {{get_array_name(of_largest)}}[0] = _largest;

@@ -2,8 +2,9 @@
 {% extends 'common_group.pyx' %}
 
 {% block maincode %}
-    cdef double _largest = {{get_array_name(of_y)}}[0]
-    cdef double _sum = 0
+    {% set scalar = cpp_dtype(of_y.dtype) %}
+    cdef {{scalar}} _largest = {{get_array_name(of_y)}}[0]
+    cdef {{scalar}} _sum = 0
     for _idx in range(N):
         if {{get_array_name(of_y)}}[_idx] > _largest:
             _largest = {{get_array_name(of_y)}}[_idx]

@@ -1,0 +1,175 @@
+"""With Brian2's preference for float32 all is computed with it, and the numbers stay."""
+
+import math
+
+import numpy as np
+import pytest
+from brian2 import Hz, get_device, ms, prefs, set_device
+from brian2.devices.device import reset_device
+from brian_networks import BLOCKS, difference
+from comparing import assert_gradients_equal
+
+from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork
+from brian_eprop.network import compilation, compiled
+from brian_eprop.network.projections import BatchShape
+from brian_eprop.network.workers import Workers
+from brian_eprop.reference import gradients
+
+from .test_devices import everything, final_results
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+STEPS = 60
+#: Each of 60 steps rounds some five times, by up to 6e-8, and all of it may add up.
+SINGLE = 2e-5
+#: Nothing that is computed with float32 is nearer than this.
+DOUBLE = 1e-10
+CASES = {
+    "order 1": dict(rule=EProp()),
+    "order 1, traces": dict(rule=EProp(engine="traces")),
+    "order ∞": dict(rule=EProp(order=math.inf), trainable=["tau_m"], loss="cross_entropy"),
+}
+#: What all of them have besides.
+COMMON = dict(regularizers=[FiringRateRegularizer(20 * Hz, 5.0)], delays={"w_rec": 2 * ms}, seed=0)
+
+
+def network(case):
+    """Neurons none of whose membranes is within round-off of its threshold."""
+    neurons = [("lif", 6, {"t_ref": 3 * ms}), ("alif", 6, {"tau_a": 100 * ms})]
+    return RecurrentNetwork(neurons, 20, 12, 3, **COMMON | CASES[case])
+
+
+def trials(batch=2):
+    rng = np.random.default_rng(0)
+    return rng.random((batch, STEPS, 20)) < 0.05, rng.dirichlet(np.ones(3), (batch, STEPS))
+
+
+def assert_single(found, expected):
+    """The spikes of double precision, the rest to what single precision has, as float64."""
+    assert_gradients_equal(found, expected, tolerance=SINGLE, spikes=50)
+    assert found.parameters.keys() == expected.parameters.keys()
+    for name, values in expected.parameters.items():
+        assert difference(found.parameters[name], values) < SINGLE
+    for name in ("w_in", "w_rec", "w_out", "readout"):
+        assert getattr(found, name).dtype == float
+        assert difference(getattr(found, name), getattr(expected, name)) > DOUBLE
+
+
+@pytest.fixture
+def single(monkeypatch):
+    """Changes to Brian2's preference for float32."""
+
+    def change(dtype=np.float32):
+        monkeypatch.setitem(prefs, "core.default_float_dtype", dtype)
+
+    return change
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """The folder of compiled programs, which is the device from now on."""
+    folder = tmp_path / "programs"
+    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(folder))
+    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
+    yield folder
+    get_device().reinit()
+    reset_device()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients(case, single):
+    expected = network(case).gradients(*trials())
+    single()
+    assert_single(network(case).gradients(*trials()), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
+@pytest.mark.optimized
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_of_programs(case, single, request):
+    expected = network(case).gradients(*trials())
+    folder = request.getfixturevalue("programs")
+    single()
+    assert_single(network(case).gradients(*trials()), expected)
+    (program,) = (path for path in folder.iterdir() if path.is_dir())
+    exchanged = compilation.interface(program)
+    kinds = {name: dtype for arrays in exchanged.values() for name, (dtype, _) in arrays.items()}
+    doubles = {name for name, dtype in kinds.items() if dtype == "<f8"}
+    assert doubles == {"brian_eprop_targets.values", "seconds"}
+
+
+def test_another_preference_is_another_program(single):
+    description, shape = network("order 1").description, BatchShape(1, STEPS)
+    before = compiled._key(description, shape)
+    single()
+    assert compiled._key(description, shape) != before
+
+
+def test_gradients_of_the_reference_are_double(single):
+    """What is compared with it must not lose its digits along with Brian2."""
+    one, (inputs, targets) = RecurrentNetwork("lif", 20, 12, 3, seed=0), trials()
+    expected = gradients(one.reference_network(), inputs, targets)
+    single()
+    found = gradients(one.reference_network(), inputs, targets)
+    assert_gradients_equal(found, expected, tolerance=1e-15)
+
+
+def test_a_network_follows_a_preference_that_changes(single):
+    one = network("order 1")
+    before = one.gradients(*trials())
+    single()
+    assert_single(one.gradients(*trials()), before)
+    single(np.float64)
+    np.testing.assert_array_equal(one.gradients(*trials()).w_rec, before.w_rec)
+
+
+@pytest.mark.slow
+def test_other_processes_follow_the_preference(single):
+    inputs, targets = trials(batch=17)
+    expected = network("order 1").gradients(inputs, targets)
+    single()
+    with Workers(network("order 1"), 2) as pool:
+        found = pool.gradients(inputs, targets)
+    assert difference(found.w_rec, expected.w_rec) < SINGLE
+    with Workers(network("order 1")) as alone:
+        np.testing.assert_array_equal(found.w_rec, alone.gradients(inputs, targets).w_rec)
+
+
+def assert_same_script(engine, single, start=lambda: None):
+    """A script of one's own learns as in double precision, with every feature that has code."""
+    expected = final_results(everything(engine))
+    single()
+    start()
+    found = final_results(everything(engine))
+    np.testing.assert_array_equal(found.pop("raster"), expected.pop("raster"))
+    apart = {name: difference(values, expected[name]) for name, values in found.items()}
+    assert not {name: value for name, value in apart.items() if not value < SINGLE}
+    # gradients are 0 again after an update
+    assert not {name: apart[name] for name in ("loss", "y", *BLOCKS) if not apart[name] > DOUBLE}
+
+
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_own_script(engine, single):
+    assert_same_script(engine, single)
+
+
+@pytest.mark.slow
+@pytest.mark.cython
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_own_script_with_cython(engine, single):
+    assert_same_script(engine, single, lambda: setattr(prefs.codegen, "target", "cython"))
+
+
+def test_times_and_counters_stay_double(single):
+    single()
+    brian = everything("credit")
+    brian.run()
+    readout, neurons = brian.readout.variables, brian.neurons.variables
+    for variables, names in (
+        (readout, ("t", "dt", "__updates")),
+        (neurons, ("lastspike", "__start_lastspike", "__spike_count")),
+    ):
+        assert {np.dtype(variables[name].dtype) for name in names} == {np.dtype(float)}
+    assert neurons["__start_v"].dtype == neurons["v"].dtype == np.float32
+    assert neurons["__kept_psi"].dtype == np.float32
