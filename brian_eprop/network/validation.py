@@ -202,9 +202,8 @@ def checked_threads(threads):
     threads = whole_number("threads", threads)
     if threads > 1 and not is_standalone():
         raise ValueError(
-            f"threads = {threads} are for compiled programs, but Brian2's device is 'runtime', "
-            "which computes one trial after the other; call set_device('cpp_standalone', "
-            "build_on_run=False), or leave threads = 1"
+            f"threads = {threads} needs compiled programs, but Brian2's device is 'runtime'; call "
+            "set_device('cpp_standalone', build_on_run=False), or leave threads = 1"
         )
     return threads
 

@@ -203,7 +203,7 @@ def test_ctrl_c_ends_all_programs_and_the_next_call_is_right(standalone):
     [
         (0, "threads = 0 must be an integer ≥ 1"),
         (1.5, "threads = 1.5 must be an integer ≥ 1"),
-        (2, r"threads = 2 are for compiled programs, .*'runtime'.*set_device\('cpp_standalone'"),
+        (2, r"threads = 2 needs compiled programs, .*'runtime'.*set_device\('cpp_standalone'"),
     ],
 )
 def test_threads_that_cannot_be_are_refused(call, threads, message):
