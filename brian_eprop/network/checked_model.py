@@ -117,7 +117,7 @@ def run_model(model, method, n, steps, rng, dt):
     when = schedule.MONITOR_ELIGIBILITY_VECTOR.when
     vectors = {k: monitor(s, eps, when) for k, s in synapses.items()}
     running.store("start")
-    computed = recorded.run(network.weights, inputs, target)
+    computed = recorded.run(network.weights, inputs[None], target[None])
     return CheckedRun(
         network,
         inputs,
