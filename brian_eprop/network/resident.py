@@ -6,6 +6,8 @@ program also ends with the process that has started it, whose end of the pipe is
 
 import mmap
 import os
+import select
+import signal
 import subprocess
 import tempfile
 import threading
@@ -69,16 +71,18 @@ class Program:
     def forget(self):
         """Be a program that does not run."""
         self.process = self.printed = self.arrays = self._stop = None
+        self._number = 0
 
     @property
     def runs(self):
-        """Whether there is a process."""
-        return self.process is not None and self.process.poll() is None
+        """Whether there is a process, which may have died meanwhile."""
+        return self.process is not None
 
     def start(self):
         """Let it run if it does not, in the place of those that were called least recently."""
         self.last_call = time.monotonic()
-        if self.runs:
+        # nothing to read: neither the end of a program that has died, nor an answer to nobody
+        if self.runs and not select.select([self.process.stdout], [], [], 0)[0]:
             return
         self.end()
         with _starting:
@@ -133,20 +137,27 @@ class Program:
 
     def call(self):
         """Let the program compute."""
+        self._number = (self._number + 1) % 256
         try:
-            self.process.stdin.write(b"c")
+            self.process.stdin.write(bytes([self._number]))
         except BrokenPipeError:
             pass  # it has ended, which the answer says as well
 
     def wait(self):
         """Wait until the program is there, or has computed."""
-        if not self.process.stdout.read(1):
-            code = self.process.wait()
-            self.printed.seek(0)
-            said = self.printed.read().decode(errors="replace")
-            raise RuntimeError(
-                f"the compiled network failed with exit code {code}{self._remedy}:\n{said}"
-            )
+        answer = None
+        # An earlier answer is one that nobody has waited for: its call was interrupted.
+        while answer != bytes([self._number]):
+            answer = self.process.stdout.read(1)
+            if not answer:
+                process = self.process
+                self.printed.seek(0)
+                said = self.printed.read().decode(errors="replace")
+                self.end()
+                raise RuntimeError(
+                    f"the compiled network failed with exit code {process.returncode}"
+                    f"{self._remedy}:\n{said}"
+                )
 
     def end(self):
         """End the process, if there is one."""
@@ -178,8 +189,14 @@ def in_use(programs):
 
 
 def _kill(process, printed):
-    process.kill()
-    process.wait()
+    # Not by the methods of Popen: an interrupt may leave their lock locked for ever.
+    if process.returncode is None:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+            _, status = os.waitpid(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        except (ProcessLookupError, ChildProcessError):
+            process.returncode = 0  # somebody else has waited for it
     for file in (process.stdin, process.stdout, printed):
         file.close()
 

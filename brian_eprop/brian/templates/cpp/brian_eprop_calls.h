@@ -71,6 +71,8 @@ class Calls
     std::vector<std::function<void()>> start;
     std::clock_t called;
     int answers;
+    // The number of the call, which its answer repeats
+    char number = 0;
 
 public:
     Calls(const std::vector<std::string> &arguments, int64_t size)
@@ -128,8 +130,7 @@ public:
     // Wait for a call; false if there will be none, since the process that made them has ended.
     bool next()
     {
-        char byte;
-        if (read(STDIN_FILENO, &byte, 1) != 1)
+        if (read(STDIN_FILENO, &number, 1) != 1)
             return false;
         called = std::clock();
         for (auto &set : start)
@@ -149,7 +150,7 @@ public:
 
     void answer()
     {
-        if (write(answers, "a", 1) != 1)
+        if (write(answers, &number, 1) != 1)
             std::exit(1);
     }
 };
