@@ -95,6 +95,12 @@ def updated(state, optimizer, gradients, description):
         raise TypeError(
             f"gradients = {shown(gradients)}: give what RecurrentNetwork.gradients returns"
         )
+    for name in MATRICES:
+        if np.shape(getattr(gradients, name)) != state.weights[name].shape:
+            raise ValueError(
+                f"gradients.{name} has the shape {np.shape(getattr(gradients, name))}; it must be "
+                f"{state.weights[name].shape}: give gradients of this network"
+            )
     check_wiring(description, state.weights, state.wiring)
     weights, moments = dict(state.weights), {}
     for name in MATRICES:

@@ -133,12 +133,14 @@ def test_a_model_nested_without_end_is_refused(tmp_path):
 def test_more_numbers_than_brian2_counts_are_refused_before_compiling():
     network = RecurrentNetwork("lif", 3000, 2, 1, seed=0)
     with pytest.raises(
-        ValueError, match=r"1000 trials of 1000 steps with 3000 inputs are 30000000"
+        ValueError, match=r"8 trials of 1000000 steps with 3000 inputs are 24000000000 "
     ):
-        network.prepare(1000, 1000)
+        network.prepare(1000, 1_000_000)
     wide = RecurrentNetwork("lif", 1, 2, 3000, seed=0)
-    with pytest.raises(ValueError, match=r"with 3000 outputs are 3000000000 numbers.*fewer trials"):
-        wide.prepare(1000, 1000, learning=False)
+    with pytest.raises(
+        ValueError, match=r"with 3000 outputs are 24000000000 numbers.*fewer trials"
+    ):
+        wide.prepare(1000, 1_000_000, learning=False)
 
 
 def empty(*names):

@@ -338,3 +338,11 @@ def test_quantities_keep_unit_and_last_bit():
 def test_what_cannot_be_written_is_named():
     with pytest.raises(TypeError, match="of type 'function' cannot be saved"):
         encode({"f": lambda: 1})
+
+
+def test_gradients_of_another_network_are_refused():
+    inputs, targets = np.ones((5, 3), dtype=bool), np.ones((5, 2))
+    single = RecurrentNetwork("lif", 3, 1, 2, seed=1)
+    network = RecurrentNetwork("lif", 3, 4, 2, seed=2, optimizer=GradientDescent(0.01))
+    with pytest.raises(ValueError, match=r"gradients.w_in has the shape \(3, 1\); it must be"):
+        network.apply(single.gradients(inputs, targets))
