@@ -1,5 +1,6 @@
 """The check of a user's own network: which network, how long, and what cannot be checked."""
 
+import numpy as np
 from brian2 import Network, Quantity, collect, magic_network
 
 from ..brian.internals import networks_of, runs_in_python
@@ -32,6 +33,12 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
         raise ValueError(
             "Learner.check runs the network again and again, which a compiled program cannot: "
             "leave out set_device('cpp_standalone') for the check; the numbers are the same"
+        )
+    if learner.readout.variables["y"].dtype != np.float64:
+        raise ValueError(
+            "Learner.check looks for differences that round-off hides in float32, with which "
+            f"readout '{learner.readout.name}' was made; set Brian2's preference "
+            "core.default_float_dtype = float64 for the check"
         )
     if learner.readout.rewarded:
         raise ValueError(

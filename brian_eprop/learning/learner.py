@@ -464,8 +464,8 @@ class Learner:
         Raises
         ------
         ValueError, TypeError
-            For a compiled program, rewards, a time in the middle of a trial, a duration that
-            does not fit; and whatever a run of the network raises.
+            For a compiled program, float32, rewards, a time in the middle of a trial, a duration
+            that does not fit; and whatever a run of the network raises.
         """
         namespace = get_local_namespace(level=1)
         return check_network(self, duration, network, synapses, seed, namespace, level=1)

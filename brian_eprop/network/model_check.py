@@ -109,7 +109,7 @@ def check_model(
 ) -> CheckReport:
     """Compare a model's traces and gradients in Brian2 with finite differences.
 
-    Everything runs with Brian2's numpy target, whatever is set.
+    Everything runs with Brian2's numpy target and float64, whatever is set.
 
     Parameters
     ----------

@@ -270,7 +270,7 @@ class RecurrentNetwork:
         neurons: int | Sequence[int] = 4,
         synapses_per_neuron: int = 2,
     ) -> Recording:
-        """One trial with membranes and eligibility traces, run by Brian2's numpy target.
+        """One trial with membranes and eligibility traces, by Brian2's numpy target with float64.
 
         Parameters
         ----------

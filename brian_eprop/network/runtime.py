@@ -93,14 +93,14 @@ def plain_errors():
 
 @contextmanager
 def numpy_runtime():
-    """Brian2's runtime device and numpy target, whatever the user has set."""
-    before = prefs.codegen.target
+    """Brian2's runtime device and numpy target with float64, whatever the user has set."""
+    before = prefs.codegen.target, prefs.core.default_float_dtype
     set_device("runtime")
-    prefs.codegen.target = "numpy"
+    prefs.codegen.target, prefs.core.default_float_dtype = "numpy", np.float64
     try:
         yield
     finally:
-        prefs.codegen.target = before
+        prefs.codegen.target, prefs.core.default_float_dtype = before
         reset_device()
 
 

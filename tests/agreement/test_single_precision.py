@@ -10,7 +10,7 @@ from brian_networks import BLOCKS, difference
 from comparing import assert_gradients_equal
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork
-from brian_eprop.network import compilation, compiled
+from brian_eprop.network import check_model, compilation, compiled
 from brian_eprop.network.projections import BatchShape
 from brian_eprop.network.workers import Workers
 from brian_eprop.reference import gradients
@@ -173,3 +173,14 @@ def test_times_and_counters_stay_double(single):
         assert {np.dtype(variables[name].dtype) for name in names} == {np.dtype(float)}
     assert neurons["__start_v"].dtype == neurons["v"].dtype == np.float32
     assert neurons["__kept_psi"].dtype == np.float32
+
+
+def test_records_and_checks_are_double(single):
+    """They are compared with the reference, or with finite differences."""
+    inputs, targets = (values[0] for values in trials())
+    expected = network("order 1").record(inputs, targets)
+    single()
+    found = network("order 1").record(inputs, targets)
+    np.testing.assert_array_equal(found.psi, expected.psi)
+    assert prefs.core.default_float_dtype == np.float32
+    assert check_model("lif").passed

@@ -17,6 +17,7 @@ from brian2 import (
     defaultclock,
     ms,
     mV,
+    prefs,
     set_device,
     volt,
 )
@@ -466,6 +467,12 @@ def test_a_compiled_program_is_refused_with_the_remedy():
             learner.check(network=net)
     finally:
         reset_device()
+
+
+def test_single_precision_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(prefs, "core.default_float_dtype", np.float32)
+    with pytest.raises(ValueError, match=r"hides in float32.*default_float_dtype = float64"):
+        check()
 
 
 SCRIPT = """
