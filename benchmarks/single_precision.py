@@ -44,7 +44,7 @@ def measured(n, order, steps, calls):
             program = list(network._networks.values())[PRECISIONS.index(precision)]
             clocks[precision].append((program.simulation_seconds, program.program_seconds))
     double, single = (found[precision] for precision in PRECISIONS)
-    row = {"n": n, "order": order, "steps": steps, "rate": float(double.spikes.mean())}
+    row = {"n": n, "order": str(order), "steps": steps, "rate": float(double.spikes.mean())}
     row["different_spikes"] = int((single.spikes != double.spikes).sum())
     row["errors"] = {
         name: float(np.abs(a - b).max() / np.abs(b).max())
