@@ -213,6 +213,11 @@ def not_finite(name, values):
 
 def as_array(name, values):
     """A new NumPy array of a list, an array or a tensor of another package."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} has {np.ma.count_masked(values)} masked entries; give it without, for example "
+            f"{name}.filled(0)"
+        )
     try:
         return np.array(values)
     except ValueError:

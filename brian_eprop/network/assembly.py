@@ -15,8 +15,6 @@ from brian2 import Clock, Network, NeuronGroup, TimedArray
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses, FastThresholder, LearningCode
-from ..brian.internals import code_of, statements_of
-from ..engines.trials import dropped_at_trial_start
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
@@ -231,11 +229,10 @@ def _connected(d, trials, block, groups, learner):
             # A program that is compiled does not know its delays.
             learner.engine.check_delay_onto_readout("w_out", delays.max())
     else:
-        if delays.any():
-            on_pre = code_of(dropped_at_trial_start(statements_of(on_pre), "w", 0))
         synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
-        learner.share(synapses.pre, "trial_step")
+        if delays.any():
+            learner.reset_with_trial(synapses)
     synapses.connect(**block.connectivity)
     if not alike:
         synapses.delay = delays * d.dt

@@ -110,7 +110,7 @@ class CompiledNetwork:
 def cache_folder():
     """Where compiled programs are kept: $BRIAN_EPROP_CACHE, or the user's cache folder."""
     given = os.environ.get("BRIAN_EPROP_CACHE")
-    return Path(given) if given else platformdirs.user_cache_path("brian_eprop")
+    return Path(given).resolve() if given else platformdirs.user_cache_path("brian_eprop")
 
 
 def _key(description, trials):

@@ -131,6 +131,9 @@ def _checked_shapes(description, weights):
     shapes = description.shapes
     for name in weights:
         check_key("weights", name, shapes)
+    for name, shape in shapes.items():
+        if name not in weights:
+            raise ValueError(f"weights['{name}'] is missing; give a matrix of the shape {shape}")
     return {name: checked_weights(name, weights[name], shape) for name, shape in shapes.items()}
 
 

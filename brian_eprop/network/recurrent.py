@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
+import cloudpickle
 import numpy as np
 from brian2 import Quantity, ms, prefs
 from numpy.typing import ArrayLike
@@ -192,6 +194,12 @@ class RecurrentNetwork:
         neurons = " + ".join(f"{p.count} {p.model.name}" for p in d.populations)
         return f"<RecurrentNetwork: {d.n_in} inputs, {neurons}, {d.n_out} outputs>"
 
+    def __reduce__(self):
+        """A copy, or what is read from a pickle, has Brian2 objects and programs of its own."""
+        # of frozen dicts and classes of scripts pickle knows nothing
+        parts = cloudpickle.dumps((self.description, self.optimizer, self.state))
+        return _restored, (type(self), parts)
+
     @property
     def weights(self) -> dict[str, Floats]:
         """Present weights, by name."""
@@ -278,7 +286,7 @@ class RecurrentNetwork:
         targets : (T, n_out) array
         learning_window : int, optional
         neurons : int or sequence of int
-            Which neurons to record, or how many: then those that fire most.
+            Which neurons to record, or how many at most: then those that fire most.
         synapses_per_neuron : int
             For each recorded neuron, so many synapses from the most active inputs and
             neurons, in turn.
@@ -436,7 +444,7 @@ class RecurrentNetwork:
         return network.run(weights, inputs, targets, parameters, threads)
 
     def _present(self):
-        """Copies of weights and trained parameters, which users may have changed."""
+        """Weights and trained parameters, checked again, as users may have changed them."""
         d = self.description
         return checked_matrices(d, self.weights), checked_parameters(d, self.parameters)
 
@@ -450,3 +458,10 @@ class RecurrentNetwork:
             targets = self._some_targets(trials.total)
             self._networks[key] = kind(self.description, trials, inputs, targets)
         return self._networks[key]
+
+
+def _restored(kind, parts):
+    """A network of the parts that were pickled."""
+    network = kind.__new__(kind)
+    network._set_up(*pickle.loads(parts))
+    return network

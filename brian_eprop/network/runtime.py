@@ -84,7 +84,7 @@ def plain_errors():
         cause = error.__cause__
         if isinstance(cause, UnsupportedEquationsException):
             cause = UnsuitableMethodError(
-                f"RecurrentNetwork.neurons: a 'method' is not for the equations of its model: "
+                f"the 'method' of a neuron model is not for its equations: "
                 f"{' '.join(str(cause).split())} Choose another, such as 'exponential_euler', "
                 "'euler' or 'rk4'"
             )

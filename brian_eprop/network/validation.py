@@ -22,6 +22,11 @@ from ..learning.optimizers import Optimizer, start_of
 
 #: Of numbers that are not.
 FINITE = "; it must be finite"
+FINITE_TARGETS = (
+    "; each must be finite: where no error is to count, at the begin of trials, give 0 and the "
+    "number of last steps that count, learning_window. Tasks whose steps that count differ from "
+    "trial to trial are for brian_eprop.rule_study.train"
+)
 
 
 def entries_of(name, values, kind, noun, example):
@@ -93,7 +98,7 @@ def checked_path(name, path):
 
 def checked_mask(name, mask, shape):
     """A copy of a boolean mask of the given shape."""
-    mask = np.array(mask)
+    mask = as_array(f"connectivity['{name}']", mask)
     if mask.dtype != bool or mask.shape != shape:
         raise ValueError(
             f"connectivity['{name}'] is a {mask.dtype} array of shape {mask.shape}; it must be "
@@ -164,7 +169,7 @@ def checked_trials(description, inputs, targets, window):
 def _checked_targets(targets, description, shape, window):
     targets = numbers("targets", targets)
     _check_trials("targets", targets, description.n_out)
-    check_finite("targets", targets)
+    check_entries("targets", targets, ~np.isfinite(targets), FINITE_TARGETS)
     targets = targets if targets.ndim == 3 else targets[np.newaxis]
     if targets.shape[:2] != shape:
         raise ValueError(

@@ -177,7 +177,7 @@ def check_format(format):
 
 
 def save_figures(folder, figures, format="png"):
-    """Write figures, each complete or not at all.
+    """Write figures, each complete or not at all, and close them.
 
     Parameters
     ----------
@@ -204,4 +204,5 @@ def save_figures(folder, figures, format="png"):
         FigureCanvasAgg(figure)
         with rc_context(STYLE), replacing(paths[-1], "the figure") as file:
             figure.savefig(file, format=format, dpi=RESOLUTION)
+        plt.close(figure)
     return paths

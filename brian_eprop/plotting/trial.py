@@ -183,20 +183,25 @@ def plot_decision(
         raise ValueError(f"'names' is {names!r}; expected {n_out}, one an output")
     check_window(window, steps)
     window = steps if window is None else window
-    if axes is None:
-        axes = stacked((max(1, len(groups) / 7), 1.3, 1), 1.27)
-    inputs, neurons, decision = axes
-    probabilities = softmax(r.readout, axis=1)
-    colors = [CROSSING[k % len(CROSSING)] for k in range(1, n_out + 1)]
-    of_groups = cycle((BLACK, GREY)) if names else chain(colors, cycle((BLACK, GREY)))
-    if n_out > MANY:
-        asked, decided = (x[-window:].mean(axis=0).argmax() for x in (r.target, probabilities))
-        colors = [PALE] * n_out
-        colors[asked], colors[decided] = CROSSING[1:3] if asked != decided else CROSSING[1:2] * 2
-    _draw_inputs(inputs, r, groups, of_groups)
-    plot_raster(r.spikes, dt=r.dt, ax=neurons)
-    _draw_probabilities(decision, r, window, probabilities, names or list(groups)[:n_out], colors)
-    finish_stack(axes)
+    with plt.rc_context(STYLE if axes is None else None):
+        if axes is None:
+            axes = stacked((max(1, len(groups) / 7), 1.3, 1), 1.27)
+        inputs, neurons, decision = axes
+        probabilities = softmax(r.readout, axis=1)
+        colors = [CROSSING[k % len(CROSSING)] for k in range(1, n_out + 1)]
+        of_groups = cycle((BLACK, GREY)) if names else chain(colors, cycle((BLACK, GREY)))
+        if n_out > MANY:
+            asked, decided = (x[-window:].mean(axis=0).argmax() for x in (r.target, probabilities))
+            colors = [PALE] * n_out
+            colors[asked], colors[decided] = (
+                CROSSING[1:3] if asked != decided else CROSSING[1:2] * 2
+            )
+        _draw_inputs(inputs, r, groups, of_groups)
+        plot_raster(r.spikes, dt=r.dt, ax=neurons)
+        _draw_probabilities(
+            decision, r, window, probabilities, names or list(groups)[:n_out], colors
+        )
+        finish_stack(axes)
     return cast(Figure, decision.figure)
 
 

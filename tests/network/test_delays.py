@@ -248,8 +248,10 @@ def test_random_feedback_comes_back_at_once():
 
 
 # ------------------------------------------------------------------- trials
+# nothing goes on from a trial to the next
+@pytest.mark.filterwarnings("error:trials of the learner")
 @pytest.mark.first_case_is_fast
-@pytest.mark.parametrize("learning", [True, False])
+@pytest.mark.parametrize("learning", [False, True])
 def test_spikes_do_not_cross_trials(learning):
     delays = random_delays("w_in", "w_rec", high=12)
     net, (inputs, targets) = network(delays), task()

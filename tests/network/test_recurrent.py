@@ -1,5 +1,8 @@
 """A recurrent network: what it refuses, and how the message names it."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from brian2 import Hz, ms, mV, nS, pA
@@ -260,6 +263,48 @@ def test_given_arrays_are_not_kept_by_reference():
     assert copied.description.connectivity["w_in"].all()
     with pytest.raises(ValueError, match="read-only"):
         copied.description.connectivity["w_in"][0, 0] = False
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+def test_a_copy_learns_and_shares_nothing(copied):
+    net, rng = network(optimizer=Adam(1e-2), seed=1), np.random.default_rng(2)
+    inputs, targets = rng.random((40, 3)) < 0.4, rng.random((40, 2))
+    found, before = net.gradients(inputs, targets), net.weights["w_in"].copy()
+    assert found.w_in.any()
+    other = copied(net)
+    again = other.gradients(inputs, targets)
+    np.testing.assert_array_equal(again.w_in, found.w_in)
+    other.apply(again)
+    assert (other.weights["w_in"] != before).any() and other.updates == 1
+    np.testing.assert_array_equal(net.weights["w_in"], before)
+    assert net.updates == 0
+
+
+def test_masked_entries_are_refused():
+    inputs, targets = np.zeros((5, 3), dtype=bool), np.zeros((5, 2))
+    masked = np.ma.masked_array(targets, mask=np.eye(5, 2, dtype=bool))
+    with pytest.raises(ValueError, match=r"targets has 2 masked entries; .* targets\.filled\(0\)"):
+        network().gradients(inputs, masked)
+    wired = np.ma.masked_array(np.ones((3, 4), dtype=bool), mask=np.eye(3, 4, dtype=bool))
+    with pytest.raises(ValueError, match=r"connectivity\['w_in'\] has 3 masked entries"):
+        network(connectivity={"w_in": wired})
+    whole = np.ma.masked_array(targets)
+    np.testing.assert_array_equal(network(seed=1).gradients(inputs, whole).spikes, 0)
+
+
+def test_a_matrix_that_was_deleted_is_missed():
+    net = network()
+    del net.weights["w_out"]
+    with pytest.raises(ValueError, match=r"weights\['w_out'\] is missing; .* shape \(4, 2\)"):
+        net.simulate(np.zeros((5, 3), dtype=bool))
+
+
+def test_targets_that_are_nan_name_the_window_and_the_study():
+    targets = np.full((5, 2), np.nan)
+    with pytest.raises(ValueError, match=r"targets\[0, 0\] = nan.*learning_window.*rule_study"):
+        network().gradients(np.zeros((5, 3), dtype=bool), targets)
 
 
 def test_integers_zero_and_one_are_spikes():
