@@ -48,6 +48,21 @@ def sources(*suffixes):
 PAGES = [ROOT / "README.md", *sources(".md")]
 
 
+#: Rooms of files that are alike, of which the tree for developers names only the room.
+ALIKE = {"tasks", "rules", "plotting"}
+
+
+def test_the_tree_for_developers_names_every_module():
+    house = ROOT / "brian_eprop"
+    tree = (DOCS / "developers.md").read_text(encoding="utf-8").split("```")[1]
+    named = set(re.findall(r"\w+\.py\b", tree))
+    modules = {path.name for path in house.rglob("*.py") if path.parent.name not in ALIKE}
+    assert modules <= named, modules - named
+    assert named <= {path.name for path in house.rglob("*.py")}
+    rooms = {path.parent.name for path in house.rglob("__init__.py")}
+    assert {f"{room}/" for room in rooms} <= set(re.findall(r"\w+/", tree))
+
+
 def listed(text):
     """Entries of the tables of contents of a page."""
     blocks = re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL)
