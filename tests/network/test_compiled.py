@@ -52,6 +52,12 @@ def standalone(cache, monkeypatch, tmp_path, numpy_target):
     reset_device()
 
 
+def plain_network():
+    network = RecurrentNetwork("alif", 35, 9, 2, optimizer=Adam(1e-2), seed=1)
+    network.weights["w_in"] *= 2
+    return network
+
+
 def rich_network():
     """Most of what a network can have."""
     rng = np.random.default_rng(0)
@@ -93,9 +99,11 @@ def on_numpy(function):
         reset_device()
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.standalone
-def test_one_program_serves_all_weights_inputs_and_targets(standalone):
-    network, twin = rich_network(), rich_network()
+@pytest.mark.parametrize("made", [plain_network, rich_network])
+def test_one_program_serves_all_weights_inputs_and_targets(standalone, made):
+    network, twin = made(), made()
     for update in range(3):
         inputs, targets = trials(update)
         found = network.gradients(inputs, targets, learning_window=40)
