@@ -326,6 +326,7 @@ for most in (0, 1, 512, 4096, 10_000):
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_gives_a_message_and_leaves_the_old_file(tmp_path):
     path, recording = tmp_path / "trial.nc", Recording(**arrays(steps=400))
     recording.save(path)

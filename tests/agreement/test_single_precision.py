@@ -76,6 +76,7 @@ def programs(tmp_path, monkeypatch):
     reset_device()
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("case", CASES)
 def test_gradients(case, single):
     expected = network(case).gradients(*trials())
@@ -149,6 +150,7 @@ def assert_same_script(engine, single, start=lambda: None):
     assert not {name: apart[name] for name in ("loss", "y", *BLOCKS) if not apart[name] > DOUBLE}
 
 
+@pytest.mark.slow_unless(engine=["traces"])
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_own_script(engine, single):
     assert_same_script(engine, single)
@@ -175,6 +177,7 @@ def test_times_and_counters_stay_double(single):
     assert neurons["__kept_psi"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_records_and_checks_are_double(single):
     """They are compared with the reference, or with finite differences."""
     inputs, targets = (values[0] for values in trials())

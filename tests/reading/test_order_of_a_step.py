@@ -64,6 +64,7 @@ def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
     assert found.worst.error > 1e-3
 
 
+@pytest.mark.slow_unless(when=["before_groups"])
 @pytest.mark.parametrize("when", ["start", "before_groups", "after_resets", "end"])
 def test_an_update_in_another_slot_passes_the_check(when):
     def moved(small):
@@ -74,6 +75,7 @@ def test_an_update_in_another_slot_passes_the_check(when):
     assert found.passed, str(found)
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["aaa", "zzz"])
 def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name):
     """Before or after the learning group by its name: g is the one that the update used."""
@@ -90,7 +92,7 @@ def test_linked_variables_of_a_group_that_is_updated_in_the_same_slot(name):
     assert found.passed, str(found)
 
 
-@pytest.mark.slow_unless(when=["thresholds"])
+@pytest.mark.slow_unless(when=["thresholds"], name=["aaa"])
 @pytest.mark.parametrize("name", ["aaa", "zzz"])
 @pytest.mark.parametrize("when", ["groups", "thresholds", "synapses", "resets"])
 def test_code_at_the_moment_of_a_stage_runs_by_its_name(when, name):
