@@ -1,10 +1,10 @@
 """The published losses and trajectories of NEST and TensorFlow, from networks that Brian2 runs."""
 
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
 import pytest
-from attrs import evolve
 from brian2 import get_device, ms, set_device
 from brian2.devices.device import reset_device
 from comparing import difference
@@ -133,6 +133,6 @@ def test_gradient_of_nest_is_reproduced(name):
 def test_a_gradient_wrong_by_a_thousandth_is_seen(block):
     """The five losses do depend on the gradient of every block."""
     case = load_case("sine_bsshslm_2020")
-    case = evolve(case, inputs=case.inputs[:2], targets=case.targets[:2])
+    case = replace(case, inputs=case.inputs[:2], targets=case.targets[:2])
     losses = losses_of(case, change=lambda g: g | {block: 1.001 * g[block]})
     assert abs(losses[1] / case.loss_nest[1] - 1) > NEST

@@ -283,8 +283,12 @@ def test_what_is_out_of_its_range_after_an_update_is_not_kept():
         (["tau_q"], ValueError, "'tau_q', which is no parameter of .* did you mean 'tau_"),
         (["v"], ValueError, "'v', which is no parameter of the neurons"),
         (["t_ref"], ValueError, r"population 0 \('lif'\) uses for its refractoriness 't_ref'"),
-        ({"tau_m": (1 * mV, 2 * mV)}, DimensionMismatchError, "the unit of the parameter"),
-        ({"tau_m": (2 * ms, 1 * ms)}, ValueError, "the first must be below the second"),
+        (
+            {"tau_m": (1 * mV, 2 * mV)},
+            DimensionMismatchError,
+            "the unit of the trained variable",
+        ),
+        ({"tau_m": (2 * ms, 1 * ms)}, ValueError, "the first must not be above the second"),
         ({"tau_m": (0 * ms, 1 * ms)}, ValueError, "a time constant must stay positive"),
         ({"tau_m": (1 * ms,)}, ValueError, "must be a pair"),
         ({"tau_m": ParameterTraining(scale=2.0)}, DimensionMismatchError, "scale = 2.0 does not"),
@@ -359,7 +363,12 @@ def test_a_scale_is_needed_to_train_what_is_0():
             ValueError,
             r"\[3\] = -4.*constant, positive",
         ),
-        ("tau_a", [5] * 7 * ms, ValueError, "model of neuron 0 has no 'tau_a'; leave nan"),
+        (
+            "tau_a",
+            [5] * 7 * ms,
+            ValueError,
+            r"\[0\] = 5. ms, but .* no 'tau_a'; leave nan",
+        ),
         (
             "tau_x",
             [5] * 7 * ms,

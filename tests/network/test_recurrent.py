@@ -100,7 +100,7 @@ WRONG = {
     "weights NaN": (dict(weights={"w_rec": with_nan((4, 4))}), r"weights\['w_rec'\]\[1, 2\] = nan"),
     "weights text": (
         dict(weights={"w_in": [["a"] * 4] * 3}),
-        r"weights\['w_in'\] must be an array",
+        r"weights\['w_in'\] = .* must be an array",
     ),
     "mask key": (
         dict(connectivity={"in": np.ones((3, 4), dtype=bool)}),

@@ -390,7 +390,7 @@ GOOD = (Path(__file__).parents[2] / "models" / "cuba_alif.toml").read_text(encod
         ('kind = "PiecewiseLinear"', "", r"'surrogate.kind' = None: .*there are Piece"),
         ('width = "v_th - E_L"', "", r"the key 'surrogate.width' is missing"),
         ('width = "v_th - E_L"', 'wdth = "v_th"', r"unknown key 'surrogate.wdth'.*'width'"),
-        ('width = "v_th - E_L"', "width = -1.0", r"'surrogate': .*'width' = -1.0 must be positive"),
+        ('width = "v_th - E_L"', "width = -1.0", r"'surrogate': .*width = -1.0 must be positive"),
         ('width = "v_th - E_L"', "width = 1.0", r"'surrogate' = .*unit"),
         ('a = "implicit"', 'a = "implict"', r"'reset_path.a' = .*did you mean 'implicit'\?"),
         ('a = "implicit"', 'aa = "implicit"', r"'reset_path' = 'aa': the reset changes a, v"),

@@ -301,9 +301,9 @@ def test_what_was_learned_acts_on_each_sequence_alone(name, rule):
     recursion = at_work(problem, rule)
     for _ in range(5):
         problem.gradient(recursion, RULES[rule])
-    for rate in ("kernel_rate", "decay_rate"):
-        setattr(recursion, rate, 0.0)
-    if rule != "kernl":
+    if rule == "kernl":
+        recursion.learning_rate_kernel = recursion.learning_rate_decay = 0.0
+    else:
         recursion.predictor.rate = 0.0
     together = vector(problem, problem.gradient(recursion, RULES[rule]))
     untaught = gradient(problem, rule)
