@@ -1,6 +1,7 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
 from . import reference, tasks
+from .brian.standalone_build import fast_build
 from .calculus.linearization import Linearization, linearize
 from .learning.learner import Learner
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
@@ -49,6 +50,7 @@ __all__ = [
     "WeightDecay",
     "available_models",
     "connectivity",
+    "fast_build",
     "linearize",
     "load_model",
     "reference",

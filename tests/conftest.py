@@ -4,16 +4,14 @@ import gc
 import logging
 import os
 import tempfile
-from pathlib import Path
 
 import pytest
 from brian2 import defaultclock, prefs
 from brian2.codegen import translation
 from brian2.codegen.generators import base
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from hypothesis import HealthCheck, settings
 
-from brian_eprop.network.compilation import compile_project
+from brian_eprop import fast_build
 
 #: Random examples of each test. The first two are the same ones every time; new ones, once in a
 #: while: pytest -m hypothesis --hypothesis-profile search
@@ -33,11 +31,6 @@ FLAGS = "codegen.cpp.extra_compile_args_gcc"
 USERS_FLAGS = prefs[FLAGS]
 
 
-def compiled_fast(device, directory, compiler, debug, clean):
-    """Compile a standalone project as networks are compiled."""
-    compile_project(Path(directory))
-
-
 def start_brian_faster():
     """A third of the time of most tests is what Brian2 does beside its work."""
     # It keeps the statements of each piece of code by the state of all variables: to find them
@@ -46,7 +39,7 @@ def start_brian_faster():
     # Its messages for debugging go to a file.
     logging.getLogger("brian2").setLevel(logging.INFO)
     # Its makefile reads the same headers for each of a hundred files.
-    CPPStandaloneDevice.compile_source = compiled_fast
+    fast_build()
     # Compiled code runs for milliseconds; tests of what compilers change are marked.
     prefs[FLAGS] = ["-w", "-O0", "-std=c++11"]
 

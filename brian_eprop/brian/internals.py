@@ -4,7 +4,9 @@ No other module imports from Brian2's modules, but for its units: the others use
 ``import brian2`` exports, and this; what is imported here and not used keeps its name.
 """
 
+import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from brian2 import (
@@ -46,6 +48,8 @@ from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 from brian2.utils.logger import catch_logs
 from brian2.utils.stringtools import get_identifiers, word_substitute
 
+#: How Brian2 compiles a C++ standalone program.
+COMPILE_SOURCE = CPPStandaloneDevice.compile_source
 MONITORS = (StateMonitor, EventMonitor, PopulationRateMonitor)
 #: Constants, functions and units of Brian2, which every piece of code may use.
 KNOWN_EVERYWHERE = DEFAULT_CONSTANTS.keys() | DEFAULT_FUNCTIONS.keys() | DEFAULT_UNITS.keys()
@@ -78,6 +82,32 @@ def is_standalone():
 def runs_in_python():
     """Whether Brian2 simulates when it is asked to, in this process."""
     return isinstance(get_device(), RuntimeDevice)
+
+
+def generated_sources(device):
+    """The source files of a project that Brian2 has generated, relative to its folder."""
+    return device.writer.source_files
+
+
+def compile_standalone_with(compile_project):
+    """Let a function compile all C++ standalone programs, but those for Microsoft's compiler.
+
+    Parameters
+    ----------
+    compile_project : callable
+        Of the source files, the folder, ``debug`` and ``clean``.
+    """
+
+    def compile_source(device, directory, compiler, debug, clean):
+        if compiler == "msvc":
+            COMPILE_SOURCE(device, directory, compiler, debug, clean)
+            return
+        started = time.time()
+        sources = generated_sources(device)
+        compile_project(sources, Path(directory), debug=debug, clean=clean)
+        device.timers["compile"]["make"] = time.time() - started
+
+    CPPStandaloneDevice.compile_source = compile_source
 
 
 def last_step(clock):

@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -14,7 +13,14 @@ from pathlib import Path
 import numpy as np
 from brian2 import Synapses, get_logger, set_device
 
-from ..brian.internals import CPPStandaloneDevice, DynamicArrayVariable, pathways, reset_device
+from ..brian.internals import (
+    CPPStandaloneDevice,
+    DynamicArrayVariable,
+    generated_sources,
+    pathways,
+    reset_device,
+)
+from ..brian.standalone_build import compile_project
 from .assembly import RASTER, TARGETS, trial_assembly
 from .projections import blocks, kept_names, result_names, trained
 from .resident import shared_size
@@ -29,31 +35,13 @@ ELSEWHERE = "set the environment variable BRIAN_EPROP_CACHE to a folder that can
 #: folder is complete.
 INTERFACE = "brian_eprop.json"
 
-#: Added to Brian2's makefile. It spends most of its time reading the same headers for each of
-#: its hundred source files, and on optimizing code that reads and writes arrays once.
-FASTER_MAKE = """
-CXXFLAGS += -include brian_eprop_common.h
-brian_eprop_common.h.gch: brian_eprop_common.h
-	$(CXX) $(filter-out -include brian_eprop_common.h,$(CXXFLAGS)) -x c++-header $< -o $@
-$(OBJS): brian_eprop_common.h.gch
-objects.o: CXXFLAGS += -O1
+#: Added to the makefile of a project.
+CALLED = """
 main.o: CXXFLAGS += -include brian_eprop_calls.h
 # A small program takes longer to find its libraries than to run
 REFUSED := $(shell echo 'int main() {}' \\
 	| $(CXX) -x c++ - $(LFLAGS) -static -o static.o 2>&1 || echo yes)
 LFLAGS += $(if $(REFUSED),,-static)
-"""
-COMMON_HEADERS = """
-#include "objects.h"
-#include "brianlib/common_math.h"
-#include <algorithm>
-#include <climits>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
-#include <fstream>
-#include <iostream>
 """
 
 #: C++ that is no template, and where it is.
@@ -94,31 +82,6 @@ RUN = """
     return 0;
 }}
 """
-
-
-def compile_project(folder):
-    """Compile a generated project with a precompiled header; removes what is not needed after."""
-    (folder / "brian_eprop_common.h").write_text(COMMON_HEADERS)
-    shutil.copy(TEMPLATES / CALLS_HEADER, folder)
-    with (folder / "makefile").open("a") as makefile:
-        makefile.write(FASTER_MAKE)
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # Without DEPS there is no pass over all files to find what depends on what: all is new.
-    command = ["make", f"-j{workers}", "DEPS=", "main"]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise RuntimeError(
-            f"the network cannot be compiled: '{error.filename}' is not installed; install make "
-            "and a C++ compiler, or use Brian2's runtime device"
-        ) from error
-    if done.returncode != 0:
-        raise RuntimeError(
-            f"the network could not be compiled ('{' '.join(command)}' in '{folder}'"
-            f"{'; ' + ELSEWHERE if NO_ROOM in done.stderr else ''}):\n{done.stderr[-4000:]}"
-        )
-    for leftover in [*folder.rglob("*.o"), folder / "brian_eprop_common.h.gch"]:
-        leftover.unlink()
 
 
 def interface(folder):
@@ -197,11 +160,24 @@ def _build(folder, made, description, trials, inputs, targets):
         (made / CALLS).write_text(_calls(device, assembly, description, trials, interface))
         options = {"directory": str(made), "compile": False, "run": False}
         device.build(**dict(device.build_options) | options)
-        compile_project(made)
+        _compile(device, made)
         (made / INTERFACE).write_text(json.dumps(interface))
     finally:
         reset_device()
     _move(made, folder)
+
+
+def _compile(device, made):
+    """Compile the generated program; removes what is not needed after."""
+    shutil.copy(TEMPLATES / CALLS_HEADER, made)
+    try:
+        compile_project(generated_sources(device), made, CALLED)
+    except RuntimeError as error:
+        if NO_ROOM not in str(error):
+            raise
+        raise RuntimeError(f"{ELSEWHERE}: {error}") from error
+    for leftover in (file for end in ("o", "d", "gch") for file in made.rglob(f"*.{end}")):
+        leftover.unlink()
 
 
 def _reserve(device, assembly, projections):

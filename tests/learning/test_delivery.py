@@ -14,7 +14,8 @@ from brian2 import (
 )
 
 from brian_eprop.brian.code import DirectPathway, DirectSynapses
-from brian_eprop.network.compilation import compile_project
+from brian_eprop.brian.internals import generated_sources
+from brian_eprop.brian.standalone_build import compile_project
 
 N = 80
 # Compilers may contract a*b + c; the sums of a step are in the same order.
@@ -119,7 +120,7 @@ def test_direct_delivery_gives_the_numbers_of_brian2(standalone, capfd):
     folder = device.build_options["directory"]
     device.build(directory=folder, compile=False, run=False)
     assert [name for name in device.code_objects if "push_spikes" in name] == []
-    compile_project(folder)
+    compile_project(generated_sources(device), folder)
     device.run()
     found = read()
     for k, name in enumerate(CASES):
