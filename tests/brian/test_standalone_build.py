@@ -123,9 +123,7 @@ def script(tmp_path, numpy_target):
 @pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.optimized
-def test_a_script_has_the_numbers_of_brian2s_build_and_is_compiled_once(
-    script, tmp_path, monkeypatch
-):
+def test_a_script_has_the_numbers_of_brian2s_own_build(script, tmp_path, monkeypatch):
     found = script("fast")
     program = tmp_path / "fast" / "main"
 
