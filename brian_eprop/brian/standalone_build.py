@@ -55,7 +55,7 @@ LEAVES_NAMESPACE = re.compile(
 
 
 def fast_build():
-    """Let Brian2's C++ standalone programs be compiled in a third of the time.
+    """Let Brian2's C++ standalone programs be compiled in a third of the time or less.
 
     One line of a script, anywhere before the program is built; it holds for all that the process
     builds after it. Compiler, flags and threads are those of Brian2's preferences, and so are the
