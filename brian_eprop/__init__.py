@@ -1,7 +1,6 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
 from . import reference, tasks
-from .brian.standalone_build import fast_build
 from .calculus.linearization import Linearization, linearize
 from .learning.learner import Learner
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
@@ -10,6 +9,7 @@ from .learning.readout import LeakyReadout
 from .learning.rule import BPTT, EProp, FiringRateRegularizer
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
+from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
 from .neurons.neuron_model import NeuronModel, available_models, load_model
 from .neurons.surrogates import (

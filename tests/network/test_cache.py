@@ -14,7 +14,6 @@ from brian2 import get_device, set_device
 from brian2.devices.device import reset_device
 
 from brian_eprop import RecurrentNetwork
-from brian_eprop.brian import standalone_build
 from brian_eprop.network import compilation, compiled
 
 pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.optimized]
@@ -146,7 +145,7 @@ def test_a_disk_that_is_full(cache, monkeypatch, when):
 
 def test_a_compiler_without_room_says_where(cache, monkeypatch):
     """The compiler's own words, the folder, and nothing left behind."""
-    command = standalone_build.subprocess.run
+    command = compilation.subprocess.run
 
     def run(arguments, **options):
         if arguments[0] != "make":
@@ -154,7 +153,7 @@ def test_a_compiler_without_room_says_where(cache, monkeypatch):
         said = "fatal error: error writing to main.o: No space left on device"
         return subprocess.CompletedProcess(arguments, 2, "", said)
 
-    monkeypatch.setattr(standalone_build.subprocess, "run", run)
+    monkeypatch.setattr(compilation.subprocess, "run", run)
     with pytest.raises(RuntimeError, match=r"(?s)could not be compiled.*No space left") as raised:
         spikes()
     assert "BRIAN_EPROP_CACHE" in str(raised.value)

@@ -18,7 +18,8 @@ from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.units import check_units
 
-from brian_eprop.brian import internals, standalone_build
+from brian_eprop.brian import internals
+from brian_eprop.network import compilation
 
 INCLUDES = '#include "objects.h"\n#include<cmath>\n'
 HELPERS = "namespace {\n    double helper(double x) { return x; }\n}\n"
@@ -31,12 +32,12 @@ def code(name, more=""):
 
 def merged(folder, pieces, processors, monkeypatch):
     """What is compiled, and the text of the files in which pieces of code are together."""
-    monkeypatch.setattr(standalone_build.os, "sched_getaffinity", lambda pid: range(processors))
+    monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda pid: range(processors))
     (folder / "code_objects").mkdir(exist_ok=True)
     for name, text in pieces.items():
         (folder / "code_objects" / f"{name}.cpp").write_text(text)
     sources = {"main.cpp", "objects.cpp", "run.cpp", *(f"code_objects/{n}.cpp" for n in pieces)}
-    files = standalone_build._merge(sorted(sources), folder)
+    files = compilation._merge(sorted(sources), folder)
     return files, [(folder / f).read_text() for f in files if f.startswith("brian_eprop_")]
 
 
