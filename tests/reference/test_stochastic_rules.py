@@ -130,6 +130,10 @@ def one_sided(left, left_axes, right, right_axes):
     return balanced(left, left_axes, right, right_axes)[0], right
 
 
+def one_sided_states(weights, axes_of_weights, states, axes_of_states):
+    return weights, balanced(weights, axes_of_weights, states, axes_of_states)[1]
+
+
 def all_positive(rng, shape):
     return np.ones(shape)
 
@@ -145,7 +149,7 @@ def cut_off(d, rng):
 
 
 WRONG = [
-    ("uoro", {}, "balanced", one_sided),
+    ("uoro", {}, "balanced", one_sided_states),
     ("uoro", {}, "signs", all_positive),
     ("uoro", {}, "signs", none_on_the_last_state),
     ("kf_rtrl", {}, "balanced", one_sided),
