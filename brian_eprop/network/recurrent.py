@@ -31,6 +31,7 @@ from ..reference import Gradients, SpikingNetwork
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
+from .connectivity import with_structures
 from .constraining import checked_matrices, initial_matrices
 from .constraints import Constraint
 from .description import NetworkDescription
@@ -155,6 +156,7 @@ class RecurrentNetwork:
         weights = table("RecurrentNetwork.weights", weights, "{'w_in': array}")
         connectivity = table("RecurrentNetwork.connectivity", connectivity, "{'w_rec': array}")
         check_seed("RecurrentNetwork.seed", seed)
+        connectivity = with_structures(connectivity, weights)
         if not isinstance(feedback, str):
             weights["feedback"], feedback = feedback, "given"
         description = NetworkDescription(

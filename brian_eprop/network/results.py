@@ -2,10 +2,12 @@
 
 import numpy as np
 from attrs import frozen
+from scipy.sparse import issparse
 
 from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
+from .connectivity import values_of, with_values
 from .constraints import MATRICES
 
 
@@ -44,7 +46,7 @@ def as_gradients(computed, learning_signal, batched):
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: computed[name] if batch == 1 else computed[name] / batch for name in MATRICES},
+        **{name: _mean([computed[name]], batch) for name in MATRICES},
         **trajectory,
         parameters={name: total / batch for name, total in computed["parameters"].items()},
         loss=float(computed["loss"]) / batch,
@@ -69,9 +71,10 @@ def joined_gradients(parts):
     count = len(parts)
     if count == 1:
         return parts[0]
-    names, trajectory = (*MATRICES, "loss", "regularization"), ("spikes", "readout")
+    numbers, trajectory = ("loss", "regularization"), ("spikes", "readout")
     return Gradients(
-        **{name: sum(getattr(part, name) for part in parts) / count for name in names},
+        **{name: _mean([getattr(part, name) for part in parts], count) for name in MATRICES},
+        **{name: sum(getattr(part, name) for part in parts) / count for name in numbers},
         **{name: np.concatenate([getattr(p, name) for p in parts]) for name in trajectory},
         learning_signal=None,
         parameters={
@@ -79,6 +82,16 @@ def joined_gradients(parts):
             for name in parts[0].parameters
         },
     )
+
+
+def _mean(matrices, count):
+    """The sum of matrices of the same synapses, divided by a number.
+
+    Of their values: SciPy's sums of sparse arrays leave out what is 0.
+    """
+    if count == 1:
+        return matrices[0]
+    return with_values(matrices[0], sum(map(values_of, matrices)) / count)
 
 
 def joined_simulations(parts):
@@ -96,7 +109,7 @@ def learning_signal(description, weights, readout, targets, window):
     Parameters
     ----------
     description : NetworkDescription
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
     readout, targets : (batch, T, n_out) ndarray
     window : int or None
         Steps at the end in which errors count.
@@ -110,10 +123,19 @@ def learning_signal(description, weights, readout, targets, window):
         error /= scored
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
     if d.feedback not in ("symmetric", "adaptive") or "w_out" not in d.delays:
-        return error @ feedback
-    delays, signal = d.delay_steps("w_out").T, 0.0
+        return _sent_back(error, feedback)
+    delays, signal = d.delay_steps("w_out"), 0.0
+    backwards = feedback.T
     for delay in np.unique(delays):
         heard = np.zeros_like(error)
         heard[:, : steps - delay] = error[:, delay:]
-        signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
+        late = np.where(delays == delay, values_of(backwards), 0.0)
+        signal = signal + _sent_back(heard, with_values(backwards, late).T)
     return signal
+
+
+def _sent_back(error, feedback):
+    """Errors (batch, T, n_out) times weights, which may be sparse : (batch, T, n_rec)."""
+    if not issparse(feedback):
+        return error @ feedback
+    return (error.reshape(-1, error.shape[-1]) @ feedback).reshape(*error.shape[:-1], -1)
