@@ -25,8 +25,14 @@ __all__ = [
 
 
 def fixed_degree(
-    n_pre: int, n_post: int, degree: int, seed: int, *, autapses: bool = True
-) -> Bools:
+    n_pre: int,
+    n_post: int,
+    degree: int,
+    seed: int,
+    *,
+    autapses: bool = True,
+    sparse: bool = False,
+) -> Bools | csr_array:
     """Each neuron receives from exactly so many others, all equally likely.
 
     Parameters
@@ -37,34 +43,51 @@ def fixed_degree(
     seed : int
     autapses : bool
         Whether a neuron may be connected to itself; for ``w_rec`` say False.
+    sparse : bool
+        Whether to make a sparse array, of the same synapses, in memory for them alone.
 
     Returns
     -------
-    (n_pre, n_post) bool ndarray
+    (n_pre, n_post) bool ndarray or csr_array
 
     Raises
     ------
     ValueError
         For numbers that are out of range.
     """
-    rng, possible = _start("fixed_degree", n_pre, n_post, seed, autapses)
+    rng = _start("fixed_degree", n_pre, n_post, seed, autapses, sparse)
     whole_number("fixed_degree.degree", degree)
-    most = possible.sum(axis=0).min()
+    most = n_pre if autapses else n_pre - 1
     if degree > most:
         raise ValueError(
             f"fixed_degree.degree = {degree} is more than the {most} neurons that a neuron can "
             "receive from; choose a smaller one"
         )
     # The largest of random numbers: a choice without replacement, for all neurons at once
-    rank = np.argsort(np.where(possible, rng.random((n_pre, n_post)), -1.0), axis=0)
-    mask = np.zeros((n_pre, n_post), dtype=bool)
-    np.put_along_axis(mask, rank[n_pre - degree :], True, axis=0)
-    return mask
+    largest = np.full((degree, n_post), -np.inf)
+    source = np.zeros((degree, n_post), dtype=int)
+    for rows, drawn in _draws(rng, n_pre, n_post):
+        if not autapses:
+            drawn[rows - rows[0], rows] = -1.0
+        drawn = np.concatenate([largest, drawn])
+        sources = np.concatenate(
+            [source, np.broadcast_to(rows[:, np.newaxis], (len(rows), n_post))]
+        )
+        rank = np.argpartition(drawn, len(rows), axis=0)[len(rows) :]
+        largest, source = (np.take_along_axis(a, rank, axis=0) for a in (drawn, sources))
+    targets = np.broadcast_to(np.arange(n_post), source.shape)
+    return _connected([(source.ravel(), targets.ravel())], (n_pre, n_post), sparse)
 
 
 def random_sparse(
-    n_pre: int, n_post: int, density: float, seed: int, *, autapses: bool = True
-) -> Bools:
+    n_pre: int,
+    n_post: int,
+    density: float,
+    seed: int,
+    *,
+    autapses: bool = True,
+    sparse: bool = False,
+) -> Bools | csr_array:
     """Each synapse exists with the same probability, whatever the others do.
 
     Parameters
@@ -75,20 +98,29 @@ def random_sparse(
     seed : int
     autapses : bool
         Whether a neuron may be connected to itself; for ``w_rec`` say False.
+    sparse : bool
+        Whether to make a sparse array, of the same synapses, in memory for them alone.
 
     Returns
     -------
-    (n_pre, n_post) bool ndarray
+    (n_pre, n_post) bool ndarray or csr_array
 
     Raises
     ------
     ValueError
         For numbers that are out of range.
     """
-    rng, possible = _start("random_sparse", n_pre, n_post, seed, autapses)
+    rng = _start("random_sparse", n_pre, n_post, seed, autapses, sparse)
     must = "be a number above 0 and at most 1"
     density = number("random_sparse.density", density, must, ABOVE_0, 1.0)
-    return possible & (rng.random((n_pre, n_post)) < density)
+    parts = []
+    for rows, drawn in _draws(rng, n_pre, n_post):
+        exists = drawn < density
+        if not autapses:
+            exists[rows - rows[0], rows] = False
+        i, j = np.nonzero(exists)
+        parts.append((rows[i], j))
+    return _connected(parts, (n_pre, n_post), sparse)
 
 
 def layers(
@@ -132,20 +164,40 @@ def layers(
     return {"w_in": np.tile(first, (n_in, 1)), "w_rec": w_rec, "w_out": np.tile(last, n_out)}
 
 
-def _start(function, n_pre, n_post, seed, autapses):
-    """A generator of random numbers, and the mask of the synapses that may exist."""
+def _start(function, n_pre, n_post, seed, autapses, sparse):
+    """A generator of random numbers, if the arguments fit."""
     whole_number(f"{function}.n_pre", n_pre)
     whole_number(f"{function}.n_post", n_post)
     whole_number(f"{function}.seed", seed, 0, most=np.inf)
-    possible = np.ones((n_pre, n_post), dtype=bool)
-    if not flag(f"{function}.autapses", autapses):
-        if n_pre != n_post:
-            raise ValueError(
-                f"{function}.autapses = False is for synapses among the same neurons, but n_pre = "
-                f"{n_pre} and n_post = {n_post}; leave it out"
-            )
-        np.fill_diagonal(possible, False)
-    return np.random.default_rng(seed), possible
+    flag(f"{function}.sparse", sparse)
+    if not flag(f"{function}.autapses", autapses) and n_pre != n_post:
+        raise ValueError(
+            f"{function}.autapses = False is for synapses among the same neurons, but n_pre = "
+            f"{n_pre} and n_post = {n_post}; leave it out"
+        )
+    return np.random.default_rng(seed)
+
+
+#: So many random numbers are drawn at once.
+AT_ONCE = 2**20
+
+
+def _draws(rng, n_pre, n_post):
+    """A random number for each pair of neurons, in a few rows at a time: (rows, numbers)."""
+    step = max(1, AT_ONCE // n_post)
+    for first in range(0, n_pre, step):
+        rows = np.arange(first, min(first + step, n_pre))
+        yield rows, rng.random((len(rows), n_post))
+
+
+def _connected(parts, shape, sparse):
+    """What there is between pairs of neurons, (sources, targets), as a mask or a sparse array."""
+    i, j = (np.concatenate(ends) for ends in zip(*parts, strict=True))
+    if sparse:
+        return csr_array((np.ones(len(i), dtype=bool), (i, j)), shape=shape)
+    mask = np.zeros(shape, dtype=bool)
+    mask[i, j] = True
+    return mask
 
 
 def values_of(matrix):
