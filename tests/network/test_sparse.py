@@ -27,6 +27,8 @@ from brian_eprop.network.connectivity import fixed_degree, random_sparse
 from brian_eprop.plotting import learning, plot_weights
 from brian_eprop.runs.report import _matrices
 
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
 N_IN, N_REC, N_OUT = 8, 30, 2
 NEURONS = [("alif", 12, {}), ("lif", 18, {})]
 SPARSE = ("w_rec", "w_out")
@@ -229,7 +231,7 @@ def test_the_reference_is_dense_where_it_fits(monkeypatch):
     check_same(found, reference.gradients(net, inputs, targets, rule="eprop"), 1e-10)
     monkeypatch.setattr(reference_conversion, "available_memory", lambda: 1000)
     needed = 17 * N_REC * (N_REC + N_OUT)
-    with pytest.raises(MemoryError, match=f"'w_rec', 'w_out'.*{needed} bytes, but 1000"):
+    with pytest.raises(MemoryError, match=rf"'w_rec', 'w_out'.*{needed} bytes, but 1000"):
         net.reference_network()
 
 
@@ -242,7 +244,7 @@ def test_figures_and_reports_show_the_synapses(monkeypatch):
         assert row[:3] == other[:3]
         np.testing.assert_allclose(row[3:], other[3:])
     monkeypatch.setattr(learning, "available_memory", lambda: 1000)
-    with pytest.raises(MemoryError, match="'weights' is sparse.*7200 bytes, but 1000"):
+    with pytest.raises(MemoryError, match=r"'weights' is sparse.*7200 bytes, but 1000"):
         plot_weights(net.weights["w_rec"])
 
 
