@@ -11,11 +11,12 @@ synapses row by row, as in a csr_array.
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
 
-from ..checks import ABOVE_0, Bools, flag, number, numbers, whole_number
+from ..checks import ABOVE_0, Bools, Matrix, flag, number, numbers, whole_number
 
 __all__ = [
     "fixed_degree",
@@ -398,7 +399,7 @@ def with_structures(connectivity, weights):
         If one of the two is sparse and the other is not, or their entries differ.
     """
     connectivity = dict(connectivity)
-    for name in connectivity | weights:
+    for name in get_args(Matrix):
         mask, matrix = connectivity.get(name), weights.get(name)
         if issparse(mask) and matrix is not None and not issparse(matrix):
             fitted(f"weights['{name}']", matrix, mask)

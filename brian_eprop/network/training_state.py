@@ -9,7 +9,7 @@ import os
 import zipfile
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from brian2 import Quantity, get_dimensions, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_or_create_dimension
 from scipy.sparse import csr_array, issparse
@@ -268,7 +268,7 @@ def write(path, description, optimizer, state):
     arrays, weights = {}, _aligned(description, state.weights)
     for name, mask in description.connectivity.items():
         if issparse(mask):
-            parts = {"indptr": mask.indptr, "indices": mask.indices}
+            parts = {"shape": mask.shape, "indptr": mask.indptr, "indices": mask.indices}
             arrays |= {f"connectivity/{name}/{part}": array for part, array in parts.items()}
         else:
             arrays[f"connectivity/{name}"] = mask
@@ -283,10 +283,9 @@ def write(path, description, optimizer, state):
         np.savez(file, config=json.dumps(config), **arrays)
 
 
-def _structure(parts, shape):
+def _structure(shape, indptr, indices):
     """The synapses of a sparse matrix, from the arrays of a file."""
-    entries = np.ones(len(parts["indices"]), dtype=bool)
-    return csr_array((entries, parts["indices"], parts["indptr"]), shape=shape)
+    return csr_array((np.ones(len(indices), dtype=bool), indices, indptr), shape=shape.tolist())
 
 
 def read(path):
@@ -319,16 +318,17 @@ def read(path):
             group, matrix, *entry = name.split("/")
             where = groups[group].setdefault(matrix, {}) if entry else groups[group]
             where[entry[0] if entry else matrix] = values
-        description = decode(config["description"])
         masks = {
-            name: _structure(mask, description.shapes[name]) if isinstance(mask, dict) else mask
+            name: _structure(**mask) if isinstance(mask, dict) else mask
             for name, mask in groups["connectivity"].items()
         }
         delays = {
             name: with_values(masks[name], values) if values.ndim == 1 else values * second
             for name, values in groups["delays"].items()
         }
-        description = evolve(description, connectivity=masks, delays=delays)
+        # at once: a network without connectivity has all synapses
+        fields = {name: decode(v) for name, v in config["description"]["fields"].items()}
+        description = NetworkDescription(connectivity=masks, delays=delays, **fields)
         weights = checked_matrices(
             description, {n: with_values(masks.get(n), v) for n, v in groups["weights"].items()}
         )
