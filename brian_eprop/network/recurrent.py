@@ -123,7 +123,7 @@ class RecurrentNetwork:
     cython target), or ``cpp_standalone``, where one compiled program serves all calls with
     the same shape of inputs, in this process and later ones.
 
-    Weights and connectivity may be sparse arrays of SciPy (csr, csc or coo), each matrix for itself;
+    Weights and connectivity may be sparse arrays of SciPy (csr, csc, coo), each matrix for itself;
     delays of such a matrix are one time, or a sparse array of seconds, as ``array * ms`` is. The
     entries are the synapses, explicit zeros and the diagonal included. Nothing of the size of the
     matrix is then made: weights, gradients and what is kept in files have a value for each synapse,

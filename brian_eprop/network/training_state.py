@@ -327,8 +327,10 @@ def read(path):
             for name, values in groups["delays"].items()
         }
         # at once: a network without connectivity has all synapses
-        fields = {name: decode(v) for name, v in config["description"]["fields"].items()}
-        description = NetworkDescription(connectivity=masks, delays=delays, **fields)
+        described = config["description"]
+        fields = {name: decode(value) for name, value in described["fields"].items()}
+        kind = SAVED[described["class"]]
+        description = kind(connectivity=masks, delays=delays, **fields)
         weights = checked_matrices(
             description, {n: with_values(masks.get(n), v) for n, v in groups["weights"].items()}
         )
