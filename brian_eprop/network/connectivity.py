@@ -56,7 +56,7 @@ def fixed_degree(
     ValueError
         For numbers that are out of range.
     """
-    rng = _start("fixed_degree", n_pre, n_post, seed, autapses, sparse)
+    _check("fixed_degree", n_pre, n_post, seed, autapses, sparse)
     whole_number("fixed_degree.degree", degree)
     most = n_pre if autapses else n_pre - 1
     if degree > most:
@@ -64,20 +64,23 @@ def fixed_degree(
             f"fixed_degree.degree = {degree} is more than the {most} neurons that a neuron can "
             "receive from; choose a smaller one"
         )
-    # The largest of random numbers: a choice without replacement, for all neurons at once
-    largest = np.full((degree, n_post), -np.inf)
-    source = np.zeros((degree, n_post), dtype=int)
-    for rows, drawn in _draws(rng, n_pre, n_post):
-        if not autapses:
-            drawn[rows - rows[0], rows] = -1.0
-        drawn = np.concatenate([largest, drawn])
-        sources = np.concatenate(
-            [source, np.broadcast_to(rows[:, np.newaxis], (len(rows), n_post))]
-        )
-        rank = np.argpartition(drawn, len(rows), axis=0)[len(rows) :]
-        largest, source = (np.take_along_axis(a, rank, axis=0) for a in (drawn, sources))
-    targets = np.broadcast_to(np.arange(n_post), source.shape)
-    return _connected([(source.ravel(), targets.ravel())], (n_pre, n_post), sparse)
+    # The largest of random numbers: a choice without replacement, for all neurons at once. They
+    # are sought among those above a level, which most probably are enough.
+    candidates, enough = degree, False
+    while not enough:
+        candidates += 8 * np.sqrt(candidates) + 8
+        level = max(0.0, 1 - candidates / n_pre)
+        chosen = [
+            (rows[i], j, drawn[i, j])
+            for rows, drawn in _draws(seed, n_pre, n_post, autapses)
+            for i, j in [np.nonzero(drawn >= level)]
+        ]
+        sources, targets, drawn = (np.concatenate(part) for part in zip(*chosen, strict=True))
+        counts = np.bincount(targets, minlength=n_post)
+        enough = counts.min() >= degree
+    order = np.lexsort((drawn, targets))
+    largest = order[(np.cumsum(counts)[:, np.newaxis] - 1 - np.arange(degree)).ravel()]
+    return _connected(sources[largest], targets[largest], (n_pre, n_post), sparse)
 
 
 def random_sparse(
@@ -111,17 +114,15 @@ def random_sparse(
     ValueError
         For numbers that are out of range.
     """
-    rng = _start("random_sparse", n_pre, n_post, seed, autapses, sparse)
+    _check("random_sparse", n_pre, n_post, seed, autapses, sparse)
     must = "be a number above 0 and at most 1"
     density = number("random_sparse.density", density, must, ABOVE_0, 1.0)
     parts = []
-    for rows, drawn in _draws(rng, n_pre, n_post):
-        exists = drawn < density
-        if not autapses:
-            exists[rows - rows[0], rows] = False
-        i, j = np.nonzero(exists)
+    for rows, drawn in _draws(seed, n_pre, n_post, autapses):
+        i, j = np.nonzero(drawn < density)
         parts.append((rows[i], j))
-    return _connected(parts, (n_pre, n_post), sparse)
+    sources, targets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return _connected(sources, targets, (n_pre, n_post), sparse)
 
 
 def layers(
@@ -165,8 +166,8 @@ def layers(
     return {"w_in": np.tile(first, (n_in, 1)), "w_rec": w_rec, "w_out": np.tile(last, n_out)}
 
 
-def _start(function, n_pre, n_post, seed, autapses, sparse):
-    """A generator of random numbers, if the arguments fit."""
+def _check(function, n_pre, n_post, seed, autapses, sparse):
+    """Raise an error for arguments that do not fit."""
     whole_number(f"{function}.n_pre", n_pre)
     whole_number(f"{function}.n_post", n_post)
     whole_number(f"{function}.seed", seed, 0, most=np.inf)
@@ -176,28 +177,33 @@ def _start(function, n_pre, n_post, seed, autapses, sparse):
             f"{function}.autapses = False is for synapses among the same neurons, but n_pre = "
             f"{n_pre} and n_post = {n_post}; leave it out"
         )
-    return np.random.default_rng(seed)
 
 
 #: So many random numbers are drawn at once.
 AT_ONCE = 2**20
 
 
-def _draws(rng, n_pre, n_post):
-    """A random number for each pair of neurons, in a few rows at a time: (rows, numbers)."""
-    step = max(1, AT_ONCE // n_post)
+def _draws(seed, n_pre, n_post, autapses):
+    """A random number for each pair of neurons, in a few rows at a time: (rows, numbers).
+
+    NaN, which is neither large nor small, where there must be no synapse.
+    """
+    rng, step = np.random.default_rng(seed), max(1, AT_ONCE // n_post)
     for first in range(0, n_pre, step):
         rows = np.arange(first, min(first + step, n_pre))
-        yield rows, rng.random((len(rows), n_post))
+        drawn = rng.random((len(rows), n_post))
+        if not autapses:
+            drawn[rows - first, rows] = np.nan
+        yield rows, drawn
 
 
-def _connected(parts, shape, sparse):
-    """What there is between pairs of neurons, (sources, targets), as a mask or a sparse array."""
-    i, j = (np.concatenate(ends) for ends in zip(*parts, strict=True))
+def _connected(sources, targets, shape, sparse):
+    """Synapses as a mask or a sparse array."""
     if sparse:
-        return csr_array((np.ones(len(i), dtype=bool), (i, j)), shape=shape)
+        exists = np.ones(len(sources), dtype=bool)
+        return csr_array((exists, (sources, targets)), shape=shape)
     mask = np.zeros(shape, dtype=bool)
-    mask[i, j] = True
+    mask[sources, targets] = True
     return mask
 
 
