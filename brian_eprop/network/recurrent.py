@@ -31,6 +31,7 @@ from ..reference import Gradients, SpikingNetwork
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
+from .connectivity import with_structures
 from .constraining import checked_matrices, initial_matrices
 from .constraints import Constraint
 from .description import NetworkDescription
@@ -80,8 +81,9 @@ class RecurrentNetwork:
         (n_out, n_rec; not used by symmetric feedback): row = pre, column = post, in the
         model's ``weight_unit``. What is missing is drawn from N(0, 1/n_pre) (feedback: N(0,
         1/n_rec)), a scale for models without units; others need weights that make them fire.
-    connectivity : dict of str to bool ndarray, optional
-        Which synapses exist; default all, without autapses.
+        All but feedback may be sparse; see the notes.
+    connectivity : dict of str to bool ndarray or sparse array, optional
+        Which synapses exist; default all, without autapses, or the entries of sparse weights.
     delays : dict of str to Quantity, optional
         Delays of the synapses of ``w_in``, ``w_rec`` and ``w_out``, one time or a matrix of them,
         in multiples of dt; default none. Recurrent spikes take a step besides. Spikes that would
@@ -103,7 +105,7 @@ class RecurrentNetwork:
 
     Attributes
     ----------
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
         Present weights; assign arrays to its entries to change them.
     parameters : dict of str to (n_rec,) Quantity
         Present values of the trained parameters, to be changed likewise; nan where a neuron's
@@ -121,6 +123,15 @@ class RecurrentNetwork:
     The device is the one that is set in Brian2 when a method is called: runtime (numpy or
     cython target), or ``cpp_standalone``, where one compiled program serves all calls with
     the same shape of inputs, in this process and later ones.
+
+    Weights and connectivity may be sparse arrays of SciPy (csr, csc, coo), each matrix for itself;
+    delays of such a matrix are one time, or a sparse array of seconds, as ``array * ms`` is. The
+    entries are the synapses, explicit zeros and the diagonal included. Nothing of the size of the
+    matrix is then made: weights, gradients and what is kept in files have a value for each synapse,
+    as a ``csr_array`` of these entries. Of weights that are assigned later, entries may be missing,
+    as where SciPy leaves out the zeros of a sum: they are 0. Initial weights and DeepR draw other
+    numbers than for a mask of the same synapses. ``feedback="adaptive"`` needs a dense w_out;
+    :mod:`brian_eprop.reference` and figures have dense matrices, which must fit into memory.
 
     Examples
     --------
@@ -156,6 +167,7 @@ class RecurrentNetwork:
         weights = table("RecurrentNetwork.weights", weights, "{'w_in': array}")
         connectivity = table("RecurrentNetwork.connectivity", connectivity, "{'w_rec': array}")
         check_seed("RecurrentNetwork.seed", seed)
+        connectivity = with_structures(connectivity, weights)
         if not isinstance(feedback, str):
             weights["feedback"], feedback = feedback, "given"
         description = NetworkDescription(

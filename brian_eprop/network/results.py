@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 from attrs import frozen
+from scipy.sparse import issparse
 
 from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
+from .connectivity import values_of, with_values
 from .constraints import MATRICES
 
 #: Trials in a part of a batch at most: what a part costs besides its trials then hardly counts.
@@ -66,11 +68,11 @@ class Joined:
 
 
 def _added(one, other):
-    """The sums of two parts."""
-    return {
-        name: _added(value, other[name]) if isinstance(value, dict) else value + other[name]
-        for name, value in one.items()
-    }
+    """The sum of two parts: of numbers, matrices, or dicts of them."""
+    if isinstance(one, dict):
+        return {name: _added(value, other[name]) for name, value in one.items()}
+    # of the values: SciPy's sums of sparse arrays leave out what is 0
+    return with_values(one, values_of(one) + values_of(other))
 
 
 @frozen(eq=False)
@@ -108,12 +110,17 @@ def as_gradients(computed, learning_signal, batched):
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: computed[name] if batch == 1 else computed[name] / batch for name in MATRICES},
+        **{name: _divided(computed[name], batch) for name in MATRICES},
         **trajectory,
         parameters={name: total / batch for name, total in computed["parameters"].items()},
         loss=float(computed["loss"]) / batch,
         regularization=float(computed["regularization"]) / batch,
     )
+
+
+def _divided(matrix, count):
+    """A matrix divided by a number, without a copy where that is 1."""
+    return matrix if count == 1 else with_values(matrix, values_of(matrix) / count)
 
 
 def learning_signal(description, weights, readout, targets, window):
@@ -125,7 +132,7 @@ def learning_signal(description, weights, readout, targets, window):
     Parameters
     ----------
     description : NetworkDescription
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
     readout, targets : (batch, T, n_out) ndarray
     window : int or None
         Steps at the end in which errors count.
@@ -139,10 +146,19 @@ def learning_signal(description, weights, readout, targets, window):
         error /= scored
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
     if d.feedback not in ("symmetric", "adaptive") or "w_out" not in d.delays:
-        return error @ feedback
-    delays, signal = d.delay_steps("w_out").T, 0.0
+        return _sent_back(error, feedback)
+    delays, signal = d.delay_steps("w_out"), 0.0
+    backwards = feedback.T
     for delay in np.unique(delays):
         heard = np.zeros_like(error)
         heard[:, : steps - delay] = error[:, delay:]
-        signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
+        late = np.where(delays == delay, values_of(backwards), 0.0)
+        signal = signal + _sent_back(heard, with_values(backwards, late).T)
     return signal
+
+
+def _sent_back(error, feedback):
+    """Errors (batch, T, n_out) times weights, which may be sparse : (batch, T, n_rec)."""
+    if not issparse(feedback):
+        return error @ feedback
+    return (error.reshape(-1, error.shape[-1]) @ feedback).reshape(*error.shape[:-1], -1)

@@ -23,6 +23,7 @@ from ..calculus.derivatives import UnsuitableMethodError
 from ..checks import unit_name
 from ..recording import Recording
 from .assembly import RASTER, timed_targets, trial_assembly
+from .connectivity import sources
 from .projections import BatchShape, blocks, given, results, spans, trained
 from .results import Joined, learning_signal, parts
 
@@ -199,7 +200,7 @@ def busiest_synapses(description, neurons, inputs, spikes, each):
     for j in neurons:
         for k in range(each):
             matrix = ("w_in", "w_rec")[k % 2]
-            exists = np.flatnonzero(description.connectivity[matrix][:, j])
+            exists = sources(description.connectivity[matrix], j)
             busiest = exists[np.argsort(-activity[matrix][exists], kind="stable")]
             if len(busiest) > k // 2:
                 chosen.append((matrix, int(busiest[k // 2]), j))
@@ -246,7 +247,7 @@ def _traces(description, trials, objects, synapses):
     chosen = {}
     for matrix, pre, post in synapses:
         for block in blocks(description, trials):
-            at = np.flatnonzero((block.rows == pre) & (block.columns == post))
+            at = np.flatnonzero((block.part.rows == pre) & (block.part.columns == post))
             if block.matrix == matrix and len(at):
                 chosen.setdefault(block.name, []).append(int(at[0]))
     monitors = {
@@ -256,7 +257,7 @@ def _traces(description, trials, objects, synapses):
     places = []
     for matrix, pre, post in synapses:
         for block in blocks(description, trials):
-            at = np.flatnonzero((block.rows == pre) & (block.columns == post))
+            at = np.flatnonzero((block.part.rows == pre) & (block.part.columns == post))
             if block.matrix == matrix and len(at):
                 monitor = monitors[block.name]
                 places.append((monitor, list(monitor.record).index(int(at[0]))))

@@ -36,7 +36,8 @@ class Gradients:
     w_rec : (n_rec, n_rec) ndarray
     w_out : (n_rec, n_out) ndarray
         Gradients of loss + regularization, row = pre, column = post; 0 for absent synapses. For
-        rate units with gates the first two have these as their first axis.
+        rate units with gates the first two have these as their first axis. Of networks with sparse
+        weights that Brian2 runs: csr_arrays.
     loss : float
         Loss of the task, without the regularization.
     spikes : (batch, T, n_rec) ndarray
