@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -39,7 +40,7 @@ from .parameters import check_optimizers, checked_parameters, start_values
 from .population import Neurons, populations
 from .projections import Backend, BatchShape
 from .reference_conversion import reference_network
-from .results import Simulation, as_gradients, learning_signal, room
+from .results import Simulation, as_gradients, learning_signal, output_error, room, way_back
 from .runtime import RuntimeNetwork, record_trial
 from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
@@ -251,9 +252,11 @@ class RecurrentNetwork:
             For shapes that do not fit, values that are not finite, a window that is longer
             than the trial, several threads without a compiled program.
         """
-        computed, targets, window, batched = self._learn(inputs, targets, learning_window, threads)
-        readout = computed["readout"]
-        signal = learning_signal(self.description, self.weights, readout, targets, window)
+        d = self.description
+        computed, weights, targets, window = self._learn(inputs, targets, learning_window, threads)
+        error, batched = output_error(d, computed["readout"], targets, window), np.ndim(inputs) == 3
+        error = error if batched else error[0]
+        signal = partial(learning_signal, error, *way_back(d, weights))
         return as_gradients(computed, signal, batched)
 
     def simulate(self, inputs: ArrayLike, threads: int = 1) -> Simulation:
@@ -430,7 +433,8 @@ class RecurrentNetwork:
         threads = checked_threads(threads)
         inputs, _ = checked_inputs(inputs, self.description.n_in)
         targets = self._some_targets(*inputs.shape[:2])
-        return self._run(inputs, targets, None, threads, learning=False)
+        courses, _ = self._run(inputs, targets, None, threads, learning=False)
+        return courses
 
     def _sums(self, *arguments):
         """What an update needs of a batch; see :func:`.projections.results`."""
@@ -439,13 +443,14 @@ class RecurrentNetwork:
 
     def _learn(self, inputs, targets, learning_window, threads=1):
         d, threads = self.description, checked_threads(threads)
-        inputs, targets, window, batched = checked_trials(d, inputs, targets, learning_window)
-        return self._run(inputs, targets, window, threads), targets, window, batched
+        inputs, targets, window, _ = checked_trials(d, inputs, targets, learning_window)
+        return *self._run(inputs, targets, window, threads), targets, window
 
     def _run(self, inputs, targets, window, threads, learning=True):
+        """Results of a batch, see :func:`.projections.results`, and the weights it had."""
         weights, parameters = self._present()
         network = self._network(*inputs.shape[:2], window, learning)
-        return network.run(weights, inputs, targets, parameters, threads)
+        return network.run(weights, inputs, targets, parameters, threads), weights
 
     def _present(self):
         """Copies of weights and trained parameters, which users may have changed."""

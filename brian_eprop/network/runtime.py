@@ -25,7 +25,7 @@ from ..recording import Recording
 from .assembly import RASTER, timed_targets, trial_assembly
 from .connectivity import sources
 from .projections import BatchShape, blocks, given, results, spans, trained
-from .results import Joined, learning_signal, parts
+from .results import Joined, learning_signal, output_error, parts, way_back
 
 
 class RuntimeNetwork:
@@ -147,6 +147,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         network.add(*{id(m): m for m, _ in membranes + traces}.values(), error)
         network.store("start")
         found = recorded.run(weights, *trial)
+    errors = output_error(d, found["readout"], targets[None], window)
 
     def rows(monitored, variable):
         columns = [getattr(m, f"{variable}_")[row] for m, row in monitored]
@@ -160,7 +161,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         target=targets,
         # a copy: from Brian2 2.10 on, what a monitor holds is gone with the monitor
         error=np.array(error.error_.T),
-        learning_signal=learning_signal(d, weights, found["readout"], targets[None], window)[0],
+        learning_signal=learning_signal(errors[0], *way_back(d, weights)),
         membrane=rows(membranes, MEMBRANE),
         threshold=rows(membranes, LEVEL),
         psi=rows(membranes, "psi"),
