@@ -110,6 +110,22 @@ def test_delays_are_those_of_the_dense_network(order):
     )
 
 
+def test_the_learning_signal_is_that_of_the_call_whatever_becomes_of_the_weights():
+    _, masks = matrices()
+    delays = {"w_out": csr_array(masks["w_out"] * np.arange(N_OUT)) * ms}
+    net = sparse_network(delays=delays)
+    expected = net.gradients(*trials()).learning_signal
+    # other entries, in another order than that of the delays
+    net.weights["w_out"] = csc_array(net.weights["w_out"])
+    inputs, targets = trials()
+    found = pickle.loads(pickle.dumps(net.gradients(inputs, targets)))
+    again = net.gradients(inputs, targets)
+    net.weights["w_out"].data[:] = 0
+    targets[:] = 0
+    for gradients in (found, again):
+        np.testing.assert_allclose(gradients.learning_signal, expected, atol=ROUND_OFF)
+
+
 @pytest.mark.slow
 def test_compiled_programs_compute_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path))
