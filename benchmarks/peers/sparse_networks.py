@@ -21,6 +21,7 @@ from brian2 import (
     defaultclock,
     device,
     ms,
+    prefs,
     set_device,
 )
 from scipy.sparse import coo_array, csc_array, csr_array
@@ -164,6 +165,8 @@ def brian2(problem, order, calls):
 
 def _script(problem, calls, readout, kind, **options):
     """Measure the program of a script with synapses of a kind."""
+    # Brian2 compiles all files at once, whatever the machine
+    prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{os.cpu_count()}"]
     model, (steps, channels) = load_model(problem.model), np.nonzero(problem.inputs)
     neurons = model.group(problem.n, tau_m=TAU)
     inputs = SpikeGeneratorGroup(N_IN, channels, steps * ms)
