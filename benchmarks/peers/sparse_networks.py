@@ -187,6 +187,13 @@ def _script(problem, calls, readout, kind, **options):
         "std::cout << (double)(std::clock() - started)/CLOCKS_PER_SEC << std::endl"
         " << _array_fired_N[0] << std::endl;",
     )
+    # not ru_maxrss, which begins with the memory of whoever started a program
+    device.insert_code(
+        "after_end",
+        'std::ifstream status("/proc/self/status");'
+        "for (std::string line; std::getline(status, line);)"
+        ' if (line.rfind("VmHWM:", 0) == 0) std::cout << std::stol(line.substr(6)) << std::endl;',
+    )
     network.run(STEPS * ms)
     device.build(**dict(device.build_options) | {"run": False})
     seconds, inside, most = [], [], 0
@@ -196,10 +203,10 @@ def _script(problem, calls, readout, kind, **options):
             _, status, used = os.wait4(program.pid, 0)
             program.returncode = os.waitstatus_to_exitcode(status)
             printed.seek(0)
-            simulated, spikes = map(float, printed.read().split())
+            simulated, spikes, kilobytes = map(float, printed.read().split())
         seconds.append(used.ru_utime + used.ru_stime)
         inside.append(simulated)
-        most = max(most, 1024 * used.ru_maxrss)
+        most = max(most, 1024 * int(kilobytes))
     device.delete(force=True)
     return Measured(seconds, inside, most, int(spikes))
 
