@@ -8,6 +8,7 @@ from itertools import groupby
 
 import nest
 import numpy as np
+from scipy.sparse import issparse
 
 from peers import Found, trials
 
@@ -27,7 +28,7 @@ class NestNetwork:
     Parameters
     ----------
     network : brian_eprop.reference.SpikingNetwork
-        Or any object with its attributes. All-to-all without autapses, triangular ψ.
+        Or any object with its attributes. All-to-all without autapses, or sparse; triangular ψ.
     inputs : (calls, batch, T, n_in) bool ndarray
     targets : (calls, batch, T, n_out) ndarray
     window : int
@@ -88,7 +89,11 @@ class NestNetwork:
             (self.neurons, self.readout, w_out, plastic),
             (self.readout, self.neurons, feedback, broadcast),
         ):
-            nest.Connect(pre, post, dense, synapse | {"weight": np.ascontiguousarray(weights.T)})
+            if issparse(weights):
+                connect_sparse(pre, post, weights, synapse)
+            else:
+                weights = np.ascontiguousarray(weights.T)
+                nest.Connect(pre, post, dense, synapse | {"weight": weights})
         if network.loss == "cross_entropy":
             softmax = {"synapse_model": "rate_connection_delayed", "receptor_type": 1} | STEP
             nest.Connect(self.readout, self.readout, dense, softmax)
@@ -129,6 +134,15 @@ class NestNetwork:
             found[name] = np.zeros((len(pre), len(post)))
             found[name][rows, columns] = of["weight"]
         return found
+
+
+def connect_sparse(pre, post, weights, synapse):
+    """The synapses of a sparse matrix, which NEST takes as pairs of neurons."""
+    pairs = weights.tocoo()
+    ends = (np.array(group.tolist())[k] for group, k in ((pre, pairs.row), (post, pairs.col)))
+    delays = np.full(pairs.nnz, synapse["delay"])
+    synapse = synapse | {"weight": pairs.data, "delay": delays}
+    nest.Connect(*ends, "one_to_one", synapse)
 
 
 def steps_of(decay):

@@ -213,7 +213,7 @@ def _connected(d, trials, block, groups, learner):
         on_pre = model.on_input if block.matrix == "w_in" else model.on_pre
     arrival = "after_groups" if block.matrix == "w_in" else "synapses"
     model = f"w : {block.base_unit}"
-    delays = block.delays[block.mask]
+    delays = block.delays
     alike = np.ptp(delays) == 0
     common = {
         "delay": delays[0] * d.dt if alike else None,
@@ -233,7 +233,7 @@ def _connected(d, trials, block, groups, learner):
         synapses.pre.when = arrival
         if delays.any():
             learner.reset_with_trial(synapses)
-    synapses.connect(**block.connectivity)
+    synapses.connect(**block.part.connectivity)
     if not alike:
         synapses.delay = delays * d.dt
     return synapses

@@ -345,7 +345,7 @@ def _reserve(device, assembly, projections):
         for name in ("_synaptic_pre", "_synaptic_post"):
             variable = assembly.objects[block.name].variables[name]
             array = device.get_array_name(variable, access_data=False)
-            yield f"brian::{array}.reserve({block.mask.sum()});"
+            yield f"brian::{array}.reserve({block.part.count});"
 
 
 def _interface(assembly, description, trials):
@@ -356,7 +356,7 @@ def _interface(assembly, description, trials):
     def arrays(names):
         for name in names:
             variable = assembly.variable(name)
-            size = synapses[name].mask.sum() if name in synapses else variable.size
+            size = synapses[name].part.count if name in synapses else variable.size
             yield name, [np.dtype(variable.dtype).str, int(size)]
 
     given = [RASTER, *(b.weight for b in projections), *(p.variable for p in trained(d))]

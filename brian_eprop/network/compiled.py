@@ -19,9 +19,11 @@ import numpy as np
 import platformdirs
 from attrs import evolve
 from brian2 import prefs
+from scipy.sparse import issparse
 
 from .assembly import RASTER, TARGETS
 from .compilation import DURATION, build, interface
+from .connectivity import values_of
 from .projections import blocks, given, results, trained
 from .resident import Program, in_use
 from .results import Joined, parts
@@ -121,8 +123,12 @@ def _key(description, trials):
     for path in sorted(package.rglob("*")):
         if path.suffix in (".py", ".cpp", ".h"):
             digest.update(path.read_bytes())
-    for mask in description.connectivity.values():
-        digest.update(np.packbits(mask).tobytes())
+    for name, mask in description.connectivity.items():
+        sparse = (mask.indptr, mask.indices) if issparse(mask) else (np.packbits(mask),)
+        # one delay is one number in a dense matrix too
+        steps = np.asarray(values_of(description.delays.get(name, 0.0)), dtype=float)
+        for array in (*sparse, steps):
+            digest.update(array.tobytes())
     flags = {
         name: str(prefs[name])
         for name in prefs
@@ -130,7 +136,7 @@ def _key(description, trials):
         and not name.startswith(IRRELEVANT)
     }
     parts = [
-        encode(description, without=("connectivity",)),
+        encode(description, without=("connectivity", "delays")),
         encode(trials),
         {name: version(name) for name in ("brian2", "numpy", "sympy")},
         flags,

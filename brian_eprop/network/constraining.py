@@ -6,9 +6,11 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 """
 
 import numpy as np
+from scipy.sparse import issparse
 
+from .connectivity import first_place, spread, values_of, with_values
 from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR
-from .validation import check_entries, check_key, checked_weights
+from .validation import check_key, check_synapses, checked_weights
 
 
 def check_constraints(description):
@@ -20,6 +22,12 @@ def check_constraints(description):
         Naming the constraint, its value and the remedy.
     """
     d = description
+    if d.feedback == "adaptive" and issparse(d.connectivity["w_out"]):
+        raise ValueError(
+            "RecurrentNetwork.feedback = 'adaptive' follows the updates of all of 'w_out', which "
+            "is sparse here; give weights or connectivity['w_out'] as a dense array, or choose "
+            "feedback='symmetric' or 'random'"
+        )
     for name in MATRICES:
         for kind in CONSTRAINTS.values():
             alike = [c for c in d.constraints if isinstance(c, kind) and name in c.matrices]
@@ -44,9 +52,9 @@ def _check_dale(description, name):
                 f"{count}, numbered from 0; make the inhibitory neurons a population of their own"
             )
     low, high = limits(description, name)
-    wrong = np.argwhere(low >= high)
-    if len(wrong):
-        sign = "≥ 0" if dale.interval(description.populations)[0][wrong[0][0], 0] == 0 else "≤ 0"
+    wrong = first_place(description.connectivity[name], low >= high)
+    if wrong is not None:
+        sign = "≥ 0" if dale.interval(description.populations)[0][wrong[0], 0] == 0 else "≤ 0"
         raise ValueError(
             f"{dale!r} makes weights of '{name}' {sign}, but {bounds!r} leaves no such weights; "
             "choose bounds on both sides of 0"
@@ -57,8 +65,9 @@ def _check_rewiring(description, name):
     deep_r, bounds = (of_kind(description, name, kind) for kind in (DeepR, Bounds))
     if deep_r is None:
         return
-    candidates = int(description.connectivity[name].sum())
-    if deep_r.count(description.connectivity[name]) < 1:
+    mask = values_of(description.connectivity[name])
+    candidates = int(mask.sum())
+    if deep_r.count(mask) < 1:
         raise ValueError(
             f"{deep_r!r}: of the {candidates} synapses that '{name}' may have none is active; "
             "choose a higher density"
@@ -82,11 +91,18 @@ def of_kind(description, name, kind):
 
 
 def limits(description, name):
-    """Lowest and highest value of each weight of a matrix : (n_pre, n_post) ndarrays."""
-    shape = description.shapes[name]
+    """Lowest and highest value of each weight of a matrix : ndarrays.
+
+    (n_pre, n_post), or, if it is sparse, (n_synapses,).
+    """
+    mask = description.connectivity[name]
+    shape = values_of(mask).shape
     low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
     for constraint in _intervals(description, name):
-        lowest, highest = constraint.interval(description.populations)
+        lowest, highest = (
+            spread(mask, end) if np.ndim(end) else end
+            for end in constraint.interval(description.populations)
+        )
         low, high = np.maximum(low, lowest), np.minimum(high, highest)
     return low, high
 
@@ -97,28 +113,29 @@ def _intervals(description, name):
 
 
 def within_limits(description, weights):
-    """The weights, clipped by DaleLaw and Bounds : dict of str to ndarray."""
+    """The weights, clipped by DaleLaw and Bounds : dict of str to array."""
     clipped = dict(weights)
     for name, mask in description.connectivity.items():
         if not _intervals(description, name):
             continue
         low, high = limits(description, name)
-        clipped[name] = np.where(mask, np.clip(weights[name], low, high), 0.0)
+        allowed = np.clip(values_of(weights[name]), low, high)
+        clipped[name] = with_values(mask, np.where(values_of(mask), allowed, 0.0))
         if name == "w_out" and description.feedback == "adaptive":
             clipped["feedback"] = np.clip(weights["feedback"], low.T, high.T)
     return clipped
 
 
 def checked_matrices(description, weights):
-    """All weight matrices of a network, within its limits : dict of str to ndarray."""
+    """All weight matrices of a network, within its limits : dict of str to array."""
     weights = _checked_shapes(description, weights)
     for name, allowed in within_limits(description, weights).items():
         if allowed is weights[name]:
             continue
-        exists = description.connectivity.get(name, True)
-        wrong = np.argwhere(exists & (weights[name] != allowed))
-        if len(wrong):
-            i, j = wrong[0].tolist()
+        mask = description.connectivity.get(name, True)
+        wrong = values_of(mask) & (values_of(weights[name]) != values_of(allowed))
+        if (place := first_place(mask, wrong)) is not None:
+            i, j = place
             reasons = _intervals(description, "w_out" if name == "feedback" else name)
             raise ValueError(
                 f"weights['{name}'][{i}, {j}] = {weights[name][i, j]} is excluded by "
@@ -134,7 +151,11 @@ def _checked_shapes(description, weights):
     for name, shape in shapes.items():
         if name not in weights:
             raise ValueError(f"weights['{name}'] is missing; give a matrix of the shape {shape}")
-    return {name: checked_weights(name, weights[name], shape) for name, shape in shapes.items()}
+    masks = description.connectivity
+    return {
+        name: checked_weights(name, weights[name], shape, masks.get(name))
+        for name, shape in shapes.items()
+    }
 
 
 def initial_matrices(description, weights, rng):
@@ -152,23 +173,26 @@ def initial_matrices(description, weights, rng):
 
     Returns
     -------
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
     wiring : dict of str to dict
         See :meth:`~brian_eprop.network.constraints.DeepR.start`; of rewired matrices only.
     """
     drawn, wiring = {}, {}
     for name, shape in description.shapes.items():
         n_pre = description.n_rec if name == "feedback" else shape[0]
-        drawn[name] = rng.standard_normal(shape) / np.sqrt(n_pre)
+        mask = description.connectivity.get(name)
+        size = mask.nnz if issparse(mask) else shape
+        drawn[name] = with_values(mask, rng.standard_normal(size) / np.sqrt(n_pre))
     checked = _checked_shapes(description, drawn | weights)
-    weights = {name: values.copy() for name, values in checked.items()}
+    weights = {name: with_values(m, values_of(m).copy()) for name, m in checked.items()}
     for name, mask in description.connectivity.items():
-        weights[name][~mask] = 0.0
+        values = values_of(weights[name])
+        values[~values_of(mask)] = 0.0
         dale = of_kind(description, name, DaleLaw)
         if dale is not None:
             low, _ = dale.interval(description.populations)
             signs = np.where(low == 0, 1.0, -1.0)
-            weights[name] = signs * np.abs(weights[name])
+            weights[name] = with_values(mask, spread(mask, signs) * np.abs(values))
             if name == "w_out" and description.feedback == "adaptive":
                 weights["feedback"] = signs.T * np.abs(weights["feedback"])
     weights = within_limits(description, weights)
@@ -176,8 +200,9 @@ def initial_matrices(description, weights, rng):
         deep_r = of_kind(description, name, DeepR)
         if deep_r is not None:
             low, high = limits(description, name)
-            wiring[name] = deep_r.start(name, weights[name], mask, low, high)
-            weights[name] = np.where(wiring[name]["active"], weights[name], 0.0)
+            values = values_of(weights[name])
+            wiring[name] = deep_r.start(name, values, values_of(mask), low, high)
+            weights[name] = with_values(mask, np.where(wiring[name]["active"], values, 0.0))
     return weights, wiring
 
 
@@ -188,17 +213,18 @@ def check_wiring(description, weights, wiring):
         if deep_r is None:
             continue
         active, signs = wiring[name]["active"], wiring[name]["signs"]
-        if active.sum() != deep_r.count(mask) or (active & ~mask).any():
+        values, exists = values_of(weights[name]), values_of(mask)
+        if active.sum() != deep_r.count(exists) or (active & ~exists).any():
             raise ValueError(
                 f"'{name}' has {active.sum()} active synapses, but {deep_r!r} allows "
-                f"{deep_r.count(mask)} of {mask.sum()}"
+                f"{deep_r.count(exists)} of {exists.sum()}"
             )
         for wrong, state in (
-            (active & (signs * weights[name] < 0), "keeps its other sign"),
-            (~active & (weights[name] != 0), "is dormant"),
+            (active & (signs * values < 0), "keeps its other sign"),
+            (~active & (values != 0), "is dormant"),
         ):
             problem = (
                 f", but this synapse {state} ({deep_r!r}); change only the size of weights that "
                 "are not 0"
             )
-            check_entries(f"weights['{name}']", weights[name], wrong, problem)
+            check_synapses(f"weights['{name}']", mask, values, wrong, problem)

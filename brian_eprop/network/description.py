@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from attrs import evolve, field, frozen
 from brian2 import Quantity, second
+from scipy.sparse import issparse
 
 from ..checks import (
     BELOW_1,
@@ -27,11 +28,18 @@ from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES
 from ..learning.parameters import Trainable, checked_trainable
 from ..learning.rule import EProp, FiringRateRegularizer
+from .connectivity import checked_structure, fitted, values_of
 from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
-from .validation import check_entries, check_key, checked_mask, checked_quantity, entries_of
+from .validation import (
+    check_key,
+    check_synapses,
+    checked_mask,
+    checked_quantity,
+    entries_of,
+)
 
 #: Of a step: what rounding leaves of a multiple of dt.
 ROUNDING = 1e-6
@@ -92,14 +100,26 @@ class NetworkDescription:
 
     @connectivity.validator
     def _check_masks(self, field, connectivity):
-        masks = {name: np.ones(self.shapes[name], dtype=bool) for name in MATRICES}
-        np.fill_diagonal(masks["w_rec"], False)
-        for name, mask in connectivity.items():
+        for name in connectivity:
             check_key("connectivity", name, MATRICES)
-            masks[name] = checked_mask(name, mask, self.shapes[name])
-        for mask in masks.values():
-            mask.setflags(write=False)
+        masks = {name: self._mask(name, connectivity.get(name)) for name in MATRICES}
         keep(self, field, MappingProxyType(masks))
+
+    def _mask(self, name, given):
+        """Which synapses a matrix has: an array of booleans, or a sparse one of its synapses."""
+        shape = self.shapes[name]
+        if issparse(given):
+            if given.shape != shape:
+                raise ValueError(
+                    f"weights or connectivity['{name}'] is a sparse array of shape {given.shape}; "
+                    f"it must be {shape} (row = pre, column = post)"
+                )
+            return checked_structure(name, given)
+        mask = np.ones(shape, dtype=bool) if given is None else checked_mask(name, given, shape)
+        if given is None and name == "w_rec":
+            np.fill_diagonal(mask, False)
+        mask.setflags(write=False)
+        return mask
 
     @delays.validator
     def _check_delays(self, field, delays):
@@ -109,15 +129,28 @@ class NetworkDescription:
     def _checked_delay(self, name, delay):
         check_key("RecurrentNetwork.delays", name, MATRICES)
         where, shape = f"RecurrentNetwork.delays['{name}']", self.shapes[name]
-        remedy = f"give one time, or {shape} of them (row = pre, column = post)"
-        must = "a time, such as 2*ms"
-        times = checked_quantity(where, delay, second.dim, must, ((), shape), remedy)
+        mask, must = self.connectivity[name], "a time, such as 2*ms"
+        if issparse(delay):
+            if not issparse(mask):
+                raise ValueError(
+                    f"{where} is sparse, but weights and connectivity['{name}'] are not; give them "
+                    "as sparse arrays too, or the delays as a dense one"
+                )
+            delay = fitted(where, delay, mask)
+            times = delay.data * second
+        else:
+            remedy = f"give one time, or {shape} of them (row = pre, column = post)"
+            shapes = ((), shape)
+            if issparse(mask):
+                remedy = "give one time, or a csr_array of them in seconds, such as matrix*ms"
+                shapes = ((),)
+            delay = times = checked_quantity(where, delay, second.dim, must, shapes, remedy)
         steps = np.asarray(times / self.dt)
         wrong = ~np.isfinite(steps) | (steps < 0)
-        check_entries(where, times, wrong, " must be finite and ≥ 0")
+        check_synapses(where, delay, times, wrong, " must be finite and ≥ 0")
         wrong = np.abs(steps - np.rint(steps)) > ROUNDING
-        check_entries(where, times, wrong, f" is not a multiple of dt = {self.dt!s}")
-        return times
+        check_synapses(where, delay, times, wrong, f" is not a multiple of dt = {self.dt!s}")
+        return delay
 
     @rule.validator
     def _check_rule(self, field, rule):
@@ -139,7 +172,7 @@ class NetworkDescription:
                 )
         if rule.engine == "traces" and self.delay_steps("w_out").any():
             raise ValueError(
-                f"RecurrentNetwork.delays['w_out'] are up to {self.delays['w_out'].max()!s}, but "
+                f"RecurrentNetwork.delays['w_out'] are up to {self.longest_delay('w_out')!s}, but "
                 "traces, and recordings of them, pair the error of a step with the spikes of that "
                 "step; choose rule=EProp(engine='credit') and do not record, or no delay here"
             )
@@ -174,9 +207,18 @@ class NetworkDescription:
         }
 
     def delay_steps(self, name):
-        """Delay of each synapse of a matrix in time steps : (n_pre, n_post) int ndarray."""
-        steps = np.rint(np.asarray(self.delays.get(name, 0 * self.dt) / self.dt)).astype(int)
-        return np.broadcast_to(steps, self.shapes[name])
+        """Delay of each synapse of a matrix in time steps : int ndarray.
+
+        Of its shape, or, if it is sparse, (n_synapses,).
+        """
+        times = np.asarray(values_of(self.delays.get(name, 0 * self.dt)))
+        steps = np.rint(times / float(self.dt)).astype(int)
+        mask = self.connectivity.get(name)
+        return np.broadcast_to(steps, mask.data.shape if issparse(mask) else self.shapes[name])
+
+    def longest_delay(self, name):
+        """The longest delay of a matrix : Quantity."""
+        return self.delay_steps(name).max(initial=0) * self.dt
 
     def check_trials(self, trials):
         """Raise an error for trials that are too many, too short for a delay, or teach nothing."""
@@ -186,8 +228,9 @@ class NetworkDescription:
                 f", but a trial has {trials.steps} steps of {self.dt!s}: its spikes would never "
                 "arrive; make delays shorter or trials longer"
             )
-            late = self.connectivity[name] & (steps >= trials.steps)
-            check_entries(f"RecurrentNetwork.delays['{name}']", steps * self.dt, late, problem)
+            mask = self.connectivity[name]
+            late, where = values_of(mask) & (steps >= trials.steps), "RecurrentNetwork.delays"
+            check_synapses(f"{where}['{name}']", mask, steps * self.dt, late, problem)
         for name, columns in (("inputs", self.n_in), ("outputs", self.n_out)):
             if trials.total * columns > MOST:
                 raise ValueError(
@@ -200,13 +243,13 @@ class NetworkDescription:
 
     def _check_feedback(self):
         """Raise an error where feedback goes back along no synapse, or to nothing that learns."""
-        if self.feedback == "symmetric" and not self.connectivity["w_out"].any():
+        if self.feedback == "symmetric" and not self.connectivity["w_out"].sum():
             raise ValueError(
                 "connectivity['w_out'] has no synapse, along which feedback='symmetric' would go "
                 "back: nothing can be learned; connect the readout"
             )
         for k, span in enumerate(spans(self)):
-            ends = any(self.connectivity[name][:, span].any() for name in ("w_in", "w_rec"))
+            ends = any(self.connectivity[name][:, span].sum() for name in ("w_in", "w_rec"))
             if self.feedback != "symmetric" and not ends:
                 raise ValueError(
                     f"no synapse of connectivity['w_in'] or ['w_rec'] ends on population {k} "

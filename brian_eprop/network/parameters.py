@@ -55,7 +55,7 @@ def _check_use(description, parameter):
                 f"'{variable} = {code}': that has no derivative"
             )
     masks = description.connectivity
-    if not any(masks[name][:, parameter.columns].any() for name in ("w_in", "w_rec")):
+    if not any(masks[name][:, parameter.columns].sum() for name in ("w_in", "w_rec")):
         raise ValueError(
             f"trainable names '{parameter.name}', but {owner} has no synapses onto it, and what "
             "nothing arrives at does not learn; give the connectivity of 'w_in' or 'w_rec' "

@@ -13,8 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from attrs import field, frozen
 from brian2 import Quantity, get_dimensions
+from scipy.sparse import issparse
 
 from ..checks import Bools, Floats, quantity, unit_name
+from .connectivity import rows_of, values_of, with_values
 
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).
 OUTPUTS, SPIKES = "__outputs", "__raster"
@@ -75,36 +77,21 @@ class Backend(Protocol):
 
 
 @frozen
-class Block:
-    """One projection and where its weights are.
+class MaskedPart:
+    """The synapses between two groups, as entries of a dense matrix.
 
     Attributes
     ----------
-    name : str
-        Of the Synapses object.
-    matrix : {"w_in", "w_rec", "w_out", "feedback"}
-    pre, post : int or str
-        Number of the population, ``"inputs"`` or ``"readout"``.
     place : (slice, slice)
         Its rows and columns of the matrix.
     mask : (n_pre, n_post) bool array
-        Which synapses there are, within the block; they are created row by row.
-    delays : (n_pre, n_post) int array
-        Of every synapse, in steps, within the block.
-    unit : str
-        Unit of the matrix's entries.
+        Which synapses there are, within the part; they are created row by row.
     wiring : {"all", "no autapses", "some"}
         What the mask is.
     """
 
-    name: str
-    matrix: str
-    pre: int | str
-    post: int | str
     place: tuple
     mask: np.ndarray
-    delays: np.ndarray
-    unit: str = "1"
     wiring: str = field(init=False)
 
     @wiring.default
@@ -115,34 +102,34 @@ class Block:
         without = n_pre == n_post and np.array_equal(self.mask, ~np.eye(n_pre, dtype=bool))
         return "no autapses" if without else "some"
 
-    def take(self, matrix):
-        """The entries of a matrix, in SI units, in the order of the synapses.
+    @property
+    def count(self):
+        """The number of synapses."""
+        return int(np.count_nonzero(self.mask))
 
-        Of any shape; those of the matrix itself if possible, since large matrices take long to
-        copy.
-        """
-        entries, scale = self._view(matrix), _scale(self.unit)
-        entries = matrix[self.place][self.mask] if entries is None else entries
-        return entries if scale == 1 else entries * scale
+    def take(self, values):
+        """Entries of the matrix in the order of the synapses, of any shape; see `Block.take`."""
+        entries = self._view(values)
+        return values[self.place][self.mask] if entries is None else entries
 
-    def put(self, matrix, values):
-        """Set entries of a matrix from derivatives per synapse, in SI units."""
-        entries, scale = self._view(matrix), _scale(self.unit)
-        if entries is None:
-            matrix[self.place][self.mask] = values * scale
+    def put(self, values, entries, scale):
+        """Set entries of the matrix to those of the synapses, times a number."""
+        view = self._view(values)
+        if view is None:
+            values[self.place][self.mask] = entries * scale
         elif scale == 1:
-            np.copyto(entries, values.reshape(entries.shape))
+            np.copyto(view, entries.reshape(view.shape))
         else:
-            np.multiply(values.reshape(entries.shape), scale, out=entries)
+            np.multiply(entries.reshape(view.shape), scale, out=view)
 
     def _view(self, matrix):
-        """The block as an array in the order of the synapses; None if it is in another order."""
-        block = matrix[self.place]
-        if self.wiring == "no autapses" and block.flags.c_contiguous:
+        """The part as an array in the order of the synapses; None if it is in another order."""
+        part = matrix[self.place]
+        if self.wiring == "no autapses" and part.flags.c_contiguous:
             # From one entry of the diagonal to the next there are n others.
-            n = len(block)
-            return block.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
-        return block if self.wiring == "all" else None
+            n = len(part)
+            return part.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
+        return part if self.wiring == "all" else None
 
     @property
     def connectivity(self):
@@ -163,6 +150,110 @@ class Block:
     def columns(self):
         """Column of each synapse in the matrix : (n_synapses,) int array."""
         return np.nonzero(self.mask)[1] + self.place[1].start
+
+
+@frozen
+class SparsePart:
+    """The synapses between two groups, as values of a sparse matrix.
+
+    Attributes
+    ----------
+    place : (slice, slice)
+        Its rows and columns of the matrix.
+    structure : csr_array of bool
+        All synapses of the matrix.
+    entries : slice or int array
+        Those of the part, in the order in which they are created: row by row.
+    """
+
+    place: tuple
+    structure: Any
+    entries: Any = field(init=False)
+
+    @entries.default
+    def _entries(self):
+        n_pre, n_post = self.structure.shape
+        start, stop, _ = self.place[0].indices(n_pre)
+        left, right, _ = self.place[1].indices(n_post)
+        first, last = self.structure.indptr[[start, stop]].tolist()
+        columns = self.structure.indices[first:last]
+        within = (columns >= left) & (columns < right)
+        return slice(first, last) if within.all() else first + np.flatnonzero(within)
+
+    @property
+    def count(self):
+        """The number of synapses."""
+        return len(self.columns)
+
+    def take(self, values):
+        """Values in the order of the synapses; see `Block.take`."""
+        return values[self.entries]
+
+    def put(self, values, entries, scale):
+        """Set values to those of the synapses, times a number."""
+        values[self.entries] = entries if scale == 1 else entries * scale
+
+    @property
+    def connectivity(self):
+        """Keywords of ``Synapses.connect``."""
+        rows, columns = self.place
+        return {"i": self.rows - rows.start, "j": self.columns - columns.start}
+
+    @property
+    def rows(self):
+        """Row of each synapse in the matrix : (n_synapses,) int array."""
+        return rows_of(self.structure)[self.entries]
+
+    @property
+    def columns(self):
+        """Column of each synapse in the matrix : (n_synapses,) int array."""
+        return self.structure.indices[self.entries]
+
+
+@frozen
+class Block:
+    """One projection and where its weights are.
+
+    Attributes
+    ----------
+    name : str
+        Of the Synapses object.
+    matrix : {"w_in", "w_rec", "w_out", "feedback"}
+    pre, post : int or str
+        Number of the population, ``"inputs"`` or ``"readout"``.
+    part : MaskedPart or SparsePart
+        Its synapses.
+    delay_steps : int array
+        Of every synapse of the matrix, in the order of its values.
+    unit : str
+        Unit of the matrix's entries.
+    """
+
+    name: str
+    matrix: str
+    pre: int | str
+    post: int | str
+    part: MaskedPart | SparsePart
+    delay_steps: np.ndarray
+    unit: str = "1"
+
+    def take(self, matrix):
+        """The entries of a matrix, in SI units, in the order of the synapses.
+
+        Of any shape; those of the matrix itself if possible, since large matrices take long to
+        copy.
+        """
+        entries, scale = self.part.take(values_of(matrix)), _scale(self.unit)
+        return entries if scale == 1 else entries * scale
+
+    def put(self, matrix, values):
+        """Set entries of a matrix from derivatives per synapse, in SI units."""
+        self.part.put(values_of(matrix), values, _scale(self.unit))
+
+    @property
+    def delays(self):
+        """Delay of each synapse in steps : (n_synapses,) int array."""
+        return np.ravel(self.part.take(self.delay_steps))
 
     @property
     def base_unit(self):
@@ -249,12 +340,12 @@ def blocks(description, trials):
     delays = {name: d.delay_steps(name) for name in masks}
     existing = []
     for matrix, name, pre, post in projections:
-        place = places[pre], places[post]
-        mask, delay = masks[matrix][place], delays[matrix][place]
+        place, mask = (places[pre], places[post]), masks[matrix]
+        part = SparsePart(place, mask) if issparse(mask) else MaskedPart(place, mask[place])
         unit = "1" if "readout" in (pre, post) else d.populations[post].model.weight_unit
-        if mask.any():
+        if part.count:
             name = name.format(pre=pre, post=post)
-            existing.append(Block(name, matrix, pre, post, place, mask, delay, unit))
+            existing.append(Block(name, matrix, pre, post, part, delays[matrix], unit))
     return existing
 
 
@@ -277,7 +368,7 @@ def given(projections, trained_parameters, weights, parameters):
     ----------
     projections : list of Block
     trained_parameters : list of Trained
-    weights : mapping of str to (n_pre, n_post) ndarray
+    weights : mapping of str to (n_pre, n_post) ndarray or csr_array
     parameters : mapping of str to (n_rec,) Quantity
         Those that are trained.
 
@@ -320,12 +411,7 @@ def results(description, trials, count, projections, read):
     collected = {"spikes": spikes, "readout": outputs.astype(float)}
     if not trials.learning:
         return collected
-    for name in ("w_in", "w_rec", "w_out"):
-        # not np.zeros, whose memory is new each time: its pages take longer than all copying
-        collected[name] = np.full(d.shapes[name], 0.0)
-    for block in projections:
-        if block.gradient is not None:
-            block.put(collected[block.matrix], read(block.gradient))
+    collected |= matrices_of_gradients(d, projections, read)
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
     for parameter in trained(d):
         collected["parameters"][parameter.name][parameter.columns] = read(parameter.gradient)
@@ -334,6 +420,18 @@ def results(description, trials, count, projections, read):
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
     collected["regularization"] = sum(penalties) / scored
     return collected
+
+
+def matrices_of_gradients(description, projections, read):
+    """Gradients of all weights : dict of str to ndarray or csr_array; see :func:`results`."""
+    gradients = {}
+    for name, mask in description.connectivity.items():
+        # not np.zeros, whose memory is new each time: its pages take longer than all copying
+        gradients[name] = with_values(mask, np.full(values_of(mask).shape, 0.0))
+    for block in projections:
+        if block.gradient is not None:
+            block.put(gradients[block.matrix], read(block.gradient))
+    return gradients
 
 
 def kept_names(description):

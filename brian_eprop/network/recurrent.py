@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import cloudpickle
@@ -33,6 +34,7 @@ from ..reference import Gradients, SpikingNetwork
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
+from .connectivity import with_structures
 from .constraining import checked_matrices, initial_matrices
 from .constraints import Constraint
 from .description import NetworkDescription
@@ -40,7 +42,7 @@ from .parameters import check_optimizers, checked_parameters, start_values
 from .population import Neurons, populations
 from .projections import Backend, BatchShape
 from .reference_conversion import reference_network
-from .results import Simulation, as_gradients, learning_signal, room
+from .results import Simulation, as_gradients, learning_signal, output_error, room, way_back
 from .runtime import RuntimeNetwork, record_trial
 from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
@@ -82,8 +84,9 @@ class RecurrentNetwork:
         (n_out, n_rec; not used by symmetric feedback): row = pre, column = post, in the
         model's ``weight_unit``. What is missing is drawn from N(0, 1/n_pre) (feedback: N(0,
         1/n_rec)), a scale for models without units; others need weights that make them fire.
-    connectivity : dict of str to bool ndarray, optional
-        Which synapses exist; default all, without autapses.
+        All but feedback may be sparse; see the notes.
+    connectivity : dict of str to bool ndarray or sparse array, optional
+        Which synapses exist; default all, without autapses, or the entries of sparse weights.
     delays : dict of str to Quantity, optional
         Delays of the synapses of ``w_in``, ``w_rec`` and ``w_out``, one time or a matrix of them,
         in multiples of dt; default none. Recurrent spikes take a step besides. Spikes that would
@@ -105,7 +108,7 @@ class RecurrentNetwork:
 
     Attributes
     ----------
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
         Present weights; assign arrays to its entries to change them.
     parameters : dict of str to (n_rec,) Quantity
         Present values of the trained parameters, to be changed likewise; nan where a neuron's
@@ -123,6 +126,15 @@ class RecurrentNetwork:
     The device is the one that is set in Brian2 when a method is called: runtime (numpy or
     cython target), or ``cpp_standalone``, where one compiled program serves all calls with
     the same shape of inputs, in this process and later ones.
+
+    Weights and connectivity may be sparse arrays of SciPy (csr, csc, coo), each matrix for itself;
+    delays of such a matrix are one time, or a sparse array of seconds, as ``array * ms`` is. The
+    entries are the synapses, explicit zeros and the diagonal included. Nothing of the size of the
+    matrix is then made: weights, gradients and what is kept in files have a value for each synapse,
+    as a ``csr_array`` of these entries. Of weights that are assigned later, entries may be missing,
+    as where SciPy leaves out the zeros of a sum: they are 0. Initial weights and DeepR draw other
+    numbers than for a mask of the same synapses. ``feedback="adaptive"`` needs a dense w_out;
+    :mod:`brian_eprop.reference` and figures have dense matrices, which must fit into memory.
 
     Examples
     --------
@@ -158,6 +170,7 @@ class RecurrentNetwork:
         weights = table("RecurrentNetwork.weights", weights, "{'w_in': array}")
         connectivity = table("RecurrentNetwork.connectivity", connectivity, "{'w_rec': array}")
         check_seed("RecurrentNetwork.seed", seed)
+        connectivity = with_structures(connectivity, weights)
         if not isinstance(feedback, str):
             weights["feedback"], feedback = feedback, "given"
         description = NetworkDescription(
@@ -247,9 +260,11 @@ class RecurrentNetwork:
             For shapes that do not fit, values that are not finite, a window that is longer
             than the trial, several threads without a compiled program.
         """
-        computed, targets, window, batched = self._learn(inputs, targets, learning_window, threads)
-        readout = computed["readout"]
-        signal = learning_signal(self.description, self.weights, readout, targets, window)
+        d = self.description
+        computed, weights, targets, window = self._learn(inputs, targets, learning_window, threads)
+        error, batched = output_error(d, computed["readout"], targets, window), np.ndim(inputs) == 3
+        error = error if batched else error[0]
+        signal = partial(learning_signal, error, *way_back(d, weights))
         return as_gradients(computed, signal, batched)
 
     def simulate(self, inputs: ArrayLike, threads: int = 1) -> Simulation:
@@ -426,7 +441,8 @@ class RecurrentNetwork:
         threads = checked_threads(threads)
         inputs, _ = checked_inputs(inputs, self.description.n_in)
         targets = self._some_targets(*inputs.shape[:2])
-        return self._run(inputs, targets, None, threads, learning=False)
+        courses, _ = self._run(inputs, targets, None, threads, learning=False)
+        return courses
 
     def _sums(self, *arguments):
         """What an update needs of a batch; see :func:`.projections.results`."""
@@ -435,13 +451,14 @@ class RecurrentNetwork:
 
     def _learn(self, inputs, targets, learning_window, threads=1):
         d, threads = self.description, checked_threads(threads)
-        inputs, targets, window, batched = checked_trials(d, inputs, targets, learning_window)
-        return self._run(inputs, targets, window, threads), targets, window, batched
+        inputs, targets, window, _ = checked_trials(d, inputs, targets, learning_window)
+        return *self._run(inputs, targets, window, threads), targets, window
 
     def _run(self, inputs, targets, window, threads, learning=True):
+        """Results of a batch, see :func:`.projections.results`, and the weights it had."""
         weights, parameters = self._present()
         network = self._network(*inputs.shape[:2], window, learning)
-        return network.run(weights, inputs, targets, parameters, threads)
+        return network.run(weights, inputs, targets, parameters, threads), weights
 
     def _present(self):
         """Weights and trained parameters, checked again, as users may have changed them."""

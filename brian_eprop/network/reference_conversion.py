@@ -1,15 +1,22 @@
 """A recurrent network of lif and alif neurons in the terms of :mod:`brian_eprop.reference`."""
 
+import math
 import re
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ..checks import fields_of, quantity
+from ..engines.history import available_memory
 from ..neurons.neuron_model import load_model
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
+from .connectivity import with_values
+from .constraints import MATRICES
 from .projections import spans
 
+#: A weight, a delay and whether there is a synapse.
+BYTES_OF_AN_ENTRY = 8 + 8 + 1
 #: What says how a model moves: these must be those of lif or alif, the rest is taken over.
 DYNAMICS = ("equations", "threshold", "reset", "refractory", "on_pre", "on_input", "initial")
 
@@ -20,7 +27,7 @@ def reference_network(description, weights):
     Parameters
     ----------
     description : NetworkDescription
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
 
     Returns
     -------
@@ -31,8 +38,10 @@ def reference_network(description, weights):
     ValueError
         If a population has other dynamics than lif and alif, a surrogate that the reference
         does not know, or the network delays onto the readout or more than one regularizer.
+    MemoryError
+        If sparse matrices would not fit as dense ones.
     """
-    d, n = description, description.n_rec
+    d, n, masks = description, description.n_rec, description.connectivity
     if len(d.regularizers) > 1:
         raise ValueError(
             "the reference has one target rate for each neuron, but the network "
@@ -41,8 +50,9 @@ def reference_network(description, weights):
     if d.delay_steps("w_out").any():
         raise ValueError(
             "the reference has no delays onto the readout, but those of the network, "
-            f"delays['w_out'], are up to {d.delays['w_out'].max()!s}"
+            f"delays['w_out'], are up to {d.longest_delay('w_out')!s}"
         )
+    _check_memory(d)
     names = ("alpha", "rho", "beta", "v_th", "n_ref")
     names += tuple(f"surrogate_{name}" for name in ("height", "width", "h", "s"))
     columns = {name: np.zeros(n) for name in names}
@@ -72,23 +82,39 @@ def reference_network(description, weights):
             columns[f"surrogate_{field.name}"][span] = value
     kappa = float(np.exp(-d.dt / d.tau_out))
     return SpikingNetwork(
-        **{name: weights[name] for name in ("w_in", "w_rec", "w_out")},
+        **{name: _dense(weights[name]) for name in MATRICES},
         **columns,
         rate_target=sum(float(r.target * d.dt) for r in d.regularizers),
         rate_strength=sum(r.strength for r in d.regularizers),
         kappa=kappa,
         feedback=None if d.feedback == "symmetric" else weights["feedback"],
-        mask_in=d.connectivity["w_in"],
-        mask_rec=d.connectivity["w_rec"],
-        mask_out=d.connectivity["w_out"],
-        delay_in=d.delay_steps("w_in"),
-        delay_rec=d.delay_steps("w_rec"),
+        mask_in=_dense(masks["w_in"]),
+        mask_rec=_dense(masks["w_rec"]),
+        mask_out=_dense(masks["w_out"]),
+        delay_in=_dense(with_values(masks["w_in"], d.delay_steps("w_in"))),
+        delay_rec=_dense(with_values(masks["w_rec"], d.delay_steps("w_rec"))),
         readout_gain=1 - kappa if d.normalize else 1.0,
         loss=d.loss,
         average=d.average,
         surrogate=kinds,
         reset_path=paths,
     )
+
+
+def _check_memory(description):
+    """Raise an error if sparse matrices would not fit into memory as the reference's dense ones."""
+    sparse = [name for name, mask in description.connectivity.items() if issparse(mask)]
+    entries = sum(math.prod(description.shapes[name]) for name in sparse)
+    needed, free = BYTES_OF_AN_ENTRY * entries, available_memory()
+    if needed > free:
+        raise MemoryError(
+            f"the reference has dense matrices: {', '.join(map(repr, sparse))}, sparse in the "
+            f"network, would take {needed} bytes, but {free} are free; compare a smaller network"
+        )
+
+
+def _dense(matrix):
+    return matrix.toarray() if issparse(matrix) else matrix
 
 
 def _check_dynamics(population):

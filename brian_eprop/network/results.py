@@ -9,10 +9,12 @@ from itertools import pairwise
 
 import numpy as np
 from attrs import frozen
+from scipy.sparse import issparse
 
 from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
+from .connectivity import values_of, with_values
 from .constraints import MATRICES
 
 #: Trials in a part of a batch at most: what a part costs besides its trials then hardly counts.
@@ -66,11 +68,11 @@ class Joined:
 
 
 def _added(one, other):
-    """The sums of two parts."""
-    return {
-        name: _added(value, other[name]) if isinstance(value, dict) else value + other[name]
-        for name, value in one.items()
-    }
+    """The sum of two parts: of numbers, matrices, or dicts of them."""
+    if isinstance(one, dict):
+        return {name: _added(value, other[name]) for name, value in one.items()}
+    # of the values: SciPy's sums of sparse arrays leave out what is 0
+    return with_values(one, values_of(one) + values_of(other))
 
 
 @frozen(eq=False)
@@ -94,7 +96,8 @@ def as_gradients(computed, learning_signal, batched):
     ----------
     computed : dict
         See :func:`brian_eprop.network.projections.results`.
-    learning_signal : (batch, T, n_rec) ndarray or None
+    learning_signal : callable
+        Returns it, with the axis of the trials or without.
     batched : bool
         Whether the trajectory keeps the axis of the trials.
 
@@ -103,46 +106,80 @@ def as_gradients(computed, learning_signal, batched):
     Gradients
     """
     trajectory = {name: computed[name] for name in ("spikes", "readout")}
-    trajectory["learning_signal"] = learning_signal
     batch = len(computed["readout"])
     if not batched:
         trajectory = {name: values[0] for name, values in trajectory.items()}
     return Gradients(
-        **{name: computed[name] if batch == 1 else computed[name] / batch for name in MATRICES},
+        **{name: _divided(computed[name], batch) for name in MATRICES},
         **trajectory,
+        learning_signal=learning_signal,
         parameters={name: total / batch for name, total in computed["parameters"].items()},
         loss=float(computed["loss"]) / batch,
         regularization=float(computed["regularization"]) / batch,
     )
 
 
-def learning_signal(description, weights, readout, targets, window):
-    """L_j^t = Σ_k B_kj error_k^t : (batch, T, n_rec).
+def _divided(matrix, count):
+    """A matrix divided by a number, without a copy where that is 1."""
+    return matrix if count == 1 else with_values(matrix, values_of(matrix) / count)
+
+
+def output_error(description, readout, targets, window):
+    """The error of the outputs, 0 in steps that do not count : (batch, T, n_out).
+
+    Parameters
+    ----------
+    description : NetworkDescription
+    readout, targets : (batch, T, n_out) ndarray
+    window : int or None
+        Steps at the end in which errors count.
+    """
+    steps = readout.shape[1]
+    scored = steps if window is None else window
+    error = LOSSES[description.loss].error(readout, targets)
+    error[:, : steps - scored] = 0
+    if description.average:
+        error /= scored
+    return error
+
+
+def way_back(description, weights):
+    """Along what errors go back: copies of B, (n_out, n_rec), and of the delays of w_out.
+
+    None for delays where there are none, or the feedback has no part in them. In the order of the
+    values of B transposed, which may be sparse.
+    """
+    d = description
+    feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
+    late = d.feedback in ("symmetric", "adaptive") and "w_out" in d.delays
+    return feedback.copy(), d.delay_steps("w_out").copy() if late else None
+
+
+def learning_signal(error, feedback, delays):
+    """L_j^t = Σ_k B_kj error_k^t : (…, T, n_rec).
 
     The error that a spike of step t makes comes later by the delay of the synapse along which
     it goes back, with symmetric and adaptive feedback: L_j^t = Σ_k B_kj error_k^{t+d_jk}.
 
     Parameters
     ----------
-    description : NetworkDescription
-    weights : dict of str to ndarray
-    readout, targets : (batch, T, n_out) ndarray
-    window : int or None
-        Steps at the end in which errors count.
+    error : (…, T, n_out) ndarray
+    feedback, delays
+        As from :func:`way_back`.
     """
-    d = description
-    steps = readout.shape[1]
-    scored = steps if window is None else window
-    error = LOSSES[d.loss].error(readout, targets)
-    error[:, : steps - scored] = 0
-    if d.average:
-        error /= scored
-    feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
-    if d.feedback not in ("symmetric", "adaptive") or "w_out" not in d.delays:
-        return error @ feedback
-    delays, signal = d.delay_steps("w_out").T, 0.0
+    if delays is None:
+        return _sent_back(error, feedback)
+    backwards, steps, signal = feedback.T, error.shape[-2], 0.0
     for delay in np.unique(delays):
         heard = np.zeros_like(error)
-        heard[:, : steps - delay] = error[:, delay:]
-        signal = signal + heard @ np.where(delays == delay, feedback, 0.0)
+        heard[..., : steps - delay, :] = error[..., delay:, :]
+        late = np.where(delays == delay, values_of(backwards), 0.0)
+        signal = signal + _sent_back(heard, with_values(backwards, late).T)
     return signal
+
+
+def _sent_back(error, feedback):
+    """Errors (…, T, n_out) times weights, which may be sparse : (…, T, n_rec)."""
+    if not issparse(feedback):
+        return error @ feedback
+    return (error.reshape(-1, error.shape[-1]) @ feedback).reshape(*error.shape[:-1], -1)

@@ -23,8 +23,9 @@ from ..calculus.derivatives import UnsuitableMethodError
 from ..checks import unit_name
 from ..recording import Recording
 from .assembly import RASTER, timed_targets, trial_assembly
+from .connectivity import sources
 from .projections import BatchShape, blocks, given, results, spans, trained
-from .results import Joined, learning_signal, parts
+from .results import Joined, learning_signal, output_error, parts, way_back
 
 
 class RuntimeNetwork:
@@ -146,6 +147,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         network.add(*{id(m): m for m, _ in membranes + traces}.values(), error)
         network.store("start")
         found = recorded.run(weights, *trial)
+    errors = output_error(d, found["readout"], targets[None], window)
 
     def rows(monitored, variable):
         columns = [getattr(m, f"{variable}_")[row] for m, row in monitored]
@@ -159,7 +161,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         target=targets,
         # a copy: from Brian2 2.10 on, what a monitor holds is gone with the monitor
         error=np.array(error.error_.T),
-        learning_signal=learning_signal(d, weights, found["readout"], targets[None], window)[0],
+        learning_signal=learning_signal(errors[0], *way_back(d, weights)),
         membrane=rows(membranes, MEMBRANE),
         threshold=rows(membranes, LEVEL),
         psi=rows(membranes, "psi"),
@@ -199,7 +201,7 @@ def busiest_synapses(description, neurons, inputs, spikes, each):
     for j in neurons:
         for k in range(each):
             matrix = ("w_in", "w_rec")[k % 2]
-            exists = np.flatnonzero(description.connectivity[matrix][:, j])
+            exists = sources(description.connectivity[matrix], j)
             busiest = exists[np.argsort(-activity[matrix][exists], kind="stable")]
             if len(busiest) > k // 2:
                 chosen.append((matrix, int(busiest[k // 2]), j))
@@ -246,7 +248,7 @@ def _traces(description, trials, objects, synapses):
     chosen = {}
     for matrix, pre, post in synapses:
         for block in blocks(description, trials):
-            at = np.flatnonzero((block.rows == pre) & (block.columns == post))
+            at = np.flatnonzero((block.part.rows == pre) & (block.part.columns == post))
             if block.matrix == matrix and len(at):
                 chosen.setdefault(block.name, []).append(int(at[0]))
     monitors = {
@@ -256,7 +258,7 @@ def _traces(description, trials, objects, synapses):
     places = []
     for matrix, pre, post in synapses:
         for block in blocks(description, trials):
-            at = np.flatnonzero((block.rows == pre) & (block.columns == post))
+            at = np.flatnonzero((block.part.rows == pre) & (block.part.columns == post))
             if block.matrix == matrix and len(at):
                 monitor = monitors[block.name]
                 places.append((monitor, list(monitor.record).index(int(at[0]))))

@@ -9,9 +9,10 @@ import os
 import zipfile
 
 import numpy as np
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from brian2 import Quantity, get_dimensions, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_or_create_dimension
+from scipy.sparse import csr_array, issparse
 
 from ..checks import fields_of, is_described, shown
 from ..files import replacing
@@ -21,6 +22,7 @@ from ..learning.rule import EProp, FiringRateRegularizer
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
+from .connectivity import fitted, values_of, with_values
 from .constraining import check_wiring, checked_matrices, of_kind, within_limits
 from .constraints import CONSTRAINTS, MATRICES, DeepR, WeightDecay
 from .description import NetworkDescription
@@ -35,11 +37,12 @@ class TrainingState:
 
     Attributes
     ----------
-    weights : dict of str to ndarray
+    weights : dict of str to ndarray or csr_array
     parameters : dict of str to (n_rec,) Quantity
         Those that are trained; nan where a neuron has no such parameter.
     moments : dict of str to dict of str to ndarray
-        The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name.
+        The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name; of
+        sparse matrices (n_synapses,).
     updates : int
         How many updates there have been.
     wiring : dict of str to dict of str to ndarray
@@ -101,20 +104,21 @@ def updated(state, optimizer, gradients, description):
                 f"gradients.{name} has the shape {np.shape(getattr(gradients, name))}; it must be "
                 f"{state.weights[name].shape}: give gradients of this network"
             )
-    check_wiring(description, state.weights, state.wiring)
-    weights, moments = dict(state.weights), {}
+    weights, moments = _aligned(description, state.weights), {}
+    check_wiring(description, weights, state.wiring)
     for name in MATRICES:
-        moments[name] = dict(state.moments.get(name, {}))
-        step = optimizer.step(getattr(gradients, name), moments[name], state.updates + 1)
-        step = np.where(description.connectivity[name], step, 0.0)
+        moments[name], mask = dict(state.moments.get(name, {})), description.connectivity[name]
+        gradient = _of_synapses(f"gradients.{name}", getattr(gradients, name), mask)
+        step = optimizer.step(gradient, moments[name], state.updates + 1)
+        step = np.where(values_of(mask), step, 0.0)
         decay = of_kind(description, name, WeightDecay)
         kept = 1.0 if decay is None else 1.0 - decay.rate
         if name == "w_out" and description.feedback == "adaptive":
             kept *= 1 - description.feedback_decay
             weights["feedback"] = kept * weights["feedback"] - step.T
-        weights[name] = kept * weights[name] - step
-    for name, values in weights.items():
-        if not np.isfinite(values).all():
+        weights[name] = with_values(mask, kept * values_of(weights[name]) - step)
+    for name, matrix in weights.items():
+        if not np.isfinite(values_of(matrix)).all():
             raise FloatingPointError(
                 f"'{name}' is no longer finite after update {state.updates + 1}: training has "
                 "diverged; use a smaller learning rate"
@@ -125,6 +129,26 @@ def updated(state, optimizer, gradients, description):
     return TrainingState(weights, parameters, moments, state.updates + 1, wiring)
 
 
+def _of_synapses(name, matrix, mask):
+    """What is computed with of a weight matrix or its gradient; see :mod:`.connectivity`."""
+    if issparse(mask):
+        return fitted(name, matrix, mask).data
+    if issparse(matrix):
+        raise ValueError(
+            f"{name} is sparse, but the network's matrix is a dense array; give matrix.toarray()"
+        )
+    return matrix
+
+
+def _aligned(description, weights):
+    """The weights, which users may have changed, with the synapses of connectivity."""
+    masks = description.connectivity
+    return {
+        name: with_values(masks.get(name), _of_synapses(f"weights['{name}']", m, masks.get(name)))
+        for name, m in weights.items()
+    }
+
+
 def _rewire(state, optimizer, description, weights, moments):
     """The wiring after the update; weights and moments of rewired matrices are replaced."""
     wiring, updates = {}, state.updates + 1
@@ -133,9 +157,10 @@ def _rewire(state, optimizer, description, weights, moments):
         # of this update, whatever the schedule
         rate = float(GradientDescent(optimizer.learning_rate).step(np.ones(()), {}, updates))
         mask = description.connectivity[name]
-        weights[name], wiring[name], kept = deep_r.rewired(
-            name, weights[name], mask, before, rate, updates
+        values, wiring[name], kept = deep_r.rewired(
+            name, values_of(weights[name]), values_of(mask), before, rate, updates
         )
+        weights[name] = with_values(mask, values)
         moments[name] = {n: np.where(kept, values, 0.0) for n, values in moments[name].items()}
     return wiring
 
@@ -246,15 +271,27 @@ def write(path, description, optimizer, state):
         "optimizer": encode(optimizer),
         "updates": state.updates,
     }
-    arrays = {f"connectivity/{name}": mask for name, mask in description.connectivity.items()}
-    arrays |= {f"delays/{name}": np.asarray(values) for name, values in description.delays.items()}
-    arrays |= {f"weights/{name}": values for name, values in state.weights.items()}
+    arrays, weights = {}, _aligned(description, state.weights)
+    for name, mask in description.connectivity.items():
+        if issparse(mask):
+            parts = {"shape": mask.shape, "indptr": mask.indptr, "indices": mask.indices}
+            arrays |= {f"connectivity/{name}/{part}": array for part, array in parts.items()}
+        else:
+            arrays[f"connectivity/{name}"] = mask
+    # of sparse matrices their values, as connectivity has their indices
+    for kind, matrices in (("delays", description.delays), ("weights", weights)):
+        arrays |= {f"{kind}/{name}": np.asarray(values_of(m)) for name, m in matrices.items()}
     arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
     for group, matrices in (("moments", state.moments), ("wiring", state.wiring)):
         for matrix, entries in matrices.items():
             arrays |= {f"{group}/{matrix}/{name}": values for name, values in entries.items()}
     with replacing(path, "the network") as file:
         np.savez(file, config=json.dumps(config), **arrays)
+
+
+def _structure(shape, indptr, indices):
+    """The synapses of a sparse matrix, from the arrays of a file."""
+    return csr_array((np.ones(len(indices), dtype=bool), indices, indptr), shape=shape.tolist())
 
 
 def read(path):
@@ -287,10 +324,22 @@ def read(path):
             group, matrix, *entry = name.split("/")
             where = groups[group].setdefault(matrix, {}) if entry else groups[group]
             where[entry[0] if entry else matrix] = values
-        description = decode(config["description"])
-        delays = {name: values * second for name, values in groups["delays"].items()}
-        description = evolve(description, connectivity=groups["connectivity"], delays=delays)
-        weights = checked_matrices(description, groups["weights"])
+        masks = {
+            name: _structure(**mask) if isinstance(mask, dict) else mask
+            for name, mask in groups["connectivity"].items()
+        }
+        delays = {
+            name: with_values(masks[name], values) if values.ndim == 1 else values * second
+            for name, values in groups["delays"].items()
+        }
+        # at once: a network without connectivity has all synapses
+        described = config["description"]
+        fields = {name: decode(value) for name, value in described["fields"].items()}
+        kind = SAVED[described["class"]]
+        description = kind(connectivity=masks, delays=delays, **fields)
+        weights = checked_matrices(
+            description, {n: with_values(masks.get(n), v) for n, v in groups["weights"].items()}
+        )
         units = {n: get_dimensions(start) for n, start in start_values(description).items()}
         parameters = {n: Quantity(v, dim=units[n]) for n, v in groups["parameters"].items()}
         parameters = checked_parameters(description, parameters)

@@ -5,6 +5,7 @@ import os
 import numpy as np
 from brian2.units import DimensionMismatchError
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
+from scipy.sparse import issparse
 
 from ..brian.internals import is_standalone
 from ..checks import (
@@ -19,6 +20,7 @@ from ..checks import (
 )
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
+from .connectivity import first_place, fitted
 
 #: Of numbers that are not.
 FINITE = "; it must be finite"
@@ -65,13 +67,22 @@ def check_entries(name, values, wrong, problem):
         raise ValueError(f"{name}{place or ''} = {values[tuple(place)]!s}{problem}")
 
 
-def check_finite(name, values):
+def check_synapses(name, matrix, values, wrong, problem):
+    """The same of values of a matrix, which may be sparse; see :mod:`.connectivity`."""
+    if not issparse(matrix):
+        check_entries(name, values, wrong, problem)
+    elif (place := first_place(matrix, wrong)) is not None:
+        value = values[np.argmax(wrong)]
+        raise ValueError(f"{name}{list(place)} = {value!s}{problem}")
+
+
+def check_finite(name, values, matrix=None):
     """Raise ValueError for the first entry of an array that is not finite."""
     # A sum is not finite if a number is not, and takes less time than asking each.
     with np.errstate(over="ignore", invalid="ignore"):
         total = values.sum()
     if not np.isfinite(total):
-        check_entries(name, values, ~np.isfinite(values), FINITE)
+        check_synapses(name, matrix, values, ~np.isfinite(values), FINITE)
 
 
 def checked_quantity(name, value, dimensions, must, shapes, remedy):
@@ -107,8 +118,21 @@ def checked_mask(name, mask, shape):
     return mask
 
 
-def checked_weights(name, weights, shape):
-    """A weight matrix of the given shape, as finite float numbers; a copy unless it is one."""
+def checked_weights(name, weights, shape, mask=None):
+    """A weight matrix of the given shape, as finite float numbers; a copy unless it is one.
+
+    A sparse one has the synapses of a sparse mask.
+    """
+    if issparse(mask):
+        weights = fitted(f"weights['{name}']", weights, mask)
+        check_finite(f"weights['{name}']", weights.data, weights)
+        return weights
+    if issparse(weights):
+        raise ValueError(
+            f"weights['{name}'] is sparse, but that of the network is a dense array; give "
+            "matrix.toarray(), or make the network with sparse weights"
+            + ("; 'feedback' is always dense" if name == "feedback" else "")
+        )
     if type(weights) is not np.ndarray or weights.dtype != np.float64:
         weights = numbers(f"weights['{name}']", weights)
     if weights.shape != shape:

@@ -4,6 +4,7 @@ Every function takes plain arrays, draws into ``ax`` (the current axes if None) 
 returns the axes.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType, LineStyleType
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 
 from ..checks import Entry
+from ..engines.history import available_memory
 from .style import BLUE, DIVERGING, check_finite, label_curve, logarithmic, prepare
 
 # label of the ordinate, and whether it is drawn logarithmically
@@ -114,8 +117,8 @@ def plot_weights(
 
     Parameters
     ----------
-    weights : (n_pre, n_post) array
-        NaN where there is no synapse (drawn white).
+    weights : (n_pre, n_post) array, sparse or not
+        NaN where there is no synapse (drawn white), as where a sparse array has no entry.
     before : (n_pre, n_post) array, optional
         If given, ``weights - before`` is drawn.
     limit : float, optional
@@ -133,16 +136,18 @@ def plot_weights(
     ------
     ValueError
         If the shapes do not fit, a weight is infinite, or all are NaN.
+    MemoryError
+        If the image of a sparse array does not fit.
     """
     name = "Weight" if before is None else "Weight change"
-    weights = np.asarray(weights, dtype=float)
+    weights = _image("weights", weights)
     if weights.ndim != 2 or 0 in weights.shape or np.isinf(weights).any():
         raise ValueError(
             f"'weights' has the shape {weights.shape}; expected (n_pre, n_post), neither of "
             f"them 0, without infinite values"
         )
     if before is not None:
-        before = np.asarray(before, dtype=float)
+        before = _image("before", before)
         if before.shape != weights.shape or np.isinf(before).any():
             raise ValueError(
                 f"'before' has the shape {before.shape}; expected that of 'weights', "
@@ -245,3 +250,19 @@ def plot_gradient_match(
         axis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     ax.set(xlabel=labels[1], ylabel=labels[0])
     return ax
+
+
+def _image(name, matrix):
+    """A matrix as an array of floats, NaN where a sparse one has no entry."""
+    if not issparse(matrix):
+        return np.asarray(matrix, dtype=float)
+    needed, free = 8 * math.prod(matrix.shape), available_memory()
+    if needed > free:
+        raise MemoryError(
+            f"'{name}' is sparse, and its image of the shape {matrix.shape} takes {needed} bytes, "
+            f"but {free} are free; draw a part of it, such as {name}[:1000, :1000]"
+        )
+    entries = matrix.tocoo()
+    image = np.full(matrix.shape, np.nan)
+    image[entries.row, entries.col] = entries.data
+    return image

@@ -7,9 +7,9 @@ have a gradient, and what a computation returns.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -36,7 +36,8 @@ class Gradients:
     w_rec : (n_rec, n_rec) ndarray
     w_out : (n_rec, n_out) ndarray
         Gradients of loss + regularization, row = pre, column = post; 0 for absent synapses. For
-        rate units with gates the first two have these as their first axis.
+        rate units with gates the first two have these as their first axis. Of networks with sparse
+        weights that Brian2 runs: csr_arrays.
     loss : float
         Loss of the task, without the regularization.
     spikes : (batch, T, n_rec) ndarray
@@ -44,7 +45,8 @@ class Gradients:
     readout : (batch, T, n_out) ndarray
         Linear readout y, before any softmax.
     learning_signal : (batch, T, n_rec) ndarray
-        L_j^t = Σ_k B_kj (∂E/∂y_k)^t.
+        L_j^t = Σ_k B_kj (∂E/∂y_k)^t. May be given as a function that returns it, which is called
+        when it is asked for: of large networks it takes more memory and time than all the rest.
     regularization : float
         Loss added by the regularization.
     bias, bias_out : ndarray or None
@@ -61,11 +63,16 @@ class Gradients:
     loss: float
     spikes: np.ndarray
     readout: np.ndarray
-    learning_signal: np.ndarray
+    _learning_signal: np.ndarray | Callable[[], np.ndarray] = field(alias="learning_signal")
     regularization: float = 0.0
     bias: np.ndarray | None = None
     bias_out: np.ndarray | None = None
     parameters: Mapping[str, np.ndarray] = field(factory=dict)
+
+    @cached_property
+    def learning_signal(self) -> np.ndarray:
+        given = self._learning_signal
+        return given() if callable(given) else given
 
 
 class Convertible(Protocol):

@@ -11,7 +11,7 @@ from ..brian.step_flags import EPISODE, declare_flags
 from ..checks import number, whole_number
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
-from ..network.projections import BatchShape, blocks, given
+from ..network.projections import BatchShape, blocks, given, matrices_of_gradients
 
 
 class ActorCriticReadout(LeakyReadout):
@@ -210,15 +210,15 @@ class ClosedLoop:
         self.assembly.write(given(projections, [], self.agent.network.weights, {}))
 
     def take_gradients(self):
-        """The gradients since they were taken last : dict of str to ndarray."""
-        shapes = self.description.shapes
-        gradients = {name: np.zeros(shapes[name]) for name in ("w_in", "w_rec", "w_out")}
-        for block in blocks(self.description, self.trials):
-            if block.gradient is not None:
-                variable = self.assembly.variable(block.gradient)
-                block.put(gradients[block.matrix], variable.get_value())
-                variable.set_value(0)
-        return gradients
+        """The gradients since they were taken last : dict of str to ndarray or csr_array."""
+
+        def take(name):
+            variable = self.assembly.variable(name)
+            values = variable.get_value().copy()
+            variable.set_value(0)
+            return values
+
+        return matrices_of_gradients(self.description, blocks(self.description, self.trials), take)
 
     def _begin(self):
         seed = int(self.agent.rng.integers(2**31))

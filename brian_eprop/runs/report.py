@@ -25,6 +25,7 @@ from ..checks import FilePath
 from ..files import replacing
 from ..learning.losses import LOSSES
 from ..network import RecurrentNetwork
+from ..network.connectivity import values_of
 from ..network.constraints import MATRICES
 from ..plotting.run import save_run_figures
 from ..recording import Recording
@@ -339,7 +340,7 @@ def _matrices(network):
     rows = []
     for name in MATRICES:
         mask = network.description.connectivity[name]
-        values = network.weights[name][mask]
+        values = values_of(network.weights[name])[values_of(mask)]
         rows.append((name, mask.shape, values.size, values.mean(), values.std()))
     return rows
 

@@ -24,6 +24,7 @@ from brian2 import (
     prefs,
     volt,
 )
+from scipy.sparse import coo_array, csr_array, dok_array
 
 import brian_eprop as eprop
 from brian_eprop import (
@@ -280,6 +281,27 @@ BAD_INPUTS = {
     "a matrix with unit": lambda: net(weights={"w_in": np.ones((2, 3)) * mV}),
     "a matrix that is nan": lambda: net(weights={"w_in": np.full((2, 3), np.nan)}),
     "a mask of numbers": lambda: net(connectivity={"w_rec": np.ones((3, 3))}),
+    "a sparse matrix in another format": lambda: net(weights={"w_rec": dok_array((3, 3))}),
+    "a synapse that is given twice": lambda: net(
+        weights={"w_rec": coo_array(([1.0, 2.0], ([0, 0], [1, 1])), shape=(3, 3))}
+    ),
+    "a sparse matrix that is transposed": lambda: net(weights={"w_in": csr_array((3, 2))}),
+    "a sparse mask of numbers": lambda: net(connectivity={"w_rec": csr_array(np.ones((3, 3)))}),
+    "sparse weights and another sparse mask": lambda: net(
+        weights={"w_rec": csr_array(np.ones((3, 3)))},
+        connectivity={"w_rec": csr_array(np.eye(3, dtype=bool))},
+    ),
+    "sparse weights and a dense mask": lambda: net(
+        weights={"w_rec": csr_array(np.ones((3, 3)))},
+        connectivity={"w_rec": np.ones((3, 3), dtype=bool)},
+    ),
+    "a delay where there is no synapse": lambda: net(
+        connectivity={"w_rec": csr_array(np.eye(3, dtype=bool))},
+        delays={"w_rec": csr_array(np.ones((3, 3))) * ms},
+    ),
+    "adaptive feedback along sparse weights": lambda: net(
+        weights={"w_out": csr_array(np.ones((3, 1)))}, feedback="adaptive"
+    ),
     "a delay between two steps": lambda: net(delays={"w_rec": 1.5 * ms}),
     "a delay for what has none": lambda: net(delays={"feedback": 1 * ms}),
     "a rule by name": lambda: net(rule="eprop"),

@@ -248,11 +248,11 @@ def calls():
         ),
         "fixed_degree": (
             eprop.connectivity.fixed_degree,
-            lambda: dict(n_pre=4, n_post=4, degree=2, seed=0, autapses=False),
+            lambda: dict(n_pre=4, n_post=4, degree=2, seed=0, autapses=False, sparse=True),
         ),
         "random_sparse": (
             eprop.connectivity.random_sparse,
-            lambda: dict(n_pre=4, n_post=4, density=0.5, seed=0, autapses=False),
+            lambda: dict(n_pre=4, n_post=4, density=0.5, seed=0, autapses=False, sparse=True),
         ),
         "layers": (
             eprop.connectivity.layers,
