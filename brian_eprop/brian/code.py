@@ -18,6 +18,7 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from .internals import (
     KNOWN_EVERYWHERE,
+    StateUpdater,
     SummedVariableUpdater,
     SynapticPathway,
     Thresholder,
@@ -329,6 +330,23 @@ class FastThresholder(Thresholder):
             self.template_kwds["kept_row"] = self.raster
             if self.raster is not None:
                 self.needed_variables = [*self.needed_variables, "t_in_timesteps"]
+        super().create_code_objects(run_namespace)
+
+
+class FastStateUpdater(StateUpdater):
+    """A state update that standalone programs compute for several neurons at once.
+
+    To know who is refractory Brian2 compares numbers that are cut off to integers, which few
+    processors can do for several at once. It makes no difference: what they are compared with is
+    an integer. Give a group's own state updater this class.
+    """
+
+    def create_code_objects(self, run_namespace):
+        if is_standalone():
+            self.abstract_code = self.abstract_code.replace(
+                "not_refractory = timestep(t - lastspike, dt) >=",
+                "not_refractory = (t - lastspike + 0.001*dt)/dt >=",
+            )
         super().create_code_objects(run_namespace)
 
 

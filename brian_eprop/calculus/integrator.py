@@ -4,6 +4,7 @@ from weakref import WeakKeyDictionary
 
 from brian2 import CodeRunner, SpatialNeuron, StateUpdateMethod, get_logger
 
+from ..brian.code import FastStateUpdater
 from ..brian.internals import StateUpdater, UnsupportedEquationsException, contained
 from .derivatives import NoDerivativeError, UnsuitableMethodError
 
@@ -28,7 +29,7 @@ def check_kind(group):
         )
     kind = type(group).__name__
     updater = getattr(group, "state_updater", None)
-    if type(updater) is not StateUpdater:
+    if type(updater) not in (StateUpdater, FastStateUpdater):
         raise NoDerivativeError(
             f"group '{group.name}' is a {kind}, whose 'state_updater' is a "
             f"{type(updater).__name__} and not made from its equations: use a NeuronGroup"

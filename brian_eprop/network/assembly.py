@@ -14,7 +14,7 @@ from attrs import frozen
 from brian2 import Clock, Network, NeuronGroup, TimedArray
 
 from ..brian import schedule
-from ..brian.code import DirectSynapses, FastThresholder, LearningCode
+from ..brian.code import DirectSynapses, FastStateUpdater, FastThresholder, LearningCode
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
@@ -76,6 +76,7 @@ def assemble(description, trials, inputs, readout, others=(), **periods):
     ]
     for group in populations:
         group.thresholder["spike"].__class__ = FastThresholder
+        group.state_updater.__class__ = FastStateUpdater
     groups = {"inputs": inputs, **dict(enumerate(populations)), "readout": readout}
     learner = _learner(d, trials, readout, populations, periods)
     objects = {group.name: group for group in groups.values()}

@@ -4,6 +4,8 @@
 
 {% block extra_headers %}
 {{ super() }}
+#include <algorithm>
+#include <cstdint>
 #include <numeric>
 {{declare_rows(synapses)}}
 {% endblock %}

@@ -1,5 +1,6 @@
 {# Brian2's template `threshold` as two loops: the condition for all neurons, which compilers
-   vectorize, or a row of a raster; then the few that fire are looked for, eight at a time. #}
+   vectorize, or a row of a raster; then the few that fire are looked for, eight at a time: as a
+   number, of which each that fires is the lowest bit of a byte, the first one the lowest byte. #}
 {# USES_VARIABLES { N } #}
 {% extends 'threshold.cpp' %}
 
@@ -26,19 +27,17 @@
     int32_t _count = 0;
     for (int32_t _first=0; _first<(int32_t)N; _first+=8)
     {
-        const int32_t _last = _first + 8 < (int32_t)N ? _first + 8 : (int32_t)N;
-        uint64_t _any = 1;
-        if (_last - _first == 8)
-            std::memcpy(&_any, _fires + _first, 8);
-        for (int32_t _idx=_first; _any != 0 && _idx<_last; _idx++)
-            if (_fires[_idx])
-            {
-                {{_eventspace}}[_count++] = _idx;
-                {% if _uses_refractory %}
-                {{not_refractory}}[_idx] = false;
-                {{lastspike}}[_idx] = {{t}};
-                {% endif %}
-            }
+        uint64_t _some = 0;
+        std::memcpy(&_some, _fires + _first, _first + 8 < (int32_t)N ? 8 : (int32_t)N - _first);
+        for (; _some != 0; _some&=_some-1)
+        {
+            const int32_t _idx = _first + __builtin_ctzll(_some)/8;
+            {{_eventspace}}[_count++] = _idx;
+            {% if _uses_refractory %}
+            {{not_refractory}}[_idx] = false;
+            {{lastspike}}[_idx] = {{t}};
+            {% endif %}
+        }
     }
     {{_eventspace}}[N] = _count;
 {% endblock %}

@@ -25,6 +25,8 @@ struct Rows
     // Long runs of synapses onto consecutive targets are a loop without look-ups. Row k has
     // the runs first_run[k] ... first_run[k+1]-1; run r begins at synapse run[r].
     std::vector<int32_t> first_run, run;
+    // No run of a row has a target before those of the run before it.
+    bool ascending;
     // So many synapses has every row, onto the same targets; 0 if rows differ.
     int32_t alike;
 
@@ -63,18 +65,64 @@ struct Rows
         const size_t few = n_synapses/24;
         first_run.clear();
         run.clear();
+        ascending = true;
         for (size_t k=0; order.empty() && k+1<first.size() && run.size()<=few; k++)
         {
             first_run.push_back(run.size());
             for (int32_t i=first[k]; i<first[k+1]; i++)
                 if (i == first[k] || targets[i] != targets[i-1] + 1)
+                {
                     run.push_back(i);
+                    ascending &= i == first[k] || targets[i] > targets[i-1];
+                }
         }
         first_run.push_back(run.size());
         run.push_back(n_synapses);
         if (first_run.size() < first.size() || run.size() > few)
             first_run.clear();
     }
+};
+
+// The rows of four sources beside each other, piece by piece: in each, a row has all targets from
+// `begin` to `stop`-1 or none. Synapse number target + shift[q] of row q is onto a target.
+struct FourRows
+{
+    const Rows &rows;
+    const int32_t *targets;
+    int32_t run[4], last[4], shift[4], begin = 0, stop = 0;
+    bool has[4];
+
+    FourRows(const Rows &rows, const int32_t *targets, const int32_t *sources, int32_t start)
+        : rows(rows), targets(targets)
+    {
+        for (int q=0; q<4; q++)
+        {
+            run[q] = rows.first_run[sources[q] - start];
+            last[q] = rows.first_run[sources[q] - start + 1];
+        }
+    }
+
+    bool next()
+    {
+        begin = stop;
+        stop = INT32_MAX;
+        for (int q=0; q<4; q++)
+        {
+            has[q] = false;
+            if (run[q] < last[q] && end(run[q]) == begin)
+                run[q]++;
+            if (run[q] == last[q])
+                continue;
+            const int32_t first = targets[rows.run[run[q]]];
+            shift[q] = rows.run[run[q]] - first;
+            has[q] = first <= begin;
+            stop = std::min(stop, has[q] ? end(run[q]) : first);
+        }
+        return stop < INT32_MAX;
+    }
+
+    // The target after the last one of a run
+    int32_t end(int32_t r) const { return targets[rows.run[r]] + rows.run[r+1] - rows.run[r]; }
 };
 
 // One object for all files of the program
@@ -119,8 +167,7 @@ for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}
         {
             const int32_t _stop = _rows.run[_run+1];
             const int32_t _idx_to_target = {{postsynaptic|replace('_idx', '_rows.run[_run]')}} - _rows.run[_run];
-            {% set to_targets = '[_postsynaptic_idx] =' in code and '[_presynaptic_idx]' in code %}
-            {% if '[_presynaptic_idx] =' not in code and '[0] =' not in code and not to_targets %}
+            {% if own_targets(code)|trim == 'True' %}
             // Neither a synapse nor a target occurs twice in a run; a source may be a target
             {{independent()}}
             {% endif %}
@@ -140,5 +187,55 @@ for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}
             {{code|autoindent}}
         }
     }
+}
+{% endmacro %}
+
+{# Whether a turn of a loop over targets writes nothing that another turn reads. #}
+{% macro own_targets(code) %}
+{% set to_targets = '[_postsynaptic_idx] =' in code and '[_presynaptic_idx]' in code %}
+{{ '[_presynaptic_idx] =' not in code and '[0] =' not in code and not to_targets }}
+{% endmacro %}
+
+{# Runs `code` for all synapses of the four neurons `_sources[0]` ... `_sources[3]`, which differ; for
+   those onto one target one after the other, so that it is read and written once. The rows have runs
+   that ascend, and code has own_targets. #}
+{% macro for_each_in_four_rows(synapses, code) %}
+{% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
+{% set postsynaptic = get_array_name(synapses.variables['_synaptic_post']) ~ '[_idx]' %}
+{% set code = code|join('\n')|replace(postsynaptic, '_target') %}
+brian_eprop::FourRows _four(_rows, {{get_array_name(synapses.variables['_synaptic_post'])}}, _sources, {{synapses.source.start}});
+while (_four.next())
+{
+    const int32_t _stop = _four.stop;
+    {% for q in range(4) %}
+    const int32_t _shift_{{q}} = _four.shift[{{q}}];
+    {% endfor %}
+    if (_four.has[0] && _four.has[1] && _four.has[2] && _four.has[3])
+    {
+        {{independent()}}
+        for (int32_t _target=_four.begin; _target<_stop; _target++)
+        {
+            {% for q in range(4) %}
+            {
+                const int32_t _idx = _target + _shift_{{q}};
+                const size_t _vectorisation_idx = _idx;
+                {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|autoindent}}
+            }
+            {% endfor %}
+        }
+        continue;
+    }
+    {% for q in range(4) %}
+    if (_four.has[{{q}}])
+    {
+        {{independent()}}
+        for (int32_t _target=_four.begin; _target<_stop; _target++)
+        {
+            const int32_t _idx = _target + _shift_{{q}};
+            const size_t _vectorisation_idx = _idx;
+            {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|autoindent}}
+        }
+    }
+    {% endfor %}
 }
 {% endmacro %}
