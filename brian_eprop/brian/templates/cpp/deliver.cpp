@@ -23,7 +23,7 @@
         {
             {% if own_targets(vector_code|join('\n'))|trim == 'True' %}
             const int32_t *_sources = {{_events}} + _event;
-            if (_event + 4 <= _num_events && !_rows.first_run.empty() && _rows.ascending
+            if (_event + 4 <= _num_events && _rows.side_by_side()
                 && *std::min_element(_sources, _sources + 4) >= {{synapses.source.start}}
                 && *std::max_element(_sources, _sources + 4) < {{synapses.source.stop}})
             {

@@ -60,6 +60,9 @@ struct Rows
                 alike = 0;
     }
 
+    // Whether FourRows can be made of them
+    bool side_by_side() const { return !first_run.empty() && ascending; }
+
     void find_runs(const int32_t *targets)
     {
         const size_t few = n_synapses/24;
@@ -197,8 +200,8 @@ for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}
 {% endmacro %}
 
 {# Runs `code` for all synapses of the four neurons `_sources[0]` ... `_sources[3]`, which differ; for
-   those onto one target one after the other, so that it is read and written once. The rows have runs
-   that ascend, and code has own_targets. #}
+   those onto one target one after the other, so that it is read and written once. The rows
+   are side_by_side, and code has own_targets. A `_sum_of_row` is `_sum_0` ... `_sum_3`. #}
 {% macro for_each_in_four_rows(synapses, code) %}
 {% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
 {% set postsynaptic = get_array_name(synapses.variables['_synaptic_post']) ~ '[_idx]' %}
@@ -219,7 +222,7 @@ while (_four.next())
             {
                 const int32_t _idx = _target + _shift_{{q}};
                 const size_t _vectorisation_idx = _idx;
-                {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|autoindent}}
+                {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|replace('_sum_of_row', '_sum_' ~ q)|autoindent}}
             }
             {% endfor %}
         }
@@ -233,7 +236,7 @@ while (_four.next())
         {
             const int32_t _idx = _target + _shift_{{q}};
             const size_t _vectorisation_idx = _idx;
-            {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|autoindent}}
+            {{code|replace(presynaptic, '_sources[' ~ q ~ ']')|replace('_sum_of_row', '_sum_' ~ q)|autoindent}}
         }
     }
     {% endfor %}
