@@ -112,15 +112,24 @@ class MaskedPart:
         entries = self._view(values)
         return values[self.place][self.mask] if entries is None else entries
 
+    @property
+    def size(self):
+        """How many values of the matrix `put` writes."""
+        return self.mask.size
+
     def put(self, values, entries, scale):
-        """Set entries of the matrix to those of the synapses, times a number."""
+        """Set the part to the entries of the synapses, times a number; to 0 where there is none."""
         view = self._view(values)
         if view is None:
+            values[self.place] = 0
             values[self.place][self.mask] = entries * scale
-        elif scale == 1:
+            return
+        if scale == 1:
             np.copyto(view, entries.reshape(view.shape))
         else:
             np.multiply(entries.reshape(view.shape), scale, out=view)
+        if self.wiring == "no autapses":
+            np.fill_diagonal(values[self.place], 0)
 
     def _view(self, matrix):
         """The part as an array in the order of the synapses; None if it is in another order."""
@@ -184,6 +193,11 @@ class SparsePart:
     def count(self):
         """The number of synapses."""
         return len(self.columns)
+
+    @property
+    def size(self):
+        """How many values of the matrix `put` writes."""
+        return self.count
 
     def take(self, values):
         """Values in the order of the synapses; see `Block.take`."""
@@ -424,13 +438,15 @@ def results(description, trials, count, projections, read):
 
 def matrices_of_gradients(description, projections, read):
     """Gradients of all weights : dict of str to ndarray or csr_array; see :func:`results`."""
-    gradients = {}
+    gradients, learning = {}, [block for block in projections if block.gradient is not None]
     for name, mask in description.connectivity.items():
+        values = np.empty(values_of(mask).shape)
         # not np.zeros, whose memory is new each time: its pages take longer than all copying
-        gradients[name] = with_values(mask, np.full(values_of(mask).shape, 0.0))
-    for block in projections:
-        if block.gradient is not None:
-            block.put(gradients[block.matrix], read(block.gradient))
+        if sum(block.part.size for block in learning if block.matrix == name) < values.size:
+            values.fill(0)
+        gradients[name] = with_values(mask, values)
+    for block in learning:
+        block.put(gradients[block.matrix], read(block.gradient))
     return gradients
 
 
