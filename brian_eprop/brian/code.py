@@ -341,13 +341,13 @@ class FastStateUpdater(StateUpdater):
     an integer. Give a group's own state updater this class.
     """
 
-    def create_code_objects(self, run_namespace):
+    def update_abstract_code(self, run_namespace):
+        super().update_abstract_code(run_namespace)
         if is_standalone():
             self.abstract_code = self.abstract_code.replace(
                 "not_refractory = timestep(t - lastspike, dt) >=",
                 "not_refractory = (t - lastspike + 0.001*dt)/dt >=",
             )
-        super().create_code_objects(run_namespace)
 
 
 class DirectPathway(SynapticPathway):
