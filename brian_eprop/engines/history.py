@@ -95,7 +95,7 @@ class Recorder(LearningCode):
 
     def change(self, code, recorded, moment):
         """Run other code at another moment, and keep other variables."""
-        self.abstract_code, self.recorded = _without_branches(code), recorded
+        self.abstract_code, self.recorded = code, recorded
         self.when, self.order = moment
         self.needed_variables = [*recorded, *recorded.values()]
 
@@ -108,12 +108,6 @@ class Recorder(LearningCode):
             "recorded": [(variables[n], variables[row]) for n, row in self.recorded.items()],
         }
         super().before_run(run_namespace)
-
-
-def _without_branches(code):
-    """Code that asks once who is refractory: Brian2 makes a branch of each boolean in a formula."""
-    asked, once = "int(not_refractory)", "_open"
-    return f"{once} = {asked}\n{code.replace(asked, once)}" if asked in code else code
 
 
 class SpikeRecorder(LearningCode):
