@@ -216,7 +216,12 @@ def test_the_recommended_network_is_the_published_one():
 
 def small(tmp_path, **setup):
     """A configuration file of few neurons and short trials."""
-    lines = {"iterations": 3, "batch_size": 2, "learning_rate": 0.01} | setup
+    lines = {
+        "iterations": 3,
+        "batch_size": 2,
+        "learning_rate": 0.01,
+        "evaluation_trials": 4,
+    } | setup
     path = tmp_path / "small.toml"
     path.write_text(
         'task = "evidence_accumulation"\ndevice = "runtime"\n[options]\nn_cues = 3\n'
