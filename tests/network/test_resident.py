@@ -102,7 +102,7 @@ def fresh(network, *arguments):
 
 
 def assert_identical(found, expected):
-    for name in (field.name for field in fields(type(found))):
+    for name in (field.alias for field in fields(type(found))):
         ours, theirs = getattr(found, name), getattr(expected, name)
         if name == "parameters":
             assert ours.keys() == theirs.keys()
