@@ -76,7 +76,7 @@ def programs_of(network):
 
 
 def assert_identical(found, expected):
-    for name in (field.name for field in fields(type(expected))):
+    for name in (field.alias for field in fields(type(expected))):
         ours, theirs = getattr(found, name), getattr(expected, name)
         if name == "parameters":
             ours, theirs = ours["tau_m"], theirs["tau_m"]
