@@ -131,7 +131,7 @@ RUN = """
 """
 
 
-def fast_build():
+def fast_build() -> None:
     """Let Brian2's C++ standalone programs be compiled in a third of the time or less.
 
     One line of a script, anywhere before the program is built; it holds for all that the process

@@ -12,7 +12,9 @@ import brian_eprop
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
 #: What is no function of the user's arguments.
-OTHERS = {"Gradients", "Linearization", "available_models", "connectivity", "reference", "tasks"}
+#: Made by others, without arguments, or rooms.
+OTHERS = {"Gradients", "Linearization", "available_models", "fast_build"}
+OTHERS |= {"connectivity", "reference", "tasks"}
 CALLS = calls()
 
 

@@ -57,7 +57,10 @@ def test_another_method_and_time_step():
 
 
 def test_a_method_that_does_not_apply_is_refused_in_our_words():
-    with pytest.raises(derivatives.UnsuitableMethodError, match="a 'method' is not for the equa"):
+    with pytest.raises(
+        derivatives.UnsuitableMethodError,
+        match="the 'method' of a neuron model is not for its equa",
+    ):
         check_model("adex", method="exact", steps=20)
 
 

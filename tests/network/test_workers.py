@@ -199,6 +199,6 @@ def test_trials_that_kill_their_process_twice_are_named(tmp_path, monkeypatch):
 def test_an_error_in_a_worker_is_the_users_to_see():
     inputs, targets = Noise().sample(np.random.default_rng(0), 24)
     targets[20, 3, 1] = np.nan
-    with pytest.raises(ValueError, match=r"targets\[.*\] = nan; it must be finite"):
+    with pytest.raises(ValueError, match=r"targets\[.*\] = nan; each must be finite"):
         with Workers(network(), 2) as pool:
             pool.gradients(inputs, targets)
