@@ -116,16 +116,21 @@ def run_model(model, method, n, steps, rng, dt):
     traces = {k: monitor(s, "e_trace", when) for k, s in synapses.items()}
     when = schedule.MONITOR_ELIGIBILITY_VECTOR.when
     vectors = {k: monitor(s, eps, when) for k, s in synapses.items()}
+
+    def course(recording, name):
+        """A copy (T, neurons): from Brian2 2.10 on, what a monitor holds is gone with it."""
+        return getattr(recording, f"{name}_").T.copy()
+
     running.store("start")
     computed = recorded.run(network.weights, inputs[None], target[None])
     return CheckedRun(
         network,
         inputs,
         target,
-        Trajectory(*({n: getattr(m, f"{n}_").T for n in names} for m in moments)),
+        Trajectory(*({n: course(m, n) for n in names} for m in moments)),
         computed["spikes"][0],
         computed["readout"][0],
-        psi.psi_.T,
+        course(psi, "psi"),
         {
             name.removeprefix("eps_"): {
                 k: dense(k, getattr(m, f"{name}_")) for k, m in vectors.items()

@@ -85,7 +85,7 @@ def test_both_simulators_learn_a_task_alike(name):
 @pytest.mark.parametrize("name", ["anbn", "copy"])
 def test_steps_that_count_in_some_trials_only_are_for_the_reference(name):
     task = TASKS[name]()
-    with pytest.raises(ValueError, match=r"targets\[0, 0, 0\] = nan; it must be finite"):
+    with pytest.raises(ValueError, match=r"targets\[0, 0, 0\] = nan; each must be finite"):
         network_for(task).fit(task, 1)
     network = draw_network("elman", task.n_in, 8, task.n_out, loss=task.loss, seed=1)
     assert np.isfinite(train(network, task, iterations=1).history[0]["loss"])
