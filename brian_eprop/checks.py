@@ -213,6 +213,8 @@ def not_finite(name, values):
 
 def as_array(name, values):
     """A new NumPy array of a list, an array or a tensor of another package."""
+    if hasattr(values, "toarray"):
+        raise ValueError(f"{name} is a sparse array; give {name}.toarray()")
     if np.ma.is_masked(values):
         raise ValueError(
             f"{name} has {np.ma.count_masked(values)} masked entries; give it without, for example "

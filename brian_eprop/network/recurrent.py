@@ -19,6 +19,7 @@ from ..checks import (
     FilePath,
     Floats,
     Matrix,
+    as_array,
     check_seed,
     flag,
     numbers,
@@ -172,6 +173,7 @@ class RecurrentNetwork:
         check_seed("RecurrentNetwork.seed", seed)
         connectivity = with_structures(connectivity, weights)
         if not isinstance(feedback, str):
+            feedback = as_array("RecurrentNetwork.feedback", feedback)
             weights["feedback"], feedback = feedback, "given"
         description = NetworkDescription(
             n_in=n_in,

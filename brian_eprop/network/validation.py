@@ -250,6 +250,8 @@ def checked_window(window, steps):
 
 
 def _check_trials(name, values, columns):
+    if values.ndim == 3 and len(values) == 0:
+        raise ValueError(f"{name} have the shape {values.shape}, which is no trial; give one")
     if values.ndim not in (2, 3) or values.shape[-1] != columns or 0 in values.shape:
         raise ValueError(
             f"{name} have the shape {values.shape}; give (T, {columns}) or (batch, T, {columns})"

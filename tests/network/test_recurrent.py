@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from brian2 import Hz, ms, mV, nS, pA
 from brian2.units import DimensionMismatchError
+from scipy.sparse import csr_array
 
 from brian_eprop import (
     Adam,
@@ -292,6 +293,21 @@ def test_masked_entries_are_refused():
         network(connectivity={"w_in": wired})
     whole = np.ma.masked_array(targets)
     np.testing.assert_array_equal(network(seed=1).gradients(inputs, whole).spikes, 0)
+
+
+def test_sparse_arrays_where_none_may_be_are_refused_with_the_remedy():
+    inputs, targets = np.zeros((5, 3), dtype=bool), np.zeros((5, 2))
+    with pytest.raises(ValueError, match=r"inputs is a sparse array; give inputs\.toarray\(\)"):
+        network().gradients(csr_array(inputs), targets)
+    with pytest.raises(ValueError, match="targets is a sparse array"):
+        network().gradients(inputs, csr_array(targets))
+    with pytest.raises(ValueError, match=r"RecurrentNetwork\.feedback is a sparse array"):
+        network(feedback=csr_array(np.ones((2, 4))))
+
+
+def test_a_batch_without_trials_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(0, 5, 3\), which is no trial"):
+        network().gradients(np.zeros((0, 5, 3), dtype=bool), np.zeros((0, 5, 2)))
 
 
 def test_a_matrix_that_was_deleted_is_missed():
