@@ -387,7 +387,9 @@ class RecurrentNetwork:
         whole_number("prepare.trials", trials)
         whole_number("prepare.steps", steps)
         window = checked_window(learning_window, steps)
-        self._network(trials, steps, window, flag("prepare.learning", learning))
+        learning = flag("prepare.learning", learning)
+        if is_standalone():
+            self._network(trials, steps, window, learning)
 
     def save(self, path: FilePath) -> None:
         """Write the network, all that is trained, and the optimizer's state to one file (.npz).
