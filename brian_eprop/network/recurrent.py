@@ -388,6 +388,7 @@ class RecurrentNetwork:
         whole_number("prepare.steps", steps)
         window = checked_window(learning_window, steps)
         learning = flag("prepare.learning", learning)
+        self.description.check_trials(BatchShape(room(trials), steps, window, learning))
         if is_standalone():
             self._network(trials, steps, window, learning)
 
