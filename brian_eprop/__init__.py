@@ -3,10 +3,11 @@
 from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
 from .learning.learner import Learner
+from .learning.losses import FiringRateRegularizer
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
 from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
-from .learning.rule import BPTT, EProp, FiringRateRegularizer
+from .learning.rule import BPTT, EProp
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build

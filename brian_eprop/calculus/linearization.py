@@ -34,9 +34,8 @@ from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .integrator import resolved
 from .one_step import OneStep, drawing, one_step
-from .programs import Program, checked_statements, symbol
+from .programs import Program, checked_statements, resolved, symbol
 from .statements import (
     PSI,
     SPIKED,

@@ -33,8 +33,16 @@ from ..brian.internals import (
 )
 from ..neurons.model_checks import threshold_distance
 from .derivatives import NoDerivativeError, indicator
-from .integrator import check_kind, integrator_code, resolved
-from .programs import Program, expand, inputs, run_statements, symbol
+from .programs import (
+    Program,
+    check_kind,
+    expand,
+    inputs,
+    integrator_code,
+    resolved,
+    run_statements,
+    symbol,
+)
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"

@@ -132,14 +132,7 @@ def variables_that_change(synapses):
 def _restore(group, names, times, runner):
     """Remember variables in the first step, and let every trial begin with what they were.
 
-    Parameters
-    ----------
-    group : Group
-        Which knows the shared variables ``__started`` and ``__trial_begins``.
-    names, times : set of str
-        Its variables; of times it is remembered how long ago they were.
-    runner : str
-        The name of the code.
+    Of times it is remembered how long ago they were.
     """
     code = []
     # Brian2 wants shared variables written before any other.

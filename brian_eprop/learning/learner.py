@@ -52,10 +52,11 @@ from .argument_checks import (
     checked_period,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .losses import FiringRateRegularizer, regularize
 from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
-from .rule import EProp, FiringRateRegularizer, regularize
+from .rule import EProp
 from .updates import Update, changing, going_on, is_trained
 
 #: What may be assigned to a learner.

@@ -1,14 +1,22 @@
-"""Losses: how outputs and targets become an error and a loss, in Brian2 and in NumPy."""
+"""What learning lowers: losses of outputs and targets, and a penalty on firing rates.
+
+A loss is how outputs and targets become an error and a number, in Brian2 and in NumPy.
+"""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
+from brian2 import Quantity
+from brian2.units import hertz
 from scipy.special import softmax
 
-from ..brian.code import LearningCode, declare
+from ..brian import schedule
+from ..brian.code import LearningCode, declare, on_spike, run_if
 from ..brian.internals import add_to
+from ..brian.step_flags import EPISODE
+from ..checks import Bools, Floats, frequency, real
 
 #: The names of those that there are, for type checkers.
 LossName: TypeAlias = Literal["mse", "cross_entropy"]
@@ -115,3 +123,65 @@ LOSSES = {
         needs="probabilities (≥ 0, with the sum 1)",
     ),
 }
+
+
+@frozen
+class FiringRateRegularizer:
+    """A quadratic penalty on firing rates that differ from a target.
+
+    ::
+
+        E_reg = (c/2) Σ_j (f_j − f*)²       dE_reg/dW_ji = c (f_j − f*)/T · Σ_t e_ji^t
+
+    f_j is the neuron's mean rate in a trial of T steps, in spikes per step, and e the
+    unfiltered eligibility trace (Bellec et al. 2020, Nat. Commun. 11:3625, Methods, "Firing
+    rate regularization"). With ``average=True`` in the readout it is divided by the length of
+    the learning window, as the loss is.
+
+    Parameters
+    ----------
+    target : Quantity
+        f*, in Hz.
+    strength : float
+        c.
+    """
+
+    target: Quantity = field(default=10 * hertz, validator=frequency(may_be_zero=True))
+    strength: float = field(default=1.0, validator=real())
+
+    def pressure(self, count: str, steps: str) -> str:
+        """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
+        return f"{self.strength!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
+
+    def penalty(self, spikes: Bools, dt: Quantity) -> Floats:
+        """E_reg of every trial.
+
+        Parameters
+        ----------
+        spikes : (batch, T, n) bool array
+        dt : Quantity
+
+        Returns
+        -------
+        (batch,) ndarray
+        """
+        excess = spikes.mean(axis=1) - float(self.target * dt)
+        return 0.5 * self.strength * (excess**2).sum(axis=-1)
+
+
+def regularize(learner, group):
+    """Count the spikes of a group and turn the count into a pressure on its rate."""
+    declare(group, "__spike_count", dtype=float)
+    declare(group, "__rate_pressure")
+    on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
+    learner.share(group, "__episode_begins", "__episode_ends", "__learns")
+    code, name = "__spike_count = 0", f"{group.name}_spike_count_begins"
+    run_if("__episode_begins", group, code, schedule.TRIAL_START, name)
+    steps = learner.episode
+    if steps == EPISODE:
+        learner.share(group, "episode_step")
+        steps = "(__episode_step + 1)"
+    total = " + ".join(r.pressure("__spike_count", steps) for r in learner.regularizers)
+    code = f"__rate_pressure = __learns*__signal_scale*({total})"
+    name = f"{group.name}_rate_pressure"
+    run_if("__episode_ends", group, code, schedule.REGULARIZATION, name)

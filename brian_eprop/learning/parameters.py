@@ -148,16 +148,7 @@ def check_known(trainable, known):
 
 
 def install(group, trained, learner):
-    """Add the updates of the trained parameters of a group.
-
-    Parameters
-    ----------
-    group : NeuronGroup
-        With a variable ``grad_<name>`` for each.
-    trained : dict of str to ParameterTraining
-    learner : Learner
-    """
-
+    """Add the updates of the trained parameters of a group, which has ``grad_<name>`` for each."""
     Update(
         group,
         learner,

@@ -1,28 +1,20 @@
-"""The learning rule and regularizers: which gradient is computed, and by which engine."""
+"""The learning rule: which gradient is computed, and by which engine."""
 
 import math
 from collections.abc import Mapping
 
 from attrs import field, frozen
-from brian2 import NeuronGroup, Quantity, Subgroup
-from brian2.units import hertz
+from brian2 import NeuronGroup, Subgroup
 
-from ..brian import schedule
-from ..brian.code import declare, on_spike, run_if
 from ..brian.internals import assigned_names, get_identifiers, reset_of
-from ..brian.step_flags import EPISODE
 from ..calculus.linearization import RESET_PATHS
 from ..checks import (
-    Bools,
     Engine,
-    Floats,
     ResetPath,
     choice,
-    frequency,
     in_field,
     is_whole,
     one_of,
-    real,
     shown,
     table,
     text,
@@ -176,65 +168,3 @@ def BPTT(
     return EProp(
         order=math.inf, surrogate=surrogate, reset_path={} if reset_path is None else reset_path
     )
-
-
-@frozen
-class FiringRateRegularizer:
-    """A quadratic penalty on firing rates that differ from a target.
-
-    ::
-
-        E_reg = (c/2) Σ_j (f_j − f*)²       dE_reg/dW_ji = c (f_j − f*)/T · Σ_t e_ji^t
-
-    f_j is the neuron's mean rate in a trial of T steps, in spikes per step, and e the
-    unfiltered eligibility trace (Bellec et al. 2020, Nat. Commun. 11:3625, Methods, "Firing
-    rate regularization"). With ``average=True`` in the readout it is divided by the length of
-    the learning window, as the loss is.
-
-    Parameters
-    ----------
-    target : Quantity
-        f*, in Hz.
-    strength : float
-        c.
-    """
-
-    target: Quantity = field(default=10 * hertz, validator=frequency(may_be_zero=True))
-    strength: float = field(default=1.0, validator=real())
-
-    def pressure(self, count: str, steps: str) -> str:
-        """Brian2 expression of c (f − f*)/T from a neuron's spike count in ``steps`` steps."""
-        return f"{self.strength!r}*({count}/{steps} - {float(self.target)!r}*dt)/{steps}"
-
-    def penalty(self, spikes: Bools, dt: Quantity) -> Floats:
-        """E_reg of every trial.
-
-        Parameters
-        ----------
-        spikes : (batch, T, n) bool array
-        dt : Quantity
-
-        Returns
-        -------
-        (batch,) ndarray
-        """
-        excess = spikes.mean(axis=1) - float(self.target * dt)
-        return 0.5 * self.strength * (excess**2).sum(axis=-1)
-
-
-def regularize(learner, group):
-    """Count the spikes of a group and turn the count into a pressure on its rate."""
-    declare(group, "__spike_count", dtype=float)
-    declare(group, "__rate_pressure")
-    on_spike(group, "__spike_count += 1", schedule.BEFORE_RESET, f"{group.name}_spike_count")
-    learner.share(group, "__episode_begins", "__episode_ends", "__learns")
-    code, name = "__spike_count = 0", f"{group.name}_spike_count_begins"
-    run_if("__episode_begins", group, code, schedule.TRIAL_START, name)
-    steps = learner.episode
-    if steps == EPISODE:
-        learner.share(group, "episode_step")
-        steps = "(__episode_step + 1)"
-    total = " + ".join(r.pressure("__spike_count", steps) for r in learner.regularizers)
-    code = f"__rate_pressure = __learns*__signal_scale*({total})"
-    name = f"{group.name}_rate_pressure"
-    run_if("__episode_ends", group, code, schedule.REGULARIZATION, name)

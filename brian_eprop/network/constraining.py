@@ -161,21 +161,9 @@ def _checked_shapes(description, weights):
 def initial_matrices(description, weights, rng):
     """Initial weights that obey all constraints, and which synapses are active.
 
-    What is missing is drawn from N(0, 1/n_pre); the random feedback has 1/n_rec, that of ``w_out``
-    transposed. Weights are 0 where there is no synapse.
-
-    Parameters
-    ----------
-    description : NetworkDescription
-    weights : dict of str to array
-        The matrices that are not to be drawn.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    weights : dict of str to ndarray or csr_array
-    wiring : dict of str to dict
-        See :meth:`~brian_eprop.network.constraints.DeepR.start`; of rewired matrices only.
+    What is not in ``weights`` is drawn from N(0, 1/n_pre); the random feedback has 1/n_rec, that of
+    ``w_out`` transposed. Weights are 0 where there is no synapse. The second result is, for each
+    rewired matrix, what :meth:`~brian_eprop.network.constraints.DeepR.start` returns.
     """
     drawn, wiring = {}, {}
     for name, shape in description.shapes.items():

@@ -25,9 +25,9 @@ from ..checks import (
     whole,
 )
 from ..learning.feedback import FEEDBACKS
-from ..learning.losses import LOSSES
+from ..learning.losses import LOSSES, FiringRateRegularizer
 from ..learning.parameters import Trainable, checked_trainable
-from ..learning.rule import EProp, FiringRateRegularizer
+from ..learning.rule import EProp
 from .connectivity import checked_structure, fitted, values_of
 from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint

@@ -26,10 +26,10 @@ from ..checks import (
     table,
     whole_number,
 )
-from ..learning.losses import LossName
+from ..learning.losses import FiringRateRegularizer, LossName
 from ..learning.optimizers import Optimizer
 from ..learning.parameters import Trainable
-from ..learning.rule import EProp, FiringRateRegularizer
+from ..learning.rule import EProp
 from ..recording import Recording
 from ..reference import Gradients, SpikingNetwork
 from . import training

@@ -16,9 +16,10 @@ from scipy.sparse import csr_array, issparse
 
 from ..checks import fields_of, is_described, shown
 from ..files import replacing
+from ..learning.losses import FiringRateRegularizer
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from ..learning.parameters import ParameterTraining
-from ..learning.rule import EProp, FiringRateRegularizer
+from ..learning.rule import EProp
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients

@@ -36,7 +36,7 @@ from ..brian.internals import (
     statements_of,
     whole_group,
 )
-from ..calculus.integrator import READABLE_TEMPLATES
+from ..calculus.programs import READABLE_TEMPLATES
 
 #: What runs for the present step and changes no variable of another object.
 _HARMLESS = (*MONITORS, SpikeGeneratorGroup, PoissonGroup)

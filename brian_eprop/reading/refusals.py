@@ -27,9 +27,8 @@ def check_membership(reading):
             )
     for group, population in learner.populations.items():
         if population.learns and group.active and id(group) not in running:
-            raise UnreadableNetworkError(
-                f"group '{group.name}' learns, but is not in the Network that runs: add it"
-            )
+            message = f"group '{group.name}' learns, but is not in the Network that runs: add it"
+            raise UnreadableNetworkError(message)
 
 
 def check_readout(reading):
@@ -149,12 +148,7 @@ def check_arrivals(reading, synapses):
 
 
 def check_rule(reading):
-    """Raise an error for what the rule names and no group of the network has.
-
-    Raises
-    ------
-    UnreadableNetworkError
-    """
+    """Raise an error for what the rule names and no group of the network has."""
     rule, populations = reading.learner.rule, reading.learner.populations
     learning = [group for group, p in populations.items() if p.learns]
     for name in rule.reset_path:

@@ -2,8 +2,8 @@
 
 from .agent import Agent
 from .closed_loop import ActorCriticReadout
-from .environments import CodedEnvironment, DelayedCues
-from .open_loop import Decisions, open_loop_gradients
+from .environments import CodedEnvironment
+from .open_loop import Decisions, DelayedCues, open_loop_gradients
 
 __all__ = [
     "ActorCriticReadout",

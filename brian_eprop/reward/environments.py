@@ -10,16 +10,14 @@ and, for an `Agent`, the numbers ``n_in`` and ``n_actions``; its observations ar
 nothing to decide on this observation.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 from attrs import define, field
 from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, BELOW_1, Bools, Floats, Ints, real
+from ..checks import ABOVE_0, Floats, real
 from ..tasks.encoding import population_code
-from ..tasks.evidence_accumulation import EvidenceAccumulation
 
 
 @define(eq=False, slots=False)
@@ -126,83 +124,6 @@ class CodedEnvironment:
         """Act, as in Gymnasium, with a coded observation."""
         observation, *outcome = self.environment.step(action)
         return self._coded(observation), *outcome
-
-
-@define(eq=False, slots=False)
-class DelayedCues:
-    """Cues on two sides, a delay, then a decision: it pays to name the side of most cues.
-
-    An episode is a trial of `EvidenceAccumulation`, one of its time steps after the other; in
-    the last one the agent decides, and the next is the end, with the reward.
-
-    Parameters
-    ----------
-    task : EvidenceAccumulation
-    wrong : float
-        Reward of the other side; the right one has 1.
-
-    Raises
-    ------
-    ValueError
-        If ``wrong`` is not below 1.
-    """
-
-    task: EvidenceAccumulation = field(factory=EvidenceAccumulation)
-    wrong: float = field(
-        default=0.0, validator=real("be below 1, the right reward", low=-np.inf, high=BELOW_1)
-    )
-    n_actions = 2
-
-    def __attrs_post_init__(self):
-        self.n_in, self.rng = self.task.n_in, np.random.default_rng()
-
-    @property
-    def decides(self) -> Bools:
-        """The steps with a decision : (steps,) bool array."""
-        return np.arange(self.task.steps) == self.task.steps - 1
-
-    def episodes(
-        self, rng: np.random.Generator, batch: int
-    ) -> tuple[Bools, Callable[[Ints], Floats]]:
-        """Episodes side by side, for :func:`brian_eprop.reward.open_loop_gradients`.
-
-        Returns
-        -------
-        inputs : (batch, steps, n_in) bool array
-        rewards_of : callable
-            Actions → rewards, both (batch, steps).
-        """
-        inputs, targets = self.task.sample(rng, batch)
-        sides = targets[:, -1].argmax(axis=-1)
-
-        def rewards_of(actions):
-            decision = np.where(actions[:, -1] == sides, 1.0, self.wrong)
-            return np.where(self.decides, decision[:, np.newaxis], 0.0)
-
-        return inputs, rewards_of
-
-    def reset(self, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
-        """Begin an episode, as Gymnasium does: observation and info."""
-        if seed is not None:
-            self.rng = np.random.default_rng(seed)
-        inputs, self.rewards_of = self.episodes(self.rng, 1)
-        self.inputs, self.step_now = inputs[0], 0
-        return self._seen()
-
-    def _seen(self):
-        last = len(self.inputs) - 1
-        # the end is seen as the last step is
-        observation = self.inputs[min(self.step_now, last)].astype(float)
-        return observation, {"decides": self.step_now == last}
-
-    def step(self, action: int) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
-        """Take one step: observation, reward, terminated, truncated and info."""
-        actions = np.where(self.decides, action, -1)[np.newaxis]
-        reward = float(self.rewards_of(actions)[0, self.step_now])
-        over = self.step_now == len(self.inputs) - 1
-        self.step_now += 1
-        observation, info = self._seen()
-        return observation, reward, over, False, info
 
 
 def _made(name):

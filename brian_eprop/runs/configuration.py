@@ -29,8 +29,9 @@ from ..checks import (
 )
 from ..checks import table as checked_table
 from ..files import replacing
+from ..learning.losses import FiringRateRegularizer
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES
-from ..learning.rule import EProp, FiringRateRegularizer
+from ..learning.rule import EProp
 from ..network import RecurrentNetwork
 from ..network.constraints import CONSTRAINTS
 from ..network.training import check_criteria
