@@ -1,6 +1,6 @@
 """How long a gradient takes, and an iteration of training: brian_eprop beside other programs.
 
-    python benchmarks/training_speed.py                        # everything; about an hour
+    python benchmarks/training_speed.py                        # everything; some hours
     python benchmarks/training_speed.py --sizes 100 500 --batches 1 --peers credit jax-eprop
     python benchmarks/training_speed.py --task pattern-generation
 
@@ -14,8 +14,7 @@ A call of brian_eprop includes handing the compiled program weights and trials a
 results; the first one, which is not counted, starts it. "Inside" is the simulation alone. Peers
 are written in benchmarks/peers; before anything is timed, each must give the gradient of
 brian_eprop.reference. "One product" is differentiation with respect to the neurons' drive, followed
-by one matrix product. JAX and PyTorch compute with float32 unless --float64, brian_eprop and NEST
-with float64.
+by one matrix product. All compute with the same precision; NEST has float64 only.
 
     pip install -e ".[bench]"          # JAX and PyTorch
     pip install -e ".[nest]"           # NEST 3.10: nest-simulator of PyPI or conda-forge
@@ -31,13 +30,14 @@ import sys
 import tempfile
 from importlib.metadata import distributions
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 
 from machine import described
 from peers import PEERS
 from peers.figure import draw
 from peers.problem import synapses, write
-from peers.report import growth, print_gradients, print_training, seconds_of
+from peers.report import powers, print_gradients, print_training, seconds_of
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -47,16 +47,16 @@ ONE_THREAD = {
 }
 HERE = Path(__file__).parent
 PACKAGES = ("brian_eprop", "brian2", "numpy", "jax", "jaxlib", "torch", "nest-simulator")
+PRECISIONS = ["float64", "float32"]
 #: What can train on a task.
 TRAINED = ("credit", "traces", "jax-eprop", "jax-eprop-drive", "jax-bptt", "nest")
 
 
-def launched(module, *arguments, float64=False, timeout=None):
-    """A finished process of Python, with one thread."""
+def launched(module, *arguments, precision, timeout=None):
+    """A finished process of Python, with one thread and numbers of one precision."""
     path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": os.pathsep.join(path)}
-    if float64:
-        environment["JAX_ENABLE_X64"] = "1"
+    environment["JAX_ENABLE_X64"] = str(int(precision == "float64"))
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
 
@@ -68,24 +68,26 @@ def installed(key):
 def check_agreement(keys):
     """End the benchmark unless every peer has the gradient of the reference."""
     keys = [key for key in keys if not PEERS[key].ours and installed(key)]
-    done = launched("peers.agreement", *keys, float64=True)
+    done = launched("peers.agreement", *keys, precision="float64")
     print("".join(line for line in done.stdout.splitlines(True) if "reference" in line), end="")
     if done.returncode:
         raise SystemExit(f"{done.stderr}\nnothing is timed: a peer computes something else")
 
 
-def measure(key, request, arguments):
+def measure(key, request, precision, arguments):
     """What a process of its own found, or the reason why there is nothing."""
     peer = PEERS[key]
     if not installed(key):
         return {"reason": "not installed"}
+    if peer.package == "nest" and precision != "float64":
+        return {"reason": f"has no {precision}"}
     request |= {"module": peer.module, "kind": peer.kind}
     # what is compiled by a first process is not in the memory of the second
     for repeat in (1, arguments.repeat) if peer.ours else (arguments.repeat,):
         text = json.dumps(request | {"repeat": repeat})
         try:
             done = launched(
-                "peers.process", text, float64=arguments.float64, timeout=600 + 5 * arguments.limit
+                "peers.process", text, precision=precision, timeout=600 + 5 * arguments.limit
             )
         except subprocess.TimeoutExpired as late:
             return {"reason": f"stopped after {late.timeout:.0f} s"}
@@ -106,32 +108,32 @@ def expected_seconds(rows, key, n, batch):
 
 
 def time_gradients(arguments):
-    """Rows of all peers, batches and sizes."""
+    """Rows of all peers, precisions, batches and sizes."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for batch in sorted(arguments.batches):
-            for n in sorted(arguments.sizes):
-                problem = str(Path(folder) / f"{n}_{batch}.npz")
-                write(problem, n, batch)
-                for key in arguments.peers:
-                    row = {"peer": key, "n": n, "batch": batch}
-                    seconds = expected_seconds(rows, key, n, batch)
-                    if seconds is not None and seconds > arguments.limit:
-                        row["reason"] = f"not run: would take about {seconds:.0f} s"
-                    else:
-                        row |= measure(key, {"problem": problem}, arguments)
-                    rows.append(row)
-                    report_progress(row, f"batch {batch}, {n} neurons")
+        for batch, n in product(sorted(arguments.batches), sorted(arguments.sizes)):
+            problem = str(Path(folder) / f"{n}_{batch}.npz")
+            write(problem, n, batch)
+            for precision, key in product(arguments.precisions, arguments.peers):
+                row = {"peer": key, "precision": precision, "n": n, "batch": batch}
+                seconds = expected_seconds(rows, key, n, batch)
+                if seconds is not None and seconds > arguments.limit:
+                    row["reason"] = f"not run: would take about {seconds:.0f} s"
+                else:
+                    row |= measure(key, {"problem": problem}, precision, arguments)
+                rows.append(row)
+                report_progress(row, f"{precision}, batch {batch}, {n} neurons")
     return rows
 
 
 def time_training(arguments):
-    """Rows of all peers that can train on the task."""
+    """Rows of all peers that can train on the task, and precisions."""
     rows = []
-    for key in arguments.peers:
+    for precision, key in product(arguments.precisions, arguments.peers):
         if key in TRAINED:
-            rows.append({"peer": key} | measure(key, {"task": arguments.task}, arguments))
-            report_progress(rows[-1], arguments.task)
+            found = measure(key, {"task": arguments.task}, precision, arguments)
+            rows.append({"peer": key, "precision": precision} | found)
+            report_progress(rows[-1], f"{precision}, {arguments.task}")
     return rows
 
 
@@ -155,7 +157,7 @@ def main():
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER")
     parser.add_argument("--repeat", type=int, default=5, help="calls after the first one")
     parser.add_argument("--limit", type=float, default=60.0, help="s that a call may take")
-    parser.add_argument("--float64", action="store_true", help="for JAX and PyTorch as well")
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=PRECISIONS)
     parser.add_argument("--figure", type=Path, default=HERE.parent / "docs" / "training_speed.png")
     parser.add_argument("--task", help="time training on this task instead of gradients")
     arguments = parser.parse_args()
@@ -168,10 +170,9 @@ def main():
     else:
         rows = time_gradients(arguments)
         print_gradients(rows)
-        draw(rows, arguments.figure)
-        pairs = [(key, batch) for key in arguments.peers for batch in arguments.batches]
-        powers = [{"peer": k, "batch": b, "power": growth(rows, k, b)} for k, b in pairs]
-        report = {"float64": arguments.float64, "rows": rows, "growth": powers}
+        first = arguments.precisions[0]
+        draw([row for row in rows if row["precision"] == first], arguments.figure)
+        report = {"rows": rows, "growth": powers(rows)}
     after = machine()
     print(
         f"\n{after['processor']}, load {before['load'][0]:.1f} before, {after['load'][0]:.1f} after"

@@ -1,13 +1,20 @@
 """brian_eprop itself, compiled: the gradient by each engine, and the network without learning."""
 
+import os
+
+import numpy as np
 from attrs import evolve
-from brian2 import set_device
+from brian2 import prefs, set_device
 
 from brian_eprop import EProp
 from peers import Found
 from peers.problem import recurrent_network
 
 __all__ = ["gradient_of", "train"]
+
+# said as to JAX and PyTorch
+SINGLE = os.environ.get("JAX_ENABLE_X64") == "0"
+prefs.core.default_float_dtype = np.float32 if SINGLE else np.float64
 
 
 def rule_of(kind):

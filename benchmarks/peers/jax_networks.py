@@ -4,7 +4,7 @@ There are three ways to the gradient. Automatic differentiation of the loss with
 weights; for e-prop the gradient is stopped where spikes enter recurrent synapses and the reset.
 The same with respect to the drive of every neuron and step, followed by one matrix product, so
 that no matrix is added to in every step. And the eligibility traces of every synapse, carried
-along. Numbers are float32 unless JAX_ENABLE_X64 is set.
+along. Numbers are float32 unless JAX_ENABLE_X64 is 1.
 """
 
 import jax

@@ -1,13 +1,14 @@
 """Tables of the speed benchmark."""
 
 from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
 from peers import PEERS
 from peers.problem import STEPS, synapses
 
-__all__ = ["growth", "print_gradients", "print_training", "seconds_of"]
+__all__ = ["powers", "print_gradients", "print_training", "seconds_of"]
 
 COLUMNS = f"{'':30} {'ms':>10} {'cpu ms':>10} {'inside ms':>10}"
 
@@ -20,14 +21,19 @@ def seconds_of(row):
     return float(np.median(row["cpu_seconds"]))
 
 
-def growth(rows, key, batch):
-    """Slope of log time over log n, for the three largest networks; None if there are fewer."""
-    own = [row for row in rows if (row["peer"], row["batch"]) == (key, batch) and "seconds" in row]
-    own = sorted(own, key=lambda row: row["n"])[-3:]
-    if len(own) < 3:
-        return None
-    n, seconds = np.array([(row["n"], seconds_of(row)) for row in own]).T
-    return float(np.polyfit(np.log(n), np.log(seconds), 1)[0])
+def powers(rows):
+    """Slopes of log time over log n, of the three largest networks where there are as many."""
+    series, found = {}, []
+    for row in rows:
+        if "seconds" in row:
+            key = row["peer"], row["precision"], row["batch"]
+            series.setdefault(key, []).append((row["n"], seconds_of(row)))
+    for (peer, precision, batch), own in series.items():
+        if len(own) >= 3:
+            n, seconds = np.log(sorted(own)[-3:]).T
+            slope = float(np.polyfit(n, seconds, 1)[0])
+            found.append({"peer": peer, "precision": precision, "batch": batch, "power": slope})
+    return found
 
 
 def times(row):
@@ -45,8 +51,9 @@ def ratio(row, others):
 
 
 def print_gradients(rows):
-    """Print a table for each batch and size, and how time grows."""
-    for (batch, n), block in groupby(rows, lambda row: (row["batch"], row["n"])):
+    """Print a table for each batch, size and precision, and how time grows."""
+    shared = itemgetter("batch", "n", "precision")
+    for (batch, n, precision), block in groupby(rows, shared):
         block = list(block)
         done = [row for row in block if "seconds" in row]
         learning = [row for row in done if row["peer"] != "simulate"]
@@ -54,7 +61,7 @@ def print_gradients(rows):
         credit = [row for row in learning if row["peer"] == "credit"]
         rate = np.mean([row["rate_hz"] for row in done]) if done else np.nan
         print(
-            f"\nbatch {batch}, {n} neurons, {synapses(n)} weights, {STEPS} steps, "
+            f"\nbatch {batch}, {n} neurons, {synapses(n)} weights, {STEPS} steps, {precision}, "
             f"{rate:.1f} spikes/s"
         )
         print(f"{COLUMNS} {'ns/weight/step':>14} {'/ fastest peer':>14} {'/ credit':>10} {'MB':>6}")
@@ -67,12 +74,9 @@ def print_gradients(rows):
             relative = f"{ratio(row, rivals):>14} {ratio(row, credit)}"
             print(f"{label:30} {times(row)} {each:14.4f} {relative} {row['memory_mb']:6.0f}")
     print("\ntime grows as n to the power of … (the three largest networks)")
-    batches = sorted({row["batch"] for row in rows})
-    print(f"{'':30} " + " ".join(f"{f'batch {batch}':>10}" for batch in batches))
-    for key in dict.fromkeys(row["peer"] for row in rows):
-        powers = [growth(rows, key, batch) for batch in batches]
-        cells = ("–" if power is None else f"{power:.2f}" for power in powers)
-        print(f"{PEERS[key].label:30} " + " ".join(f"{cell:>10}" for cell in cells))
+    for slope in powers(rows):
+        which = f"{slope['precision']}, batch {slope['batch']}"
+        print(f"{PEERS[slope['peer']].label:30} {which:20} {slope['power']:.2f}")
 
 
 def print_training(rows, task):
@@ -80,7 +84,7 @@ def print_training(rows, task):
     print(f"\n{task}: one iteration of training")
     print(f"{COLUMNS} {'first s':>8} {'MB':>6} {'spikes/s':>9}   loss")
     for row in rows:
-        label = PEERS[row["peer"]].label
+        label = f"{PEERS[row['peer']].label}, {row['precision']}"
         if "seconds" not in row:
             print(f"{label:30} {row['reason']}")
             continue

@@ -1,7 +1,7 @@
 """e-prop and BPTT as they are written in PyTorch: a loop over the steps and automatic gradients.
 
 For e-prop the gradient is detached where spikes enter recurrent synapses and the reset. Numbers
-are float32 unless JAX_ENABLE_X64 is set, as for JAX.
+are float32 unless JAX_ENABLE_X64 is 1, as for JAX.
 """
 
 import os
@@ -14,7 +14,7 @@ from peers import Found
 __all__ = ["KINDS", "gradient_of"]
 
 BLOCKS = ("w_in", "w_rec", "w_out")
-FLOAT = torch.float64 if os.environ.get("JAX_ENABLE_X64") else torch.float32
+FLOAT = torch.float64 if os.environ.get("JAX_ENABLE_X64") == "1" else torch.float32
 
 
 class Spike(torch.autograd.Function):
