@@ -42,6 +42,19 @@ def random_pairs(seed, probability, shuffle=False):
     return {"i": i[order], "j": j[order]}
 
 
+def random_runs(seed, descending=False):
+    """Each neuron onto no, one or two long runs of neighbours, which begin anywhere."""
+    rng, i, j = np.random.default_rng(seed), [], []
+    for source in range(N):
+        begins = rng.integers(8, size=2) + [0, N // 2]
+        runs = [range(begin, begin + rng.integers(24, N // 2 - 8)) for begin in begins]
+        runs = runs[rng.integers(2) :][: rng.integers(3)]
+        targets = [target for run in (runs[::-1] if descending else runs) for target in run]
+        i += [source] * len(targets)
+        j += targets
+    return {"i": i, "j": j}
+
+
 #: What a pathway does, and which synapses there are. Each case has its own N targets.
 JUMP = "v_post += w"
 CASES = {
@@ -49,6 +62,8 @@ CASES = {
     "nearly_dense": (JUMP, random_pairs(1, 0.98)),
     "sparse": (JUMP, random_pairs(2, 0.3)),
     "shuffled": (JUMP, random_pairs(3, 1, shuffle=True)),
+    "runs": (JUMP, random_runs(4)),
+    "runs_descending": ("v_post += 2*w", random_runs(5, descending=True)),
     "rows_of_one": ("v_post += 8*w", {"j": "i"}),
     "pairs_of_synapses": (JUMP, {"n": 2}),
     "many_without_synapses": ("v_post += 2*w", {"condition": "i > 20 and i < 30"}),
