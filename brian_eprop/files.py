@@ -2,7 +2,7 @@
 
 HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
 damage sends it into a loop without end: a file is made in memory, and its bytes are checked
-before they are understood.
+before they are understood. Neither xarray nor h5netcdf is imported before there is such a file.
 """
 
 import hashlib
@@ -10,10 +10,6 @@ import io
 import os
 from contextlib import contextmanager
 from pathlib import Path
-
-import h5netcdf
-import xarray
-from xarray.backends import H5NetCDFStore
 
 #: How the name of an unfinished file ends, after the number of the process that writes it.
 UNFINISHED = ".brian_eprop.tmp"
@@ -132,6 +128,8 @@ def read_netcdf(path):
         If a byte of it has changed, or if nothing says that none has: another program has
         written it, or has changed it.
     """
+    import xarray
+
     sealed = Path(path).read_bytes()
     length = max(len(sealed) - len(_seal(b"")), 0)
     content, seal = sealed[:length], sealed[length:]
@@ -147,6 +145,9 @@ def read_netcdf(path):
 
 def _as_netcdf(dataset):
     """The bytes of a netCDF file, compressed."""
+    import h5netcdf
+    from xarray.backends import H5NetCDFStore
+
     compressed = {
         name: {"zlib": True}
         for name, array in dataset.data_vars.items()

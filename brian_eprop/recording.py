@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import xarray
 from attrs import field, fields, frozen
 from brian2.units.fundamentalunits import DIMENSIONLESS, Quantity, get_dimensions
 from brian2.units.stdunits import ms
@@ -216,6 +215,8 @@ class Recording:
             (its coordinate: the numbers of these neurons) and ``synapse`` (labels); each variable
             has the attributes ``long_name`` and ``units``.
         """
+        import xarray
+
         variables = {
             name: (("time", dimension), getattr(self, name), {"long_name": title, "units": unit})
             for name, (dimension, title, unit) in _variables(self).items()

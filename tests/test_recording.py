@@ -134,7 +134,7 @@ def test_every_damage_is_found_before_hdf5_reads_it(tmp_path, monkeypatch):
     damaged = [wrong for wrong in damaged if wrong != content]
     assert len(damaged) > 300
     with monkeypatch.context() as patch:
-        patch.setattr(files.xarray, "load_dataset", pytest.fail)
+        patch.setattr(xarray, "load_dataset", pytest.fail)
         for wrong in damaged:
             path.write_bytes(wrong)
             with pytest.raises(ValueError, match=r"trial\.nc' cannot be read as a .*checksum is"):

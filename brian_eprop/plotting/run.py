@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from xarray import DataArray
 
 from .learning import plot_learning_curve, plot_weights
 from .style import CYCLE, STYLE, VERMILLION, logarithmic, plain, prepare, save_figures
@@ -173,6 +172,8 @@ def plot_sweep_results(table):
 
 def _smooth(curve, over=10):
     """Running mean of the finite part, its last value taken on to the end."""
+    from xarray import DataArray
+
     finite = DataArray(curve[np.isfinite(curve)], dims="iteration")
     smooth = finite.rolling(iteration=over, min_periods=1).mean()
     return np.pad(smooth, (0, len(curve) - len(smooth)), mode="edge")

@@ -15,16 +15,17 @@
 Runs that are finished are not repeated; those that were killed go on from their checkpoints.
 """
 
+from __future__ import annotations
+
 import itertools
 import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import xarray as xr
 from attrs import field, fields, frozen
 from brian2 import prefs
 from joblib import Parallel, delayed
@@ -37,6 +38,9 @@ from .configuration import Configuration, naming
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
 from .values import check_keys, read_toml
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 #: What of a result and of a history goes into the table, and what it is.
 RESULTS = {
@@ -240,6 +244,8 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
         runs, nan where there is none; ``ended`` as text; and, along ``iteration`` as well, the
         curves ``curve_loss``, ``curve_metric`` and ``curve_rate``.
     """
+    import xarray as xr
+
     axes, points = sweep.axes, sweep.points()
     shape = tuple(len(values) for values in axes.values())
     results = [read_result(Path(folder) / label(point)) for point in points]
