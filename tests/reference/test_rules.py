@@ -73,18 +73,6 @@ def test_eprop_forwards_and_backwards_agree(example, order):
     np.testing.assert_array_equal(forward.learning_signal, reverse.learning_signal)
 
 
-# Each example runs the network twice per weight.
-@pytest.mark.slow
-@given(examples())
-def test_exact_rules_on_smooth_spikes_agree_with_finite_differences(example):
-    differences = differences_of(
-        example.network, example.inputs, example.targets, example.learning_window
-    )
-    for rule in ("bptt", "rtrl"):
-        # step 1e-6: round-off 1e-9, truncation 1e-12, more where a kink of ψ is straddled
-        assert relative(gradient_of(example, rule, smooth=True), differences, BLOCKS) < 1e-6
-
-
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_finite_differences_see_a_wrong_reset_gradient(factor):

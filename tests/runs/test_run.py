@@ -5,12 +5,15 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import time
 
 import numpy as np
 import pytest
 from attrs import evolve
+from brian2 import prefs
+from hypothesis import settings
 from typer.testing import CliRunner
 
 from brian_eprop import RecurrentNetwork
@@ -40,14 +43,14 @@ evaluate_every = 4
 evaluation_trials = 3
 feedback = "adaptive"
 feedback_decay = 0.01
-learning_rate = {{ kind = "StepDecay", start = 1e-2, factor = 0.5, every = 5 }}
-neurons = [{{ model = "alif", count = 6 }}]
+learning_rate = {{ kind = "StepDecay", start = 1e-2, factor = 0.5, every = 3 }}
+neurons = [{{ model = "lif", count = 6 }}]
 trainable = {{ tau_m = ["5*ms", "100*ms"] }}
 constraints = [{{ kind = "WeightDecay", rate = 1e-3 }}]
 """
 
 
-def configuration(tmp_path, iterations=14, **changes):
+def configuration(tmp_path, iterations=8, **changes):
     path = tmp_path / "small.toml"
     path.write_text(SMALL.format(iterations=iterations))
     return Configuration.read(path).changed(**changes)
@@ -71,15 +74,43 @@ def assert_same_runs(one, other):
     assert evolve(first, seconds=0) == evolve(second, seconds=0)
 
 
-@pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
-    """A run from beginning to end."""
-    from brian2 import prefs
+@pytest.fixture(scope="module", autouse=True)
+def no_figures():
+    """They are drawn from what is compared here, and half of a short run's time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("brian_eprop.runs.run._draw", lambda folder, task, figures: None)
+        yield
 
-    prefs.codegen.target = "numpy"
-    base = tmp_path_factory.mktemp("unbroken")
-    train(configuration(base), base / "run", progress=False)
-    return base / "run"
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Makes runs that are only read: of so many iterations, by so many workers."""
+
+    def trained(**options):
+        base = tmp_path_factory.mktemp("finished")
+        workers = options.pop("workers", 1)
+        prefs.codegen.target = "numpy"
+        train(configuration(base, **options), base / "run", workers=workers, progress=False)
+        return base / "run"
+
+    return trained
+
+
+@pytest.fixture(scope="module")
+def unbroken(finished):
+    """A run from beginning to end."""
+    return finished()
+
+
+@pytest.fixture(scope="module")
+def half(finished):
+    return finished(iterations=5, workers=2)
+
+
+@pytest.fixture
+def short(half, tmp_path):
+    """A copy of a run of 5 iterations, the last checkpoint of which is after 3."""
+    return shutil.copytree(half, tmp_path / "short")
 
 
 def in_a_child(function, *arguments, **keywords):
@@ -101,24 +132,20 @@ def in_a_child(function, *arguments, **keywords):
 @pytest.mark.slow
 def test_the_run_to_compare_with_learns_and_validates(unbroken):
     history = read_history(unbroken)
-    assert len(history) == 14 and all(entry["rate"] > 0 for entry in history)
-    assert sum("validation" in entry for entry in history) == 3
+    assert len(history) == 8 and all(entry["rate"] > 0 for entry in history)
+    assert sum("validation" in entry for entry in history) == 2
     result = read_result(unbroken)
     assert result.ended == "iterations" and 0 <= result.test <= 1
     assert (unbroken / "best.npz").exists()
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
-    tmp_path, unbroken, monkeypatch
-):
-    """kill -9, at least twenty times, over and over until the run is complete."""
-    # drawn from what is compared here, and half of a short run's time
-    monkeypatch.setattr("brian_eprop.runs.run._draw", lambda folder, task, figures: None)
+def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(tmp_path, unbroken):
+    """kill -9, one moment in each part of a run's time, over and over until it is complete."""
     config, kills, moments = configuration(tmp_path), 0, random.Random(0)
-    whole = time_of_a_run(tmp_path)
+    whole, parts = time_of_a_run(tmp_path), settings.default.max_examples // 4
     attempt = 0
-    while kills < 20:
+    while kills < parts:
         run = tmp_path / f"run_{attempt}"
         attempt += 1
         while not (run / "result.json").exists():
@@ -128,7 +155,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
                 # killed before there was anything to go on with
                 assert not any(path.is_file() for path in run.rglob("[!.]*"))
             child = in_a_child(*start, progress=False)
-            deadline = time.monotonic() + moments.uniform(0, 1.2 * whole)
+            deadline = time.monotonic() + (kills % parts + moments.random()) * whole / parts
             while time.monotonic() < deadline:
                 done, status = os.waitpid(child, os.WNOHANG)
                 if done:
@@ -145,7 +172,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
                 assert saved >= before
                 assert not saved or len(read_history(run)) - saved <= config.checkpoint_every
         assert_same_runs(run, unbroken)
-    assert kills >= 20
+    assert kills >= parts > 0
 
 
 def time_of_a_run(tmp_path):
@@ -161,13 +188,11 @@ def updates(run):
 
 
 @pytest.mark.slow
-def test_a_finished_run_can_be_trained_for_longer(tmp_path, unbroken):
-    short = tmp_path / "short"
-    train(configuration(tmp_path, iterations=9), short, progress=False)
-    assert resume(short, progress=False).iterations == 9  # nothing to do
-    with pytest.raises(ValueError, match=r"iterations = 8: the run in .* has had 9 already"):
-        resume(short, iterations=8, progress=False)
-    resume(short, iterations=14, progress=False)
+def test_a_finished_run_can_be_trained_for_longer_by_other_workers(short, unbroken):
+    assert resume(short, progress=False).iterations == 5  # nothing to do
+    with pytest.raises(ValueError, match=r"iterations = 4: the run in .* has had 5 already"):
+        resume(short, iterations=4, progress=False)
+    resume(short, iterations=8, progress=False)
     assert_same_runs(short, unbroken)
 
 
@@ -177,48 +202,39 @@ def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
 
     def apply(network, gradients):
         right(network, gradients)
-        if network.updates == 5:
+        if network.updates == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(RecurrentNetwork, "apply", apply)
     assert train(configuration(tmp_path), run, progress=False).ended == "interrupted"
     monkeypatch.undo()
-    assert len(read_history(run)) == 5
+    assert len(read_history(run)) == 4
     assert resume(run, progress=False).ended == "iterations"
     assert_same_runs(run, unbroken)
 
 
 @pytest.mark.slow
-def test_workers_do_not_change_a_run(tmp_path, unbroken):
-    run = tmp_path / "run"
-    train(configuration(tmp_path), run, workers=2, progress=False)
-    assert_same_runs(run, unbroken)
-
-
-@pytest.mark.slow
-def test_a_full_disk_loses_nothing_that_was_saved(tmp_path, unbroken):
+def test_a_full_disk_loses_nothing_that_was_saved(short, unbroken):
     """The limit on the size of files makes writes fail, as a full disk does, after some time."""
-    run = tmp_path / "run"
-    train(configuration(tmp_path, iterations=7), run, progress=False)
-    saved = (run / "checkpoint.npz").read_bytes()
-    history = (run / "history.jsonl").stat().st_size
+    saved = (short / "checkpoint.npz").read_bytes()
+    history = (short / "history.jsonl").stat().st_size
 
     def with_a_full_disk():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (history + 300, history + 300))
         try:
-            resume(run, iterations=14, progress=False)
+            resume(short, iterations=8, progress=False)
         except OSError as error:
             # the history has no room for a third line, or the best network for its arrays
             os._exit(7 if "go on with 'brian-eprop train --resume" in str(error) else 8)
 
     child = in_a_child(with_a_full_disk)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-    assert (run / "checkpoint.npz").read_bytes() == saved
-    assert RecurrentNetwork.load(run / "checkpoint.npz").updates == 6
-    assert not list(run.glob(".*.tmp"))
-    resume(run, iterations=14, progress=False)
-    assert_same_runs(run, unbroken)
+    assert (short / "checkpoint.npz").read_bytes() == saved
+    assert RecurrentNetwork.load(short / "checkpoint.npz").updates == 3
+    assert not list(short.glob(".*.tmp"))
+    resume(short, iterations=8, progress=False)
+    assert_same_runs(short, unbroken)
 
 
 @pytest.mark.slow
@@ -235,13 +251,11 @@ def test_a_run_that_diverges_keeps_its_last_good_weights(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_do_not_train_one_run(tmp_path):
-    run = tmp_path / "run"
-    train(configuration(tmp_path, iterations=3), run, progress=False)
-    (run / "result.json").unlink()
-    with HistoryFile(run, read_history(run)):
+def test_two_processes_do_not_train_one_run(short):
+    (short / "result.json").unlink()
+    with HistoryFile(short, read_history(short)):
         with pytest.raises(BlockingIOError, match="is being trained by another process"):
-            resume(run, progress=False)
+            resume(short, progress=False)
 
 
 def brian_eprop(*arguments):
@@ -249,13 +263,11 @@ def brian_eprop(*arguments):
 
 
 @pytest.mark.slow
-def test_resume_from_the_command_line(tmp_path, unbroken):
-    run = tmp_path / "run"
-    train(configuration(tmp_path, iterations=9), run, progress=False)
-    done = brian_eprop("train", "--resume", run, "--iterations", 14, "--workers", 2)
+def test_resume_from_the_command_line(short, unbroken):
+    done = brian_eprop("train", "--resume", short, "--iterations", 8, "--workers", 2)
     assert done.exit_code == 0, done.output
     assert "metric of new trials" in done.output
-    assert_same_runs(run, unbroken)
+    assert_same_runs(short, unbroken)
 
 
 @pytest.mark.first_case_is_fast
@@ -279,17 +291,15 @@ def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypat
 
 
 @pytest.mark.slow
-def test_a_damaged_run_is_told_by_its_file(tmp_path):
-    run = tmp_path / "run"
-    train(configuration(tmp_path, iterations=6), run, progress=False)
-    lines = (run / "history.jsonl").read_text().splitlines(keepends=True)
-    (run / "history.jsonl").write_text("".join(lines[:2]))
+def test_a_damaged_run_is_told_by_its_file(short):
+    lines = (short / "history.jsonl").read_text().splitlines(keepends=True)
+    (short / "history.jsonl").write_text("".join(lines[:2]))
     with pytest.raises(ValueError, match=r"history.jsonl' has 2 complete entries, but there have"):
-        resume(run, iterations=9, progress=False)
-    (run / "history.jsonl").write_text("".join(lines))
-    (run / "checkpoint.npz").write_bytes(b"no checkpoint")
+        resume(short, iterations=8, progress=False)
+    (short / "history.jsonl").write_text("".join(lines))
+    (short / "checkpoint.npz").write_bytes(b"no checkpoint")
     with pytest.raises(ValueError, match=r"checkpoint.npz' is damaged"):
-        resume(run, iterations=9, progress=False)
+        resume(short, iterations=8, progress=False)
     assert json.loads(lines[0])["iteration"] == 0
 
 
