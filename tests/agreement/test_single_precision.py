@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Hz, get_device, ms, prefs, set_device
-from brian2.devices.device import reset_device
+from brian2 import Hz, ms, prefs
 from brian_networks import BLOCKS, difference
 from comparing import assert_gradients_equal
+from compiled_programs import programs_in
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork
 from brian_eprop.network import check_model, compilation, compiled
@@ -66,14 +66,10 @@ def single(monkeypatch):
 
 
 @pytest.fixture
-def programs(tmp_path, monkeypatch):
+def programs(tmp_path):
     """The folder of compiled programs, which is the device from now on."""
-    folder = tmp_path / "programs"
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(folder))
-    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
-    yield folder
-    get_device().reinit()
-    reset_device()
+    with programs_in(tmp_path / "programs", tmp_path) as folder:
+        yield folder
 
 
 @pytest.mark.first_case_is_fast

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
-from brian2 import get_device, set_device
-from brian2.devices.device import reset_device
+from brian2 import get_device
+from compiled_programs import of_another_process, programs_in
 
 from brian_eprop import RecurrentNetwork
 from brian_eprop.network import compilation, compiled
 
-pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.optimized]
+pytestmark = [pytest.mark.standalone, pytest.mark.slow]
 
 INPUTS = np.ones((20, 2), dtype=bool)
 #: Prints the spikes of a network, as another process sees them.
@@ -27,19 +28,14 @@ from brian_eprop import RecurrentNetwork
 set_device("cpp_standalone")
 network = RecurrentNetwork("lif", 2, 3, 1, seed=0)
 network.weights["w_in"][:] = 1.0
-print("ready", flush=True)
 print(network.simulate(np.ones((20, 2), dtype=bool)).spikes.astype(int).tolist())
 """
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "programs"
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(folder))
-    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
-    yield folder
-    get_device().reinit()
-    reset_device()
+def cache(tmp_path):
+    with programs_in(tmp_path / "programs", tmp_path) as folder:
+        yield folder
 
 
 def network():
@@ -54,13 +50,27 @@ def spikes():
 
 def started():
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], start_new_session=True, **pipes)
+    return subprocess.Popen([sys.executable, "-c", of_another_process(PROGRAM)], **pipes)
 
 
-def printed(process):
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return np.array(json.loads(out.removeprefix("ready\n")))
+def forked():
+    """Another process, with those that it starts; it ends with 0 if there are spikes."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os._exit(0 if spikes().any() else 1)
+    return child
+
+
+def wait_until(child, condition):
+    while not condition():
+        assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was too fast for this test"
+        time.sleep(0.01)
+
+
+def kill(child):
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def programs(folder):
@@ -71,24 +81,24 @@ def programs(folder):
 
 
 def test_two_processes_build_one_program_and_get_the_same_numbers(cache):
-    one, other = started(), started()
-    found = printed(one)
-    assert found.sum() > 0
-    np.testing.assert_array_equal(printed(other), found)
-    np.testing.assert_array_equal(spikes(), found)
+    both = [started() for _ in range(2)]
+    outputs = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    one, other = (np.array(json.loads(out.splitlines()[-1])) for out, _ in outputs)
+    assert one.sum() > 0
+    np.testing.assert_array_equal(other, one)
+    np.testing.assert_array_equal(spikes(), one)
+    # one compiles, the other waits for it
+    assert sum("".join(output).count("compiling the network") for output in outputs) == 1
     whole, rest = programs(cache)
     assert len(whole) == 1 and rest == []
 
 
 def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_program(cache):
-    """At several moments, and another process that waits for it goes on by itself."""
     for moment in ("building_*", "building_*/main.cpp", "building_*/brian_eprop_common.h.gch"):
-        process = started()
-        while not list(cache.glob(moment)):
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        child = forked()
+        wait_until(child, lambda moment=moment: list(cache.glob(moment)))
+        kill(child)
         assert programs(cache)[0] == []
     found = spikes()
     assert found.any()
@@ -99,18 +109,18 @@ def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_program(cache
 
 
 def test_a_process_that_waits_for_one_that_is_killed_builds_instead(cache):
-    first = started()
-    while not list(cache.glob("*.lock")):
-        assert first.poll() is None, first.communicate()
-        time.sleep(0.01)
-    second = started()
-    assert second.stdout.readline() == "ready\n"
-    time.sleep(0.5)
-    assert first.poll() is None, "it was too fast for this test"
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
-    assert printed(second).sum() > 0
+    first = forked()
+    wait_until(first, lambda: list(cache.glob("building_*/main.cpp")))
+    os.killpg(first, signal.SIGSTOP)
+    second = forked()
+    wait_until(second, lambda: any(f.endswith(".lock") for f in open_files(second)))
+    kill(first)
+    assert os.waitpid(second, 0)[1] == 0
     assert len(programs(cache)[0]) == 1
+
+
+def open_files(pid):
+    return [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
 
 
 @pytest.mark.parametrize("different", [False, True])
@@ -124,22 +134,21 @@ def test_two_threads(cache, different):
     assert len(programs(cache)[0]) == 1 + different
 
 
-@pytest.mark.parametrize("when", ["begin", "write", "move"])
-def test_a_disk_that_is_full(cache, monkeypatch, when):
+def test_a_disk_that_is_full(cache, monkeypatch):
+    """When a build begins, when it writes, and when what is finished is moved."""
+
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", str(cache))
 
-    where = {"begin": (compilation.tempfile, "mkdtemp"), "move": (compilation, "_move")}
-    where["write"] = (compilation, "_interface")
-    user = get_device()
-    monkeypatch.setattr(*where[when], full)
-    with pytest.raises(OSError, match=r"No space left.*BRIAN_EPROP_CACHE") as raised:
-        spikes()
-    assert str(cache) in str(raised.value)
-    assert get_device() is user
-    assert programs(cache) == ([], [])
-    monkeypatch.undo()
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(cache))
+    user, places = get_device(), [(compilation.tempfile, "mkdtemp"), (compilation, "_interface")]
+    for place in [*places, (compilation, "_move")]:
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, full)
+            with pytest.raises(OSError, match=r"No space left.*BRIAN_EPROP_CACHE") as raised:
+                spikes()
+        assert str(cache) in str(raised.value)
+        assert get_device() is user
+        assert programs(cache) == ([], [])
     assert spikes().any()
 
 

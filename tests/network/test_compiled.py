@@ -1,7 +1,6 @@
 """Networks as compiled programs: the numbers of the numpy target, built once, kept, shared."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from brian2 import Hz, Network, NeuronGroup, StateMonitor, get_device, ms, prefs, set_device
 from brian2.devices.device import reset_device
 from comparing import assert_gradients_equal
+from compiled_programs import of_another_process, programs_in
 
 from brian_eprop import (
     Adam,
@@ -38,7 +38,6 @@ def cache(tmp_path_factory):
 @pytest.fixture
 def standalone(cache, monkeypatch, tmp_path, numpy_target):
     """Brian2's C++ standalone device, and a list that grows with each program that is built."""
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(cache))
     builds = []
 
     def counted(*arguments):
@@ -46,10 +45,8 @@ def standalone(cache, monkeypatch, tmp_path, numpy_target):
         compilation.build(*arguments)
 
     monkeypatch.setattr(compiled, "build", counted)
-    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
-    yield builds
-    get_device().reinit()
-    reset_device()
+    with programs_in(cache, tmp_path):
+        yield builds
 
 
 def plain_network():
@@ -104,7 +101,7 @@ def on_numpy(function):
 @pytest.mark.parametrize("made", [plain_network, rich_network])
 def test_one_program_serves_all_weights_inputs_and_targets(standalone, made):
     network, twin = made(), made()
-    for update in range(3):
+    for update in range(2):
         inputs, targets = trials(update)
         found = network.gradients(inputs, targets, learning_window=40)
         expected = on_numpy(lambda i=inputs, t=targets: twin.gradients(i, t, learning_window=40))
@@ -134,7 +131,6 @@ def test_another_network_of_the_same_description_builds_nothing(standalone):
 
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
 def test_another_process_builds_nothing(standalone, tmp_path):
     inputs, targets = trials()
     network = rich_network()
@@ -156,9 +152,8 @@ with np.load(sys.argv[1] + "/trials.npz") as file:
     found = network.gradients(file["inputs"], file["targets"], learning_window=40)
 np.savez(sys.argv[1] + "/found.npz", w_rec=found.w_rec, loss=found.loss)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", of_another_process(code), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     with np.load(tmp_path / "found.npz") as file:
         np.testing.assert_array_equal(file["w_rec"], expected.w_rec)
@@ -258,7 +253,6 @@ def test_a_damaged_program_is_reported_with_its_folder(standalone, cache, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
 def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
     inputs, targets = trials()
     network = rich_network()
@@ -271,33 +265,6 @@ def test_a_program_writes_no_file_and_tells_its_processor_time(standalone):
         assert 0 < backend.simulation_seconds < backend.program_seconds < 1
     new = set.union(*(set(place.iterdir()) for place in places)) - set.union(*before)
     assert not [path for path in new if "brian_eprop" in path.name or path.suffix == ".dat"]
-
-
-@pytest.mark.slow
-@pytest.mark.standalone
-@pytest.mark.optimized
-def test_two_processes_that_build_the_same_network_both_succeed(tmp_path):
-    code = """
-import sys
-import numpy as np
-from brian2 import set_device
-from brian_eprop import RecurrentNetwork
-set_device("cpp_standalone")
-network = RecurrentNetwork("lif", 2, 3, 1, seed=0)
-network.weights["w_in"][:] = 1.0
-print(network.simulate(np.ones((20, 2), dtype=bool)).spikes.sum())
-"""
-    environment = os.environ | {"BRIAN_EPROP_CACHE": str(tmp_path)}
-    command = [sys.executable, "-c", code]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, env=environment, **pipes) for _ in range(2)]
-    outputs = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], outputs
-    assert outputs[0][0] == outputs[1][0]
-    assert int(outputs[0][0]) > 0
-    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
-    # one compiles, the other waits for it
-    assert sum("".join(output).count("compiling the network") for output in outputs) == 1
 
 
 def test_a_cache_folder_that_cannot_be_made_is_named(standalone, tmp_path, monkeypatch):

@@ -8,24 +8,28 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import fields
-from brian2 import get_device, ms, set_device
-from brian2.devices.device import reset_device
+from brian2 import ms
+from compiled_programs import (
+    alive,
+    assert_identical,
+    of_another_process,
+    programs_in,
+    programs_of,
+    stopped,
+)
 from joblib import delayed
 
 from brian_eprop import Adam, DaleLaw, DeepR, EProp, RecurrentNetwork
 from brian_eprop.network import resident
 from brian_eprop.network.workers import Workers
 
-pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.optimized]
+pytestmark = [pytest.mark.standalone, pytest.mark.slow]
 
 N_IN, N_REC, N_OUT, STEPS, BATCH = 6, 10, 2, 50, 2
 
@@ -36,12 +40,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def standalone(cache, monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(cache))
-    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
-    yield
-    get_device().reinit()
-    reset_device()
+def standalone(cache, tmp_path):
+    with programs_in(cache, tmp_path):
+        yield
 
 
 def plain(**options):
@@ -84,11 +85,6 @@ def task(seed, rate=0.3):
     return rng.random((BATCH, STEPS, N_IN)) < rate, rng.normal(size=(BATCH, STEPS, N_OUT))
 
 
-def programs_of(network):
-    (compiled,) = network._networks.values()
-    return compiled.programs
-
-
 def program_of(network):
     (program,) = programs_of(network)
     return program
@@ -101,40 +97,11 @@ def fresh(network, *arguments):
     return network.gradients(*arguments)
 
 
-def assert_identical(found, expected):
-    for name in (field.alias for field in fields(type(found))):
-        ours, theirs = getattr(found, name), getattr(expected, name)
-        if name == "parameters":
-            assert ours.keys() == theirs.keys()
-            for parameter, values in ours.items():
-                np.testing.assert_array_equal(values, theirs[parameter])
-        else:
-            np.testing.assert_array_equal(ours, theirs)
-
-
-def alive(pid):
-    """Whether a process computes or could: one that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def soon(condition, seconds=20):
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.01)
     return condition()
-
-
-@contextmanager
-def stopped(pid, then):
-    """A program that does not get on, until something is done a moment later."""
-    os.kill(pid, signal.SIGSTOP)
-    timer = threading.Timer(0.3, then)
-    timer.start()
-    yield
-    timer.join()
 
 
 @pytest.mark.parametrize("make", [plain, rich, traces])
@@ -191,7 +158,7 @@ def test_a_program_that_dies_during_a_call_is_reported_and_started_anew():
     expected = network.gradients(*task(0))
     weights = {name: values.copy() for name, values in network.weights.items()}
     pid = program_of(network).process.pid
-    with stopped(pid, lambda: os.kill(pid, signal.SIGKILL)):
+    with stopped([pid], lambda: os.kill(pid, signal.SIGKILL)):
         with pytest.raises(RuntimeError, match="failed with exit code -9"):
             network.gradients(*task(0))
     assert not alive(pid)
@@ -214,7 +181,7 @@ def test_ctrl_c_ends_the_program_and_the_next_call_is_right():
     network = plain()
     expected = network.gradients(*task(0))
     pid = program_of(network).process.pid
-    with stopped(pid, lambda: os.kill(os.getpid(), signal.SIGINT)):
+    with stopped([pid], lambda: os.kill(os.getpid(), signal.SIGINT)):
         with pytest.raises(KeyboardInterrupt):
             network.gradients(*task(0))
     assert not alive(pid)
@@ -242,7 +209,8 @@ while True:
 @pytest.mark.parametrize("during", [True, False])
 def test_a_program_ends_with_its_parent_that_is_killed(during):
     plain().gradients(*task(0))  # compiled
-    parent = subprocess.Popen([sys.executable, "-c", CALLS], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", of_another_process(CALLS)]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     pid = int(parent.stdout.readline())
     assert alive(pid)
     # no name of it is left behind, since it never has one
@@ -259,9 +227,8 @@ def test_a_program_ends_with_its_parent_that_is_killed(during):
 
 def test_no_program_survives_its_interpreter_or_its_network():
     plain().gradients(*task(0))
-    done = subprocess.run(
-        [sys.executable, "-c", CALLS, "once"], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", of_another_process(CALLS), "once"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert not alive(int(done.stdout.split()[-1]))
     network = plain()
     network.gradients(*task(0))
@@ -280,19 +247,19 @@ def shared_memory(pid="self"):
     return [line for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "rw-s" in line]
 
 
-def test_fifty_networks_leave_neither_processes_nor_memory_and_no_number_is_wrong():
+def test_many_networks_leave_neither_processes_nor_memory_and_no_number_is_wrong():
     expected = plain().gradients(*task(0))
     gc.collect()
     files, shared = open_files(), len(shared_memory())
     networks, pids = [], set()
-    for _ in range(50):
+    for _ in range(2 * resident.KEPT):
         networks.append(plain())
         assert_identical(networks[-1].gradients(*task(0)), expected)
         pids.add(program_of(networks[-1]).process.pid)
     assert sum(map(alive, pids)) <= resident.KEPT
     assert len(shared_memory()) - shared <= resident.KEPT
     # the ones that had to end begin again
-    for network in networks[::10]:
+    for network in networks[::4]:
         assert_identical(network.gradients(*task(0)), expected)
         pids.add(program_of(network).process.pid)
     del networks, network
@@ -372,6 +339,7 @@ def running():
     return os.getpid(), {program.process.pid for program in resident._programs if program.runs}
 
 
+@pytest.mark.optimized
 def test_workers_keep_their_programs_between_calls():
     network = plain()
     inputs, targets = (np.concatenate([a] * 17) for a in task(0))

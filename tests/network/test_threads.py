@@ -5,16 +5,13 @@ import math
 import os
 import re
 import signal
-import threading
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-from attrs import fields
-from brian2 import Hz, get_device, ms, set_device
+from brian2 import Hz, ms, set_device
 from brian2.devices.device import reset_device
 from comparing import assert_gradients_equal
+from compiled_programs import alive, assert_identical, programs_in, programs_of, stopped
 
 from brian_eprop import Adam, EProp, FiringRateRegularizer, RecurrentNetwork
 
@@ -27,12 +24,9 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def standalone(cache, monkeypatch, tmp_path):
-    monkeypatch.setenv("BRIAN_EPROP_CACHE", str(cache))
-    set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
-    yield
-    get_device().reinit()
-    reset_device()
+def standalone(cache, tmp_path):
+    with programs_in(cache, tmp_path):
+        yield
 
 
 def network(order=1):
@@ -68,19 +62,6 @@ class Noise:
 
 def batch_of(trials):
     return *Noise().sample(np.random.default_rng(trials), trials), Noise.learning_window
-
-
-def programs_of(network):
-    (compiled,) = network._networks.values()
-    return compiled.programs
-
-
-def assert_identical(found, expected):
-    for name in (field.alias for field in fields(type(expected))):
-        ours, theirs = getattr(found, name), getattr(expected, name)
-        if name == "parameters":
-            ours, theirs = ours["tau_m"], theirs["tau_m"]
-        np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
 @pytest.mark.standalone
@@ -137,25 +118,6 @@ def test_threads_change_no_bit_of_training_and_evaluation(standalone):
     for name, weights in made[0].weights.items():
         for trained in made[1:]:
             np.testing.assert_array_equal(trained.weights[name], weights)
-
-
-def alive(pid):
-    """Whether a process computes or could: one that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@contextmanager
-def stopped(pids, then):
-    """Programs that do not get on, until something is done a moment later."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    timer = threading.Timer(0.3, then)
-    timer.start()
-    yield
-    timer.join()
 
 
 @pytest.mark.standalone

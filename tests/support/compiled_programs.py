@@ -1,0 +1,69 @@
+"""Compiled programs: the device that has them, their processes, and results that are the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from attrs import fields
+from brian2 import get_device, prefs, set_device
+from brian2.devices.device import reset_device
+
+FLAGS = "codegen.cpp.extra_compile_args_gcc"
+
+
+@contextmanager
+def programs_in(folder, tmp_path):
+    """Brian2's C++ standalone device as a user has it, and our programs in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRIAN_EPROP_CACHE", str(folder))
+        set_device("cpp_standalone", directory=str(tmp_path / "of_the_user"), build_on_run=False)
+        yield folder
+        get_device().reinit()
+        reset_device()
+
+
+def of_another_process(code):
+    """Code for a new process of Python, which compiles as this one and so finds its programs."""
+    return f"from brian2 import prefs\nprefs[{FLAGS!r}] = {prefs[FLAGS]!r}\n{code}"
+
+
+def programs_of(network):
+    (compiled,) = network._networks.values()
+    return compiled.programs
+
+
+def assert_identical(found, expected):
+    """Gradients, or what is simulated, to the last bit."""
+    for name in (field.alias for field in fields(type(expected))):
+        ours, theirs = getattr(found, name), getattr(expected, name)
+        if name == "parameters":
+            assert ours.keys() == theirs.keys()
+            for parameter, values in ours.items():
+                np.testing.assert_array_equal(values, theirs[parameter])
+        else:
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def alive(pid):
+    """Whether a process computes or could: one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextmanager
+def stopped(pids, then):
+    """Programs that do not get on, until something is done a moment later."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    timer = threading.Timer(0.3, then)
+    timer.start()
+    yield
+    timer.join()
