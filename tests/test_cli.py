@@ -1,6 +1,7 @@
 """The command line: run folders, figures, interrupts, and errors in words."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brian2 import prefs
 from command_line import brian_eprop
 
 from brian_eprop import RecurrentNetwork
@@ -36,11 +38,27 @@ gains = { w_in = 1.0, w_rec = 0.5, w_out = 0.1, feedback = 0.1 }
 """
 
 
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / "small.toml"
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "small.toml"
     path.write_text(SMALL)
     return path
+
+
+@pytest.fixture(scope="module")
+def trained(config, tmp_path_factory):
+    """A run folder that is not to be changed."""
+    prefs.codegen.target = "numpy"
+    run = tmp_path_factory.mktemp("trained") / "run"
+    done = brian_eprop("train", "--config", config, "--out", run)
+    assert done.exit_code == 0, done.output
+    return run
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    """A copy of it."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def without_times(path):
@@ -48,10 +66,7 @@ def without_times(path):
     return [{k: v for k, v in entry.items() if k != "seconds"} for entry in entries]
 
 
-def test_train_writes_a_run_folder(config, tmp_path):
-    run = tmp_path / "run"
-    done = brian_eprop("train", "--config", config, "--out", run)
-    assert done.exit_code == 0, done.output
+def test_train_writes_a_run_folder(run, config):
     assert {p.name for p in run.iterdir()} == {
         "config.toml",
         "begun.toml",
@@ -88,9 +103,8 @@ def test_train_writes_a_run_folder(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_written_configuration_repeats_the_run(config, tmp_path):
-    first, second = tmp_path / "first", tmp_path / "second"
-    assert brian_eprop("train", "--config", config, "--out", first).exit_code == 0
+def test_the_written_configuration_repeats_the_run(trained, tmp_path):
+    first, second = trained, tmp_path / "second"
     again = brian_eprop("train", "--config", first / "config.toml", "--out", second)
     assert again.exit_code == 0, again.output
     assert without_times(first / "history.jsonl") == without_times(second / "history.jsonl")
@@ -155,9 +169,7 @@ def test_a_film_of_training_is_written_or_refused_before_it(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_plot_draws_the_figures_again(config, tmp_path):
-    run = tmp_path / "run"
-    assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0
+def test_plot_draws_the_figures_again(run):
     for figure in (run / "figures").iterdir():
         figure.unlink()
     # a process that was killed while it wrote leaves half a line
@@ -223,11 +235,9 @@ def test_errors_of_train(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_errors_of_plot(config, tmp_path):
+def test_errors_of_plot(run, tmp_path):
     done = brian_eprop("plot", tmp_path)
     assert done.exit_code == 2 and "is not a run folder" in done.output
-    run = tmp_path / "run"
-    assert brian_eprop("train", "--config", config, "--out", run).exit_code == 0
     weights = run / "weights.npz"
     weights.write_bytes(weights.read_bytes()[:200])
     done = brian_eprop("plot", run)

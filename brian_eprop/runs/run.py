@@ -8,6 +8,7 @@ from tqdm import tqdm
 from ..checks import FigureFormat, FilePath
 from ..network import RecurrentNetwork
 from ..network.training import StopTraining, TrainingDiverged, held_out_trials
+from ..network.workers import Workers
 from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
 from ..plotting.style import check_format
@@ -66,7 +67,7 @@ def train(
     Raises
     ------
     ValueError
-        If figures or the animation have no such format.
+        If figures or the animation have no such format, or there is no such number of workers.
     FileExistsError
         If there is something in the folder; nothing is changed then.
     OSError
@@ -75,6 +76,7 @@ def train(
     folder = Path(folder)
     _check_pictures(figures, animation)
     network = configuration.make_network()
+    Workers(network, workers)  # refuses a wrong number
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
     write_environment(folder)
@@ -159,6 +161,7 @@ def resume(
     if finished is not None and _stays_finished(finished, configuration, folder):
         return finished
     network = network or configuration.make_network()
+    Workers(network, workers)
     write_environment(folder)
     return _run(configuration, folder, network, history, workers, progress, figures, animation)
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from brian_eprop import EProp, RecurrentNetwork
 from brian_eprop.cli import app
 from brian_eprop.runs import Configuration, train
-from brian_eprop.runs.report import check_gradients, write_report
+from brian_eprop.runs.report import check_gradients
 from brian_eprop.tasks import load_task
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -88,9 +88,16 @@ def report(folder):
     return CliRunner().invoke(app, ["report", str(folder)])
 
 
+@pytest.fixture(scope="module")
+def reported(finished, tmp_path_factory):
+    """A copy with its report, not to be changed either; and what was said."""
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("reported") / "run")
+    return run, report(run)
+
+
 @pytest.mark.slow
-def test_the_report_of_a_finished_run(run):
-    done = report(run)
+def test_the_report_of_a_finished_run(reported):
+    run, done = reported
     assert done.exit_code == 0, done.output
     assert "gradients from Brian2 and from the NumPy reference agree" in done.output
     page = Page(run / "report.html")
@@ -109,17 +116,17 @@ def test_the_report_of_a_finished_run(run):
 
 
 @pytest.mark.slow
-def test_it_needs_nothing_from_outside(run):
-    path, _ = write_report(run)
+def test_it_needs_nothing_from_outside(reported):
+    path = reported[0] / "report.html"
     links = Page(path).links
     assert links and all(link.startswith("data:") for link in links)
     assert not re.search(r"<script|<link|@import|url\(", path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
-def test_the_configuration_in_it_repeats_the_run(run, tmp_path):
-    path, _ = write_report(run)
-    parser = Page(path)
+def test_the_configuration_in_it_repeats_the_run(reported, tmp_path):
+    run, _ = reported
+    parser = Page(run / "report.html")
     start = parser.text.index('task = "temporal_xor"')
     text = parser.text[start : parser.text.index("Environment", start)]
     (tmp_path / "again.toml").write_text(text)

@@ -288,6 +288,7 @@ def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypat
     done = brian_eprop("train", *arguments)
     assert done.exit_code == 2 and "Traceback" not in done.output
     assert message in done.output
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
