@@ -57,8 +57,12 @@ def forked():
     """Another process, with those that it starts; it ends with 0 if there are spikes."""
     child = os.fork()
     if child == 0:
-        os.setsid()
-        os._exit(0 if spikes().any() else 1)
+        fired = False
+        try:
+            os.setsid()
+            fired = spikes().any()
+        finally:
+            os._exit(0 if fired else 1)
     return child
 
 

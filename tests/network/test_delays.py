@@ -94,7 +94,7 @@ def test_gradients_are_those_of_the_reference(delays, rule):
     found = net.gradients(inputs, targets)
     expected = reference.gradients(net, inputs, targets, **order_of_reference(rule.order))
     assert_gradients_equal(found, expected, spikes=40)
-    at_once = network({}, rule=rule).gradients(inputs, targets)
+    at_once = reference.simulate(network({}).reference_network(), inputs)
     assert (at_once.spikes != found.spikes).sum() > 10
 
 
@@ -158,11 +158,19 @@ def with_delayed_readout(net, without, inputs, targets, order, window=None):
     return evolve(part, **total, loss=loss, readout=readout)
 
 
+# every pair of values
 @pytest.mark.slow
-@pytest.mark.slow_unless(uniform=[True], window=[15])
-@pytest.mark.parametrize("window", [None, 15])
-@pytest.mark.parametrize("order", [1, 2, math.inf])
-@pytest.mark.parametrize("uniform", [True, False])
+@pytest.mark.parametrize(
+    ("uniform", "order", "window"),
+    [
+        (True, 1, 15),
+        (True, 2, None),
+        (True, math.inf, 15),
+        (False, 1, None),
+        (False, 2, 15),
+        (False, math.inf, None),
+    ],
+)
 def test_delays_onto_the_readout_are_in_the_gradient(uniform, order, window):
     onto_neurons = random_delays("w_in", "w_rec", high=4)
     onto_readout = {"w_out": 3 * ms} if uniform else random_delays("w_out")
@@ -175,13 +183,16 @@ def test_delays_onto_the_readout_are_in_the_gradient(uniform, order, window):
         with_delayed_readout(net, without, inputs, targets, order, window),
         spikes=40,
     )
-    at_once = without.gradients(inputs, targets, learning_window=window)
+    at_once = reference.gradients(
+        without, inputs, targets, learning_window=window, **order_of_reference(order)
+    )
     np.testing.assert_array_equal(at_once.spikes, found.spikes)
     for name in MATRICES:
         assert difference(getattr(at_once, name), getattr(found, name)) > 1e-2
-    simulated = net.simulate(inputs)
-    np.testing.assert_array_equal(simulated.spikes, found.spikes)
-    np.testing.assert_allclose(simulated.readout, found.readout, rtol=0, atol=1e-12)
+    if order == 1:
+        simulated = net.simulate(inputs)
+        np.testing.assert_array_equal(simulated.spikes, found.spikes)
+        np.testing.assert_allclose(simulated.readout, found.readout, rtol=0, atol=1e-12)
 
 
 @pytest.fixture
