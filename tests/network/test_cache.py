@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,10 +65,20 @@ def forked():
     return child
 
 
-def wait_until(child, condition):
-    while not condition():
+def wait_until(child, condition, *arguments):
+    while not condition(*arguments):
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "it was too fast for this test"
         time.sleep(0.01)
+
+
+def there(folder, pattern):
+    return any(folder.glob(pattern))
+
+
+def waits(child):
+    """Whether it has opened a file that another process has locked."""
+    files = os.scandir(f"/proc/{child}/fd")
+    return any(os.path.realpath(file).endswith(".lock") for file in files)
 
 
 def kill(child):
@@ -84,58 +93,59 @@ def programs(folder):
     return whole, [path for path in found if path not in whole]
 
 
-def test_two_processes_build_one_program_and_get_the_same_numbers(cache):
+def test_two_processes_build_one_program_and_a_third_needs_no_place_to_write(cache, monkeypatch):
     both = [started() for _ in range(2)]
     outputs = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     one, other = (np.array(json.loads(out.splitlines()[-1])) for out, _ in outputs)
     assert one.sum() > 0
     np.testing.assert_array_equal(other, one)
-    np.testing.assert_array_equal(spikes(), one)
     # one compiles, the other waits for it
     assert sum("".join(output).count("compiling the network") for output in outputs) == 1
     whole, rest = programs(cache)
     assert len(whole) == 1 and rest == []
+    monkeypatch.setattr(compiled, "build", pytest.fail)
+    np.testing.assert_array_equal(spikes(), one)
 
 
 def test_a_build_that_is_killed_leaves_nothing_that_is_taken_for_a_program(cache):
+    """At several moments, and another process that waits for it builds instead."""
     for moment in ("building_*", "building_*/main.cpp", "building_*/brian_eprop_common.h.gch"):
         child = forked()
-        wait_until(child, lambda moment=moment: list(cache.glob(moment)))
+        wait_until(child, there, cache, moment)
+        os.killpg(child, signal.SIGSTOP)
+        if moment.endswith(".gch"):
+            waiting = forked()
+            wait_until(waiting, waits, waiting)
         kill(child)
         assert programs(cache)[0] == []
-    found = spikes()
-    assert found.any()
+    assert os.waitpid(waiting, 0)[1] == 0
     whole, rest = programs(cache)
     assert len(whole) == 1
     # what was killed could not tidy up; the next build did
     assert rest == []
 
 
-def test_a_process_that_waits_for_one_that_is_killed_builds_instead(cache):
-    first = forked()
-    wait_until(first, lambda: list(cache.glob("building_*/main.cpp")))
-    os.killpg(first, signal.SIGSTOP)
-    second = forked()
-    wait_until(second, lambda: any(f.endswith(".lock") for f in open_files(second)))
-    kill(first)
-    assert os.waitpid(second, 0)[1] == 0
-    assert len(programs(cache)[0]) == 1
+def test_threads_build_one_after_the_other(cache):
+    """Brian2's device is one for the whole process."""
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda n: network().simulate(INPUTS[:n]).spikes, (20, 20, 10)))
+    assert found[2].any()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0][:10], found[2])
+    assert len(programs(cache)[0]) == 2
 
 
-def open_files(pid):
-    return [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+def make_as(monkeypatch, code, said=""):
+    """Instead of the compiler, one that does nothing and ends with a code."""
+    command = compilation.subprocess.run
 
+    def run(arguments, **options):
+        if arguments[0] != "make":
+            return command(arguments, **options)
+        return subprocess.CompletedProcess(arguments, code, "", said)
 
-@pytest.mark.parametrize("different", [False, True])
-def test_two_threads(cache, different):
-    """Brian2's device is one for the whole process: one thread builds after the other."""
-    lengths = (20, 10) if different else (20, 20)
-    with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda steps: network().simulate(INPUTS[:steps]).spikes, lengths))
-    assert found[1].any()
-    np.testing.assert_array_equal(found[0][: lengths[1]], found[1])
-    assert len(programs(cache)[0]) == 1 + different
+    monkeypatch.setattr(compilation.subprocess, "run", run)
 
 
 def test_a_disk_that_is_full(cache, monkeypatch):
@@ -147,6 +157,7 @@ def test_a_disk_that_is_full(cache, monkeypatch):
     user, places = get_device(), [(compilation.tempfile, "mkdtemp"), (compilation, "_interface")]
     for place in [*places, (compilation, "_move")]:
         with monkeypatch.context() as patch:
+            make_as(patch, 0)
             patch.setattr(*place, full)
             with pytest.raises(OSError, match=r"No space left.*BRIAN_EPROP_CACHE") as raised:
                 spikes()
@@ -158,15 +169,7 @@ def test_a_disk_that_is_full(cache, monkeypatch):
 
 def test_a_compiler_without_room_says_where(cache, monkeypatch):
     """The compiler's own words, the folder, and nothing left behind."""
-    command = compilation.subprocess.run
-
-    def run(arguments, **options):
-        if arguments[0] != "make":
-            return command(arguments, **options)
-        said = "fatal error: error writing to main.o: No space left on device"
-        return subprocess.CompletedProcess(arguments, 2, "", said)
-
-    monkeypatch.setattr(compilation.subprocess, "run", run)
+    make_as(monkeypatch, 2, "fatal error: error writing to main.o: No space left on device")
     with pytest.raises(RuntimeError, match=r"(?s)could not be compiled.*No space left") as raised:
         spikes()
     assert "BRIAN_EPROP_CACHE" in str(raised.value)
@@ -196,13 +199,3 @@ def test_a_home_that_cannot_be_written_to(cache, monkeypatch):
     with pytest.raises(OSError, match=r"cannot be kept in .*Read-only.*BRIAN_EPROP_CACHE"):
         spikes()
     assert not any(path.is_file() for path in cache.rglob("*"))
-
-
-def test_a_program_that_is_there_needs_no_place_to_write(cache, monkeypatch):
-    expected = spikes()
-
-    def refuse(*arguments, **options):
-        raise AssertionError("nothing is to be built")
-
-    monkeypatch.setattr(compiled, "build", refuse)
-    np.testing.assert_array_equal(spikes(), expected)
