@@ -219,14 +219,14 @@ def test_a_program_ends_with_its_parent_that_is_killed(during):
     os.close(send)
     with os.fdopen(receive) as file:
         pid = int(file.readline())
-    assert alive(pid)
-    # no name of it is left behind, since it never has one
-    assert all(line.endswith("(deleted)") for line in shared_memory(pid))
-    if during:
-        os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.3)
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
+        assert alive(pid)
+        # no name of it is left behind, since it never has one
+        assert all(line.endswith("(deleted)") for line in shared_memory(pid))
+        if during:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(0.3)
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
     os.kill(pid, signal.SIGCONT)
     assert soon(lambda: not alive(pid))
 

@@ -15,6 +15,8 @@ from compiled_programs import alive, assert_identical, programs_in, programs_of,
 
 from brian_eprop import Adam, EProp, FiringRateRegularizer, RecurrentNetwork
 
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
 N_IN, N_OUT, STEPS = 6, 2, 40
 
 
