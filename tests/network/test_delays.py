@@ -70,8 +70,8 @@ def task(seed=0):
 
 
 def order_of_reference(order):
-    """All paths of a trial have fewer hops than steps."""
-    return {"rule": "eprop", "order": STEPS if order == math.inf else order}
+    """All paths of a trial have fewer hops than steps; backwards, many orders are cheap."""
+    return {"rule": "eprop_reverse", "order": STEPS if order == math.inf else order}
 
 
 # ------------------------------------------------------------------- onto the neurons
