@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,10 +276,9 @@ def test_check_passes_for_lif_and_fails_for_a_wrong_derivative(monkeypatch):
 def test_the_main_job_learns(tmp_path):
     """Defaults: the loss falls at least 10×, at 5 to 40 spikes/s throughout."""
     run = tmp_path / "run"
-    command = [sys.executable, "-m", "brian_eprop", "train", "pattern-generation"]
-    done = subprocess.run([*command, "--out", str(run)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    history = without_times(Path(run) / "history.jsonl")
+    done = brian_eprop("train", "pattern-generation", "--out", run)
+    assert done.exit_code == 0, done.output
+    history = without_times(run / "history.jsonl")
     assert len(history) == 200
     loss = [entry["loss"] for entry in history]
     assert np.mean(loss[-10:]) < loss[0] / 10
