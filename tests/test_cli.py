@@ -157,7 +157,8 @@ def test_an_interrupt_writes_what_there_is(config, tmp_path):
 @pytest.mark.slow
 def test_a_film_of_training_is_written_or_refused_before_it(config, tmp_path):
     film = tmp_path / "film.gif"
-    done = brian_eprop("train", "--config", config, "--out", tmp_path / "a", "--animation", film)
+    short = ["train", "--config", config, "--iterations", 1]
+    done = brian_eprop(*short, "--out", tmp_path / "a", "--animation", film)
     assert done.exit_code == 0, done.output
     assert film.read_bytes().startswith(b"GIF")
     wrong = brian_eprop(
