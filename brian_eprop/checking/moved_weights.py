@@ -70,7 +70,14 @@ class DifferenceCheck:
                 "something else acts on it"
             )
         spikes = sum(self.credit.spikes[group].sum() for group in run.populations)
-        rows = [row for target in self.targets for row in self._rows(target)]
+        chosen = {target: self._chosen(target) for target in self.targets}
+        measured = self._together(chosen) if self.order == 1 else {}
+        rows = [
+            row
+            for target, synapses in chosen.items()
+            if synapses
+            for row in self._rows(target, synapses, measured.get(target, {}))
+        ]
         rows.sort(key=lambda row: (row.passed, -np.nan_to_num(row.error, nan=np.inf)))
         title = f"{title}, {int(spikes)} spikes"
         off = tuple(s.name for s in run.projections if not s.active)
@@ -126,13 +133,7 @@ class DifferenceCheck:
                 values, neurons = group.variables[name], np.arange(len(group))
                 yield Moved(f"{group.name}.{name}", None, values, gradient, group, neurons)
 
-    def _rows(self, target):
-        chosen = self._chosen(target)
-        if not len(chosen):
-            return
-        measured = {}
-        if self.order == 1 and target.group in self.run.populations:
-            measured = self._together(target, chosen)
+    def _rows(self, target, chosen, measured):
         for k in chosen:
             if k not in measured or not self._agrees(target, k, measured[k]):
                 measured[k] = self._alone(target, k)
@@ -159,38 +160,34 @@ class DifferenceCheck:
         scale = max(np.abs(target.gradient).max(), abs(value)) * TOLERANCE
         return uncertainty <= scale and abs(value - target.gradient[k]) <= scale
 
-    def _together(self, target, chosen):
-        """Measure synapses onto different neurons in the same runs.
+    def _together(self, chosen):
+        """Measure what acts on different neurons of a group in the same runs.
 
         Returns nothing for what turns out to depend on more than its own neuron.
         """
-        rounds, measured = [], {}
-        for k in chosen:
-            place = next((r for r in rounds if target.post[k] not in target.post[r]), None)
-            if place is None or len(place) >= max(1, len(target.group) // 2):
-                place = []
-                rounds.append(place)
-            place.append(k)
-        for together in rounds:
-            far, near = self._differences(target, together, CHANGES[0])
-            others = np.ones(len(target.group), dtype=bool)
-            others[target.post[together]] = False
-            crossed = any(
-                np.any(moved[:, others] if key[1] is target.group else moved)
-                for key, moved in near.items()
-                if key[0] == "moved"
-            )
-            if crossed or near["loss"] != 0 or self.credit.fails:
-                return {}
-            for k in together:
-                measured[k] = self._richardson(target, k, far, near, own=True)
+        measured = defaultdict(dict)
+        for group in self.run.populations:
+            places = [(t, k) for t, ks in chosen.items() if t.group is group for k in ks]
+            for together in _rounds(places, max(1, len(group) // 2)):
+                far, near = self._differences(together, CHANGES[0])
+                others = np.ones(len(group), dtype=bool)
+                others[[target.post[k] for target, k in together]] = False
+                crossed = any(
+                    np.any(moved[:, others] if key[1] is group else moved)
+                    for key, moved in near.items()
+                    if key[0] == "moved"
+                )
+                if crossed or near["loss"] != 0 or self.credit.fails:
+                    break
+                for target, k in together:
+                    measured[target][k] = self._richardson(target, k, far, near, own=True)
         return measured
 
     def _alone(self, target, k):
         """Measure one synapse; with smaller changes where the difference has not converged."""
         best = None
         for change in CHANGES:
-            far, near = self._differences(target, [k], change)
+            far, near = self._differences([(target, k)], change)
             values = self._richardson(target, k, far, near, own=False)
             if best is None or values["grad"][1] < best["grad"][1]:
                 best = values
@@ -199,7 +196,7 @@ class DifferenceCheck:
                 break
         return best
 
-    def _differences(self, target, moved, change):
+    def _differences(self, moved, change):
         """Central differences by a change of some synapses, and by half of it, per change.
 
         Returns
@@ -211,7 +208,7 @@ class DifferenceCheck:
         differences = []
         for size in (change, change / 2):
             plus, minus = (
-                self._side([(target.variable, k, sign * size * target.unit) for k in moved])
+                self._side([(t.variable, k, sign * size * t.unit) for t, k in moved])
                 for sign in (1, -1)
             )
             differences.append({key: (plus[key] - minus[key]) / (2 * size) for key in plus})
@@ -339,6 +336,19 @@ class Moved:
         values = np.asarray(self.variable.get_value(), dtype=float)
         size = float(np.sqrt(np.mean(values**2))) if values.size else 0.0
         return size if size > 0 and math.isfinite(size) else 1.0
+
+
+def _rounds(places, size):
+    """Lists of (target, synapse) of which no two act on the same neuron."""
+    rounds = []
+    for target, k in places:
+        for together in rounds:
+            if len(together) < size and all(target.post[k] != t.post[m] for t, m in together):
+                together.append((target, k))
+                break
+        else:
+            rounds.append([(target, k)])
+    return rounds
 
 
 def _of_synapses(synapses, name):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from attrs import evolve
-from brian2 import device, prefs, set_device
+from brian2 import Synapses, device, prefs, set_device
 from brian_networks import BLOCKS, DT, build, difference
 from random_networks import random_network, random_task
 
@@ -15,8 +15,11 @@ from brian_eprop.reference import gradients
 TOLERANCE = 1e-12
 
 
-def everything(engine):
-    """A network that uses every feature that generates code of its own."""
+def everything(engine, other_code=False):
+    """A network that uses every feature that generates code of its own.
+
+    With other code, too: a gate in the threshold, and plain synapses that scale a state.
+    """
     network = random_network(
         31,
         loss="cross_entropy",
@@ -28,7 +31,7 @@ def everything(engine):
     )
     network = evolve(network, readout_gain=1 - network.kappa)
     inputs, targets = random_task(31, "cross_entropy", batch=4)
-    return build(
+    brian = build(
         network,
         inputs,
         targets,
@@ -40,7 +43,22 @@ def everything(engine):
         optimizer=Adam(0.01),
         update_every=2 * inputs.shape[1] * DT,
         bounds=(-0.9, 0.9),
+        gate=" and (i + timestep(t, dt)) % 5 > 0" if other_code else "",
     )
+    if not other_code:
+        return brian
+    scaling = Synapses(
+        brian.source,
+        brian.neurons,
+        "f : 1 (constant)",
+        on_pre="v_post *= f",
+        name="scaling",
+        namespace={},
+    )
+    scaling.connect()
+    scaling.f = np.linspace(0.7, 1.1, len(scaling))
+    brian.network.add(scaling)
+    return brian
 
 
 def presynaptic():
@@ -91,13 +109,6 @@ def standalone(tmp_path):
     set_device("runtime")
 
 
-@pytest.fixture
-def cython():
-    before = prefs.codegen.target
-    yield lambda: setattr(prefs.codegen, "target", "cython")
-    prefs.codegen.target = before
-
-
 @pytest.mark.slow
 @pytest.mark.standalone
 @pytest.mark.optimized
@@ -114,7 +125,6 @@ def test_all_features_in_standalone(numpy_target, standalone):
 
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
 def test_presynaptic_traces_in_standalone(numpy_target, standalone):
     task = presynaptic()
     expected = results(build(*task, engine="traces"))
@@ -128,14 +138,14 @@ def test_presynaptic_traces_in_standalone(numpy_target, standalone):
 
 @pytest.mark.slow
 @pytest.mark.cython
-@pytest.mark.parametrize(
-    "engine",
-    [
-        pytest.param(name, marks=pytest.mark.optimized if name == "credit" else ())
-        for name in ENGINES
-    ],
-)
-def test_all_features_with_cython(engine, numpy_target, cython):
-    expected = final_results(everything("traces"))
-    cython()
-    assert_same(final_results(everything(engine)), expected)
+def test_all_features_with_cython(numpy_target):
+    """The second network finds compiled what it shares with the first."""
+    for engine in ENGINES:
+        # traces do not follow other code
+        options = {"engine": engine, "other_code": engine == "credit"}
+        expected = final_results(everything(**options))
+        brian = everything(**options)
+        # Brian2 alone compiles how synapses are made
+        prefs.codegen.target = "cython"
+        assert_same(final_results(brian), expected)
+        prefs.codegen.target = "numpy"

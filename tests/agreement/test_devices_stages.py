@@ -1,10 +1,10 @@
-"""Other code as stages of a group's step has the same gradients on numpy, cython and C++."""
+"""Other code as stages of a group's step has the same gradients on numpy and C++."""
 
 import math
 
 import numpy as np
 import pytest
-from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms, prefs, set_device
+from brian2 import NeuronGroup, SpikeMonitor, Synapses, defaultclock, device, ms, set_device
 from side_by_side import DT, STEPS, TRIAL, Side, assert_same, run, source
 
 from brian_eprop import EProp, LeakyReadout, Learner, PiecewiseLinear, TrainableSynapses
@@ -81,17 +81,16 @@ def resets_before_synapses(name, neurons, readout):
     return []
 
 
-#: Equations, arguments of the group, what else there is, reset paths.
+#: Arguments of the group, what else there is, reset paths.
 KINDS = {
-    "plain": (MODEL, {}, nothing, {}),
-    "slower_clock": (MODEL, {}, on_a_slower_clock, {}),
-    "every_step": (MODEL, {}, in_every_step, {}),
-    "event": (MODEL, {"events": {"kick": "v > 0.5"}}, at_an_event, {"kick": "detached"}),
-    "factor": (MODEL, {}, shunted, {}),
-    "helpers": (MODEL, {}, through_helpers, {}),
-    "other_order": (MODEL, {}, resets_before_synapses, {}),
+    "plain": ({}, nothing, {}),
+    "slower_clock": ({}, on_a_slower_clock, {}),
+    "every_step": ({}, in_every_step, {}),
+    "event": ({"events": {"kick": "v > 0.5"}}, at_an_event, {"kick": "detached"}),
+    "factor": ({}, shunted, {}),
+    "helpers": ({}, through_helpers, {}),
+    "other_order": ({}, resets_before_synapses, {}),
     "gate": (
-        MODEL,
         {
             "threshold": "v > 1 + 0.1*a and t > lastspike + 3*ms and (i + timestep(t, dt)) % 5 > 0",
             "refractory": 1 * ms,
@@ -101,16 +100,25 @@ KINDS = {
     ),
 }  # fmt: skip
 ORDERS = {"plain": 2, "slower_clock": math.inf, "event": 2, "every_step": 1}
+#: Kinds that one network of a program has together; its order is that of the first.
+TOGETHER = (
+    ("every_step", "factor"),
+    ("event", "other_order"),
+    ("slower_clock", "helpers", "gate"),
+)
 
 
-def side(name, inputs, kind):
-    equations, group, others, paths = KINDS[kind]
+def side(name, inputs, kinds):
+    group, paths = {}, {}
+    for kind in kinds:
+        group |= KINDS[kind][0]
+        paths |= KINDS[kind][2]
     rng = np.random.default_rng(6)
-    neurons = NeuronGroup(N, equations, name=f"{name}_neurons", namespace={}, **SPIKING | group)
+    neurons = NeuronGroup(N, MODEL, name=f"{name}_neurons", namespace={}, **SPIKING | group)
     readout = LeakyReadout(
         N_OUT, tau=20 * ms, target=rng.normal(0, 1, (STEPS, N_OUT)), name=f"{name}_readout"
     )
-    rule = EProp(order=ORDERS.get(kind, math.inf), surrogate=SURROGATE, reset_path=paths)
+    rule = EProp(order=ORDERS.get(kinds[0], math.inf), surrogate=SURROGATE, reset_path=paths)
     learner = Learner(readout, rule, reset_every=TRIAL * DT)
     synapses, weights = {}, {}
     for block, pre, post, on_pre, scale in (
@@ -127,7 +135,7 @@ def side(name, inputs, kind):
         if block == "w_rec":
             made.delay = rng.integers(0, 4, N * N) * DT
         synapses[block] = made
-    others = others(name, neurons, readout)
+    others = [one for kind in kinds for one in KINDS[kind][1](name, neurons, readout)]
     monitors = [
         SpikeMonitor(one, name=f"{one.name}_spikes_seen")
         for one in others
@@ -138,62 +146,43 @@ def side(name, inputs, kind):
     return made
 
 
-def results(kinds):
-    """Results by kind, of networks side by side."""
+def results(networks):
+    """Results by the kinds of a network, of networks side by side."""
     defaultclock.dt = DT
     inputs = source()
-    sides = {kind: side(kind, inputs, kind) for kind in kinds}
+    sides = {kinds: side("_".join(kinds), inputs, kinds) for kinds in networks}
     found = run(sides.values(), inputs)
-    for kind, one in sides.items():
+    for one in sides.values():
         for monitor in one.seen:
-            found[kind][f"spikes of {monitor.name}"] = np.array(monitor.count[:], dtype=float)
-    return found
+            found[one.name][f"spikes of {monitor.name}"] = np.array(monitor.count[:], dtype=float)
+    return {kinds: found[one.name] for kinds, one in sides.items()}
 
 
-def one_by_one(kinds):
-    return {kind: results([kind])[kind] for kind in kinds}
-
-
-@pytest.fixture(scope="module")
-def expected():
-    """Results of the numpy target."""
-    return {}
-
-
-def of_numpy(expected):
-    if not expected:
-        expected |= one_by_one(KINDS)
-    for kind, found in expected.items():
-        assert 0.02 < found["raster"].mean() < 0.5, kind
+def of_numpy(networks):
+    """Results of the numpy target, one network after the other."""
+    results_of = {kinds: results([kinds])[kinds] for kinds in networks}
+    for kinds, found in results_of.items():
+        assert 0.02 < found["raster"].mean() < 0.5, kinds
         assert np.mean(found["psi"] == 0) > 0.1
         for block in ("w_in", "w_rec", "w_out"):
             assert np.abs(found[f"{block} grad"]).max() > 1e-3
         for name, count in found.items():
             assert not name.startswith("spikes of") or count.sum() > 10
-    return expected
+    return results_of
 
 
 @pytest.mark.slow
-def test_each_kind_changes_the_gradient(expected):
-    found = of_numpy(expected)
-    for kind in KINDS.keys() - {"plain"}:
-        assert side_by_side_difference(found[kind], found["plain"]) > 1e-3, kind
+def test_each_kind_changes_the_gradient():
+    found = of_numpy([(kind,) for kind in KINDS])
+    plain = found.pop(("plain",))
+    for kinds, changed in found.items():
+        assert largest_difference(changed, plain) > 1e-3, kinds
 
 
-def side_by_side_difference(found, other):
+def largest_difference(found, other):
     return max(
         np.max(np.abs(found[f"{b} grad"] - other[f"{b} grad"])) for b in ("w_in", "w_rec")
     )  # fmt: skip
-
-
-@pytest.mark.exhaustive
-@pytest.mark.slow
-@pytest.mark.cython
-@pytest.mark.parametrize("kind", ["factor", "gate"])
-def test_cython_has_the_gradients_of_numpy(kind, expected):
-    of_numpy(expected)
-    prefs.codegen.target = "cython"
-    assert_same(results([kind])[kind], expected[kind])
 
 
 @pytest.fixture
@@ -204,14 +193,11 @@ def standalone(tmp_path):
     set_device("runtime")
 
 
-@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
-@pytest.mark.parametrize("part", [0, 1])
-def test_programs_have_the_gradients_of_numpy(part, expected, request):
-    kinds = list(KINDS)[part::2]
-    of_numpy(expected)
+def test_programs_have_the_gradients_of_numpy(request):
+    assert {kind for kinds in TOGETHER for kind in kinds} == KINDS.keys() - {"plain"}
+    expected = of_numpy(TOGETHER)
     request.getfixturevalue("standalone")
-    for kind, found in results(kinds).items():
-        assert_same(found, expected[kind])
+    for kinds, found in results(TOGETHER).items():
+        assert_same(found, expected[kinds])

@@ -187,9 +187,10 @@ def test_whole_networks_are_right_or_refused():
 
 @pytest.mark.slow
 @pytest.mark.hypothesis
-@pytest.mark.parametrize("shard", range(3))
+@pytest.mark.parametrize("shard", range(2))
 def test_many_whole_networks_are_right_or_refused(shard):
-    assert_enough(try_networks(100 * (shard + 1), 50, synapses=1), 50)
+    number = max(20, settings().max_examples // 5)
+    assert_enough(try_networks(100 * (shard + 1), number, synapses=1), number)
 
 
 HELD = """
@@ -235,7 +236,7 @@ network.add(X)
 def test_a_state_that_is_held_is_held_against_all_but_resets_and_events(writer, slot):
     names = {}
     exec(HELD + WRITERS[writer].format(slot=slot), names)
-    report = eval("L.check(40*ms, network, synapses=4)", names)
+    report = eval("L.check(40*ms, network, synapses=2)", names)
     assert report.passed, str(report)
     assert report.spikes >= 5
 
@@ -257,6 +258,6 @@ def test_credit_of_several_hops_meets_other_code_where_it_runs(order, slot):
     code = f"P.run_regularly('v *= 0.9', dt=1*ms, when='{slot}')"
     names = {"math": math}
     exec(text + ALONG + code, names)
-    report = eval("L.check(40*ms, network, synapses=4)", names)
+    report = eval("L.check(40*ms, network, synapses=2)", names)
     assert report.passed, str(report)
     assert report.spikes >= 5

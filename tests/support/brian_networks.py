@@ -49,8 +49,9 @@ class BrianNetwork:
     n_trials: int
 
     def __post_init__(self):
-        self.spikes = SpikeMonitor(self.neurons)
-        self.output = StateMonitor(self.readout, "y", record=True, when="after_end")
+        # the names that the next network has: code of equal text is compiled once
+        self.spikes = SpikeMonitor(self.neurons, name="spikes")
+        self.output = StateMonitor(self.readout, "y", record=True, when="after_end", name="output")
         self.network = Network(
             self.source,
             self.neurons,
@@ -153,6 +154,7 @@ def build(
     *,
     learning_window=None,
     kind="alif",
+    gate="",
     state_delays=True,
     feedback=None,
     reset=True,
@@ -175,6 +177,8 @@ def build(
     inputs, targets : (n_trials, T, n) arrays; without the first axis there is one trial
     learning_window : int, optional
     kind : {"alif", "lif"}
+    gate : str
+        What the threshold of the group says besides.
     state_delays : bool
         Say ``delay=`` at the creation of synapses that all have the same.
     feedback : optional
@@ -200,6 +204,7 @@ def build(
     )
     n_trials, n_steps, _ = inputs.shape
     neurons = neuron_group(network, kind)
+    neurons.events["spike"] += gate
     readout = LeakyReadout(
         network.n_out,
         tau=-1 / np.log(network.kappa) * ms,
@@ -207,6 +212,7 @@ def build(
         target=targets.reshape(-1, network.n_out),
         normalize=network.readout_gain != 1,
         average=network.average,
+        name="readout",
     )
     if feedback is None:
         feedback = "symmetric" if network.feedback is None else network.feedback

@@ -57,8 +57,16 @@ def allowed(case):
     return case["order"] == 1 or case["windows"] == "whole"
 
 
+def values(case):
+    return set(case.items())
+
+
 def pairs(case):
     return set(itertools.combinations(case.items(), 2))
+
+
+def all_values():
+    return {(name, value) for name, options in FACTORS.items() for value in options}
 
 
 def all_pairs():
@@ -85,6 +93,15 @@ def covering(seed=0):
         cases.append(best)
         left -= pairs(best)
     return cases
+
+
+def with_every_value(cases):
+    """Those of the cases {name: case} that are needed for every value to occur."""
+    left, names = all_values(), []
+    while left:
+        names.append(max(cases, key=lambda name: len(values(cases[name]) & left)))
+        left -= values(cases[names[-1]])
+    return names
 
 
 @dataclass(eq=False)
