@@ -40,11 +40,13 @@ def with_rule(network, **rule):
     return other
 
 
+#: Every model in one piece and in segments, fully and sparsely connected; one of them in all ways.
+WAYS = [(model, *way) for model in available_models() for way in ((None, None), (30, 0.1))]
+WAYS += [("alif", None, 0.1), ("alif", 30, None)]
+
+
 @pytest.mark.slow
-@pytest.mark.slow_unless(model=["lif", "alif", "adex"], segment=[None], density=[None])
-@pytest.mark.parametrize("density", [None, 0.1])
-@pytest.mark.parametrize("segment", [None, 30])
-@pytest.mark.parametrize("model", available_models())
+@pytest.mark.parametrize(("model", "segment", "density"), WAYS)
 def test_both_engines_agree(monkeypatch, model, segment, density):
     network, inputs, targets = firing_network(model, n=10 if density else 4, density=density)
     if segment is not None:
@@ -65,10 +67,9 @@ def test_both_engines_agree_with_every_surrogate(surrogate):
 
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
-@pytest.mark.parametrize("pair", [("lif", "alif"), ("adex", "hodgkin_huxley")])
-def test_compiled_credit_is_the_same(pair):
-    network, inputs, targets = firing_network(*pair, batch=2, density=0.5)
+def test_compiled_credit_is_the_same():
+    models = ("lif", "alif", "adex", "hodgkin_huxley")
+    network, inputs, targets = firing_network(*models, n=2, batch=2, density=0.5)
     networks = [network, with_rule(network, order=math.inf)]
     expected = [one.gradients(inputs, targets) for one in networks]
     difference = np.abs(expected[0].w_in - expected[1].w_in).max()

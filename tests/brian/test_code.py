@@ -132,6 +132,9 @@ def test_flags_of_the_step_are_in_their_table(kind):
     assert missing <= {"rewards", "window"}
 
 
+ROLES = ("constant", "parameter", "state", "of_synapses")
+
+
 class Roles:
     """Networks in which a user has called something by given names, to the same effect."""
 
@@ -166,13 +169,13 @@ class Roles:
         return small
 
 
+#: Every role in both engines, and every way of learning with one role.
+MEETINGS = [(kind, role) for kind in ("credit", "traces") for role in ROLES]
+MEETINGS += [("windows", "state"), ("parameters", "parameter"), ("updates", "of_synapses")]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind",
-    ["credit", "windows", "traces"]
-    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("parameters", "updates")],
-)
-@pytest.mark.parametrize("role", ["constant", "parameter", "state", "of_synapses"])
+@pytest.mark.parametrize(("kind", "role"), MEETINGS)
 def test_a_user_may_have_any_internal_name(kind, role):
     names = internal_names(kind)
     values = np.sin(np.arange(len(names)))

@@ -102,7 +102,7 @@ def network(
     return Network(source, G, R, *made, *others(G, R, L)), L, made
 
 
-def check(*args, synapses=3, duration=None, **options):
+def check(*args, synapses=2, duration=None, **options):
     net, learner, _ = network(*args, **options)
     return learner.check(duration, net, synapses=synapses)
 
@@ -289,7 +289,6 @@ def clipped(v, step):
 
 
 @pytest.mark.slow
-@pytest.mark.slow_unless(engine=["credit"])
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 @pytest.mark.parametrize(
     ("code", "seen"),
@@ -311,7 +310,7 @@ def test_finite_differences_are_those_of_what_runs_and_not_of_what_is_written(co
     assert np.abs(right).max() > 0
     net, learner, made = network("dv/dt = (0.95*v - v)/(1*ms) : volt", **options)
     hidden(net, made[0].target, code)
-    found = learner.check(network=net, synapses=6)
+    found = learner.check(network=net, synapses=3)
     assert not found.passed
     differences = [r for r in found.rows if r.quantity == "grad" and r.projection == made[0].name]
     assert found.worst.projection == made[0].name
@@ -341,7 +340,7 @@ def test_a_loop_through_other_groups_is_in_the_finite_difference_of_order_inf():
     # Order 3 is the first in which the loop counts
     net, learner, _ = network(others=loop, rule=rule)
     object.__setattr__(learner.rule, "order", 2)
-    assert not learner.check(network=net, synapses=6).passed
+    assert not learner.check(network=net, synapses=2).passed
 
 
 @pytest.mark.first_case_is_fast

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from brian2 import Synapses
 from brian_networks import BLOCKS, DT, build, difference, examples
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
@@ -49,6 +49,7 @@ def test_gradients_of_every_order_equal_the_reference(example, order):
 
 
 @pytest.mark.slow
+@settings(max_examples=max(6, settings().max_examples // 4))
 @given(examples(), st.sampled_from([1, 3, 7, 100]), st.booleans())
 def test_windows_within_a_trial(example, segment, reset):
     """Windows of any length, and no trials at all, give the gradient of the traces."""
@@ -70,6 +71,7 @@ def test_windows_within_a_trial(example, segment, reset):
 
 
 @pytest.mark.slow
+@settings(max_examples=max(6, settings().max_examples // 4))
 @given(examples(), st.sampled_from([2, 3, 4, 6, 8, 12]), st.sampled_from(["descent", "adam"]))
 def test_updates_within_a_trial(example, every, optimizer):
     network, inputs, targets, options = example

@@ -10,7 +10,6 @@ from brian_networks import BLOCKS, DT, connect, difference, neuron_group, spike_
 from random_networks import random_network, random_task
 
 from brian_eprop import EProp, LeakyReadout, Learner, TrainableSynapses, load_model
-from brian_eprop.learning.rule import ENGINES
 from brian_eprop.reference import gradients
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -135,11 +134,18 @@ def drawn_feedback(projections):
 
 
 @pytest.mark.first_case_is_fast
-@pytest.mark.slow_unless(feedback=["adaptive"], divide=[two_groups])
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("divide", [two_groups, two_subgroups])
-@pytest.mark.parametrize("feedback", ["symmetric", "given", "adaptive"])
-@pytest.mark.parametrize("delay", [None, 0 * ms], ids=["delays", "no delays"])
+@pytest.mark.slow_unless(feedback=["adaptive"])
+@pytest.mark.parametrize(
+    ("engine", "divide", "feedback", "delay"),
+    [  # each pair of values
+        ("credit", two_groups, "adaptive", None),
+        ("traces", two_subgroups, "adaptive", 0 * ms),
+        ("credit", two_subgroups, "symmetric", None),
+        ("traces", two_groups, "symmetric", 0 * ms),
+        ("credit", two_groups, "given", 0 * ms),
+        ("traces", two_subgroups, "given", None),
+    ],
+)
 def test_parts_learn_as_the_whole(engine, divide, feedback, delay):
     defaultclock.dt = DT
     network = random_network(

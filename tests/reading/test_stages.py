@@ -1,6 +1,7 @@
 """What else changes a learning group's state: differentiated, or refused by name."""
 
 import math
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -26,22 +27,24 @@ def pulsed(code, order=1):
     return others
 
 
+#: Code of synapses that scale a state.
+SCALING = [
+    "v_post *= 0.2",
+    "v_post = 2*mV",
+    "v_post = clip(v_post, -1*mV, 5*mV)",
+    "v_post -= 0.1*v_post",
+    "v_post = v_post**2/(10*mV)",
+    "v_post *= 0.5; v_post += 2*mV",
+    "v_post += 0.1*(5*mV - v_post)",
+    "v_post = abs(v_post)",
+    "v_post = 9*mV*tanh(v_post/(9*mV)) - 0.1*sqrt(v_post**2 + (1*mV)**2)",
+]
+
+
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize(
-    "code",
-    [
-        "v_post *= 0.2",
-        "v_post = 2*mV",
-        "v_post = clip(v_post, -1*mV, 5*mV)",
-        "v_post -= 0.1*v_post",
-        "v_post = v_post**2/(10*mV)",
-        "v_post *= 0.5; v_post += 2*mV",
-        "v_post += 0.1*(5*mV - v_post)",
-        "v_post = abs(v_post)",
-        "v_post = 9*mV*tanh(v_post/(9*mV)) - 0.1*sqrt(v_post**2 + (1*mV)**2)",
-    ],
+    ("code", "order"), [*zip(SCALING, cycle([1, -1]), strict=False), (SCALING[0], -1)]
 )
-@pytest.mark.parametrize("order", [-1, 1])
 def test_plain_synapses_that_scale_a_state_pass_the_check(code, order):
     """At the order of the trained synapses, their names say which come first."""
     small = Small(others=pulsed(code, order))
