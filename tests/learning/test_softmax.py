@@ -43,7 +43,7 @@ def found(outputs, targets):
     for y in outputs:
         readout.y, readout.loss = y, 0
         network.run(1 * ms)
-        errors.append(readout.error[:])
+        errors.append(np.array(readout.error))
         losses.append(readout.loss[:].sum())
     return np.array(errors), np.array(losses)
 
