@@ -6,7 +6,7 @@ from collections import Counter
 
 from brian2 import NeuronGroup, Synapses
 
-from ..brian.internals import ArrayVariable, fires_by, parent_group
+from ..brian.internals import ArrayVariable, fires_by, is_standalone, parent_group
 from ..brian.schedule import Moment
 from ..calculus.arrivals import remedy
 from ..calculus.one_step import state_names, stored_names
@@ -167,7 +167,9 @@ class NetworkReading:
             and place < self.position[target.thresholder["spike"].name]
         )
         delay = synapses.pre.variables["delay"]
-        without_delay = bool(delay.scalar) and float(delay.get_value()[0]) == 0
+        # A program knows the delays that were stated only when it runs
+        known = bool(delay.scalar) and not is_standalone()
+        without_delay = known and float(delay.get_value()[0]) == 0
         return Timing(early, lag, without_delay, False)
 
     def changing(self, group):
