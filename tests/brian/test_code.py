@@ -171,7 +171,7 @@ class Roles:
 
 #: Every role in both engines, and every way of learning with one role.
 MEETINGS = [(kind, role) for kind in ("credit", "traces") for role in ROLES]
-MEETINGS += [("windows", "state"), ("parameters", "parameter"), ("updates", "of_synapses")]
+MEETINGS += [("windows", "constant"), ("parameters", "parameter"), ("updates", "of_synapses")]
 
 
 @pytest.mark.slow
