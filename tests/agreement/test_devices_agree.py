@@ -21,6 +21,7 @@ from side_by_side import (
 )
 
 from brian_eprop import EProp, RecurrentNetwork
+from brian_eprop.engines import credit as credit_engine
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -145,11 +146,12 @@ def test_synapses_of_a_neuron_are_runs_only_where_they_are_said_to_be():
 
 @pytest.mark.slow
 @pytest.mark.standalone
-@pytest.mark.optimized
-def test_windows_of_a_long_trial_in_a_program():
-    """Trials above 5000 steps have windows of 1000; ψ is 0 where most of them begin."""
+def test_windows_of_a_long_trial_in_a_program(monkeypatch):
+    """As if trials above 1000 steps had windows of 200; ψ is 0 where most of them begin."""
+    monkeypatch.setattr(credit_engine, "WHOLE", 1000)
+    monkeypatch.setattr(credit_engine, "SEGMENT", 200)
     rng = np.random.default_rng(0)
-    inputs, targets = rng.random((6000, 3)) < 0.3, rng.normal(size=(6000, 2))
+    inputs, targets = rng.random((1200, 3)) < 0.3, rng.normal(size=(1200, 2))
     weights = {"w_in": np.full((3, 4), 0.3)}
 
     def gradients(engine):
