@@ -10,6 +10,7 @@ from comparing import difference
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop import EProp, FiringRateRegularizer, PiecewiseLinear, RecurrentNetwork
+from brian_eprop.learning.rule import ENGINES
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case
 NEST = 1e-10
@@ -78,20 +79,12 @@ def losses_of(case, change=lambda gradients: gradients, engine="credit", updates
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", TASKS)
-def test_five_published_losses_are_reproduced(name):
-    case = load_case(name)
-    losses = losses_of(case)
-    np.testing.assert_allclose(losses, case.loss_nest, rtol=NEST)
-    np.testing.assert_allclose(losses, case.loss_tf, rtol=TENSORFLOW)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TASKS)
-def test_published_losses_are_reproduced_with_traces(name):
+def test_published_losses_are_reproduced(name, engine):
     """Two of them, of which the second depends on the gradients."""
     case = load_case(name)
-    losses = losses_of(case, engine="traces", updates=2)
+    losses = losses_of(case, engine=engine, updates=2)
     np.testing.assert_allclose(losses, case.loss_nest[:2], rtol=NEST)
     np.testing.assert_allclose(losses, case.loss_tf[:2], rtol=TENSORFLOW)
 
