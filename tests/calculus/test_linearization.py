@@ -6,15 +6,13 @@ import sys
 import numpy as np
 import pytest
 import sympy
-from brian2 import NeuronGroup, TimedArray, ms, prefs
+from brian2 import NeuronGroup, TimedArray, ms
 from matplotlib.mathtext import MathTextParser
 from stepwise import along_a_simulation, relative_error
 
 from brian_eprop import EProp, PiecewiseLinear, available_models, linearize, load_model
 from brian_eprop.calculus.derivatives import UnsuitableMethodError
 from brian_eprop.calculus.programs import symbol
-
-prefs.codegen.target = "numpy"
 
 METHODS = ("exact", "euler", "exponential_euler", "rk2", "rk4")
 DISCRETE = ("lif", "alif")

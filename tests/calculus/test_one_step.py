@@ -1,7 +1,7 @@
 """What cannot be linearized is refused where it is asked for, with the reason and the remedy."""
 
 import pytest
-from brian2 import NeuronGroup, ms, prefs
+from brian2 import NeuronGroup, ms
 from brian2.parsing.sympytools import str_to_sympy
 
 from brian_eprop import PiecewiseLinear, linearize, load_model
@@ -10,8 +10,6 @@ from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.calculus.programs import Program, inputs, run_statements, symbol
 from brian_eprop.calculus.statements import printed
 from brian_eprop.network.checked_model import NAMESPACE
-
-prefs.codegen.target = "numpy"
 
 SURROGATE = PiecewiseLinear(height=0.3, width=1.0)
 LEAK = "dv/dt = -v/(10*ms) : 1"

@@ -46,7 +46,7 @@ def random_runs(seed, descending=False):
     """Each neuron onto no, one or two long runs of neighbours, which begin anywhere."""
     rng, i, j = np.random.default_rng(seed), [], []
     for source in range(N):
-        begins = rng.integers(8, size=2) + [0, N // 2]
+        begins = rng.integers(8), N // 2 + rng.integers(8)
         runs = [range(begin, begin + rng.integers(24, N // 2 - 8)) for begin in begins]
         runs = runs[rng.integers(2) :][: rng.integers(3)]
         targets = [target for run in (runs[::-1] if descending else runs) for target in run]

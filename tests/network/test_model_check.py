@@ -4,15 +4,13 @@ import numpy as np
 import pytest
 import sympy
 from attrs import evolve
-from brian2 import ms, prefs
+from brian2 import ms
 
 from brian_eprop import available_models, load_model
 from brian_eprop.calculus import derivatives, linearization
 from brian_eprop.calculus.one_step import OneStep
 from brian_eprop.network import check_model
 from brian_eprop.neurons.surrogates import SURROGATES, PiecewiseLinear
-
-prefs.codegen.target = "numpy"
 
 #: Enough for every model to fire.
 STEPS = 200

@@ -18,14 +18,11 @@ from brian2 import (
     mV,
     nA,
     pA,
-    prefs,
     second,
 )
 
 from brian_eprop.neurons.neuron_model import ModelError, NeuronModel, available_models, load_model
 from brian_eprop.neurons.surrogates import SURROGATES, Arctan, FastSigmoid, PiecewiseLinear
-
-prefs.codegen.target = "numpy"
 
 MODELS = ["adex", "alif", "cuba_alif", "cuba_lif", "hodgkin_huxley", "izhikevich", "lif"]
 N_IN, N, STEPS = 6, 12, 300

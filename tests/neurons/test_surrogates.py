@@ -14,7 +14,6 @@ from brian2 import (
     defaultclock,
     mV,
     nS,
-    prefs,
     volt,
 )
 
@@ -30,8 +29,6 @@ from brian_eprop.neurons.surrogates import (
     MultiGaussian,
     PiecewiseLinear,
 )
-
-prefs.codegen.target = "numpy"
 
 X = np.r_[np.linspace(-3, 3, 121), 1e-9, -1e-9, 50.0, -50.0]
 
