@@ -132,7 +132,7 @@ DRAWN = {
 }
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("place", DRAWN)
 def test_a_number_that_is_drawn_again(monkeypatch, place):
     drawn, remedy = DRAWN[place]
@@ -179,7 +179,7 @@ PATHS = {
 }
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_that_is_not_followed(monkeypatch, path):
     others, order = PATHS[path]
@@ -208,6 +208,7 @@ def second(*, runs):
     return others
 
 
+@pytest.mark.slow
 def test_credit_through_synapses_that_do_not_run(monkeypatch):
     def switched_off():
         return Small(others=second(runs=True), order=math.inf)

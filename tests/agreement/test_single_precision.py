@@ -113,6 +113,7 @@ def test_gradients_of_the_reference_are_double(single):
     assert_gradients_equal(found, expected, tolerance=1e-15)
 
 
+@pytest.mark.slow
 def test_a_network_follows_a_preference_that_changes(single):
     one = network("order 1")
     before = one.gradients(*trials())
@@ -148,7 +149,7 @@ def assert_same_script(engine, single, start=lambda brian: None):
     assert not {name: apart[name] for name in ("loss", "y", *BLOCKS) if not apart[name] > DOUBLE}
 
 
-@pytest.mark.slow_unless(engine=["traces"])
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["credit", "traces"])
 def test_own_script(engine, single):
     assert_same_script(engine, single)

@@ -227,7 +227,7 @@ def test_no_weight_moves_while_learning_is_off(engine):
         assert_same(net.weights, before)
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 def test_what_was_learned_before_a_phase_waits_for_the_next_update(engine):
     options = dict(optimizer=GradientDescent(0.01), update_every=2 * T * ms, reset_every=T * ms)
@@ -242,7 +242,7 @@ def test_what_was_learned_before_a_phase_waits_for_the_next_update(engine):
     assert_same(net.weights, expected)
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["traces", "credit"])
 @pytest.mark.parametrize("periods", ["whole", "within", "carried"])
 def test_a_rate_counts_if_learning_is_on_at_the_end_of_its_trial(engine, periods):

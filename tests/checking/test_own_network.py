@@ -174,7 +174,7 @@ def test_every_surrogate_passes(surrogate):
     assert_passes(check(rule=EProp(surrogate=surrogate), synapses=2))
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "path", "feedback"),
     [

@@ -98,6 +98,7 @@ def test_gradients_are_those_of_the_reference(delays, rule):
     assert (at_once.spikes != found.spikes).sum() > 10
 
 
+@pytest.mark.slow
 def test_an_order_of_two_digits_with_delays_is_that_of_the_reference():
     # the eleventh name of a row begins like the second: "passed_10" and "passed_1"
     net, (inputs, targets) = network(random_delays("w_rec"), rule=EProp(order=12)), task()

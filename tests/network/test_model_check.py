@@ -142,6 +142,7 @@ def test_a_wrong_surrogate_is_noticed(monkeypatch):
     assert failed(check_model("lif", steps=STEPS)) >= {"psi", "e_trace", "gradient"}
 
 
+@pytest.mark.slow
 def test_a_wrong_reset_path_is_noticed(monkeypatch):
     complete = linearization._complete_reset_path
 

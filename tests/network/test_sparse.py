@@ -84,6 +84,7 @@ def check_same(found, expected, tolerance=ROUND_OFF):
         np.testing.assert_allclose(as_dense(a), b, rtol=0, atol=tolerance * abs(b).max())
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("kind", [csr_array, csc_array, coo_array, coo_matrix])
 def test_gradients_are_those_of_the_dense_network(kind):
     net = sparse_network(kind)
@@ -155,6 +156,7 @@ class Task:
         return trials(batch, seed=int(rng.integers(1000)))
 
 
+@pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("optimizer", [GradientDescent(1e-4), Adam(1e-2)])
 def test_training_is_that_of_the_dense_network(optimizer):
     options = {
@@ -235,6 +237,7 @@ def test_what_scipy_leaves_out_is_0():
     net.simulate(trials()[0])
 
 
+@pytest.mark.slow
 def test_recordings_and_pickles_know_sparse_matrices():
     inputs, targets = (a[0] for a in trials())
     dense = dense_network().record(inputs, targets)

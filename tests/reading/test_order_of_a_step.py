@@ -38,6 +38,7 @@ def test_traces_of_another_order_are_refused(others):
     )
 
 
+@pytest.mark.slow
 def test_traces_of_an_earlier_threshold_are_refused():
     """ψ would be seen when neurons that fire are refractory already."""
 
@@ -54,6 +55,7 @@ def test_traces_of_an_earlier_threshold_are_refused():
     assert found.passed, str(found)
 
 
+@pytest.mark.slow
 def test_the_check_finds_a_reset_that_is_recorded_where_it_was(monkeypatch):
     """Negative control: what is recorded before the reset stays in the slot 'resets'."""
     small = Small(others=resetting("before_synapses", 0))

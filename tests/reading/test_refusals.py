@@ -34,7 +34,7 @@ def built(others=second_group, order=1, engine="credit", surrogate=WIDE, paths=N
     return Small(others=others, rule=rule, events={"high": "v > 8*mV"}, **neurons)
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize(("order", "engine"), [(1, "credit"), (1, "traces"), (math.inf, "credit")])
 def test_a_name_that_one_group_knows_is_enough(order, engine):
     small = built(order=order, engine=engine, paths={"high": "detached", "a": "detached"})

@@ -63,6 +63,7 @@ def columns(history, *names):
     return np.array([[entry[name] for name in names] for entry in history])
 
 
+@pytest.mark.slow_unless(name=["pattern_generation", "temporal_xor"])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_both_simulators_learn_a_task_alike(name):
     task = EXAMPLES[name]
