@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 
 from ..checks import one_of, whole_number
 from .backward import EligibilityVectors
-from .forward import run
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .problem import AnyNetwork, Gradients, Problem, as_network, as_sequences, as_targets, read
 from .rule import RuleDoesNotApply
 from .rules import RULES, rule_named
 from .spiking import SpikingNetwork, held_by
+from .step import run
 
 FEEDBACK = ("symmetric", "random", "adaptive")
 

@@ -16,11 +16,11 @@ import numpy as np
 from attrs import evolve, field, frozen
 
 from ..checks import finite_array
-from .forward import run
 from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .network import Network
 from .rule import Signal, added
 from .spiking import Held, SpikingNetwork, held_by
+from .step import run
 
 
 @frozen(eq=False)

@@ -12,7 +12,6 @@ from ..checks import BELOW_1, Entry, number, one_of, whole_number
 from ..learning.optimizers import Adam, Optimizer
 from ..network.training import ended_by
 from ..network.validation import checked_optimizer
-from ..reference.forward import Simulation
 from ..reference.losses import step_weights, task_error, task_loss
 from ..reference.network import Network
 from ..reference.problem import (
@@ -27,6 +26,7 @@ from ..reference.problem import (
 )
 from ..reference.rule import Signal
 from ..reference.rules import rule_named
+from ..reference.step import Simulation
 from ..tasks import Task
 from ..tasks.metrics import counted_steps
 

@@ -7,9 +7,9 @@ from comparing import difference
 from nest_cases import BLOCKS, TASKS, TRAJECTORIES, load_case
 
 from brian_eprop.reference import RULES, SpikingNetwork, gradients, simulate
-from brian_eprop.reference.forward import run
 from brian_eprop.reference.problem import Problem
 from brian_eprop.reference.spiking import ALIF, LIF
+from brian_eprop.reference.step import run
 from brian_eprop.reference.surrogates import pseudo_derivative
 
 # NEST's own sums run in another order: 1.5e-12 on the longest case

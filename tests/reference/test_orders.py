@@ -20,10 +20,10 @@ from rule_problems import (
 
 from brian_eprop.reference import RULES, influence
 from brian_eprop.reference.backward import HorizonSignal, gradient_of, sweep
-from brian_eprop.reference.forward import Simulation
 from brian_eprop.reference.influence import HopInfluence
 from brian_eprop.reference.problem import Problem
 from brian_eprop.reference.rule import Signal
+from brian_eprop.reference.step import Simulation
 from brian_eprop.rule_study.operations import count, counted
 
 # orders of summation of the same float64 numbers

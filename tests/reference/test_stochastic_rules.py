@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brian_eprop.reference import RULES, gradients
-from brian_eprop.reference.forward import run
 from brian_eprop.reference.rules import kronecker
 from brian_eprop.reference.rules.kronecker import (
     balanced,
@@ -20,6 +19,7 @@ from brian_eprop.reference.rules.kronecker import (
     mixing,
     presynaptic,
 )
+from brian_eprop.reference.step import run
 
 # two orders of summation of the same float64 numbers, with a decomposition in each of 30 steps
 ROUND_OFF = 1e-12

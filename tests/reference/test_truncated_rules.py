@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from random_networks import examples
 
 from brian_eprop.reference import RULES, gradients, simulate
-from brian_eprop.reference.forward import Simulation
 from brian_eprop.reference.problem import Problem
 from brian_eprop.reference.rule import Recursion, added
+from brian_eprop.reference.step import Simulation
 
 # two orders of summation of the same float64 numbers
 ROUND_OFF = 1e-12
