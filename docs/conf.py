@@ -1,9 +1,13 @@
 """How the documentation is built: ``make html`` in this folder."""
 
+import os
 import re
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
+
+# The examples' networks are small: threads that share their matrices would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported
 
 sys.path.insert(0, str(Path(__file__).parent))
 import generated_pages
