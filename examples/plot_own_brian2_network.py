@@ -31,9 +31,11 @@ from brian_eprop import (
     Learner,
     PiecewiseLinear,
     TrainableSynapses,
+    fast_build,
 )
 from brian_eprop.plotting import plot_eligibility, plot_learning_curve, plot_raster, plot_readout
 
+fast_build()  # Brian2's program, compiled in less time
 set_device("cpp_standalone", directory=None)
 seed(1)
 defaultclock.dt = 1 * ms
