@@ -50,7 +50,7 @@ targets = fixed_point(teacher, inputs).x[:, -n_out:]
 # two go apart.
 
 
-def learn(network, rule, learning_rate=0.1, iterations=300):
+def learn(network, rule, learning_rate=0.2, iterations=150):
     history = []
     for iteration in range(iterations):
         gradient = rule(network, inputs, targets)

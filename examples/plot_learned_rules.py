@@ -28,7 +28,7 @@ def error(rule, **options):
 # Error against the number of lessons
 # -----------------------------------
 
-lessons = 2 ** np.arange(0, 8)
+lessons = 2 ** np.arange(0, 7)
 rules = {
     "kernl": {},
     "dni": {},

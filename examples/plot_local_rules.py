@@ -17,8 +17,8 @@ from brian_eprop.reference import draw_network
 from brian_eprop.rule_study.learning import train
 from brian_eprop.rule_study.tasks import TASKS
 
-task = TASKS["add"](delays=(1, 2), steps=30)
-SEEDS, ITERATIONS, BATCH = 2, 100, 16
+task = TASKS["add"](delays=(1, 2), steps=20)
+SEEDS, ITERATIONS, BATCH = 2, 60, 32
 RULES = {
     "BPTT": ("bptt", None, {}),
     "e-prop, symmetric": ("eprop", "symmetric", {}),
@@ -55,7 +55,7 @@ def scores(rule, feedback, options, seed):
         evolve(network, feedback=None) if feedback == "symmetric" else network,
         task,
         rule,
-        Adam(1e-2),
+        Adam(2e-2),
         ITERATIONS,
         batch=BATCH,
         adaptive_feedback=adaptive,

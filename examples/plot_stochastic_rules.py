@@ -22,7 +22,7 @@ network = draw_network("elman", 4, 12, 2, seed=2)
 rng = np.random.default_rng(0)
 inputs, targets = rng.normal(size=(30, 4)), rng.normal(size=(30, 2))
 
-DRAWS = 100
+DRAWS = 30
 rules = ["uoro", "r_kf_rtrl", "kf_rtrl", "kf_rtrl(average=4)"]
 rules += [f"ok(rank={rank})" for rank in (1, 2, 4, 8)]
 table = compare(network, inputs, targets, rules, draws=DRAWS)
@@ -35,7 +35,7 @@ for row in table:
 # A batch of copies of the sequence has that many independent draws.
 
 exact = gradients(network, inputs, targets, "rtrl").w_rec
-copies = 2 ** np.arange(0, 11)
+copies = 2 ** np.arange(0, 10)
 errors = {}
 for rule, options in (("uoro", {}), ("kf_rtrl", {}), ("ok", {"rank": 4})):
     errors[rule] = []
