@@ -47,10 +47,11 @@ ax.set_ylabel("Wrong recalls")
 figure.savefig("store_recall_learning.png", dpi=150)
 
 # %%
-# It is judged by new trials.
+# It is judged by new trials. Gradients come with the spikes and outputs that they belong to, and
+# the program that computes them is compiled already.
 
 inputs, targets = task.sample(np.random.default_rng(1), batch=512)
-found = network.simulate(inputs)
+found = network.gradients(inputs, targets, task.learning_window)
 print(f"{task.metric(found.readout, targets):.1%} of {len(inputs)} new trials recalled wrongly")
 
 # %%
