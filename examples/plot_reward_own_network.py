@@ -52,7 +52,7 @@ learner = Learner(
     readout,
     EProp(surrogate=PiecewiseLinear(height=0.3 / (15 * mV), width=15 * mV), engine="traces"),
     feedback="random",
-    optimizer=Adam(2e-3),
+    optimizer=Adam(5e-3),
     update_every=1 * ms,
     seed=1,
 )
@@ -64,23 +64,23 @@ outputs.connect()
 outputs.w = "0.1*randn()"
 
 # %%
-# What the environment does in the slot ``before_end``: a decision after 60 ms of light, its reward
-# and the end of the episode after 80 ms.
+# What the environment does in the slot ``before_end``: a decision after 30 ms of light, its reward
+# and the end of the episode after 50 ms.
 
 pressed = []
 
 
 def act():
     global lit
-    now = round(readout.t / ms) % 80
+    now = round(readout.t / ms) % 50
     if now == 0:
         lit = rng.integers(2)
         lights.rates = np.repeat(np.eye(2)[lit], 20) * 100 * Hz
-    if now == 60:
+    if now == 30:
         readout.action = rng.choice(2, p=readout.policy[:2])
         readout.decides = True
         pressed.append(readout.action[:] == lit)
-    if now == 79:
+    if now == 49:
         readout.reward = float(pressed[-1])
         readout.terminal = True
 
@@ -88,7 +88,7 @@ def act():
 value = StateMonitor(readout, ["value", "td_error"], record=[2], when="after_end")
 environment = NetworkOperation(act, when="before_end")
 network = Network(lights, neurons, readout, inputs, outputs, environment, value)
-network.run(80 * 300 * ms)
+network.run(50 * 220 * ms)
 
 # %%
 # The right button more and more often. The value is what the agent has come to expect, and the TD
@@ -100,7 +100,7 @@ print(f"right: {first:.0%} of the first 50 decisions, {final:.0%} of the last 50
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(7, 5), layout="constrained")
 top.plot(np.convolve(right, np.ones(20) / 20, "valid"))
 top.set(xlabel="Episode", ylabel="Right (mean of 20)", ylim=(0, 1.05))
-last = value.t > network.t - 0.4 * second
+last = value.t > network.t - 0.25 * second
 for name, label in (("value", "Value"), ("td_error", "TD error")):
     bottom.plot(value.t[last] / ms, getattr(value, name)[0, last], label=label)
 bottom.set(xlabel="Time (ms)")
