@@ -52,7 +52,7 @@ agent = Agent(network, world, discount=0.98, steps_per_action=5, seed=3)
 # Training
 # --------
 
-live = agent.learn(20)
+live = agent.learn(12)
 print(f"{np.mean([entry['actions'] for entry in live]):.0f} steps until the pole falls")
 
 # %%
@@ -64,7 +64,7 @@ trained = np.load(Path(sys.argv[0]).parent / "trained" / "reward_cart_pole.npz")
 history = json.loads(str(trained["history"]))
 network.weights.update({name: trained[name] for name in network.weights})
 print(f"{len(history)} episodes made by: {trained['made']}")
-after = agent.evaluate(5, greedy=True) / reward
+after = agent.evaluate(3, greedy=True) / reward
 print(f"steps until the pole falls, after learning: {', '.join(f'{n:.0f}' for n in after)}")
 
 # %%
