@@ -213,6 +213,8 @@ class Simulation:
 
     def __init__(self, network: Network, batch: int):
         self.network, self.batch = network, batch
+        # each kind of network has cells of its own
+        self.cell = network.cell  # type: ignore[attr-defined]
         # None before the first step
         self.last: Step = None  # type: ignore[assignment]
         self._past = {
@@ -234,14 +236,14 @@ class Simulation:
         """
         network = self.network
         self._past["input"].append(x)
-        arrivals, drive = {}, np.zeros((network.cell.gates, self.batch, network.n_rec))
+        arrivals, drive = {}, np.zeros((self.cell.gates, self.batch, network.n_rec))
         for name, block in network.blocks.items():
             arrivals[name] = arrival = self._past[block.source].arrivals()
             if arrival.shape[2] == 1:
                 drive[block.gates] += arrival[:, :, 0] @ weights[name]
             else:
                 drive[block.gates] += np.einsum("bij,gij->gbj", arrival, weights[name])
-        step = network.cell.advance(network, self.last, drive, held)
+        step = self.cell.advance(network, self.last, drive, held)
         step = evolve(
             with_readout(step, self.last, network),
             arrivals=arrivals,
