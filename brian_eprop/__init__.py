@@ -4,6 +4,7 @@ from . import reference, tasks
 from .calculus.linearization import Linearization, linearize
 from .learning.learner import Learner
 from .learning.losses import FiringRateRegularizer
+from .learning.neuron_losses import Loss
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
 from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
@@ -41,6 +42,7 @@ __all__ = [
     "LeakyReadout",
     "Learner",
     "Linearization",
+    "Loss",
     "MultiGaussian",
     "NeuronModel",
     "ParameterTraining",

@@ -119,8 +119,14 @@ def last_step(clock):
 def networks_of(obj):
     """The networks that an object is in; the one that has run it alone, if any has."""
     known = [ref() for ref in Network.__instances__()]
-    having = [net for net in known if net is not None and any(o is obj for o in net.objects)]
+    having = [net for net in known if net is not None and _contains(net, obj)]
     return [net for net in having if net.id == obj._network] or having
+
+
+def _contains(net, obj):
+    """Whether an object is in a network, by itself or as a part of another."""
+    parts = (part for whole in net.objects for part in whole._contained_objects)
+    return any(o is obj for o in (*net.objects, *parts))
 
 
 def never_runs(obj):

@@ -30,6 +30,8 @@ TRIAL_START = Moment("before_start", -2)
 ARRIVAL_EFFECT = Moment("before_start", -1)
 #: The output before this step's spikes, for a readout that scales its inputs.
 OUTPUT_BEFORE_ARRIVALS = Moment("before_synapses", 0)
+#: The losses on a group that read its state before the threshold of the step.
+LOSS_BEFORE_THRESHOLD = Moment("before_thresholds", 999)
 #: ψ, c and whether a neuron fires need the membrane before spikes arrive and before the
 #: reset; 1000 leaves room for whatever the user computes in the slot.
 AT_THRESHOLD = Moment("before_thresholds", 1000)
@@ -44,6 +46,8 @@ POLICY = Moment("after_resets", 1)
 # From here on everything of the step is known: all in the slot `end`, in this order.
 SOFTMAX = Moment("end", 0)
 ERROR = Moment("end", 1)
+#: The losses on a group that read what arrivals and reset have left of its state.
+LOSS_AT_END = Moment("end", 1)
 #: What follows from the end of an episode.
 EPISODE = Moment("end", 2)
 FEEDBACK = Moment("end", 2)

@@ -10,6 +10,7 @@ start:
     threshold    λ ← λ + c γ      γ = dE/dz, to which the readout and other neurons add
     update       λ ← F'ᵀ λ        F': the Jacobian of the integrator's step
     other code   λ ← Mᵀ λ         M: its Jacobian, where it runs
+    a loss       λ ← λ + ∂ℓ/∂h    at the moment at which it reads the state
 
 so that λ is the adjoint of s ← A s + D b x, with A = F'(J + k cᵀ) and D = F'J of
 linearization.py. An arrival at any moment of the step has the credit bᵀλ of this moment (Bellec et
@@ -86,7 +87,9 @@ class Adjoint(Held):
     Attributes
     ----------
     states : tuple of str
-        Everything that can reach the threshold.
+        Everything that can reach the threshold, or a loss.
+    errors : mapping of str to mapping of str to str
+        What losses add to λ, by moment: see `Linearization`.
     transitions : list of Transition
         The stages of a step, in the order in which they run.
     phases : dict of str to Phase
@@ -99,10 +102,12 @@ class Adjoint(Held):
 
     def __init__(self, linearization, parameters=()):
         step = linearization.step
-        reaching = linearization.restricted_to(_states_before_threshold(linearization))
+        reaching = linearization.restricted_to(_states_that_count(linearization))
         super().__init__(reaching, (*step.order, END), "threshold")
         self.states, self.parameters = reaching.states, tuple(parameters)
         self.recorded, self.constants, self.local = {}, {}, set()
+        self.errors = reaching.errors
+        self.recorded |= {n: END for errors in self.errors.values() for n in errors.values()}
         self.pieces = {piece.name: (piece, program) for piece, program in step.pieces}
         derive = {"threshold": self._threshold, "reset": self._reset}
         self.transitions = [derive.get(stage, self._code)(stage) for stage in step.order]
@@ -226,8 +231,8 @@ class Adjoint(Held):
         return names[factor] * rest
 
 
-def _states_before_threshold(linearization):
-    """States from which the threshold can be reached, spikes of the neuron included."""
+def _states_that_count(linearization):
+    """States from which the threshold or a loss can be reached, spikes of the neuron included."""
     step, states = linearization.step, linearization.states
     programs = (step.update, *(program for _, program in step.pieces))
     jacobians = [linearization.reset_jacobian, *(p.jacobian(states)[0] for p in programs)]
@@ -236,7 +241,7 @@ def _states_before_threshold(linearization):
     read = {name for name, slope in zip(states, linearization.slope, strict=True) if slope != 0}
     for jump in (linearization.jump, linearization.explicit_jump):
         edges |= {(row, k) for row, e in zip(states, jump, strict=True) if e != 0 for k in read}
-    reached = closure(read, edges)
+    reached = closure(read | linearization.scored, edges)
     return tuple(name for name in states if name in reached)
 
 

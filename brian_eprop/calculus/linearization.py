@@ -13,6 +13,10 @@ with F' the Jacobian of the integrator's step, J the Jacobian of the reset at fi
 (the identity for a neuron that did not fire), and k = R(h) − h the jump that a spike makes,
 kept for those variables whose ``reset_path`` is ``"implicit"`` (Bellec et al. 2020, Nat.
 Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseudo-derivative).
+
+A loss ℓ(h) on the neuron itself has the derivative ∂ℓ/∂h · s, with s at the moment at which ℓ
+reads h: as it is before the threshold, and (J + k cᵀ) s + J b x at the end of the step. A state
+counts for it whether or not the threshold depends on it.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Self
 
 import sympy
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from brian2 import NeuronGroup
 from brian2.units.fundamentalunits import DimensionMismatchError
 from sympy.core.function import AppliedUndef
@@ -72,6 +76,9 @@ class Linearization:
         ``"implicit"``, ``"explicit"`` or ``"detached"`` for the states the reset changes.
     synaptic : frozenset of str
         Names in ``arrivals`` that differ from synapse to synapse.
+    errors : mapping of str to mapping of str to str
+        The variable that holds ∂ℓ/∂h of the losses on each state, by the moment of the step at
+        which they read it: {"before_thresholds" or "end": {state: variable}}.
     """
 
     step: OneStep
@@ -80,6 +87,12 @@ class Linearization:
     surrogate_code: str
     reset_path: dict[str, ResetPath]
     synaptic: frozenset[str] = frozenset()
+    errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
+
+    @property
+    def scored(self) -> set[str]:
+        """States that losses read."""
+        return {state for errors in self.errors.values() for state in errors}
 
     @cached_property
     def slope(self) -> sympy.Matrix:
@@ -162,12 +175,12 @@ class Linearization:
 
     @cached_property
     def states_between_weight_and_threshold(self) -> tuple[str, ...]:
-        """States on a path from an arrival to the threshold, by the zero pattern of A."""
+        """States on a path from an arrival to the threshold, or a loss, by the zeros of A."""
         pairs = zip(product(self.states, repeat=2), self.A, strict=True)
         edges = {pair for pair, entry in pairs if entry != 0}
         driven = closure(self.arrivals, {(column, row) for row, column in edges})
         read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
-        between = driven & closure(read, edges)
+        between = driven & closure(read | self.scored, edges)
         return tuple(n for n in self.states if n in between)
 
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
@@ -191,7 +204,7 @@ class Linearization:
                 )
 
     def driven_by(self, on_pre: OnPre) -> Self:
-        """The linearization for synapses: of the states between their weight and the threshold.
+        """The linearization for synapses: of the states between their weight and what counts.
 
         Raises
         ------
@@ -207,8 +220,8 @@ class Linearization:
         if not states:
             raise NoDerivativeError(
                 f"no variable that '{on_pre.text}' changes can reach the threshold "
-                f"'{self.step.condition}' of group '{parent_group(on_pre.target).name}': every "
-                "gradient would be zero"
+                f"'{self.step.condition}' of group '{parent_group(on_pre.target).name}', or a loss "
+                "on it: every gradient would be zero"
             )
         return whole.restricted_to(states)
 
@@ -221,6 +234,10 @@ class Linearization:
             states=states,
             arrivals={n: b for n, b in self.arrivals.items() if n in states},
             reset_path={n: path for n, path in self.reset_path.items() if n in states},
+            errors={
+                moment: {n: error for n, error in errors.items() if n in states}
+                for moment, errors in self.errors.items()
+            },
         )
 
     @cached_property
@@ -311,10 +328,11 @@ def linearize(
     return whole.driven_by(OnPre(on_pre, statements, weight, group, frozenset(synaptic)))
 
 
-def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
+def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, errors=None):
     """The linearization of all states of a group, whatever arrives there.
 
-    Parameters and errors are those of :func:`linearize`, followed by those of `one_step`.
+    Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
+    the ``errors`` of a `Linearization`.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
@@ -343,6 +361,7 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network):
         arrivals={},
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
+        errors=errors or {},
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization

@@ -162,7 +162,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     group = parent_group(group)
     check_kind(group)
     reset_code = reset_of(group)
-    stored, subexpressions = _stored(group), _subexpressions(group.equations)
+    stored, subexpressions = _stored(group), subexpressions_of(group.equations)
     states = state_names(group, pieces)
     refractory = refractoriness(group) is not False
     clamped = [
@@ -230,7 +230,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     )
 
 
-def _subexpressions(equations, flag=""):
+def subexpressions_of(equations, flag=""):
     """What subexpressions, all of them or those with a flag, stand for: {symbol: expression}."""
     return {
         symbol(eq.varname): str_to_sympy(eq.expr.code)
@@ -241,12 +241,12 @@ def _subexpressions(equations, flag=""):
 
 def _stored(group):
     """The subexpressions that Brian2 computes and stores once per step."""
-    return _subexpressions(group.user_equations, "constant over dt")
+    return subexpressions_of(group.user_equations, "constant over dt")
 
 
 def state_names(group, pieces=()):
     """Names of a group's state: what has dynamics, and what other code makes depend on it."""
-    subexpressions = _subexpressions(group.equations)
+    subexpressions = subexpressions_of(group.equations)
     # `diff_eq_names` is a set: its order would differ from process to process.
     names = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
     names += _assigned(group, reset_of(group))
@@ -346,7 +346,7 @@ def drawing(group, names, namespace):
 def stored_names(group, states):
     """Names of what Brian2 stores once per step and computes from the state."""
     stored, known = _stored(group), {symbol(name) for name in states}
-    expressions = _subexpressions(group.equations) | stored
+    expressions = subexpressions_of(group.equations) | stored
     return [str(n) for n in stored if expand(n, expressions).free_symbols & known]
 
 

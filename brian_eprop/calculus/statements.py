@@ -216,6 +216,8 @@ class Coefficients(Held):
     b : dict of str to sympy.Expr
         The same for the arrivals, where they are equal for all synapses of the group; other
         arrivals are missing.
+    owed, owed_arrived : dict of str to sympy.Expr
+        The same for ∂ℓ/∂s and ∂ℓ/∂(b x), of the losses on the neuron in this step.
     """
 
     def __init__(self, linearization):
@@ -249,12 +251,34 @@ class Coefficients(Held):
         arriving = [name for name in states if name in lin.arrivals]
         self.D = self.columns(arriving, F * J, "end", "D")
         self.note_spikes(lin.reset_jacobian.free_symbols)
+        self._owe(lin.errors, J, k * c.T, arriving)
         self.complete("end", definitions, self.step.next_not_refractory)
         self.b = {
             name: self.entry(effect, internal("b", name), "before_start")
             for name, effect in common_effects(lin.arrivals, lin.synaptic).items()
             if self._uniform(effect)
         }
+
+    def _owe(self, errors, J, spike, arriving):
+        """What a loss that reads the state at the end of the step owes to s before its threshold.
+
+        Parameters
+        ----------
+        errors : mapping
+            See `Linearization`.
+        J, spike : sympy.Matrix
+            The Jacobian of the reset, and the path through the spike.
+        arriving : list of str
+            States that arrivals act on.
+        """
+        self.varying |= {name for held in errors.values() for name in held.values()}
+        early, late = (
+            sympy.Matrix([symbol(held[n]) if n in held else 0 for n in self.linearization.states])
+            for held in (errors.get("before_thresholds", {}), errors.get("end", {}))
+        )
+        self.owed = self.vector(early + (J + spike).T * late, "end", "owed")
+        of_arrivals = self.vector(J.T * late, "end", "owed", "arrived")
+        self.owed_arrived = {n: e for n, e in of_arrivals.items() if n in arriving}
 
     def _uniform(self, expression):
         varying = self.varying.union(*(phase.neuron for phase in self.by_moment.values()))

@@ -90,8 +90,14 @@ class ClampedNetwork:
         for group, names in self.parameters.items():
             for name in names:
                 group.variables[f"grad_{name}"].set_value(0)
-        self.readout.variables["loss"].set_value(0)
+        for group in self.losing:
+            group.variables["loss"].set_value(0)
         keep_state(self.network, START)
+
+    @property
+    def losing(self):
+        """The groups with a loss, whose sum is E: the readout, and those with losses on them."""
+        return [self.readout, *self.learner.loss_code]
 
     @property
     def deliveries(self):
@@ -317,7 +323,8 @@ class ClampedNetwork:
             for obj, run in plan:
                 if obj.clock in due:
                     run()
-        self.loss = math.fsum(self.readout.variables["loss"].get_value())
+        losses = (group.variables["loss"].get_value() for group in self.losing)
+        self.loss = math.fsum(value for of_group in losses for value in of_group)
 
     def _record_error(self):
         self.errors.append(self.readout.variables["error"].get_value().copy())

@@ -230,6 +230,7 @@ class DifferenceCheck:
             if not any(d.any() for d in hop.values()):
                 break
             hop, _ = self._deviations(run.repeat(deviations=hop))
+            loss += run.loss - self.credit.loss
             total = {group: total[group] + hop[group] for group in total}
         if self.symmetric and not live and self.credit.fails:
             run.repeat(deviations=total, onto_readout=True)

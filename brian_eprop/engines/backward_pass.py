@@ -85,11 +85,13 @@ class Sweep:
         What synapses ask for.
     clamped : frozenset of str
         States that ignore arrivals during refractoriness.
+    read_at : dict of str to int
+        How many stages of the step are before each moment at which losses read the state.
     """
 
-    def __init__(self, adjoint, rows, credit_rows, outputs, clamped):
+    def __init__(self, adjoint, rows, credit_rows, outputs, clamped, read_at):
         self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
-        self.outputs, self.clamped = list(outputs), clamped
+        self.outputs, self.clamped, self.read_at = list(outputs), clamped, read_at
         self.names = {r.name: {s: row_variable(r.name, s) for s in adjoint.states} for r in rows}
         self.gamma = {row.name: [row.source] if row.source else [] for row in rows}
         self.parameters = {name: [] for name in adjoint.parameters}
@@ -99,6 +101,7 @@ class Sweep:
 
     def _run(self):
         transitions = self.adjoint.transitions
+        self._add_errors(len(transitions))
         self._put_out(len(transitions))
         for place, transition in reversed(list(enumerate(transitions))):
             if transition.stage == "threshold":
@@ -106,6 +109,7 @@ class Sweep:
                 self._threshold(transition)
             else:
                 self._stage(transition)
+            self._add_errors(place)
             self._put_out(place)
         for row, names in self.names.items():
             for state, name in names.items():
@@ -157,6 +161,15 @@ class Sweep:
 
     def _times(self, entries, names):
         return transposed({s: past(e, self.adjoint) for s, e in entries.items()}, names)
+
+    def _add_errors(self, place):
+        """λ ← λ + ∂ℓ/∂h, where losses read the state: after all arrivals of this moment."""
+        names = self.names["credit"]
+        for moment, errors in self.adjoint.errors.items():
+            for state, error in errors.items() if self.read_at[moment] == place else ():
+                local = f"_credit_{state}_read_{moment}"
+                self.lines.append(f"{local} = {names[state]} + {internal('past', error)}")
+                names[state] = local
 
     def _put_out(self, place):
         """Credit of the arrivals at this moment of the step."""

@@ -30,6 +30,14 @@ class Population(Protocol):
     def learns(self) -> bool:
         """Whether trained synapses, or trained parameters, belong to the group."""
 
+    @property
+    def errors(self) -> Mapping[str, Mapping[str, str]]:
+        """∂ℓ/∂h of the losses on the group, by the moment at which they read it."""
+
+    @property
+    def driven(self) -> set[str]:
+        """States through which its trained synapses act on what counts."""
+
     def linearize(self, on_pre: OnPre, namespace: Mapping[str, Any]) -> Any:
         """The linear system of the arrivals of one projection (A, b, c)."""
 
@@ -84,7 +92,7 @@ class Engine(Protocol):
         """Take what runs from the network; raise an error unless all of it is followed."""
 
     def reaches(self, population: Any) -> bool:
-        """Whether errors of the readout have an effect on a population."""
+        """Whether errors of the readout, or losses of its own, have an effect on a population."""
 
     @property
     def followed_synapses(self) -> Sequence[Synapses]:
@@ -124,6 +132,12 @@ class Learning(Protocol):
     @property
     def optimizer(self) -> Any:
         """What turns gradients into changes of the weights."""
+
+    def losses_of(self, group: NeuronGroup) -> Mapping[str, Any]:
+        """What computes the losses on a group, by the moment at which they read its state."""
+
+    def errors_of(self, group: NeuronGroup) -> Mapping[str, Mapping[str, str]]:
+        """∂ℓ/∂h of the losses on a group: {moment: {state: variable}}."""
 
     def share(self, group: Any, *names: str) -> None:
         """Let a group see step flags of the readout."""

@@ -174,9 +174,9 @@ class Credit:
         self.dense.append((synapses, population))
 
     def reaches(self, population):
-        """Whether the error of the readout has an effect on a population."""
+        """Whether the error of the readout, or a loss of its own, has an effect on a population."""
         self._join()
-        return bool(population.summands)
+        return bool(population.summands or population.errors)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""

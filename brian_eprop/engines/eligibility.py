@@ -2,8 +2,8 @@
 
 Per synapse and step, with the coefficients of the postsynaptic neuron (traces.py):
 
-    e_trace = c·s         e_bar ← κ e_bar + g e_trace         grad ← grad + L e_bar
-    s ← A s + D b x       x: spikes that arrived after the threshold
+    e_trace = c·s         e_bar ← κ e_bar + g e_trace         grad ← grad + L e_bar + ∂ℓ/∂s·s
+    s ← A s + D b x       x: spikes that arrived after the threshold, ℓ: losses on the neuron
 
 An entry of s whose dynamics are the same for all neurons of the target, and that is driven
 by all spikes without delay, depends on the presynaptic neuron alone (for LIF: the low-pass of
@@ -166,6 +166,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         f"e_trace = {' + '.join(read)}",
         "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
+        *_of_losses(entries, arrived, at_synapse),
         *(["__e_sum += e_trace"] if regularized else []),
         *(
             f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse)}"
@@ -233,6 +234,17 @@ def _gradient(learner, term):
         "grad += __td_error*credit_trace",
         f"credit_trace = __credit_decay*credit_trace + {term}",
     ]
+
+
+def _of_losses(entries, arrived, at):
+    """Code that adds to the gradient what losses on the neuron owe to the synapse in this step."""
+    owed = [f"{at(entry)}*eps_{name}" for name, entry in entries.owed.items()]
+    owed += [
+        f"{at(entry)}*{arrived[name]}"
+        for name, entry in entries.owed_arrived.items()
+        if name in arrived
+    ]
+    return [f"grad += {' + '.join(owed)}"] if owed else []
 
 
 def _gradient_variables(learner):

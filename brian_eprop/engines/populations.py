@@ -76,6 +76,8 @@ class CreditPopulation:
         self.credit_rows = engine.credit_rows
         self.declared, self.recorders, self.summands = set(), {}, {}
         self.followed = (STANDARD, [], frozenset())
+        self.errors, self.driven = engine.learner.errors_of(group), set()
+        self.read_at = {}
 
     @property
     def traces(self):
@@ -101,6 +103,7 @@ class CreditPopulation:
             Of the states between weight and threshold.
         """
         projection = self._linearized(namespace).driven_by(on_pre)
+        self.driven.update(projection.states)
         if not self.learns:
             self.derive(self.engine.learner.train_parameters(self.group))
         return projection
@@ -112,11 +115,17 @@ class CreditPopulation:
     def _linearized(self, namespace, *in_network):
         rule = self.engine.learner.rule
         surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)
-        return linearize_neuron(self.group, surrogate, paths, namespace, *in_network)
+        return linearize_neuron(
+            self.group, surrogate, paths, namespace, *in_network, errors=self.errors
+        )
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
         self.step, self.adjoint = linearization.step, Adjoint(linearization, trained)
+        self.read_at = {
+            "before_thresholds": self.adjoint.place(early=True),
+            "end": len(self.step.order),
+        }
         self.rows = self.engine.rows_of(self.adjoint.states, self.group)
         if self.receiver is None:
             self.receiver = Receiver(
@@ -167,7 +176,10 @@ class CreditPopulation:
             self._record(piece.name, just_before(runner), reader.add)
         places = {name: position[action.name] for name, action in stages.actions.items()}
         places.setdefault("reset", places["threshold"])
-        self.receiver.arrange([places[name] for name in order], position, self._projections())
+        stages = [places[name] for name in order]
+        self.receiver.arrange(stages, position, self._projections())
+        for moment, losses in self.engine.learner.losses_of(self.group).items():
+            self.read_at[moment] = sum(stage < position[losses.name] for stage in stages)
 
     def _projections(self):
         """The projections that end on the group."""
@@ -247,7 +259,8 @@ class CreditPopulation:
         # __constant_F_v_v = exp(-dt/tau_m) and credit_v = 0, and recorded just before the threshold
         # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
-        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, self.step.clamped)
+        clamped = self.step.clamped
+        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at)
         totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
         advance = [
             *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),

@@ -31,7 +31,7 @@ class Traces:
 
     def population(self, group):
         """The coefficients and the learning signal of a group."""
-        return Population(group, self.learner.rule)
+        return Population(group, self.learner.rule, self.learner.errors_of(group))
 
     def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
@@ -87,8 +87,8 @@ class Traces:
         """Nothing is left to check: synapses of this engine onto the readout have no delay."""
 
     def reaches(self, population):
-        """Whether the error of the readout has an effect on a population."""
-        return bool(population.signals)
+        """Whether the error of the readout, or a loss of its own, has an effect on a population."""
+        return bool(population.signals or population.errors)
 
 
 _MOMENTS = {
@@ -110,11 +110,15 @@ class Population:
     group : NeuronGroup
         The whole group, not a sub-group of it.
     rule : EProp
+    errors : mapping
+        Of the losses on the group: see `Linearization`.
     """
 
-    def __init__(self, group, rule):
+    def __init__(self, group, rule, errors):
         self.group = group
         self.rule = rule
+        self.errors = errors
+        self.driven = set()
         self.phases = {}
         self.effects = {}
         self.runners = {}
@@ -135,8 +139,9 @@ class Population:
             Its b as numbers and variables of the group, where all synapses have the same.
         """
         surrogate, paths = self.rule.surrogate_of(self.group), self.rule.paths_of(self.group)
-        neuron = linearize_neuron(self.group, surrogate, paths, namespace)
+        neuron = linearize_neuron(self.group, surrogate, paths, namespace, errors=self.errors)
         linearization = neuron.driven_by(on_pre)
+        self.driven.update(linearization.states)
         self.step = linearization.step
         self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
         values = (linearization.integrator_jacobian, *linearization.definitions.values())

@@ -24,6 +24,7 @@ from ..brian.internals import (
     KNOWN_EVERYWHERE,
     PARAMETER,
     EquationError,
+    add_to,
     get_identifiers,
     is_boolean_expression,
     known_values,
@@ -227,8 +228,21 @@ def checked_objects(name, objects, example, *kinds):
     return objects
 
 
-def check_readout(readout):
-    """Raise an error unless a readout has a target and no learner yet."""
+def checked_readout(readout, losses):
+    """The readout of a learner; without one, one that listens to nothing, beside losses.
+
+    It has the flags and the clock of the learner, and its error is 0.
+    """
+    if readout is None and losses:
+        group = losses[0].group
+        readout = LeakyReadout(1, group.clock.dt, clock=group.clock, name=f"{group.name}_learner*")
+        add_to(group, readout)
+        return readout
+    if readout is None:
+        raise ValueError(
+            "Learner.readout is missing: give a LeakyReadout with a target, or losses on the "
+            "neurons themselves, Learner(losses=[Loss(group, '(v - 10*mV)**2/mV**2')])"
+        )
     if not isinstance(readout, LeakyReadout):
         raise TypeError(
             f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
@@ -238,11 +252,17 @@ def check_readout(readout):
         raise ValueError(
             f"readout '{readout.name}' already has a learner; give all its synapses the same"
         )
-    if readout.target is None and not readout.rewarded:
+    if readout.rewarded and losses:
+        raise ValueError(
+            f"readout '{readout.name}' has rewards, which weigh what led to them, and losses "
+            "count by themselves: give the losses a Learner of their own"
+        )
+    if readout.target is None and not readout.rewarded and not losses:
         raise ValueError(
             f"readout '{readout.name}' has no target and therefore no error to learn from; create "
             "it with LeakyReadout(..., target=...)"
         )
+    return readout
 
 
 def check_types(rule, regularizers):

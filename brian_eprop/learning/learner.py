@@ -45,20 +45,23 @@ from ..engines.trials import (
 from ..reading import NetworkReader, NetworkReading
 from .argument_checks import (
     check_durations,
-    check_readout,
     check_types,
     checked_condition,
     checked_objects,
     checked_period,
+    checked_readout,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .losses import FiringRateRegularizer, regularize
+from .neuron_losses import Loss, LossCode, install_losses
 from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp
 from .updates import Update, changing, going_on, is_trained
 
+#: How losses are given, in messages.
+LOSSES = "[Loss(group, '(v - v_data(t, i))**2/mV**2')]"
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
 #: Arguments whose attributes have another name.
@@ -73,8 +76,10 @@ class Learner:
 
     Parameters
     ----------
-    readout : LeakyReadout or ActorCriticReadout
-        Whose error is to be reduced, or whose rewards are to grow. One learner to a readout.
+    readout : LeakyReadout or ActorCriticReadout, optional
+        Whose error is to be reduced, or whose rewards are to grow. One learner to a readout. With
+        losses on the neurons themselves none is needed; the attribute is then one that listens to
+        nothing, and runs with the first loss's group.
     rule : EProp
     feedback : {"symmetric", "random", "adaptive"}, array_like or dict
         The weights B of the learning signal L_j = Σ_k B_kj error_k: those of the readout's
@@ -86,6 +91,8 @@ class Learner:
         Without one the gradients are summed up, in ``grad``, and no weight changes. Another one
         may be assigned between two runs: see `Learner.optimizer`.
     regularizers : list of FiringRateRegularizer
+    losses : list of Loss
+        On variables of the neurons themselves, besides that of the readout.
     update_every : Quantity or "episode", optional
         Interval of the updates; needed with an optimizer.
     reset_every : Quantity or "episode", optional
@@ -126,7 +133,7 @@ class Learner:
 
     def __init__(
         self,
-        readout: LeakyReadout,
+        readout: LeakyReadout | None = None,
         rule: EProp | None = None,
         feedback: Feedback | ArrayLike = "symmetric",
         optimizer: Optimizer | None = None,
@@ -134,6 +141,7 @@ class Learner:
         update_every: Quantity | Literal["episode"] | None = None,
         reset_every: Quantity | Literal["episode"] | None = None,
         *,
+        losses: Sequence[Loss] = (),
         learning_window: Quantity | None = None,
         learn: str | None = None,
         reset: Sequence[NeuronGroup | Synapses] = (),
@@ -142,7 +150,8 @@ class Learner:
         given: Sequence[NetworkOperation] = (),
         seed: int | None = None,
     ) -> None:
-        check_readout(readout)
+        losses = checked_objects("Learner.losses", losses, LOSSES, Loss)
+        readout = checked_readout(readout, losses)
         check_types(rule, regularizers)
         checked_optimizer("Learner.optimizer", optimizer)
         must = "be a fraction, at least 0 and below 1"
@@ -181,12 +190,17 @@ class Learner:
         self.restored: set[Group] = set()
         self.parameters_restored: set[NeuronGroup] = set()
         self.updates: list[Update] = []
+        self.loss_code: dict[NeuronGroup, dict[str, LossCode]] = {}
         self._seeds = np.random.SeedSequence(seed)
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
         self._warned = False
+        self.losses = losses
+        groups = dict.fromkeys(loss.group for loss in losses)
+        for loss in losses:
+            self.namespace.update(loss.data)
         names = get_local_namespace(level=1)
-        with unchanged_if_refused(readout):
+        with unchanged_if_refused(readout, *groups):
             condition = checked_condition(learn, readout, names)
             declare_flags(readout, "learner")
             readout.variables["__last_step"].set_value(NEVER)
@@ -194,6 +208,7 @@ class Learner:
             self.optimizer = optimizer
             self.engine: Engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
             describe_step(readout, self, condition)
+            self.loss_code = install_losses(self, losses)
             if self.trial is not None:
                 self.reset_with_trial(readout)
             self.reader = NetworkReader(self)
@@ -349,6 +364,14 @@ class Learner:
         if trained and self.interval is not None:
             install(group, trained, self)
         return tuple(trained)
+
+    def losses_of(self, group: NeuronGroup) -> dict[str, LossCode]:
+        """What computes the losses on a group, by the moment at which they read its state."""
+        return self.loss_code.get(group, {})
+
+    def errors_of(self, group: NeuronGroup) -> dict[str, dict[str, str]]:
+        """∂ℓ/∂h of the losses on a group: {moment: {state: variable}}."""
+        return {moment: code.errors for moment, code in self.losses_of(group).items()}
 
     def share(self, group: Group, *names: str, prefix: str = "") -> None:
         """Make shared variables of the readout known to a group, as ``__<prefix>_<name>``."""

@@ -32,7 +32,7 @@ def _nothing(readout, moment):
 
 
 @frozen
-class Loss:
+class OutputLoss:
     """A loss E = Σ_t Σ_k E_k^t of outputs y and targets y*.
 
     Attributes
@@ -99,10 +99,10 @@ def _no_probabilities(targets):
     return (targets < 0).any(axis=-1) | (abs(targets.sum(axis=-1) - 1) > 1e-6)
 
 
-#: name → Loss
+#: name → OutputLoss
 LOSSES = {
     # E = ½ Σ (y − y*)²
-    "mse": Loss(
+    "mse": OutputLoss(
         "mean squared error",
         """
         error = __counts*(y - y_target)
@@ -111,7 +111,7 @@ LOSSES = {
         lambda y, target: y - target,
     ),
     # E = −Σ y* log softmax(y), with softmax(y) = exp(y − y_max)/softmax_norm
-    "cross_entropy": Loss(
+    "cross_entropy": OutputLoss(
         "cross-entropy",
         """
         error = __counts*(exp(y - __y_max)/__softmax_norm - y_target)

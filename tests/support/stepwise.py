@@ -32,7 +32,7 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
     """
     n, rule, namespace = 3, rule or EProp(), namespace or {}
     group = build(n)
-    population = Population(group, rule)
+    population = Population(group, rule, {})
     arriving = OnPre(on_pre, statements_of(on_pre), weight, group)
     linearization, _ = population.linearize(arriving, namespace)
     coefficients = linearization.coefficients

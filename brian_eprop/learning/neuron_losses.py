@@ -1,0 +1,476 @@
+r"""Losses on any variables of the neurons themselves.
+
+A `Loss` is an expression ℓ of the state h of a group, read at one moment of each step, so that
+
+    E = Σ_t Σ_j ℓ(h_j^t, t)  (+ the loss of the readout)
+
+Its code computes ℓ and ∂ℓ/∂h there, one variable of the group per state: the *error* of the state.
+The engine ``credit`` adds the recorded error to
+the adjoint of the state, λ ← λ + ∂ℓ/∂h, at the moment at which ℓ reads it; the engine ``traces``
+multiplies it by the eligibility vector of this moment, grad ← grad + ∂ℓ/∂h · s. Of order 1 is what
+a synapse does to the loss of its own neuron; λ of order m carries it across synapses. What spikes
+do is seen by states that the reset changes (a count, a filtered spike train, "has not fired yet"),
+whose path z → h the linearization knows already.
+"""
+
+import ast
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from attrs import field, frozen
+from brian2 import (
+    Function,
+    NeuronGroup,
+    Quantity,
+    Subgroup,
+    TimedArray,
+    get_local_namespace,
+    second,
+)
+from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
+
+from ..brian import schedule
+from ..brian.code import LearningCode, declare, internal
+from ..brian.internals import (
+    KNOWN_EVERYWHERE,
+    add_to,
+    get_identifiers,
+    is_boolean_expression,
+    itself,
+    last_step,
+    parent_group,
+    parse_expression_dimensions,
+    str_to_sympy,
+    word_substitute,
+)
+from ..calculus.derivatives import NoDerivativeError, derivative
+from ..calculus.one_step import state_names, subexpressions_of
+from ..calculus.programs import expand, resolved, symbol
+from ..calculus.statements import printed
+from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
+from ..engines.contract import Learning
+
+#: When in a step a loss may read the state, and where that is in the schedule.
+MOMENTS = {
+    "end": schedule.LOSS_AT_END,
+    "before_thresholds": schedule.LOSS_BEFORE_THRESHOLD,
+}
+#: What the variables of a group that change by themselves are called.
+PASSING = ("t", "t_in_timesteps", "dt", "i", "N")
+
+
+def _whole_group(name, group):
+    if isinstance(group, Subgroup):
+        raise ValueError(
+            f"{name} = '{group.name}' is a part of group '{group.source.name}': give the whole "
+            "group, and let the expression be 0 for the others, as in int(i < 10)*(…)"
+        )
+    if not isinstance(group, NeuronGroup):
+        raise TypeError(f"{name} = {shown(group)} must be a NeuronGroup")
+    if "spike" not in group.events:
+        raise ValueError(
+            f"{name} = '{group.name}' has no threshold: a loss is one of spiking neurons; give a "
+            "LeakyReadout its loss by target=..."
+        )
+    return group
+
+
+def _expression(name, expression):
+    code = " ".join(text(name, expression, "(v - v_data(t, i))**2/mV**2").split())
+    try:
+        str_to_sympy(code)
+    except (ValueError, TypeError, SyntaxError, KeyError, NotImplementedError) as error:
+        said = " ".join(str(error).split())
+        raise ValueError(
+            f"{name} = {expression!r} cannot be read ({said}); write for example "
+            "'(v - v_data(t, i))**2/mV**2'"
+        ) from None
+    return code
+
+
+def _span(name, window):
+    if window is None:
+        return None
+    if not isinstance(window, tuple | list) or len(window) != 2:
+        raise TypeError(
+            f"{name} = {shown(window)} must be a pair of times since the trial began, such as "
+            "(50*ms, 100*ms)"
+        )
+    return tuple(window)
+
+
+@frozen(eq=False)
+class Loss:
+    r"""A loss on the neurons themselves: a Brian2 expression of the variables of a group.
+
+    ::
+
+        E = strength Σ_t Σ_j ℓ(h_j^t, t)          summed over the steps of the window
+
+    It is differentiated symbolically. Errors of order 1 are those of each neuron's own loss by its
+    own synapses; higher orders send them across synapses, and order ∞ is exact.
+
+    Parameters
+    ----------
+    group : NeuronGroup
+        A whole group with a threshold.
+    expression : str
+        ℓ, without a unit, such as ``"(v - v_data(t, i))**2/mV**2"``: of states, constant
+        parameters and subexpressions of the group, the time t, the index i, numbers of the caller,
+        and `TimedArray` with one row per time step.
+    strength : float
+        What it is multiplied by, beside other losses.
+    window : (start, stop), optional
+        It counts in the steps start ≤ t < stop of each trial only. The learning window of the
+        learner applies besides.
+    when : {"end", "before_thresholds"}
+        The moment of the step at which it reads the variables: after arrivals and reset, as a
+        monitor with ``when="end"`` and, one step later, every default StateMonitor; or what the
+        threshold is compared with, before the reset.
+    period : Quantity, optional
+        The time t in the expression begins anew with this period, for example the length of a
+        trial.
+    gaps : bool
+        NaN in data are gaps: of this neuron in this step nothing counts.
+    namespace : dict, optional
+        Values of names in the expression. Default: what they are to the caller at this moment.
+
+    Attributes
+    ----------
+    states : tuple of str
+        The states of the group that ℓ depends on.
+
+    Notes
+    -----
+    The group is given the variable ``loss``: Σ_t of its losses in their windows, one value per
+    neuron, whether or not learning is on. A loss on spikes is one on a state that they change::
+
+        dx/dt = -x/tau : 1        reset: x += 1      van Rossum distance: (x - x_data(t, i))**2
+        dn/dt = 0 : 1             reset: n += 1      counts and rates, read at the end of a window
+        da/dt = 0 : 1             reset: a = 0       a = 1 until the first spike: Σ_t a is its step
+
+    Raises
+    ------
+    ValueError, TypeError, DimensionMismatchError, NoDerivativeError
+        Naming the argument, its value and what it should be.
+    """
+
+    group: NeuronGroup = field(validator=in_field(_whole_group)())
+    expression: str = field(validator=in_field(_expression)())
+    strength: float = field(default=1.0, kw_only=True, validator=real())
+    window: tuple[Quantity, Quantity] | None = field(
+        default=None, kw_only=True, validator=in_field(_span)()
+    )
+    when: Literal["end", "before_thresholds"] = field(
+        default="end", kw_only=True, validator=choice(tuple(MOMENTS))
+    )
+    period: Quantity | None = field(default=None, kw_only=True)
+    gaps: bool = field(default=False, kw_only=True, validator=truth())
+    namespace: Mapping[str, object] | None = field(default=None, kw_only=True, repr=False)
+    states: tuple[str, ...] = field(init=False, default=())
+    #: The value in names of the group and of `data`, and as an expression.
+    code: str = field(init=False, default="", repr=False)
+    value: object = field(init=False, default=None, repr=False)
+    #: What names stand for that are none of the group's, and factors that are 0 in gaps.
+    data: Mapping[str, object] = field(init=False, factory=dict, repr=False)
+    seen: tuple[str, ...] = field(init=False, default=(), repr=False)
+    #: First step of the window, and the one after it; steps of a period.
+    steps: tuple[int, int] | None = field(init=False, default=None, repr=False)
+    period_steps: int | None = field(init=False, default=None, repr=False)
+
+    def __attrs_post_init__(self):
+        given, dt = table("Loss.namespace", self.namespace, "{'v_data': data}"), self.group.clock.dt
+        names = get_local_namespace(level=2) | given
+        if self.window is not None:
+            start, stop = (steps("Loss.window", end, dt, may_be_zero=True) for end in self.window)
+            if start >= stop:
+                raise ValueError(f"Loss.window = {self.window!r} ends before it has begun")
+            self._set("steps", (start, stop))
+        if self.period is not None:
+            self._set("period_steps", steps("Loss.period", self.period, dt))
+        self._set("data", self._known(names))
+        self._check_unit(names)
+        self._set(
+            "value", expand(str_to_sympy(self.expression), subexpressions_of(self.group.equations))
+        )
+        self._set("states", self._read_states())
+        for state in self.states:
+            self.slope(state)
+        now = {} if self.period is None else {"t": f"((timestep(t, dt) % {self.period_steps})*dt)"}
+        self._set("code", word_substitute(self.expression, now))
+        if self.period is not None:
+            self._set("value", self.value.xreplace({symbol("t"): str_to_sympy(now["t"])}))
+        self._look_at_data()
+
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)
+
+    @property
+    def _shown(self):
+        return f"Loss.expression = {self.expression!r} of group '{self.group.name}'"
+
+    def _known(self, names):
+        """What names stand for that are neither variables of the group nor known to Brian2."""
+        group, data = self.group, {}
+        for name in sorted(get_identifiers(self.expression)):
+            if name in group.variables or name in {"and", "or", "not", "True", "False"}:
+                continue
+            if name not in group.namespace and name not in names:
+                if name in KNOWN_EVERYWHERE:
+                    continue
+                raise ValueError(
+                    f"{self._shown} uses '{name}', which is no variable of this group, and no "
+                    "number or TimedArray here: define it before, or give it in Loss.namespace"
+                )
+            value = {**names, **group.namespace, **(self.namespace or {})}[name]
+            if name in KNOWN_EVERYWHERE and not isinstance(value, TimedArray):
+                continue
+            kinds = int | float | np.number | Quantity | Function
+            if not isinstance(value, kinds) or (isinstance(value, Quantity) and np.ndim(value)):
+                raise TypeError(
+                    f"{self._shown} uses '{name}', which is {shown(value)}: give a number, a "
+                    "TimedArray, or a constant parameter of the group with one value per neuron"
+                )
+            data[name] = value
+        return data
+
+    def _check_unit(self, names):
+        group, code = self.group, self.expression
+        known = resolved(group, get_identifiers(code), dict(names) | self.data)
+        try:
+            unit = parse_expression_dimensions(code, known)
+        except DimensionMismatchError as error:
+            raise DimensionMismatchError(f"{self._shown}: {error}") from None
+        if is_boolean_expression(code, known):
+            raise ValueError(f"{self._shown} is true or false: a loss is a number")
+        if unit is not DIMENSIONLESS:
+            raise DimensionMismatchError(
+                f"{self._shown} has the unit '{unit_name(unit)}', and a loss has none: divide by "
+                "it, as in (v - 10*mV)**2/mV**2"
+            )
+
+    def _read_states(self):
+        """The states among the variables that the loss reads; an error for what else changes."""
+        group, read = self.group, {s.name for s in self.value.free_symbols}
+        known = state_names(group)
+        for name in sorted(read & group.variables.keys() - {*known, *PASSING}):
+            variable = group.variables[name]
+            if variable.owner is not None and variable.owner.name != group.name:
+                raise ValueError(
+                    f"{self._shown} reads '{name}', a variable of '{variable.owner.name}': its "
+                    "derivative would lead there; give a loss on that group, or copy what counts "
+                    "as given into a TimedArray"
+                )
+            if not variable.constant:
+                raise ValueError(
+                    f"{self._shown} reads '{name}', which is no state with an equation, and may "
+                    f"change: flag it as constant, '{name} : … (constant)', if it is given, or "
+                    "write an equation"
+                )
+        states = tuple(name for name in known if name in read)
+        if not states:
+            raise ValueError(
+                f"{self._shown} depends on no state of the group, so that no gradient reaches it; "
+                f"its states are {', '.join(known)}"
+            )
+        return states
+
+    def slope(self, name):
+        """Code of strength · ∂ℓ/∂(a state or parameter); "" where that is 0."""
+        try:
+            slope = derivative(self.value, symbol(name))
+        except NoDerivativeError as error:
+            raise NoDerivativeError(f"{self._shown}: {error}") from None
+        if slope == 0:
+            return ""
+        return "*".join((repr(float(self.strength)), f"({printed(slope)})", *self.seen))
+
+    def _look_at_data(self):
+        """Check the arrays that the loss is compared with; leave out their gaps."""
+        seen, data = [], dict(self.data)
+        for call in ast.walk(ast.parse(self.code, mode="eval")):
+            name = getattr(getattr(call, "func", None), "id", None)
+            array = self.data.get(name)
+            if not isinstance(array, TimedArray):
+                continue
+            self._check_array(name, array, [ast.unparse(argument) for argument in call.args])
+            if not np.isfinite(array.values).all():
+                data[name], data[f"__seen_{name}"] = self._without_gaps(name, array)
+                seen.append(f"__seen_{name}({', '.join(map(ast.unparse, call.args))})")
+        self._set("data", data)
+        self._set("seen", tuple(dict.fromkeys(seen)))
+
+    def _check_array(self, name, array, arguments):
+        dt, n = self.group.clock.dt_, len(self.group)
+        if abs(float(array.dt) - dt) > 1e-9 * dt:
+            raise ValueError(
+                f"{self._shown}: '{name}' has one row every {array.dt * second!s}, but the group "
+                f"runs with dt = {self.group.clock.dt!s}: resample it, "
+                f"TimedArray(values, dt={self.group.clock.dt!s})"
+            )
+        if arguments[1:] == ["i"] and array.values.shape[1] != n:
+            raise ValueError(
+                f"{self._shown}: '{name}' has {array.values.shape[1]} columns, but the group "
+                f"{n} neurons; give one column per neuron"
+            )
+
+    def _without_gaps(self, name, array):
+        """The array with numbers in its gaps, and one that is 0 there and 1 elsewhere."""
+        values, wrong = array.values, np.argwhere(~np.isfinite(array.values))[0].tolist()
+        if not self.gaps or np.isinf(values).any() or np.isnan(values).all():
+            raise ValueError(
+                f"{self._shown}: '{name}' is not finite, first at {wrong}: correct it, or say "
+                "Loss(..., gaps=True) if NaN stands for what was not measured"
+            )
+        there = np.isfinite(values)
+        filled = np.where(there, values, values[there].mean())
+        return (
+            TimedArray(Quantity(filled, dim=array.dim), dt=array.dt * second),
+            TimedArray(there.astype(float), dt=array.dt * second),
+        )
+
+    def check_length(self):
+        """Raise an error for data that end before the run does."""
+        needed = self.period_steps or last_step(self.group.clock)
+        for name, array in self.data.items():
+            if isinstance(array, TimedArray) and len(array.values) < needed:
+                raise ValueError(
+                    f"{self._shown}: '{name}' has {len(array.values)} rows, one per time step, but "
+                    f"{needed} are needed; give longer data, or Loss(..., period=...) if they "
+                    "repeat"
+                )
+
+
+class LossCode(LearningCode):
+    """The losses of a group that read its state at one moment of the step, and their errors.
+
+    Parameters
+    ----------
+    learner : Learner
+    group : NeuronGroup
+    when : str
+        A key of `MOMENTS`.
+    losses : list of Loss
+
+    Attributes
+    ----------
+    errors : dict of str to str
+        The variable that holds ∂ℓ/∂h, by state.
+    """
+
+    def __init__(self, learner: Learning, group, when, losses):
+        super().__init__(group, "", MOMENTS[when], f"{group.name}_losses_{when}")
+        self.learner, self.losses = learner, losses
+        learner.share(group, "__counts", "__scored", "__signal_scale", "trial_step")
+        states = dict.fromkeys(state for loss in losses for state in loss.states)
+        self.errors = {state: internal("error", state, when) for state in states}
+        for name in (*self.errors.values(), "loss"):
+            if name != "loss" or not getattr(group.variables.get(name), "of_learning", False):
+                declare(group, name)
+        self.renamed = [self._rename(loss) for loss in losses]
+        add_to(group, self)
+
+    def _rename(self, loss):
+        """Let the group know the data of a loss, by names of their own."""
+        renamed, namespace = {}, self.group.namespace
+        for name, value in loss.data.items():
+            number, known = 0, internal("data", name)
+            while namespace.get(known, value) is not value:
+                number += 1
+                known = internal("data", name, str(number))
+            namespace[known], renamed[name] = value, known
+        return renamed
+
+    def before_run(self, run_namespace):
+        """Check what may have changed, and write the code."""
+        for loss in self.losses:
+            loss.check_length()
+            self._check_reached(loss)
+        self.abstract_code = self._code()
+        super().before_run(run_namespace)
+
+    def _code(self):
+        # For one loss (v - v_data(t, i))**2/mV**2 in the steps from 10 to 20 of a trial:
+        #
+        # _in_0 = int(__trial_step >= 10)*int(__trial_step < 20)
+        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __data_v_data(t, i))/mV**2))
+        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __data_v_data(t, i))**2/mV**2))
+        inside, lines = [""] * len(self.losses), []
+        for number, loss in enumerate(self.losses):
+            if loss.steps is not None:
+                inside[number] = f"_in_{number}*"
+                start, stop = loss.steps
+                window = f"int(__trial_step >= {start})*int(__trial_step < {stop})"
+                lines.append(f"_in_{number} = {window}")
+
+        def total(of_each):
+            terms = zip(inside, map(of_each, self.losses), self.renamed, strict=True)
+            return " + ".join(
+                f"{place}{word_substitute(code, names)}" for place, code, names in terms if code
+            )
+
+        for state, error in self.errors.items():
+            slopes = total(lambda loss, state=state: loss.slope(state))
+            lines.append(f"{error} = __counts*__signal_scale*({slopes})")
+        for name in self._trained:
+            if slopes := total(lambda loss, name=name: loss.slope(name)):
+                lines.append(f"grad_{name} += __counts*__signal_scale*({slopes})")
+        values = total(
+            lambda loss: "*".join((repr(float(loss.strength)), f"({loss.code})", *loss.seen))
+        )
+        lines.append(f"loss += __scored*__signal_scale*({values})")
+        return "\n".join(lines)
+
+    @property
+    def _trained(self):
+        """Names of the trained parameters of the group."""
+        return [name for name in self.learner.trainable if f"grad_{name}" in self.group.variables]
+
+    def _check_reached(self, loss):
+        """Raise an error for a loss that no trained weight or parameter has an effect on."""
+        learner, group = self.learner, itself(self.group)
+        crossed = learner.engine.followed_synapses if learner.rule.order > 1 else ()
+        reached = (
+            self._trained
+            or learner.populations[group].driven & set(loss.states)
+            or any(parent_group(synapses.target) is group for synapses in crossed)
+        )
+        if not reached:
+            raise ValueError(
+                f"{loss._shown}: no trained weight reaches {', '.join(map(repr, loss.states))}, so "
+                "that its gradient is 0 throughout: train synapses onto the group that act on it, "
+                "TrainableSynapses(..., learner=learner), or a parameter of it; an EProp of higher "
+                "order crosses synapses"
+            )
+
+
+def install_losses(learner: Learning, losses) -> dict:
+    """Let groups compute the losses on them.
+
+    Returns
+    -------
+    dict of NeuronGroup to dict of str to LossCode
+        By the moment at which they read the state.
+    """
+    together: dict = {}
+    for loss in losses:
+        if loss.steps is not None and (
+            not isinstance(learner.trial, int) or loss.steps[1] > learner.trial
+        ):
+            length = f"of {learner.trial} steps" if learner.trial else "without length"
+            raise ValueError(
+                f"Loss.window = {loss.window!r} is a part of a trial, here {length}: give Learner "
+                "a longer reset_every"
+            )
+        if loss.group.clock.dt_ != learner.readout.clock.dt_:
+            raise ValueError(
+                f"Loss.group = '{loss.group.name}' runs with dt = {loss.group.clock.dt!s} but "
+                f"readout '{learner.readout.name}' with {learner.readout.clock.dt!s}; learning "
+                "needs one time step"
+            )
+        together.setdefault(loss.group, {}).setdefault(loss.when, []).append(loss)
+    return {
+        group: {when: LossCode(learner, group, when, found) for when, found in moments.items()}
+        for group, moments in together.items()
+    }
