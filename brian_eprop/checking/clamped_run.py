@@ -24,6 +24,15 @@ from ..brian.internals import (
 )
 from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
 
+#: When runs what of learning the loss is computed by.
+SCORES = (
+    schedule.OUTPUT_BEFORE_ARRIVALS,
+    schedule.OUTPUT_AFTER_ARRIVALS,
+    schedule.SOFTMAX,
+    schedule.ERROR,
+    schedule.LOSS_AT_END,
+    schedule.LOSS_BEFORE_THRESHOLD,
+)
 #: Under which name the network keeps the state in which each run begins.
 START = "start of a run with clamped spikes"
 
@@ -362,9 +371,9 @@ def _same(values, expected):
 
 
 def _learns(obj):
-    """Whether an object only computes what is learned, at the end of a step."""
+    """Whether an object only computes what is learned, and not what is lost."""
     ours = of_learning(obj) and not isinstance(obj, SynapticPathway)
-    return ours and obj.when != schedule.TRIAL_START.when
+    return ours and obj.when != schedule.TRIAL_START.when and (obj.when, obj.order) not in SCORES
 
 
 def _is_optimizer(obj):
