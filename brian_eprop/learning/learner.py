@@ -197,8 +197,6 @@ class Learner:
         self._warned = False
         self.losses = losses
         groups = dict.fromkeys(loss.group for loss in losses)
-        for loss in losses:
-            self.namespace.update(loss.data)
         names = get_local_namespace(level=1)
         with unchanged_if_refused(readout, *groups):
             condition = checked_condition(learn, readout, names)

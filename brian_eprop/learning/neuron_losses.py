@@ -169,15 +169,15 @@ class Loss:
     gaps: bool = field(default=False, kw_only=True, validator=truth())
     namespace: Mapping[str, object] | None = field(default=None, kw_only=True, repr=False)
     states: tuple[str, ...] = field(init=False, default=())
-    #: The value in names of the group and of `data`, and as an expression.
-    code: str = field(init=False, default="", repr=False)
-    value: object = field(init=False, default=None, repr=False)
+    #: The value in names of the group and of `_data`, and as an expression.
+    _code: str = field(init=False, default="", repr=False)
+    _value: object = field(init=False, default=None, repr=False)
     #: What names stand for that are none of the group's, and factors that are 0 in gaps.
-    data: Mapping[str, object] = field(init=False, factory=dict, repr=False)
-    seen: tuple[str, ...] = field(init=False, default=(), repr=False)
+    _data: Mapping[str, object] = field(init=False, factory=dict, repr=False)
+    _seen: tuple[str, ...] = field(init=False, default=(), repr=False)
     #: First step of the window, and the one after it; steps of a period.
-    steps: tuple[int, int] | None = field(init=False, default=None, repr=False)
-    period_steps: int | None = field(init=False, default=None, repr=False)
+    _steps: tuple[int, int] | None = field(init=False, default=None, repr=False)
+    _period_steps: int | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self):
         given, dt = table("Loss.namespace", self.namespace, "{'v_data': data}"), self.group.clock.dt
@@ -186,21 +186,19 @@ class Loss:
             start, stop = (steps("Loss.window", end, dt, may_be_zero=True) for end in self.window)
             if start >= stop:
                 raise ValueError(f"Loss.window = {self.window!r} ends before it has begun")
-            self._set("steps", (start, stop))
+            self._set("_steps", (start, stop))
         if self.period is not None:
-            self._set("period_steps", steps("Loss.period", self.period, dt))
-        self._set("data", self._known(names))
+            self._set("_period_steps", steps("Loss.period", self.period, dt))
+        self._set("_data", self._known(names))
         self._check_unit(names)
-        self._set(
-            "value", expand(str_to_sympy(self.expression), subexpressions_of(self.group.equations))
-        )
+        # Only the t of the loss begins anew, and not that of the group's subexpressions.
+        now = {} if self.period is None else {"t": f"((timestep(t, dt) % {self._period_steps})*dt)"}
+        self._set("_code", word_substitute(self.expression, now))
+        equations = subexpressions_of(self.group.equations)
+        self._set("_value", expand(str_to_sympy(self._code), equations))
         self._set("states", self._read_states())
         for state in self.states:
-            self.slope(state)
-        now = {} if self.period is None else {"t": f"((timestep(t, dt) % {self.period_steps})*dt)"}
-        self._set("code", word_substitute(self.expression, now))
-        if self.period is not None:
-            self._set("value", self.value.xreplace({symbol("t"): str_to_sympy(now["t"])}))
+            self._slope(state)
         self._look_at_data()
 
     def _set(self, name, value):
@@ -237,7 +235,7 @@ class Loss:
 
     def _check_unit(self, names):
         group, code = self.group, self.expression
-        known = resolved(group, get_identifiers(code), dict(names) | self.data)
+        known = resolved(group, get_identifiers(code), dict(names) | self._data)
         try:
             unit = parse_expression_dimensions(code, known)
         except DimensionMismatchError as error:
@@ -252,7 +250,7 @@ class Loss:
 
     def _read_states(self):
         """The states among the variables that the loss reads; an error for what else changes."""
-        group, read = self.group, {s.name for s in self.value.free_symbols}
+        group, read = self.group, {s.name for s in self._value.free_symbols}
         known = state_names(group)
         for name in sorted(read & group.variables.keys() - {*known, *PASSING}):
             variable = group.variables[name]
@@ -276,30 +274,30 @@ class Loss:
             )
         return states
 
-    def slope(self, name):
+    def _slope(self, name):
         """Code of strength · ∂ℓ/∂(a state or parameter); "" where that is 0."""
         try:
-            slope = derivative(self.value, symbol(name))
+            slope = derivative(self._value, symbol(name))
         except NoDerivativeError as error:
             raise NoDerivativeError(f"{self._shown}: {error}") from None
         if slope == 0:
             return ""
-        return "*".join((repr(float(self.strength)), f"({printed(slope)})", *self.seen))
+        return "*".join((repr(float(self.strength)), f"({printed(slope)})", *self._seen))
 
     def _look_at_data(self):
         """Check the arrays that the loss is compared with; leave out their gaps."""
-        seen, data = [], dict(self.data)
-        for call in ast.walk(ast.parse(self.code, mode="eval")):
+        seen, data = [], dict(self._data)
+        for call in ast.walk(ast.parse(self._code, mode="eval")):
             name = getattr(getattr(call, "func", None), "id", None)
-            array = self.data.get(name)
+            array = self._data.get(name)
             if not isinstance(array, TimedArray):
                 continue
             self._check_array(name, array, [ast.unparse(argument) for argument in call.args])
             if not np.isfinite(array.values).all():
                 data[name], data[f"__seen_{name}"] = self._without_gaps(name, array)
                 seen.append(f"__seen_{name}({', '.join(map(ast.unparse, call.args))})")
-        self._set("data", data)
-        self._set("seen", tuple(dict.fromkeys(seen)))
+        self._set("_data", data)
+        self._set("_seen", tuple(dict.fromkeys(seen)))
 
     def _check_array(self, name, array, arguments):
         dt, n = self.group.clock.dt_, len(self.group)
@@ -330,10 +328,10 @@ class Loss:
             TimedArray(there.astype(float), dt=array.dt * second),
         )
 
-    def check_length(self):
+    def _check_length(self):
         """Raise an error for data that end before the run does."""
-        needed = self.period_steps or last_step(self.group.clock)
-        for name, array in self.data.items():
+        needed = self._period_steps or last_step(self.group.clock)
+        for name, array in self._data.items():
             if isinstance(array, TimedArray) and len(array.values) < needed:
                 raise ValueError(
                     f"{self._shown}: '{name}' has {len(array.values)} rows, one per time step, but "
@@ -368,39 +366,37 @@ class LossCode(LearningCode):
         for name in (*self.errors.values(), "loss"):
             if name != "loss" or not getattr(group.variables.get(name), "of_learning", False):
                 declare(group, name)
-        self.renamed = [self._rename(loss) for loss in losses]
+        # Each has names of its own for what it is compared with.
+        self.renamed = [
+            {name: internal("data", str(number), name) for name in loss._data}
+            for number, loss in enumerate(losses)
+        ]
         add_to(group, self)
-
-    def _rename(self, loss):
-        """Let the group know the data of a loss, by names of their own."""
-        renamed, namespace = {}, self.group.namespace
-        for name, value in loss.data.items():
-            number, known = 0, internal("data", name)
-            while namespace.get(known, value) is not value:
-                number += 1
-                known = internal("data", name, str(number))
-            namespace[known], renamed[name] = value, known
-        return renamed
 
     def before_run(self, run_namespace):
         """Check what may have changed, and write the code."""
         for loss in self.losses:
-            loss.check_length()
+            loss._check_length()
             self._check_reached(loss)
         self.abstract_code = self._code()
-        super().before_run(run_namespace)
+        data = {
+            known: loss._data[name]
+            for loss, renamed in zip(self.losses, self.renamed, strict=True)
+            for name, known in renamed.items()
+        }
+        super().before_run({**run_namespace, **data})
 
     def _code(self):
         # For one loss (v - v_data(t, i))**2/mV**2 in the steps from 10 to 20 of a trial:
         #
         # _in_0 = int(__trial_step >= 10)*int(__trial_step < 20)
-        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __data_v_data(t, i))/mV**2))
-        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __data_v_data(t, i))**2/mV**2))
+        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __data_0_v_data(t, i))/mV**2))
+        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __data_0_v_data(t, i))**2/mV**2))
         inside, lines = [""] * len(self.losses), []
         for number, loss in enumerate(self.losses):
-            if loss.steps is not None:
+            if loss._steps is not None:
                 inside[number] = f"_in_{number}*"
-                start, stop = loss.steps
+                start, stop = loss._steps
                 window = f"int(__trial_step >= {start})*int(__trial_step < {stop})"
                 lines.append(f"_in_{number} = {window}")
 
@@ -411,13 +407,13 @@ class LossCode(LearningCode):
             )
 
         for state, error in self.errors.items():
-            slopes = total(lambda loss, state=state: loss.slope(state))
+            slopes = total(lambda loss, state=state: loss._slope(state))
             lines.append(f"{error} = __counts*__signal_scale*({slopes})")
         for name in self._trained:
-            if slopes := total(lambda loss, name=name: loss.slope(name)):
+            if slopes := total(lambda loss, name=name: loss._slope(name)):
                 lines.append(f"grad_{name} += __counts*__signal_scale*({slopes})")
         values = total(
-            lambda loss: "*".join((repr(float(loss.strength)), f"({loss.code})", *loss.seen))
+            lambda loss: "*".join((repr(float(loss.strength)), f"({loss._code})", *loss._seen))
         )
         lines.append(f"loss += __scored*__signal_scale*({values})")
         return "\n".join(lines)
@@ -455,8 +451,8 @@ def install_losses(learner: Learning, losses) -> dict:
     """
     together: dict = {}
     for loss in losses:
-        if loss.steps is not None and (
-            not isinstance(learner.trial, int) or loss.steps[1] > learner.trial
+        if loss._steps is not None and (
+            not isinstance(learner.trial, int) or loss._steps[1] > learner.trial
         ):
             length = f"of {learner.trial} steps" if learner.trial else "without length"
             raise ValueError(

@@ -17,6 +17,7 @@ from brian2 import (
     Hz,
     NeuronGroup,
     PoissonGroup,
+    TimedArray,
     defaultclock,
     ms,
     mV,
@@ -39,6 +40,7 @@ from brian_eprop import (
     GradientDescent,
     LeakyReadout,
     Learner,
+    Loss,
     MultiGaussian,
     ParameterTraining,
     PiecewiseLinear,
@@ -72,6 +74,16 @@ def readout(**options):
 
 def learner(**options):
     return Learner(readout(), **options)
+
+
+def loss(expression="(v/mV - data(t, i))**2", data=None, **options):
+    data = TimedArray(np.zeros((10, 2)), dt=1 * ms) if data is None else data
+    return Loss(plain(name="rows"), expression, namespace={"data": data}, **options)
+
+
+def loss_on_a_part():
+    group = plain(name="rows")
+    return Loss(group[:1], "v/mV")
 
 
 def cells(**overrides):
@@ -235,6 +247,31 @@ BAD_INPUTS = {
         learning_window=20 * ms, reset_every=10 * ms
     ),
     "one regularizer": lambda: learner(regularizers=FiringRateRegularizer()),
+    # losses on the neurons
+    "a loss with a unit": lambda: loss("(v - 3*mV)**2"),
+    "a loss of another unit": lambda: loss("(v - 3)**2"),
+    "a loss that is a condition": lambda: loss("v > 3*mV"),
+    "a loss without derivative": lambda: loss("int(v > 3*mV)"),
+    "a loss on what is not there": lambda: loss("(u - 1)**2"),
+    "a loss on no state": lambda: loss("i + 1"),
+    "a loss that is no expression": lambda: loss("(v -"),
+    "a loss on a part of a group": loss_on_a_part,
+    "a loss on no group": lambda: Loss("cells", "v/mV"),
+    "a loss on a readout": lambda: Loss(readout(), "y**2"),
+    "a loss with data of another dt": lambda: loss(data=TimedArray(np.zeros((10, 2)), dt=2 * ms)),
+    "a loss with data that are nan": lambda: loss(
+        data=TimedArray(np.full((10, 3), np.nan), dt=1 * ms)
+    ),
+    "a loss with columns for others": lambda: loss(data=TimedArray(np.zeros((10, 9)), dt=1 * ms)),
+    "a loss compared with an array": lambda: loss("(v/mV - data)**2", np.ones(3)),
+    "a loss at an unknown moment": lambda: loss(when="resets"),
+    "a loss in half a window": lambda: loss(window=5 * ms),
+    "a loss in a window that ends early": lambda: loss(window=(5 * ms, 2 * ms)),
+    "a loss in a window without trials": lambda: learner(losses=[loss(window=(0 * ms, 5 * ms))]),
+    "a loss with a period of half steps": lambda: loss(period=1.5 * ms),
+    "one loss": lambda: learner(losses=loss()),
+    "losses as text": lambda: learner(losses=["v/mV"]),
+    "neither readout nor losses": lambda: Learner(),
     "a decay of 1": lambda: learner(feedback="adaptive", feedback_decay=1.0),
     "a decay of random feedback": lambda: learner(feedback="random", feedback_decay=0.1),
     "one trained parameter as text": lambda: learner(trainable="tau_m"),
