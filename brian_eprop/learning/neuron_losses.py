@@ -156,7 +156,9 @@ class Loss:
         Naming the argument, its value and what it should be.
     """
 
-    group: NeuronGroup = field(validator=in_field(_whole_group)())
+    group: NeuronGroup = field(
+        validator=in_field(_whole_group)(), repr=lambda group: f"'{group.name}'"
+    )
     expression: str = field(validator=in_field(_expression)())
     strength: float = field(default=1.0, kw_only=True, validator=real())
     window: tuple[Quantity, Quantity] | None = field(

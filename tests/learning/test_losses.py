@@ -13,12 +13,16 @@ from brian2 import (
     StateMonitor,
     TimedArray,
     defaultclock,
+    device,
     linked_var,
     ms,
     mV,
+    prefs,
+    set_device,
     volt,
 )
 from brian2.core.base import BrianObjectException
+from brian2.devices.device import reset_device
 from brian2.units.fundamentalunits import DimensionMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -284,7 +288,6 @@ def complex_step(expression, when, w, values):
     return gradient
 
 
-@pytest.mark.hypothesis
 @given(
     expression=expressions,
     when=st.sampled_from(["end", "before_thresholds"]),
@@ -404,6 +407,57 @@ def test_membranes_learn_to_follow_a_teacher():
     before = group.loss[:].sum()
     net.run(T * ms)
     assert group.loss[:].sum() - before < 1e-2 * first
+
+
+def all_at_once(engine):
+    """Gradients and losses of a network with every kind of loss, and of its trained parameter."""
+    group = neurons(FILTERED + "\ngain : 1 (constant)", "v -= 15*mV; x += 1", gain="1 + 0.1*i")
+    values = np.where(np.random.default_rng(2).random((T, N)) < 0.6, 0.3, np.nan)
+    gaps = {"known": TimedArray(values, dt=1 * ms)}
+    losses = [
+        membrane(group, period=20 * ms, window=(5 * ms, 30 * ms)),
+        Loss(group, "gain*x**2 + exp(v/(20*mV))", strength=0.1, when="before_thresholds"),
+        Loss(group, "(x - known(t, i))**2", gaps=True, namespace=gaps),
+    ]
+    rule = EProp(surrogate=WIDE, engine=engine, order=math.inf if engine == "credit" else 1)
+    options = {"trainable": ["gain"]} if engine == "credit" else {}
+    found, loss = gradients(group, *losses, rule=rule, readout=True, **options)
+    return np.concatenate([found, loss, *([group.grad_gain[:]] if options else [])])
+
+
+@pytest.fixture
+def compiled(request, tmp_path):
+    """Run Brian2 with a compiled target."""
+    before = prefs.codegen.target
+    if request.param == "standalone":
+        set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
+    else:
+        prefs.codegen.target = request.param
+    yield
+    prefs.codegen.target = before
+    if request.param == "standalone":
+        reset_device()
+        device.reinit()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        pytest.param("cython", marks=pytest.mark.cython),
+        pytest.param("standalone", marks=pytest.mark.standalone),
+    ],
+    indirect=True,
+)
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_compiled_targets_give_the_same_numbers(engine, compiled):
+    found = all_at_once(engine)
+    target = prefs.codegen.target
+    reset_device("runtime")
+    prefs.codegen.target = "numpy"
+    expected = all_at_once(engine)
+    prefs.codegen.target = target
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
 # -------------------------------------------------------------------------------- what is refused

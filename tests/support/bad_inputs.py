@@ -260,7 +260,7 @@ BAD_INPUTS = {
     "a loss on a readout": lambda: Loss(readout(), "y**2"),
     "a loss with data of another dt": lambda: loss(data=TimedArray(np.zeros((10, 2)), dt=2 * ms)),
     "a loss with data that are nan": lambda: loss(
-        data=TimedArray(np.full((10, 3), np.nan), dt=1 * ms)
+        data=TimedArray(np.full((10, 2), np.nan), dt=1 * ms)
     ),
     "a loss with columns for others": lambda: loss(data=TimedArray(np.zeros((10, 9)), dt=1 * ms)),
     "a loss compared with an array": lambda: loss("(v/mV - data)**2", np.ones(3)),
