@@ -2,7 +2,8 @@
 
 In the order in which a learner calls them:
 
-1. ``engine.population(group)``, for each group when its first trained synapses are created;
+1. ``engine.population(group)``, for each group when its first trained synapses are created, and
+   with losses, followed by ``engine.learn_from_losses``, when the learner is;
 2. ``engine.onto_neurons(…)`` or ``engine.onto_readout(…)``, once per trained projection: a
    :class:`Plan`, whose ``on_pre`` and variables are part of the Synapses, and ``plan.install``
    when these exist;
@@ -73,6 +74,9 @@ class Engine(Protocol):
     def population(self, group: NeuronGroup) -> Population:
         """The neuron-level part of learning of a group."""
 
+    def learn_from_losses(self, population: Any) -> None:
+        """Let a group learn from losses on it, whether or not it has trained synapses."""
+
     def onto_neurons(self, on_pre: OnPre, names: Mapping[str, Any], timing: Any) -> Plan:
         """Plan synapses onto neurons."""
 
@@ -138,6 +142,9 @@ class Learning(Protocol):
 
     def errors_of(self, group: NeuronGroup) -> Mapping[str, Mapping[str, str]]:
         """∂ℓ/∂h of the losses on a group: {moment: {state: variable}}."""
+
+    def check_complete(self) -> None:
+        """Raise an error if something that learning needs is missing, switched off or unknown."""
 
     def share(self, group: Any, *names: str) -> None:
         """Let a group see step flags of the readout."""

@@ -140,6 +140,15 @@ class Credit:
             (attach or partial(add_to, group))(self.sources[group])
         return self.sources[group].kept
 
+    def learn_from_losses(self, population):
+        """Derive a group with losses that may learn without trained synapses onto it.
+
+        Its own parameters are trained, or errors go on to where its spikes come from.
+        """
+        trained = self.learner.train_parameters(population.group)
+        if trained or self.crosses_synapses:
+            population.derive(trained)
+
     def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
         population = self.learner.population(parent_group(on_pre.target))

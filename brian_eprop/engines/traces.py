@@ -33,6 +33,9 @@ class Traces:
         """The coefficients and the learning signal of a group."""
         return Population(group, self.learner.rule, self.learner.errors_of(group))
 
+    def learn_from_losses(self, population):
+        """Nothing: what learns by traces are synapses onto the group."""
+
     def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
         population = self.learner.population(parent_group(on_pre.target))

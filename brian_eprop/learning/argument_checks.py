@@ -10,6 +10,7 @@ import inspect
 import numpy as np
 from brian2 import (
     Equations,
+    Function,
     Group,
     NeuronGroup,
     Quantity,
@@ -345,6 +346,12 @@ def checked_condition(learn, readout, namespace):
     if not fits:
         raise ValueError(f"{name} is neither true nor false; write for example {example}")
     return condition
+
+
+def constants_among(namespace):
+    """The names of a caller that equations may use: those of numbers and functions."""
+    kinds = (int, float, np.number, np.ndarray, Function)
+    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
 
 
 def check_durations(learner):

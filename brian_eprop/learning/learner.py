@@ -44,12 +44,14 @@ from ..engines.trials import (
 )
 from ..reading import NetworkReader, NetworkReading
 from .argument_checks import (
+    check_complete,
     check_durations,
     check_types,
     checked_condition,
     checked_objects,
     checked_period,
     checked_readout,
+    constants_among,
 )
 from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .losses import FiringRateRegularizer, regularize
@@ -207,6 +209,10 @@ class Learner:
             self.engine: Engine = Traces(self) if self.rule.engine == "traces" else Credit(self)
             describe_step(readout, self, condition)
             self.loss_code = install_losses(self, losses)
+            if losses:
+                self.namespace.update(constants_among(names))
+            for group in groups:
+                self.engine.learn_from_losses(self.population(group))
             if self.trial is not None:
                 self.reset_with_trial(readout)
             self.reader = NetworkReader(self)
@@ -353,6 +359,10 @@ class Learner:
                 self.engine.send_back_dense(feedback, population)
             self.populations[group] = population
         return self.populations[group]
+
+    def check_complete(self) -> None:
+        """Raise an error if something that learning needs is missing, switched off or unknown."""
+        check_complete(self)
 
     def train_parameters(self, group: NeuronGroup) -> tuple[str, ...]:
         """Names of the trained parameters of a group, which is given their updates."""

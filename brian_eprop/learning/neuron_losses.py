@@ -377,6 +377,7 @@ class LossCode(LearningCode):
 
     def before_run(self, run_namespace):
         """Check what may have changed, and write the code."""
+        self.learner.check_complete()
         for loss in self.losses:
             loss._check_length()
             self._check_reached(loss)

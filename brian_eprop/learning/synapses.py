@@ -138,7 +138,7 @@ class TrainableSynapses(DirectSynapses):
             optimizer.check_unit(weight, equations[weight].dim)
         whole = parent_group(target)
         names = get_local_namespace(level=1) | namespace
-        learner.namespace.update(_constants(names))
+        learner.namespace.update(validation.constants_among(names))
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
         known = synaptic | whole.variables.keys()
@@ -260,7 +260,7 @@ class TrainableSynapses(DirectSynapses):
         super().before_run(run_namespace)
         _check_namespace(self)
         validation.check_before_run(self)
-        validation.check_complete(self.learner)
+        self.learner.check_complete()
 
     def after_run(self) -> None:
         """Raise an error if gradients that no optimizer has looked at are not finite."""
@@ -331,12 +331,6 @@ def _with_constants(on_pre, statements, namespace, names, known, target):
                 "TrainableSynapses.namespace too, or rename it"
             )
     return [(name, operation, word_substitute(v, numbers)) for name, operation, v in statements]
-
-
-def _constants(namespace):
-    """The names of a caller that equations may use: those of numbers and functions."""
-    kinds = (int, float, np.number, np.ndarray, Function)
-    return {name: value for name, value in namespace.items() if isinstance(value, kinds)}
 
 
 def _check_namespace(synapses):

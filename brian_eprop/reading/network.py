@@ -244,7 +244,8 @@ class NetworkReading:
                 return start in spikes and effect is not None and effect.variable in ends
             return action.runner is readout.state_updater
 
-        return paths_to(ends, starts, self.actions, followed) if learner.projections else []
+        learns = learner.projections or self.stages
+        return paths_to(ends, starts, self.actions, followed) if learns else []
 
     def check_paths(self, *, crosses):
         """Raise an error for paths that belong to the gradient and are not followed.

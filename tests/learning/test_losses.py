@@ -11,6 +11,7 @@ from brian2 import (
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
+    Synapses,
     TimedArray,
     defaultclock,
     device,
@@ -215,6 +216,34 @@ def test_parameters_are_trained_by_losses(order):
     loss = Loss(group, "gain*(v - b - v_data(t, i))**2/mV**2", period=T * ms, namespace=DATA)
     rule = EProp(surrogate=WIDE, order=order)
     assert_checked(group, loss, rule=rule, trainable=["tau", "b", "gain"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_parameters_learn_without_any_trained_synapses(order):
+    """As where a model is fitted to recordings, with constants of the script in its equations."""
+    tau = 20 * ms
+    group = neurons("dv/dt = (-v + b)/tau : volt\nb : volt (constant)", b="(9 + 5*i)*mV")
+    rule, losses = EProp(surrogate=WIDE, order=order), [membrane(group)]
+    learner = Learner(None, rule, losses=losses, trainable=["b"], reset_every=T * ms)
+    found = learner.check(network=Network(group), synapses=3)
+    assert found.passed and found.spikes and tau, str(found)
+    assert len(found.rows) == N
+
+
+@pytest.mark.slow
+def test_a_loss_reaches_synapses_across_plain_ones():
+    """Trained inputs of one group, and the loss on another one, which only plain synapses reach."""
+    first, second = neurons(), neurons()
+    rule = EProp(surrogate=WIDE, order=math.inf)
+    net, learner, _ = network(first, membrane(second), rule=rule, weight=8)
+    between = Synapses(first, second, "w : 1", on_pre="v_post += w*mV", delay=2 * ms)
+    between.connect()
+    between.w = "4 + 3*i - 2*j"
+    net.add(second, between)
+    found = learner.check(network=net, synapses=3)
+    assert found.passed, str(found)
+    assert any(row.finite_difference != 0 for row in found.rows)
 
 
 def test_without_spikes_it_is_the_slope_of_the_loss():
@@ -488,6 +517,14 @@ def unreached():
     run_with(Loss(group, "(u - 1)**2"))
 
 
+def elsewhere():
+    """Trained synapses end on another group, and errors of order 1 stay where they are."""
+    group, other = neurons(), neurons()
+    net, _, _ = network(other, membrane(group))
+    net.add(group)
+    net.run(T * ms)
+
+
 def coarse():
     return {"v_data": TimedArray(np.zeros((T, N)) * mV, dt=2 * ms)}
 
@@ -518,6 +555,11 @@ REFUSED = {
         "reads 'u', which is no state with an equation",
     ),
     "no state": (lambda: of_group("v_data(t, i)/mV"), "depends on no state of the group"),
+    "unknown parameter": (
+        lambda: run_with(of_group(), trainable=["tau"]),
+        "trainable names 'tau'",
+    ),
+    "on a group that does not learn": (elsewhere, "no trained weight reaches 'v'"),
     "unreached": (unreached, "no trained weight reaches 'u'"),
     "text": (lambda: of_group("(v -"), "cannot be read"),
     "no text": (lambda: of_group(3), "Loss.expression = 3 must be text"),
