@@ -398,5 +398,5 @@ def check_complete(learner):
             raise ValueError(
                 f"group '{group.name}' learns, but no feedback reaches it: symmetric and "
                 "adaptive feedback go backwards along a trainable projection onto the "
-                "readout; connect one, or choose feedback='random'"
+                "readout; connect one, choose feedback='random', or give a loss on the group"
             )

@@ -72,7 +72,14 @@ class NetworkReading:
         learner, namespace = self.learner, self.namespace
         learning = [group for group, p in learner.populations.items() if p.learns]
         self.stages: dict[object, Stages] = {
-            group: stages_of(group, self.actions, learner.rule, self.projections, namespace)
+            group: stages_of(
+                group,
+                self.actions,
+                learner.rule,
+                self.projections,
+                namespace,
+                {name for errors in learner.errors_of(group).values() for name in errors},
+            )
             for group in learning
             if group.active
         }

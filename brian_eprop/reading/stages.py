@@ -63,7 +63,7 @@ class Stages:
         return tuple(names)
 
 
-def stages_of(group, actions, rule, projections, namespace):
+def stages_of(group, actions, rule, projections, namespace, scored):
     """The stages of a group.
 
     Parameters
@@ -75,6 +75,8 @@ def stages_of(group, actions, rule, projections, namespace):
     projections : dict of str to TrainableSynapses
         The learner's own, by the names of their presynaptic pathways.
     namespace : dict
+    scored : iterable of str
+        States that losses read.
 
     Returns
     -------
@@ -98,7 +100,7 @@ def stages_of(group, actions, rule, projections, namespace):
         if a not in stages.actions.values() and a.kind != "learning" and a.runner is not stored
     ]
     _check_switched_on(group, stages.actions)
-    matters = _what_matters(group, actions)
+    matters = _what_matters(group, actions, scored)
     while True:
         states = state_names(group, stages.pieces)
         variables = {group.variables[name]: name for name in states}
@@ -124,9 +126,9 @@ def _check_switched_on(group, actions):
             )
 
 
-def _what_matters(group, actions):
-    """The variables on which the threshold of a group depends, at once or in later steps."""
-    read = set(variables_read(group, group.events["spike"]))
+def _what_matters(group, actions, scored):
+    """What the threshold of a group and losses on it depend on, at once or in later steps."""
+    read = {*variables_read(group, group.events["spike"]), *(group.variables[n] for n in scored)}
     effects = [effect for action in actions for effect in action.effects]
     while True:
         new = set().union(*(e.reads for e in effects if e.variable in read)) - read

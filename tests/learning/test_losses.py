@@ -559,7 +559,7 @@ REFUSED = {
         lambda: run_with(of_group(), trainable=["tau"]),
         "trainable names 'tau'",
     ),
-    "on a group that does not learn": (elsewhere, "no trained weight reaches 'v'"),
+    "on a group that does not learn": (elsewhere, "no feedback reaches it.*or give a loss on"),
     "unreached": (unreached, "no trained weight reaches 'u'"),
     "text": (lambda: of_group("(v -"), "cannot be read"),
     "no text": (lambda: of_group(3), "Loss.expression = 3 must be text"),
