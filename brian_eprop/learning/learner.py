@@ -62,8 +62,6 @@ from .readout import LeakyReadout
 from .rule import EProp
 from .updates import Update, changing, going_on, is_trained
 
-#: How losses are given, in messages.
-LOSSES = "[Loss(group, '(v - v_data(t, i))**2/mV**2')]"
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
 #: Arguments whose attributes have another name.
@@ -152,7 +150,7 @@ class Learner:
         given: Sequence[NetworkOperation] = (),
         seed: int | None = None,
     ) -> None:
-        losses = checked_objects("Learner.losses", losses, LOSSES, Loss)
+        losses = checked_objects("Learner.losses", losses, "[Loss(group, 'v/mV')]", Loss)
         readout = checked_readout(readout, losses)
         check_types(rule, regularizers)
         checked_optimizer("Learner.optimizer", optimizer)
@@ -197,8 +195,7 @@ class Learner:
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
         self._warned = False
-        self.losses = losses
-        groups = dict.fromkeys(loss.group for loss in losses)
+        self.losses, groups = losses, dict.fromkeys(loss.group for loss in losses)
         names = get_local_namespace(level=1)
         with unchanged_if_refused(readout, *groups):
             condition = checked_condition(learn, readout, names)
