@@ -29,6 +29,7 @@ from ..brian.internals import (
     get_identifiers,
     is_boolean_expression,
     known_values,
+    networks_of,
     parent_group,
     parse_expression_dimensions,
     word_substitute,
@@ -384,6 +385,13 @@ def check_durations(learner):
 
 def check_complete(learner):
     """Raise an error if something that learning needs is missing, switched off or unknown."""
+    networks = networks_of(learner.readout)
+    for loss in learner.losses:
+        if not any(network in networks for network in networks_of(loss.group)):
+            raise ValueError(
+                f"{loss!r}: group '{loss.group.name}' and readout '{learner.readout.name}' are not "
+                "in one network: add them, or give a Learner without this loss"
+            )
     for group in (learner.readout, *learner.populations):
         if not group.active:
             raise ValueError(

@@ -45,7 +45,7 @@ from ..brian.internals import (
     word_substitute,
 )
 from ..calculus.derivatives import NoDerivativeError, derivative
-from ..calculus.one_step import state_names, subexpressions_of
+from ..calculus.one_step import drawing, state_names, subexpressions_of
 from ..calculus.programs import expand, resolved, symbol
 from ..calculus.statements import printed
 from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
@@ -87,6 +87,11 @@ def _expression(name, expression):
             "'(v - v_data(t, i))**2/mV**2'"
         ) from None
     return code
+
+
+def _as_given(name):
+    """The name that the caller knows data by."""
+    return name.removeprefix(internal("given", ""))
 
 
 def _span(name, window):
@@ -180,10 +185,13 @@ class Loss:
     #: First step of the window, and the one after it; steps of a period.
     _steps: tuple[int, int] | None = field(init=False, default=None, repr=False)
     _period_steps: int | None = field(init=False, default=None, repr=False)
+    #: Time step of the group when the loss was created.
+    _dt: Quantity | None = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self):
         given, dt = table("Loss.namespace", self.namespace, "{'v_data': data}"), self.group.clock.dt
         names = get_local_namespace(level=2) | given
+        self._set("_dt", dt)
         if self.window is not None:
             start, stop = (steps("Loss.window", end, dt, may_be_zero=True) for end in self.window)
             if start >= stop:
@@ -191,11 +199,14 @@ class Loss:
             self._set("_steps", (start, stop))
         if self.period is not None:
             self._set("_period_steps", steps("Loss.period", self.period, dt))
-        self._set("_data", self._known(names))
-        self._check_unit(names)
-        # Only the t of the loss begins anew, and not that of the group's subexpressions.
-        now = {} if self.period is None else {"t": f"((timestep(t, dt) % {self._period_steps})*dt)"}
-        self._set("_code", word_substitute(self.expression, now))
+        data = self._known(names)
+        self._check_unit(names | data)
+        self._set("_data", {internal("given", name): value for name, value in data.items()})
+        # Names and the time of the loss, and not those of the group's subexpressions.
+        of_loss = {name: internal("given", name) for name in data}
+        if self.period is not None:
+            of_loss["t"] = f"((timestep(t, dt) % {self._period_steps})*dt)"
+        self._set("_code", word_substitute(self.expression, of_loss))
         equations = subexpressions_of(self.group.equations)
         self._set("_value", expand(str_to_sympy(self._code), equations))
         self._set("states", self._read_states())
@@ -237,7 +248,12 @@ class Loss:
 
     def _check_unit(self, names):
         group, code = self.group, self.expression
-        known = resolved(group, get_identifiers(code), dict(names) | self._data)
+        known = resolved(group, get_identifiers(code), names)
+        if drawn := drawing(group, get_identifiers(code), names):
+            raise ValueError(
+                f"{self._shown} draws random numbers by '{drawn}', other ones for the loss than "
+                "for its derivative: draw them in the equations of the group, or give a TimedArray"
+            )
         try:
             unit = parse_expression_dimensions(code, known)
         except DimensionMismatchError as error:
@@ -266,7 +282,7 @@ class Loss:
                 raise ValueError(
                     f"{self._shown} reads '{name}', which is no state with an equation, and may "
                     f"change: flag it as constant, '{name} : … (constant)', if it is given, or "
-                    "write an equation"
+                    "write an equation; take (constant over dt) from a subexpression"
                 )
         states = tuple(name for name in known if name in read)
         if not states:
@@ -296,8 +312,9 @@ class Loss:
                 continue
             self._check_array(name, array, [ast.unparse(argument) for argument in call.args])
             if not np.isfinite(array.values).all():
-                data[name], data[f"__seen_{name}"] = self._without_gaps(name, array)
-                seen.append(f"__seen_{name}({', '.join(map(ast.unparse, call.args))})")
+                there = internal("seen", name)
+                data[name], data[there] = self._without_gaps(name, array)
+                seen.append(f"{there}({', '.join(map(ast.unparse, call.args))})")
         self._set("_data", data)
         self._set("_seen", tuple(dict.fromkeys(seen)))
 
@@ -305,14 +322,14 @@ class Loss:
         dt, n = self.group.clock.dt_, len(self.group)
         if abs(float(array.dt) - dt) > 1e-9 * dt:
             raise ValueError(
-                f"{self._shown}: '{name}' has one row every {array.dt * second!s}, but the group "
-                f"runs with dt = {self.group.clock.dt!s}: resample it, "
+                f"{self._shown}: '{_as_given(name)}' has one row every {array.dt * second!s}, but "
+                f"the group runs with dt = {self.group.clock.dt!s}: resample it, "
                 f"TimedArray(values, dt={self.group.clock.dt!s})"
             )
         if arguments[1:] == ["i"] and array.values.shape[1] != n:
             raise ValueError(
-                f"{self._shown}: '{name}' has {array.values.shape[1]} columns, but the group "
-                f"{n} neurons; give one column per neuron"
+                f"{self._shown}: '{_as_given(name)}' has {array.values.shape[1]} columns, but the "
+                f"group {n} neurons; give one column per neuron"
             )
 
     def _without_gaps(self, name, array):
@@ -320,8 +337,8 @@ class Loss:
         values, wrong = array.values, np.argwhere(~np.isfinite(array.values))[0].tolist()
         if not self.gaps or np.isinf(values).any() or np.isnan(values).all():
             raise ValueError(
-                f"{self._shown}: '{name}' is not finite, first at {wrong}: correct it, or say "
-                "Loss(..., gaps=True) if NaN stands for what was not measured"
+                f"{self._shown}: '{_as_given(name)}' is not finite, first at {wrong}: correct it, "
+                "or say Loss(..., gaps=True) if NaN stands for what was not measured"
             )
         there = np.isfinite(values)
         filled = np.where(there, values, values[there].mean())
@@ -330,15 +347,20 @@ class Loss:
             TimedArray(there.astype(float), dt=array.dt * second),
         )
 
-    def _check_length(self):
-        """Raise an error for data that end before the run does."""
+    def _check_times(self):
+        """Raise an error for another time step than before, and for data that end too early."""
+        if float(self._dt) != self.group.clock.dt_:
+            raise ValueError(
+                f"{self._shown} was created when dt was {self._dt!s}, but the group runs with "
+                f"{self.group.clock.dt!s}: set defaultclock.dt before"
+            )
         needed = self._period_steps or last_step(self.group.clock)
         for name, array in self._data.items():
             if isinstance(array, TimedArray) and len(array.values) < needed:
                 raise ValueError(
-                    f"{self._shown}: '{name}' has {len(array.values)} rows, one per time step, but "
-                    f"{needed} are needed; give longer data, or Loss(..., period=...) if they "
-                    "repeat"
+                    f"{self._shown}: '{_as_given(name)}' has {len(array.values)} rows, one per "
+                    f"time step, but {needed} are needed; give longer data, or Loss(..., "
+                    "period=...) if they repeat"
                 )
 
 
@@ -370,7 +392,7 @@ class LossCode(LearningCode):
                 declare(group, name)
         # Each has names of its own for what it is compared with.
         self.renamed = [
-            {name: internal("data", str(number), name) for name in loss._data}
+            {name: internal("loss", str(number), name) for name in loss._data}
             for number, loss in enumerate(losses)
         ]
         add_to(group, self)
@@ -379,7 +401,7 @@ class LossCode(LearningCode):
         """Check what may have changed, and write the code."""
         self.learner.check_complete()
         for loss in self.losses:
-            loss._check_length()
+            loss._check_times()
             self._check_reached(loss)
         self.abstract_code = self._code()
         data = {
@@ -390,11 +412,11 @@ class LossCode(LearningCode):
         super().before_run({**run_namespace, **data})
 
     def _code(self):
-        # For one loss (v - v_data(t, i))**2/mV**2 in the steps from 10 to 20 of a trial:
+        # For one loss (v - u(t, i))**2/mV**2 in the steps from 10 to 20 of a trial:
         #
         # _in_0 = int(__trial_step >= 10)*int(__trial_step < 20)
-        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __data_0_v_data(t, i))/mV**2))
-        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __data_0_v_data(t, i))**2/mV**2))
+        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __loss_0_given_u(t, i))/mV**2))
+        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __loss_0_given_u(t, i))**2/mV**2))
         inside, lines = [""] * len(self.losses), []
         for number, loss in enumerate(self.losses):
             if loss._steps is not None:

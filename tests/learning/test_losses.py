@@ -41,6 +41,7 @@ from brian_eprop import (
 from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.engines.backward_pass import Sweep
 from brian_eprop.learning import neuron_losses as module
+from brian_eprop.reward import ActorCriticReadout
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -342,6 +343,34 @@ def test_any_expression_has_the_gradient_of_its_text(expression, when, engine):
     np.testing.assert_allclose(found, expected, atol=1e-11 * max(1, abs(expected).max()))
 
 
+def test_a_name_of_the_loss_may_mean_another_thing_in_subexpressions():
+    """The loss of a group whose 'scale' is 2 is compared with one in which all is written out."""
+
+    def run(equations, expression, **names):
+        group = neurons(f"{LIF}\nscaled = {equations} : 1")
+        group.namespace.update({"scale": 2.0})
+        return gradients(group, Loss(group, expression, namespace=names), recurrent=False)
+
+    found = run("scale*v**2/mV**2", "scale*scaled", scale=3.0)
+    expected = run("2*v**2/mV**2", "3*scaled")
+    assert np.any(expected[0])
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_numbers_of_single_precision_give_the_same_but_for_round_off(engine):
+    found = all_at_once(engine)
+    before = prefs.core.default_float_dtype
+    prefs.core.default_float_dtype = np.float32
+    try:
+        single = all_at_once(engine)
+    finally:
+        prefs.core.default_float_dtype = before
+    assert not np.array_equal(found, single)
+    np.testing.assert_allclose(single, found, rtol=1e-3, atol=1e-4 * abs(found).max())
+
+
 # ----------------------------------------------------------------------- engines, and controls
 @pytest.mark.parametrize("interval", [None, 8 * ms])
 def test_windows_within_a_trial_give_the_gradient_of_traces(interval):
@@ -524,6 +553,35 @@ def unreached():
     run_with(Loss(group, "(u - 1)**2"))
 
 
+def not_in_the_network():
+    """Trained synapses run without the group that one of the losses is on."""
+    group, other = neurons(), neurons()
+    network(other, Loss(other, "v/mV"), Loss(group, "v/mV"))[0].run(T * ms)
+
+
+def nothing_of_it_in_the_network():
+    group, other = neurons(), neurons()
+    network(other, Loss(group, "v/mV"), Loss(other, "v/mV"))[0].run(T * ms)
+
+
+def another_time_step():
+    loss = of_group("v/mV", window=(5 * ms, 10 * ms))
+    defaultclock.dt = 0.5 * ms
+    run_with(loss)
+
+
+def two_learners():
+    loss = of_group()
+    Learner(losses=[loss])
+    Learner(losses=[loss])
+
+
+def several_readouts():
+    group = neurons()
+    readouts = [LeakyReadout(1, tau=5 * ms, target=np.zeros((T, 1))) for _ in range(2)]
+    Learner(readouts, losses=[membrane(group)])
+
+
 def elsewhere():
     """Trained synapses end on another group, and errors of order 1 stay where they are."""
     group, other = neurons(), neurons()
@@ -554,6 +612,15 @@ REFUSED = {
     "units that differ": (lambda: of_group("(v - 1)**2"), "Loss.expression"),
     "true or false": (lambda: of_group("v > 3*mV"), "is true or false"),
     "no derivative": (lambda: of_group("int(v > 3*mV)"), "'int' is .* has no useful derivative"),
+    "a subexpression without derivative": (
+        lambda: of_group("q", equations=LIF + "\nq = int(v > 3*mV) : 1"),
+        "Loss.expression = 'q' .*'int' is .* has no useful derivative",
+    ),
+    "what is stored": (
+        lambda: of_group("q", equations=LIF + "\nq = v/mV : 1 (constant over dt)"),
+        r"reads 'q', .*take \(constant over dt\) from a subexpression",
+    ),
+    "random numbers": (lambda: of_group("v/mV*randn()"), "draws random numbers by 'randn'"),
     "unknown": (lambda: of_group("(v - u)/mV"), "uses 'u', which is no variable of this group"),
     "an array": (lambda: of_group("v/mV*a", {"a": np.ones(N)}), "uses 'a', which is"),
     "of another group": (another_group, "reads 'u', a variable of 'neurongroup"),
@@ -567,6 +634,15 @@ REFUSED = {
         "trainable names 'tau'",
     ),
     "on a group that does not learn": (elsewhere, "no feedback reaches it.*or give a loss on"),
+    "not in the network": (not_in_the_network, "'neurongroup.*' are not in one network"),
+    "nothing in the network": (nothing_of_it_in_the_network, "are not in one network"),
+    "another time step": (another_time_step, "created when dt was 1. ms, but the group runs with"),
+    "two learners": (two_learners, "already, and cannot learn with that of"),
+    "several readouts": (several_readouts, "Learner.readout = .* is not a LeakyReadout"),
+    "rewards": (
+        lambda: Learner(ActorCriticReadout(2, 20 * ms, 0.9), losses=[of_group()]),
+        "has rewards, .*give the losses a Learner of their own",
+    ),
     "unreached": (unreached, "no trained weight reaches 'u'"),
     "text": (lambda: of_group("(v -"), "cannot be read"),
     "no text": (lambda: of_group(3), "Loss.expression = 3 must be text"),
