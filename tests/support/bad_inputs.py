@@ -250,6 +250,7 @@ BAD_INPUTS = {
     # losses on the neurons
     "a loss with a unit": lambda: loss("(v - 3*mV)**2"),
     "a loss of another unit": lambda: loss("(v - 3)**2"),
+    "a loss that draws": lambda: loss("v/mV*randn()"),
     "a loss that is a condition": lambda: loss("v > 3*mV"),
     "a loss without derivative": lambda: loss("int(v > 3*mV)"),
     "a loss on what is not there": lambda: loss("(u - 1)**2"),
