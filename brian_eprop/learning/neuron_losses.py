@@ -152,8 +152,8 @@ class Loss:
     neuron, whether or not learning is on. A loss on spikes is one on a state that they change::
 
         dx/dt = -x/tau : 1        reset: x += 1      van Rossum distance: (x - x_data(t, i))**2
-        dn/dt = 0 : 1             reset: n += 1      counts and rates, read at the end of a window
-        da/dt = 0 : 1             reset: a = 0       a = 1 until the first spike: Σ_t a is its step
+        dn/dt = 0*Hz : 1          reset: n += 1      counts and rates, read at the end of a window
+        da/dt = 0*Hz : 1          reset: a = 0       a = 1 until the first spike: Σ_t a is its step
 
     Raises
     ------
