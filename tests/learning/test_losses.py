@@ -14,7 +14,7 @@ from brian2 import (
     Synapses,
     TimedArray,
     defaultclock,
-    device,
+    get_device,
     linked_var,
     ms,
     mV,
@@ -496,13 +496,15 @@ def compiled(request, tmp_path):
     before = prefs.codegen.target
     if request.param == "standalone":
         set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
+        standalone = get_device()
     else:
         prefs.codegen.target = request.param
     yield
     prefs.codegen.target = before
     if request.param == "standalone":
+        # it still knows of this program, for the next one that is built
+        standalone.reinit()
         reset_device()
-        device.reinit()
 
 
 @pytest.mark.slow
