@@ -8,6 +8,7 @@ import pytest
 from brian2 import (
     Network,
     NeuronGroup,
+    Quantity,
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
@@ -37,8 +38,10 @@ from brian_eprop import (
     Loss,
     PiecewiseLinear,
     TrainableSynapses,
+    load_model,
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
+from brian_eprop.calculus.one_step import state_names
 from brian_eprop.engines.backward_pass import Sweep
 from brian_eprop.learning import neuron_losses as module
 from brian_eprop.reward import ActorCriticReadout
@@ -195,6 +198,42 @@ def test_a_loss_on_spikes_is_one_on_states_that_they_change(kind, engine):
     window = window and tuple(step * ms for step in window)
     loss = Loss(group, expression, window=window, namespace=DATA)
     assert_checked(group, loss, rule=EProp(surrogate=WIDE, engine=engine))
+
+
+#: Model → its weights: their base unit, and a size at which the model fires.
+MODELS = {
+    "alif": ("1", 0.15),
+    "lif": ("1", 0.15),
+    "adex": ("amp", 150e-12),
+    "cuba_alif": ("amp", 220e-12),
+    "cuba_lif": ("amp", 150e-12),
+    "izhikevich": ("volt", 6e-3),
+}
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("options", [{"order": math.inf}, {"order": 2}, {"engine": "traces"}])
+def test_losses_on_all_states_of_a_model_are_differentiated(options, name):
+    defaultclock.dt = 1 * ms
+    model, (unit, size) = load_model(name), MODELS[name]
+    group = model.group(N)
+    one = {f"one_{n}": Quantity(1, dim=group.variables[n].dim) for n in state_names(group)}
+    text = " + ".join(f"({n}/one_{n})**2" for n in state_names(group))
+    losses = [Loss(group, text, when=when, namespace=one) for when in ("end", "before_thresholds")]
+    learner = Learner(rule=EProp(**options), losses=losses, reset_every=T * ms)
+    rng = np.random.default_rng(0)
+    steps, channels = np.nonzero(rng.random((T, INPUTS)) < 0.4)
+    source, made = SpikeGeneratorGroup(INPUTS, channels, steps * ms), []
+    for pre in (source, group):
+        learning = {"model": f"w : {unit}", "on_pre": model.on_pre, "learner": learner}
+        made.append(TrainableSynapses(pre, group, **learning))
+        made[-1].connect()
+        w = size * rng.standard_normal(len(made[-1]))
+        made[-1].w_[:] = abs(w) if pre is source else w
+    found = learner.check(network=Network(source, group, *made), synapses=3)
+    assert found.passed, str(found)
+    assert found.spikes > 5
 
 
 @pytest.mark.slow
