@@ -91,8 +91,6 @@ class Learner:
         Without one the gradients are summed up, in ``grad``, and no weight changes. Another one
         may be assigned between two runs: see `Learner.optimizer`.
     regularizers : list of FiringRateRegularizer
-    losses : list of Loss
-        On variables of the neurons themselves, besides that of the readout.
     update_every : Quantity or "episode", optional
         Interval of the updates; needed with an optimizer.
     reset_every : Quantity or "episode", optional
@@ -103,6 +101,8 @@ class Learner:
         learner's objects enter the network: what the neurons do before is no trial. Default:
         nothing is ever reset. ``"episode"``: when the environment of an `ActorCriticReadout` ends
         an episode.
+    losses : list of Loss
+        On variables of the neurons themselves, besides that of the readout.
     learning_window : Quantity, optional
         Only errors in this last part of a trial count.
     learn : str, optional

@@ -146,6 +146,11 @@ class Loss:
     states : tuple of str
         The states of the group that ℓ depends on.
 
+    Raises
+    ------
+    ValueError, TypeError, DimensionMismatchError, NoDerivativeError
+        Naming the argument, its value and what it should be.
+
     Notes
     -----
     The group is given the variable ``loss``: Σ_t of its losses in their windows, one value per
@@ -154,11 +159,6 @@ class Loss:
         dx/dt = -x/tau : 1        reset: x += 1      van Rossum distance: (x - x_data(t, i))**2
         dn/dt = 0*Hz : 1          reset: n += 1      counts and rates, read at the end of a window
         da/dt = 0*Hz : 1          reset: a = 0       a = 1 until the first spike: Σ_t a is its step
-
-    Raises
-    ------
-    ValueError, TypeError, DimensionMismatchError, NoDerivativeError
-        Naming the argument, its value and what it should be.
     """
 
     group: NeuronGroup = field(
