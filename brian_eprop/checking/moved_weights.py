@@ -163,25 +163,48 @@ class DifferenceCheck:
     def _together(self, chosen):
         """Measure what acts on different neurons of a group in the same runs.
 
-        Returns nothing for what turns out to depend on more than its own neuron.
+        Returns nothing for a group of which one neuron acts on another, or on another group.
         """
         measured = defaultdict(dict)
         for group in self.run.populations:
             places = [(t, k) for t, ks in chosen.items() if t.group is group for k in ks]
-            for together in _rounds(places, max(1, len(group) // 2)):
+            if self.credit.fails or self._crosses(group, places):
+                continue
+            found = {}
+            for together in _rounds(places):
                 far, near = self._differences(together, CHANGES[0])
-                others = np.ones(len(group), dtype=bool)
-                others[[target.post[k] for target, k in together]] = False
-                crossed = any(
-                    np.any(moved[:, others] if key[1] is group else moved)
-                    for key, moved in near.items()
-                    if key[0] == "moved"
-                )
-                if crossed or near["loss"] != 0 or self.credit.fails:
+                if near["loss"] != 0:
                     break
                 for target, k in together:
-                    measured[target][k] = self._richardson(target, k, far, near, own=True)
+                    found[target, k] = self._richardson(target, k, far, near, own=True)
+            else:
+                for (target, k), values in found.items():
+                    measured[target][k] = values
         return measured
+
+    def _crosses(self, group, places):
+        """Whether what is done to one of these neurons moves another's distance to its threshold.
+
+        Of every two of them there is a run in which one is moved, and not the other: those whose
+        number has a 1, or a 0, in one of its binary digits.
+        """
+        one_each = {target.post[k]: (target, k) for target, k in places}
+        for digit in range(max(1, (len(one_each) - 1).bit_length())):
+            for value in (0, 1):
+                neurons = [j for n, j in enumerate(one_each) if n >> digit & 1 == value]
+                if not neurons:
+                    continue
+                sizes = CHANGES[0] * self.rng.uniform(0.5, 1, len(neurons))
+                changes = [
+                    (target.variable, k, size * target.unit)
+                    for (target, k), size in zip(map(one_each.get, neurons), sizes, strict=True)
+                ]
+                still = np.ones(len(group), dtype=bool)
+                still[neurons] = False
+                moved = {k[1]: m for k, m in self._side(changes).items() if k[0] == "moved"}
+                if any(np.any(m[:, still] if g is group else m) for g, m in moved.items()):
+                    return True
+        return False
 
     def _alone(self, target, k):
         """Measure one synapse; with smaller changes where the difference has not converged."""
@@ -339,12 +362,12 @@ class Moved:
         return size if size > 0 and math.isfinite(size) else 1.0
 
 
-def _rounds(places, size):
+def _rounds(places):
     """Lists of (target, synapse) of which no two act on the same neuron."""
     rounds = []
     for target, k in places:
         for together in rounds:
-            if len(together) < size and all(target.post[k] != t.post[m] for t, m in together):
+            if all(target.post[k] != other.post[m] for other, m in together):
                 together.append((target, k))
                 break
         else:

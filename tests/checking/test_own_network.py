@@ -320,6 +320,34 @@ def test_finite_differences_are_those_of_what_runs_and_not_of_what_is_written(co
         assert row.finite_difference == pytest.approx(expected, abs=1e-8 * np.abs(right).max())
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_coupling_of_neurons_that_are_moved_in_the_same_runs_is_found(seed):
+    """It is said to be given, so that no gradient knows of it."""
+    defaultclock.dt, steps = 1 * ms, 15
+    inputs = SpikeGeneratorGroup(1, np.zeros(steps, int), range(steps) * ms, period=steps * ms)
+    options = {"threshold": "v > 1", "reset": "v -= 1", "method": "exact"}
+    group = NeuronGroup(4, "dv/dt = -v/(20*ms) : 1", **options)
+
+    def couple():
+        group.v_[1] += 0.2 * group.v_[0]
+
+    coupling = NetworkOperation(couple, dt=1 * ms, when="start")
+    readout = LeakyReadout(1, tau=20 * ms, target=np.ones(steps), period=steps * ms)
+    rule = EProp(surrogate=PiecewiseLinear(0.3, 1.0))
+    options = {"rule": rule, "feedback": "random", "reset_every": steps * ms, "given": [coupling]}
+    learner = Learner(readout, seed=1, **options)
+    trained = TrainableSynapses(inputs, group, on_pre="v_post += w", learner=learner)
+    trained.connect()
+    trained.w = [0.3, 0.35, 0.4, 0.45]
+    outputs = TrainableSynapses(group, readout, on_pre="y_post += w", learner=learner)
+    outputs.connect()
+    outputs.w = [1, -1, 0.5, 2]
+    net = Network(inputs, group, readout, trained, outputs, coupling)
+    found = learner.check(network=net, synapses=4, seed=seed)
+    wrong = [row for row in found.rows if not row.passed]
+    assert [(row.i, row.j) for row in wrong] == [(0, 0)], str(found)
+
+
 @pytest.mark.slow
 def test_a_loop_through_other_groups_is_in_the_finite_difference_of_order_inf():
     def loop(G, R, L):
