@@ -150,6 +150,13 @@ def test_windows_of_a_long_trial_in_a_program(monkeypatch):
     """As if trials above 1000 steps had windows of 200; ψ is 0 where most of them begin."""
     monkeypatch.setattr(credit_engine, "WHOLE", 1000)
     monkeypatch.setattr(credit_engine, "SEGMENT", 200)
+    begin, windows = credit_engine.Credit.__init__, []
+
+    def noted(engine, learner):
+        begin(engine, learner)
+        windows.append((engine.carries, engine.window))
+
+    monkeypatch.setattr(credit_engine.Credit, "__init__", noted)
     rng = np.random.default_rng(0)
     inputs, targets = rng.random((1200, 3)) < 0.3, rng.normal(size=(1200, 2))
     weights = {"w_in": np.full((3, 4), 0.3)}
@@ -167,7 +174,11 @@ def test_windows_of_a_long_trial_in_a_program(monkeypatch):
     finally:
         device.reinit()
         set_device("runtime")
+    # made anew, and not one that a cache has from elsewhere
+    assert windows and set(windows) == {(True, 200)}
+    windows.clear()
     found["numpy"] = gradients("credit")
+    assert windows and set(windows) == {(True, 200)}
     for engine, gradient in found.items():
         for block in ("w_in", "w_rec", "w_out"):
             right = getattr(expected, block)
