@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import side_by_side
-from brian2 import device, set_device
+from brian2 import device, ms, set_device
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian_networks import difference
 from hypothesis import settings
@@ -163,8 +163,9 @@ def test_windows_of_a_long_trial_in_a_program(monkeypatch):
 
     def gradients(engine):
         rule = EProp(engine=engine)
-        net = RecurrentNetwork("lif", 3, 4, 2, seed=0, weights=weights, rule=rule)
-        return net.gradients(inputs, targets)
+        delays = {"w_in": 3 * ms, "w_rec": 2 * ms}
+        options = {"weights": weights, "delays": delays, "rule": rule, "seed": 0}
+        return RecurrentNetwork("lif", 3, 4, 2, **options).gradients(inputs, targets)
 
     expected = gradients("traces")
     assert 100 < expected.spikes.sum() < 0.5 * expected.spikes.size
