@@ -57,7 +57,7 @@ x -= u*x"""
 RECOVERING = "dx/dt = (1 - x)/(50*ms) : 1 (event-driven)\ndu/dt = -u/(90*ms) : 1 (event-driven)"
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("on_pre", [DEPRESSING, {"pre": "v_post += 9*mV*u*x", "then": "x *= 0.5"}])
 @pytest.mark.parametrize("model", ["u : 1\nx : 1", RECOVERING])
 @pytest.mark.parametrize("order", [1, 2, math.inf])

@@ -203,6 +203,7 @@ def test_a_wrong_sweep_is_told_in_words_before_anything_runs(tmp_path, sweep, me
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_published_sweeps_can_be_read():
     from pathlib import Path
 
