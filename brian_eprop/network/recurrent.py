@@ -474,7 +474,8 @@ class RecurrentNetwork:
         """What runs batches of a shape, with room for one part of them."""
         kind = CompiledNetwork if is_standalone() else RuntimeNetwork
         trials = BatchShape(room(batch), steps, window, learning)
-        key = kind, trials, prefs.core.default_float_dtype
+        # prefs.core.default_float_dtype takes 50 µs
+        key = kind, trials, prefs["core.default_float_dtype"]
         if key not in self._networks:
             inputs = np.broadcast_to(False, (trials.total, self.description.n_in))
             targets = self._some_targets(trials.total)
