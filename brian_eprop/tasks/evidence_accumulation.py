@@ -126,10 +126,13 @@ class EvidenceAccumulation(Decision):
         probability[:, 1:-2:2, :2] = of_cue * (cues[..., np.newaxis] == [0, 1])
         probability[:, -1, 2] = of_cue
         probability[..., 3] = spike_probability(self, "background_rate")
-        probability = np.repeat(probability, list(GROUPS.values()), axis=2)
-        probability = np.repeat(probability, self._durations, axis=1)
+        of_inputs = np.repeat(probability, list(GROUPS.values()), axis=2)
+        spikes = np.empty((batch, self.steps, self.n_in), dtype=bool)
+        # a trial at a time: its numbers stay in the processor's cache
+        for fired, of_phases in zip(spikes, of_inputs, strict=True):
+            np.less(rng.random(fired.shape), np.repeat(of_phases, self._durations, 0), out=fired)
         right = 2 * cues.sum(axis=1) > self.n_cues
-        return rng.random(probability.shape) < probability, right.astype(int)
+        return spikes, right.astype(int)
 
 
 TASK = EvidenceAccumulation
