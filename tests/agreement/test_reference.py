@@ -251,6 +251,7 @@ PHYSICAL = {
     "adex": 600.0,
     "izhikevich": 20.0,  # mV
     "hodgkin_huxley": 30.0,  # nS
+    "two_compartment": 600.0,  # pA
 }
 
 

@@ -25,12 +25,15 @@ KICKS = {
     "adex": {"I_syn": 3e-10},
     "izhikevich": {"v": 6e-3},
     "hodgkin_huxley": {"g_syn": 3e-8},
+    # far enough for finite differences of what u changes v within one step
+    "two_compartment": {"I_syn": 4e-10, "I_apical": 4e-10, "w_d": 1e-9, "bap": 1.0},
 }
 #: Brian2 itself has no such method for these equations.
 UNSUPPORTED = {
     ("adex", "exact"),
     ("izhikevich", "exact"),
     ("hodgkin_huxley", "exact"),
+    ("two_compartment", "exact"),
     ("izhikevich", "exponential_euler"),
 }
 #: Fourth-order differences of the steepest step (rk2 across the upswing of adex) reach this.
@@ -45,6 +48,7 @@ STATES = {
     "hodgkin_huxley": ("g_syn", "h", "m", "n", "v"),
     "izhikevich": ("u", "v"),
     "lif": ("v",),
+    "two_compartment": ("I_syn", "bap", "u", "v", "w_d", "w_s"),
 }
 
 SURROGATE = PiecewiseLinear(height=0.3, width=1.0)
@@ -104,7 +108,9 @@ def test_coefficients_are_those_of_brian2s_own_step(name, method):
     assert linearization.states == STATES[name]
     # Written out, the entries of adex with rk4 have more than 100 000 operations.
     code = "\n".join(linearization.statements.values())
-    assert operations(code) < {"hodgkin_huxley": 4000, "adex": 700}.get(name, 400)
+    assert operations(code) < {"hodgkin_huxley": 4000, "adex": 700, "two_compartment": 700}.get(
+        name, 400
+    )
     assert_typesettable(linearization._repr_latex_())
 
 

@@ -24,7 +24,16 @@ from brian2 import (
 from brian_eprop.neurons.neuron_model import ModelError, NeuronModel, available_models, load_model
 from brian_eprop.neurons.surrogates import SURROGATES, Arctan, FastSigmoid, PiecewiseLinear
 
-MODELS = ["adex", "alif", "cuba_alif", "cuba_lif", "hodgkin_huxley", "izhikevich", "lif"]
+MODELS = [
+    "adex",
+    "alif",
+    "cuba_alif",
+    "cuba_lif",
+    "hodgkin_huxley",
+    "izhikevich",
+    "lif",
+    "two_compartment",
+]
 N_IN, N, STEPS = 6, 12, 300
 
 
@@ -153,7 +162,7 @@ def test_model_documents_itself(name):
     model = load_model(name)
     assert model.name == name
     assert "Suggested dt" in model.description
-    assert any(year in model.reference for year in ("1991", "1999", "2003", "2005", "2020"))
+    assert any(year in model.reference for year in ("1991", "1999", "2003", "2005", "2018", "2020"))
     assert set(model.reset_path.values()) <= {"implicit", "explicit"}
     assert pickle.loads(pickle.dumps(model)) == model
 
@@ -167,6 +176,7 @@ FIRING = {
     "adex": ({"I_ext": 0.8 * nA}, 2500 * pA, 0.1 * ms),
     "izhikevich": ({"I_ext": 10 * mV / ms}, 20 * mV, 0.1 * ms),
     "hodgkin_huxley": ({"I_ext": 0.2 * nA}, 15e-9, 0.1 * ms),
+    "two_compartment": ({"I_ext": 0.7 * nA}, 4000 * pA, 0.1 * ms),
 }
 
 
