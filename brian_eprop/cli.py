@@ -19,6 +19,7 @@ from .runs import (
     Sweep,
     backend,
     check_script,
+    findings,
     plot_run,
     resume,
     run_sweep,
@@ -313,6 +314,19 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
         typer.echo(f"gradients from Brian2 and from {check.against} {agree}")
         raise typer.Exit(0 if check.passed else 1)
     typer.echo(f"gradients were not checked: {check.reason}")
+
+
+@app.command()
+def doctor():
+    """Say what this machine has, and whether it computes; made to be pasted into a report.
+
+    Exit code 1 if something is wrong.
+    """
+    wrong = 0
+    for finding in findings():
+        typer.echo(str(finding))
+        wrong += finding.remedy is not None
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.callback()

@@ -1,6 +1,7 @@
 """Training from configurations: run folders, sweeps, clusters, reports, checks."""
 
 from .configuration import Configuration
+from .doctor import findings
 from .folder import Result
 from .report import write_report
 from .run import plot_run, resume, train
@@ -16,6 +17,7 @@ __all__ = [
     "backend",
     "check_gradients",
     "check_script",
+    "findings",
     "plot_run",
     "resume",
     "run_sweep",
