@@ -19,13 +19,13 @@ from .runs import (
     Sweep,
     backend,
     check_script,
-    findings,
     plot_run,
     resume,
     run_sweep,
     write_report,
 )
 from .runs import train as run_training
+from .runs.doctor import findings
 from .tasks import available_tasks
 
 #: What the user can mend; anything else is a mistake of ours, with a traceback.

@@ -1,7 +1,6 @@
 """Training from configurations: run folders, sweeps, clusters, reports, checks."""
 
 from .configuration import Configuration
-from .doctor import findings
 from .folder import Result
 from .report import write_report
 from .run import plot_run, resume, train
@@ -17,7 +16,6 @@ __all__ = [
     "backend",
     "check_gradients",
     "check_script",
-    "findings",
     "plot_run",
     "resume",
     "run_sweep",
