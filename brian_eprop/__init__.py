@@ -13,6 +13,7 @@ from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
+from .network.fitting import FitResult, fit
 from .neurons.neuron_model import NeuronModel, available_models, load_model
 from .neurons.surrogates import (
     Arctan,
@@ -36,6 +37,7 @@ __all__ = [
     "Exponential",
     "FastSigmoid",
     "FiringRateRegularizer",
+    "FitResult",
     "Formula",
     "GradientDescent",
     "Gradients",
@@ -54,6 +56,7 @@ __all__ = [
     "available_models",
     "connectivity",
     "fast_build",
+    "fit",
     "linearize",
     "load_model",
     "reference",
