@@ -8,6 +8,7 @@ from .learning.neuron_losses import Loss
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
 from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
+from .learning.recordings import recorded_signals, recorded_spikes
 from .learning.rule import BPTT, EProp
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
@@ -59,6 +60,8 @@ __all__ = [
     "fit",
     "linearize",
     "load_model",
+    "recorded_signals",
+    "recorded_spikes",
     "reference",
     "tasks",
 ]
