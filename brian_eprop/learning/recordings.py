@@ -167,7 +167,9 @@ def _checked(trials, trial, dt, caller):
     """Steps of a trial, and the entries of the trials."""
     check_time(f"{caller}.dt", dt)
     expected = steps(f"{caller}.trial", trial, dt)
-    if _is_recording(trials) or isinstance(trials, str | bytes | dict) or np.ndim(trials) == 0:
+    many = isinstance(trials, Sequence) and not isinstance(trials, str | bytes)
+    many = many or (isinstance(trials, np.ndarray) and trials.ndim > 0)
+    if _is_recording(trials) or not many:
         raise TypeError(
             f"{caller}.trials = {shown(trials)} must be a list with one recording per trial, such "
             "as [recording]"

@@ -1,47 +1,27 @@
 """Fits of one's own network to data: evaluations from one state, start after start.
 
-An evaluation is a run of the network over one interval between updates, from the state in which
-the network was given: it has the loss and the gradients of all that its learner trains. What
+An evaluation has the loss and the gradients of all that a learner trains (`evaluations`). What
 follows is the learner's own update, its statements run by NumPy, so that bounds, scales and
-optimizers are those of training. In Python the network is run step by step, with the code that was
-generated once; a C++ standalone program is compiled once, and called with the values.
+optimizers are those of training.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from attrs import frozen
-from brian2 import Network, Quantity, Synapses, get_device, get_local_namespace
+from brian2 import Network, Quantity, Synapses, get_local_namespace
 from tqdm import tqdm
 
-from ..brian.internals import (
-    is_standalone,
-    keep_state,
-    networks_of,
-    repeatable,
-    return_to_state,
-    runs_in_python,
-    steps_of,
-)
+from ..brian.internals import is_standalone, networks_of, runs_in_python
 from ..brian.step_flags import EPISODE
 from ..checks import Entry, Floats, check_seed, flag, number, shown, whole_number
 from ..learning.learner import Learner
-from ..learning.optimizers import FUNCTIONS
-from ..learning.updates import Trained
-from .runtime import plain_errors
+from .evaluations import InProgram, InPython
 from .training import TrainingDiverged, ended_by
 from .validation import entries_of
-
-#: Under which name the network keeps the state in which each evaluation begins.
-START = "start of an evaluation"
-
-#: What is trained, by "group.name", in SI units.
-Values = Mapping[str, Floats]
 
 
 @frozen(eq=False)
@@ -167,7 +147,7 @@ def fit(
     callbacks = entries_of("fit.callbacks", callbacks, Callable, "function of an entry", "print")
     flag("fit.progress", progress)
     check_seed("fit.seed", seed)
-    evaluated = _InProgram if is_standalone() else _InPython
+    evaluated = InProgram if is_standalone() else InPython
     run = evaluated(learner, network, get_local_namespace(level=1))
     search = _Search(run, optimizer, iterations, starts, patience, tolerance, callbacks)
     learner.optimizer = None
@@ -229,185 +209,12 @@ def _network_of(learner, network):
     return network
 
 
-@frozen(eq=False)
-class _Fitted:
-    """A trained variable: whose it is, and its update."""
-
-    owner: Any
-    trained: Trained
-
-    @property
-    def key(self):
-        return f"{self.owner.name}.{self.trained.name}"
-
-    def variable(self, name):
-        return self.owner.variables[name]
-
-    def drawn(self, rng, values):
-        """Values between the bounds."""
-        low, high = self.trained.bounds or (-np.inf, np.inf)
-        if not np.isfinite(high - low):
-            raise ValueError(
-                f"fit.starts: '{self.key}' has no bounds between which starts could be drawn; give "
-                + (
-                    "TrainableSynapses(..., bounds=(low, high))"
-                    if isinstance(self.owner, Synapses)
-                    else f"Learner(trainable={{'{self.trained.name}': (low, high)}})"
-                )
-            )
-        return rng.uniform(low, high, np.shape(values))
-
-    def updated(self, optimizer, values, gradient, moments, number):
-        """The values after an update, by the statements that Brian2 runs for it."""
-        trained = self.trained
-        names = {name: np.zeros_like(values) for name in trained.state(optimizer)} | moments
-        names |= {trained.name: values, trained.gradient: gradient, "__updates": number}
-        exec(trained.code(optimizer), {**FUNCTIONS, "inf": np.inf}, names)
-        moments.update({name: names[name] for name in trained.state(optimizer)})
-        return names[trained.name]
-
-
-class _Evaluations:
-    """What is fitted in a network, and what a run of it has come to."""
-
-    def __init__(self, learner, network):
-        self.learner, self.network = learner, network
-        self.duration = learner.interval * learner.readout.clock.dt
-        objects = network.sorted_objects
-        self.fitted = [
-            _Fitted(update.group, trained)
-            for update in learner.updates
-            if any(obj is update for obj in objects)
-            for trained in update.trained
-        ]
-        if not self.fitted:
-            raise ValueError(
-                "fit: the learner trains nothing in this network; give Learner(trainable={'tau': "
-                "(5*ms, 50*ms)}), or TrainableSynapses(..., learner=learner)"
-            )
-        #: What the groups with a loss have summed it up in.
-        self.losing = [learner.readout, *learner.loss_code]
-
-    def values(self):
-        """What is fitted has now."""
-        found = {f.key: f.variable(f.trained.name).get_value() for f in self.fitted}
-        return {key: np.array(values, dtype=float) for key, values in found.items()}
-
-    def outcome(self):
-        """The loss and the gradients of the run that has ended."""
-        losses = [group.variables["loss"].get_value() for group in self.losing]
-        gradients = {f.key: f.variable(f.trained.gradient).get_value() for f in self.fitted}
-        return (
-            float(sum(map(np.sum, losses))) / self.learner.trials_per_update,
-            {key: np.array(gradient, dtype=float) for key, gradient in gradients.items()},
-        )
-
-
-class _InPython(_Evaluations):
-    """Evaluations in this process, by code that is generated once; a context."""
-
-    def __init__(self, learner, network, namespace):
-        super().__init__(learner, network)
-        self.namespace = namespace
-        now, trial = learner.progress.now(), learner.trial
-        passed = learner.progress.elapsed() if trial and learner.progress.entered() else 0
-        if passed or (not trial and now):
-            raise ValueError(
-                f"fit begins {passed or now} steps after the start of a trial: run the network to "
-                "its end first, or fit before the first run"
-            )
-
-    def __enter__(self):
-        with ExitStack() as stack:
-            stack.enter_context(plain_errors())
-            stack.enter_context(repeatable(self.network, self.duration, self.namespace))
-            # Brian2 looks at gradients when code has run for the last time.
-            stack.callback(return_to_state, self.network, "before it is repeated")
-            self._clear()
-            keep_state(self.network, START)
-            self.running = [obj for obj in self.network.sorted_objects if obj.active]
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *error):
-        self._stack.close()
-
-    def _clear(self):
-        """Forget losses and gradients of before."""
-        for group in self.losing:
-            group.variables["loss"].set_value(0)
-        for fitted in self.fitted:
-            fitted.variable(fitted.trained.gradient).set_value(0)
-
-    def _write(self, values):
-        for fitted in self.fitted:
-            fitted.variable(fitted.trained.name).set_value(values[fitted.key])
-
-    def evaluate(self, values):
-        """The loss and the gradients of values."""
-        return_to_state(self.network, START)
-        self._write(values)
-        for due in steps_of(self.network):
-            for obj in self.running:
-                if obj.clock in due:
-                    obj.run()
-        return self.outcome()
-
-    def finish(self, values):
-        """Run the network with values, once and as the user would."""
-        self._clear()
-        self._write(values)
-        with plain_errors():
-            self.network.run(self.duration, namespace=self.namespace)
-        for fitted in self.fitted:
-            fitted.variable(fitted.trained.gradient).set_value(0)
-
-
-class _InProgram(_Evaluations):
-    """Evaluations by a C++ standalone program, which is built once; a context."""
-
-    def __init__(self, learner, network, namespace):
-        super().__init__(learner, network)
-        self.namespace, self.device = namespace, get_device()
-        if self.device.has_been_run or network.t_ > 0:
-            raise ValueError(
-                "fit: the network of a C++ standalone program has run already, and would run "
-                "again in each evaluation; fit it before, without run()"
-            )
-
-    def __enter__(self):
-        with plain_errors():
-            self.network.run(self.duration, namespace=self.namespace)
-        if not self.device.has_been_run:
-            self.device.build(**{"directory": None} | self.device.build_options)
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def evaluate(self, values):
-        """The loss and the gradients of values."""
-        self.finish(values)
-        return self.outcome()
-
-    def finish(self, values):
-        """Run the program with values."""
-        given = {
-            getattr(f.owner, f.trained.name): Quantity(
-                values[f.key], dim=f.variable(f.trained.name).dim
-            )
-            for f in self.fitted
-        }
-        self.device.run(run_args=given, with_output=False)
-        self.device.delete(code=False, data=False, directory=False)
-
-
 class _Search:
     """Descents from one start after the other, and the best of what they have come by.
 
     Parameters
     ----------
-    run : _InPython or _InProgram
+    run : InPython or InProgram
     optimizer, iterations, starts, patience, tolerance, callbacks
         As for `fit`.
     """
