@@ -6,11 +6,12 @@ that was generated once; a C++ standalone program is built once, and called with
 """
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from attrs import frozen
-from brian2 import Quantity, Synapses, get_device
+from brian2 import Synapses, get_device
 
 from ..brian.internals import keep_state, repeatable, return_to_state, steps_of
 from ..learning.optimizers import FUNCTIONS
@@ -184,11 +185,11 @@ class InProgram(_Evaluations):
 
     def finish(self, values):
         """Run the program with values."""
-        given = {
-            getattr(f.owner, f.trained.name): Quantity(
-                values[f.key], dim=f.variable(f.trained.name).dim
-            )
-            for f in self.fitted
-        }
+        # As device.run does for a dict, which leaves a file for each value that there ever was.
+        given = []
+        for fitted in self.fitted:
+            path = Path("static_arrays") / f"fitted_{fitted.key}.dat"
+            dtype = fitted.variable(fitted.trained.name).dtype
+            values[fitted.key].astype(dtype).tofile(Path(self.device.project_dir) / path)
+            given.append(f"{fitted.key}={path}")
         self.device.run(run_args=given, with_output=False)
-        self.device.delete(code=False, data=False, directory=False)
