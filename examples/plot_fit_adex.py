@@ -168,7 +168,7 @@ free, spikes = record(values, currents[2])
 data, data_spikes = recordings[2]
 near = np.abs(np.subtract.outer(np.flatnonzero(spikes), np.flatnonzero(data_spikes))) <= 20
 print(f"{near.any(axis=0).sum()} of {data_spikes.sum():.0f} new spikes within 2 ms")
-t = np.arange(steps) * defaultclock.dt
-figure = plot_fit(t, free / mV, data / mV, history=found.history, unit="mV")
+times = np.arange(steps) * defaultclock.dt
+figure = plot_fit(times, free / mV, data / mV, history=found.history, unit="mV")
 figure.savefig("fit_adex.png", dpi=150)
 plt.show()
