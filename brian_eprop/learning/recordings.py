@@ -18,7 +18,7 @@ from brian2.units.fundamentalunits import (
     get_dimensions,
 )
 
-from ..checks import as_array, check_time, quantity, shown, steps, unit_name, whole_number
+from ..checks import as_array, check_time, flag, quantity, shown, steps, unit_name, whole_number
 
 #: Units as Neo and NWB write them, without prefix, and as Brian2 does.
 UNITS = {"V": "volt", "A": "amp", "S": "siemens", "s": "second", "F": "farad", "Hz": "hertz"}
@@ -61,6 +61,7 @@ def recorded_signals(
         numbers of neurons, or not finite; names the trial.
     """
     expected, entries = _checked(trials, trial, dt, "recorded_signals")
+    gaps = flag("recorded_signals.gaps", gaps)
     rows: list[Quantity] = []
     for number, entry in enumerate(entries):
         name = f"recorded_signals.trials[{number}]"

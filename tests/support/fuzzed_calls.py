@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from brian2 import Hz, Network, ms, mV, second
+from brian2 import Hz, Network, NeuronGroup, ms, mV, second
 from brian2.units import DimensionMismatchError
 
 import brian_eprop as eprop
@@ -83,14 +83,16 @@ class Echo:
 
 
 def fit_arguments():
-    group = lif()
-    group.v = 0.5
+    equations = "dv/dt = -v/tau : 1\ntau : second (constant)"
+    group = NeuronGroup(3, equations, threshold="v > 1", reset="v = 0", method="exact")
+    group.v, group.tau = 0.5, 20 * ms
     made = eprop.Learner(
+        rule=eprop.EProp(surrogate=surrogate()),
         losses=[eprop.Loss(group, "v**2")],
         optimizer=eprop.Adam(0.01),
         update_every=STEPS * ms,
         reset_every=STEPS * ms,
-        trainable={"tau_m": (5 * ms, 50 * ms)},
+        trainable={"tau": (5 * ms, 50 * ms)},
     )
     return dict(
         learner=made,
