@@ -210,12 +210,12 @@ def _signal(name, entry, dt):
                 "AnalogSignal or a TimeSeries"
             )
         values = Quantity(plain.astype(float), dim=dimensions)
-    values = Quantity(values)
-    if values.ndim == 1:
-        values = values[:, np.newaxis]
-    if values.ndim != 2 or not values.size:
-        raise ValueError(f"{name} has the shape {values.shape}; it must be (steps, neurons)")
-    return values
+    plain = np.asarray(values)
+    if plain.ndim == 1:
+        plain = plain[:, np.newaxis]
+    if plain.ndim != 2 or not plain.size:
+        raise ValueError(f"{name} has the shape {plain.shape}; it must be (steps, neurons)")
+    return Quantity(plain, dim=get_dimensions(values))
 
 
 def _check_step(name, found, dt):
@@ -279,6 +279,8 @@ def _unit(name, text):
     text = str(text).strip()
     if text in NO_UNIT:
         return Quantity(1.0)
+    if text.startswith("1/"):  # a period by its rate
+        return 1 / _unit(name, text[2:])
     for prefix, scale in PREFIXES.items():
         if text.startswith(prefix) and text[len(prefix) :] in UNITS:
             return quantity(f"1*{scale}{UNITS[text[len(prefix) :]]}")
