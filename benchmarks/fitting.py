@@ -136,10 +136,13 @@ def by_evolution(injected, v, fired, seed, rounds, samples):
     """brian2modelfitting with differential evolution: (values by name, evaluations)."""
     from brian2modelfitting import MSEMetric, NevergradOptimizer, TraceFitter
 
+    # Names in equations are looked up here.
+    spiked = TimedArray(fired.T, dt=defaultclock.dt)
+    assert len(spiked.values) == STEPS
     np.random.seed(seed)  # noqa: NPY002, what it draws from
     fitter = TraceFitter(
         dt=defaultclock.dt,
-        model=model("current", "fired(t, i % 2)") + DECLARED,
+        model=model("current", "spiked(t, i % 2)") + DECLARED,
         input_var="current",
         input=injected * amp,
         output_var="v",
@@ -150,7 +153,6 @@ def by_evolution(injected, v, fired, seed, rounds, samples):
         reset="v = -40*mV",
         method="euler",
         param_init={"v": -70.6 * mV},
-        extra_namespace={"fired": TimedArray(fired.T, dt=defaultclock.dt)},
     )
     bounds = {name: [low, high] for name, (_, _, low, high) in PARAMETERS.items()}
     found, _ = fitter.fit(

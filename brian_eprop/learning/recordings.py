@@ -62,10 +62,10 @@ def recorded_signals(
     """
     expected, entries = _checked(trials, trial, dt, "recorded_signals")
     gaps = flag("recorded_signals.gaps", gaps)
-    rows: list[Quantity] = []
+    rows, dim = [], None
     for number, entry in enumerate(entries):
         name = f"recorded_signals.trials[{number}]"
-        values = _signal(name, entry, dt)
+        values, found = _signal(name, entry, dt)
         if len(values) != expected:
             remedy = "cut it"
             if len(values) < expected:
@@ -79,12 +79,12 @@ def recorded_signals(
                 f"{name} has {values.shape[1]} neurons, but the trials before have "
                 f"{rows[0].shape[1]}; fill what was not measured with NaN, and say gaps=True"
             )
-        if rows and values.dim is not rows[0].dim:
+        if rows and found is not dim:
             raise DimensionMismatchError(
-                f"{name} has the unit '{unit_name(values.dim)}', but the trials before "
-                f"'{unit_name(rows[0].dim)}'"
+                f"{name} has the unit '{unit_name(found)}', but the trials before "
+                f"'{unit_name(dim)}'"
             )
-        wrong = ~np.isfinite(np.asarray(values)) & ~(gaps & np.isnan(np.asarray(values)))
+        wrong = ~np.isfinite(values) & ~(gaps & np.isnan(values))
         if wrong.any():
             step, neuron = np.argwhere(wrong)[0]
             raise ValueError(
@@ -92,8 +92,8 @@ def recorded_signals(
                 "in Loss, if NaN stands for what was not measured"
             )
         rows.append(values)
-    values = np.concatenate([np.asarray(values) for values in rows])
-    return TimedArray(Quantity(values, dim=rows[0].dim), dt=dt)
+        dim = found
+    return TimedArray(Quantity(np.concatenate(rows), dim=dim), dt=dt)
 
 
 def recorded_spikes(
@@ -188,7 +188,7 @@ def _is_recording(value):
 
 
 def _signal(name, entry, dt):
-    """A recording of one trial : Quantity (steps, neurons)."""
+    """A recording of one trial, (steps, neurons) in SI units, and its dimensions."""
     if hasattr(entry, "sampling_period"):
         values = _neo(name, entry)
         _check_step(name, _neo(f"{name}.sampling_period", entry.sampling_period), dt)
@@ -215,7 +215,7 @@ def _signal(name, entry, dt):
         plain = plain[:, np.newaxis]
     if plain.ndim != 2 or not plain.size:
         raise ValueError(f"{name} has the shape {plain.shape}; it must be (steps, neurons)")
-    return Quantity(plain, dim=get_dimensions(values))
+    return plain, get_dimensions(values)
 
 
 def _check_step(name, found, dt):

@@ -137,7 +137,7 @@ def test_real_objects_of_neo():
     signal = package.AnalogSignal(VALUES, units="mV", sampling_rate=1 * quantities.kHz)
     found = recorded_signals([signal], TRIAL, DT)
     np.testing.assert_allclose(found.values, VALUES * 1e-3, rtol=1e-14)
-    train = package.SpikeTrain([101, 103] * quantities.ms, t_start=0.1, t_stop=0.2, units="s")
+    train = package.SpikeTrain([101, 103] * quantities.ms, t_start=100, t_stop=200, units="ms")
     silent = package.SpikeTrain([] * quantities.ms, t_stop=5.0, units="ms")
     group = recorded_spikes([[train, silent]], TRIAL, DT)
     times = group.variables["spike_time"].get_value()
