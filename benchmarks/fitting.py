@@ -88,7 +88,7 @@ def recorded(seed):
     return injected.T, np.array(membrane.v), fired
 
 
-def by_gradient(injected, v, fired, seed, iterations, starts):
+def by_gradient(injected, membrane, fired, seed, iterations, starts):
     """This package: (values by name, evaluations)."""
     import brian_eprop as be
 
@@ -97,7 +97,7 @@ def by_gradient(injected, v, fired, seed, iterations, starts):
         "current": TimedArray(injected.reshape(-1, 1) * amp, dt=dt),
         "fired": be.recorded_signals(list(fired), TRIAL, dt),
     }
-    v_data = be.recorded_signals(list(v * volt), TRIAL, dt)
+    v_data = be.recorded_signals(list(membrane * volt), TRIAL, dt)
     be.fast_build()
     set_device("cpp_standalone", directory=None, build_on_run=False)
     group = NeuronGroup(
@@ -132,7 +132,7 @@ def by_gradient(injected, v, fired, seed, iterations, starts):
     return values, found.evaluations
 
 
-def by_evolution(injected, v, fired, seed, rounds, samples):
+def by_evolution(injected, membrane, fired, seed, rounds, samples):
     """brian2modelfitting with differential evolution: (values by name, evaluations)."""
     from brian2modelfitting import MSEMetric, NevergradOptimizer, TraceFitter
 
@@ -147,7 +147,7 @@ def by_evolution(injected, v, fired, seed, rounds, samples):
         input=injected * amp,
         output_var="v",
         # Its monitor reads the begin of a step, which is the end of the one before.
-        output=np.roll(v, 1, axis=1) * volt,
+        output=np.roll(membrane, 1, axis=1) * volt,
         n_samples=samples,
         threshold="v > -40*mV",
         reset="v = -40*mV",

@@ -62,7 +62,8 @@ def recorded_signals(
     """
     expected, entries = _checked(trials, trial, dt, "recorded_signals")
     gaps = flag("recorded_signals.gaps", gaps)
-    rows, dim = [], None
+    rows: list[Any] = []
+    dim = None
     for number, entry in enumerate(entries):
         name = f"recorded_signals.trials[{number}]"
         values, found = _signal(name, entry, dt)
