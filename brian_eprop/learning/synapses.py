@@ -249,10 +249,8 @@ class TrainableSynapses(DirectSynapses):
         learner, weight = self.learner, self.weight
         kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
         change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
-        if bounds is not None:
-            change.append(f"{weight} = clip({weight}, {bounds[0]!r}, {bounds[1]!r})")
         dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
-        trained = Trained(weight, "grad", weight, dim, mean, tuple(change))
+        trained = Trained(weight, "grad", weight, dim, mean, tuple(change), bounds)
         Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
