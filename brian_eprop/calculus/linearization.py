@@ -79,6 +79,8 @@ class Linearization:
     errors : mapping of str to mapping of str to str
         The variable that holds ∂ℓ/∂h of the losses on each state, by the moment of the step at
         which they read it: {"before_thresholds" or "end": {state: variable}}.
+    passed_on : frozenset of str
+        States that other neurons sum up, to which credit comes back from there.
     """
 
     step: OneStep
@@ -88,16 +90,18 @@ class Linearization:
     reset_path: dict[str, ResetPath]
     synaptic: frozenset[str] = frozenset()
     errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    passed_on: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> set[str]:
-        """States that losses read."""
-        return {state for errors in self.errors.values() for state in errors}
+        """States that losses, or other neurons, read."""
+        return {state for errors in self.errors.values() for state in errors} | self.passed_on
 
     @cached_property
     def slope(self) -> sympy.Matrix:
         """∂distance/∂h : (states,) SymPy matrix."""
-        return sympy.Matrix([derivative(self.step.distance, symbol(n)) for n in self.states])
+        distance = sympy.S.Zero if self.step.distance is None else self.step.distance
+        return sympy.Matrix([derivative(distance, symbol(n)) for n in self.states])
 
     @cached_property
     def integrator_jacobian(self) -> sympy.Matrix:
@@ -189,7 +193,7 @@ class Linearization:
         after = {n: step.reset[n] for n in self.states if step.reset[n] != symbol(n)}
         paths = [after[n] for n, path in self.reset_path.items() if path != "detached"]
         places = {
-            "threshold": (printed(step.distance), step.gate),
+            "threshold": () if step.distance is None else (printed(step.distance), step.gate),
             "reset": (*map(printed, self.reset_jacobian), *map(printed, paths)),
             "refractoriness": (step.next_not_refractory,),
         }
@@ -218,10 +222,11 @@ class Linearization:
         )
         states = whole.states_between_weight_and_threshold
         if not states:
+            threshold = f"the threshold '{self.step.condition}'" if self.step.condition else "a use"
             raise NoDerivativeError(
-                f"no variable that '{on_pre.text}' changes can reach the threshold "
-                f"'{self.step.condition}' of group '{parent_group(on_pre.target).name}', or a loss "
-                "on it: every gradient would be zero"
+                f"no variable that '{on_pre.text}' changes can reach {threshold} of group "
+                f"'{parent_group(on_pre.target).name}', or a loss on it: every gradient would be "
+                "zero"
             )
         return whole.restricted_to(states)
 
@@ -238,6 +243,7 @@ class Linearization:
                 moment: {n: error for n, error in errors.items() if n in states}
                 for moment, errors in self.errors.items()
             },
+            passed_on=self.passed_on & frozenset(states),
         )
 
     @cached_property
@@ -328,33 +334,29 @@ def linearize(
     return whole.driven_by(OnPre(on_pre, statements, weight, group, frozenset(synaptic)))
 
 
-def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, errors=None):
+def linearize_neuron(
+    group, surrogate, reset_path, namespace, *in_network, errors=None, passed_on=frozenset()
+):
     """The linearization of all states of a group, whatever arrives there.
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
-    the ``errors`` of a `Linearization`.
+    the ``errors`` and ``passed_on`` of a `Linearization`. With one of these the group needs no
+    threshold: a rate unit has no ψ, and acts through its states alone.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
     step = one_step(group, namespace, *in_network)
     name = parent_group(group).name
-    if step.distance is None:
+    if step.distance is None and not (errors or passed_on):
         raise ValueError(
             f"group '{name}' has no threshold, so that none of its synapses has an eligibility "
-            "trace; give it one, or use a LeakyReadout for a group that only listens"
+            "trace; give it one, or a Loss on it, or use a LeakyReadout for a group that only "
+            "listens"
         )
-    surrogate = surrogate or getattr(model, "surrogate", None)
-    if surrogate is None:
-        raise ValueError(
-            f"group '{name}' has no surrogate derivative; pass one, for example "
-            "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0)), or one for each group, "
-            "EProp(surrogate={excitatory: …, inhibitory: …})"
-        )
-    check_psi(group, surrogate, step, namespace)
-    surrogate_code = surrogate.expression(f"({printed(step.distance)})")
-    for gate in (step.gate, "not_refractory" if step.refractory else ""):
-        if gate:
-            surrogate_code = f"({surrogate_code})*{as_number(gate)}"
+    surrogate_code = ""
+    if step.distance is not None:
+        surrogate = surrogate or getattr(model, "surrogate", None)
+        surrogate_code = _surrogate_code(group, surrogate, step, namespace)
     linearization = Linearization(
         step=step,
         states=step.states,
@@ -362,9 +364,26 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, error
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         errors=errors or {},
+        passed_on=frozenset(passed_on),
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization
+
+
+def _surrogate_code(group, surrogate, step, namespace):
+    """ψ as a Brian2 expression, 0 where the threshold is closed."""
+    if surrogate is None:
+        raise ValueError(
+            f"group '{parent_group(group).name}' has no surrogate derivative; pass one, for "
+            "example EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0)), or one for each "
+            "group, EProp(surrogate={excitatory: …, inhibitory: …})"
+        )
+    check_psi(group, surrogate, step, namespace)
+    code = surrogate.expression(f"({printed(step.distance)})")
+    for gate in (step.gate, "not_refractory" if step.refractory else ""):
+        if gate:
+            code = f"({code})*{as_number(gate)}"
+    return code
 
 
 def check_psi(group, surrogate, step, namespace):

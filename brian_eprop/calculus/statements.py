@@ -231,7 +231,7 @@ class Coefficients(Held):
         for name, value in definitions.items():
             if not self._uniform(value):
                 self.varying |= {name.name}
-        self.note_spikes({PSI})
+        self.note_spikes({PSI} if lin.surrogate_code else ())
         # For LIF neurons, whose reset is explicit:
         #
         # before_thresholds: psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*…

@@ -163,7 +163,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     #          __arrived_v = 0
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
-        f"e_trace = {' + '.join(read)}",
+        f"e_trace = {' + '.join(read) or '0'}",
         "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
         *_of_losses(entries, arrived, at_synapse),

@@ -82,7 +82,7 @@ class CreditPopulation:
     @property
     def traces(self):
         """Variables that synapses carry from window to window besides s, and their rows."""
-        summed = {"__e_sum": "carrysum"} if self.engine.learner.regularizers else {}
+        summed = {"__e_sum": "carrysum"} if "__rate_pressure" in self.group.variables else {}
         return {"e_bar": "carrybar"} | summed
 
     @property
@@ -138,12 +138,11 @@ class CreditPopulation:
     def _record_step(self, attach, just_before=schedule.just_before):
         """Have the coefficients of update, threshold and reset recorded where these run now."""
         group = self.group
-        thresholder = group.thresholder["spike"]
-        runners = {
-            "update": group.state_updater,
-            "threshold": thresholder,
-            "reset": group.resetter.get("spike", thresholder),
-        }
+        runners = {"update": group.state_updater}
+        if "spike" in group.events:
+            thresholder = group.thresholder["spike"]
+            reset = group.resetter.get("spike", thresholder)
+            runners |= {"threshold": thresholder, "reset": reset}
         for stage, runner in runners.items():
             self._record(stage, just_before(runner), attach)
         self._record(END, schedule.COEFFICIENTS, attach)
@@ -159,7 +158,8 @@ class CreditPopulation:
         reader : NetworkReader
             What runs the recorders of further stages.
         """
-        order = stages.order(position)
+        places = stages.places(position)
+        order = tuple(places)
         changing = reader.reading.changing(self.group) - self.step.varying
         if (order, stages.pieces, changing) != self.followed:
             changing = reader.reading.changing(self.group)
@@ -174,9 +174,7 @@ class CreditPopulation:
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, just_before(runner), reader.add)
-        places = {name: position[action.name] for name, action in stages.actions.items()}
-        places.setdefault("reset", places["threshold"])
-        stages = [places[name] for name in order]
+        stages = list(places.values())
         self.receiver.arrange(stages, position, self._projections())
         for moment, losses in self.engine.learner.losses_of(self.group).items():
             self.read_at[moment] = sum(stage < position[losses.name] for stage in stages)

@@ -44,7 +44,7 @@ class Traces:
             *population.linearize(on_pre, names),
             early=timing.early,
             uniform_delay=timing.unconditional,
-            regularized=bool(self.learner.regularizers),
+            regularized="__rate_pressure" in population.group.variables,
         )
         see_new_variables(on_pre.target)
         return eligibility
@@ -185,13 +185,14 @@ class Population:
                 f"{actions[piece.name]} changes the state of group '{group.name}' besides its "
                 f"update, threshold and reset, which eligibility traces do not follow; {credit}"
             )
-        if stages.order(position) != STANDARD:
+        order = tuple(stages.places(position))
+        if order != STANDARD:
             refuse(
-                f"the step of group '{group.name}' is {', '.join(stages.order(position))} in this "
-                f"network, not {', '.join(STANDARD)}"
+                f"the step of group '{group.name}' is {', '.join(order)} in this network, not "
+                f"{', '.join(STANDARD)}"
             )
-        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
-        if seen is not None:
+        seen, threshold = self.runners.get("before_thresholds"), actions.get("threshold")
+        if seen is not None and threshold is not None:
             place = position[seen.name]
             if not position[actions["update"].name] < place < position[threshold.name]:
                 refuse(

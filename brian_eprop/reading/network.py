@@ -55,7 +55,7 @@ class NetworkReading:
 
     def __init__(self, network, learner, namespace):
         self.learner = learner
-        self.objects = running_objects(network)
+        self.objects, self.slots = running_objects(network), network.schedule
         self.actions = [a for a in map(action_of, self.objects) if a is not None]
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
         self.projections = {s.pre.name: s for s in learner.projections}
@@ -79,6 +79,7 @@ class NetworkReading:
                 self.projections,
                 namespace,
                 {name for errors in learner.errors_of(group).values() for name in errors},
+                self.thresholds,
             )
             for group in learning
             if group.active
@@ -97,6 +98,14 @@ class NetworkReading:
         """The position of the slot ``end``, in which the learner computes errors."""
         names = [obj.name for obj in self.objects if obj.when == "end"]
         return min((self.position[n] for n in names), default=len(self.objects))
+
+    @property
+    def thresholds(self):
+        """Where thresholds are: between the objects before the slot of this name and the others."""
+        slots = self.slots
+        later = {when for s in slots[slots.index("thresholds") :] for when in (s, f"after_{s}")}
+        later |= {f"before_{s}" for s in slots[slots.index("thresholds") + 1 :]}
+        return sum(obj.when not in later for obj in self.objects) - 0.5
 
     def just_before(self, runner, part=0.5):
         """A moment between an object and what runs before it in its slot.
@@ -169,15 +178,17 @@ class NetworkReading:
         source, target = parent_group(synapses.source), parent_group(synapses.target)
         thresholder = fires_by(source)
         lag = int(place < self.position[thresholder.name])
-        early = (
-            target is not learner.readout
-            and place < self.position[target.thresholder["spike"].name]
-        )
+        early = target is not learner.readout and place < self._threshold_of(target)
         delay = synapses.pre.variables["delay"]
         # A program knows the delays that were stated only when it runs
         known = bool(delay.scalar) and not is_standalone()
         without_delay = known and float(delay.get_value()[0]) == 0
         return Timing(early, lag, without_delay, False)
+
+    def _threshold_of(self, group):
+        if "spike" not in group.events:
+            return self.thresholds
+        return self.position[group.thresholder["spike"].name]
 
     def changing(self, group):
         """Names of a group's variables that something in the network may change in a run."""

@@ -65,8 +65,8 @@ def check_readout(reading):
 def check_order(reading, group):
     """The stages of a group must be where their coefficients are recorded."""
     stages = reading.stages[group]
-    place = {name: reading.position[a.name] for name, a in stages.actions.items()}
-    if place.get("reset", place["threshold"]) < place["threshold"]:
+    place = stages.places(reading.position)
+    if place["reset"] < place["threshold"]:
         raise UnreadableNetworkError(
             f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
             "spikes of a step would act in the next; move it behind the threshold"
@@ -137,7 +137,7 @@ def check_arrivals(reading, synapses):
             "one: use Brian2's default schedule, or set the slots before creating the synapses"
         )
     if target in reading.stages:
-        before = place < reading.position[reading.stages[target].actions["threshold"].name]
+        before = place < reading.stages[target].places(reading.position)["threshold"]
         if before != timing.early:
             raise UnreadableNetworkError(
                 f"the spikes of '{synapses.name}' arrive "
