@@ -21,6 +21,7 @@ from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
 from .backward_pass import Replay, Row
+from .continuous import SummedPathway
 from .history import SpikeRecorder, available_memory
 from .populations import CreditPopulation, CreditReadout
 from .presynaptic import Pathway, collector
@@ -90,6 +91,7 @@ class Credit:
             )
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
+        self.sums: list[SummedPathway] = []
         declare_flags(learner.readout, "window")
         self.readout = CreditReadout(learner.readout, self)
         add_to(learner.readout, Replay(self))
@@ -161,6 +163,24 @@ class Credit:
             jump = {s: e for s, e in on_pre.jumps(step).items() if s in known}
         return Pathway(self, population, effects, jump, linearization.states, timing)
 
+    def onto_neurons_by_sums(self, total, names):
+        """Plan synapses that neurons sum up in every step."""
+        population = self.learner.population(total.target)
+        population.take_sum(total)
+        population.linearize(total, names)
+        return SummedPathway(self, population, total)
+
+    @property
+    def summed(self):
+        """The sums that credit goes through, by the names of the objects that compute them."""
+        return {s.updater.name: s.sum for s in self.sums}
+
+    def multiply(self, steps):
+        """Multiply what was kept of a window, for the weights in sums."""
+        for pathway in self._active_sums:
+            if pathway.trained:
+                pathway.multiply(steps)
+
     def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
         step = one_step(on_pre.target, names)
@@ -214,7 +234,7 @@ class Credit:
         self.rows = self.window + self.tail
         receivers = self.receivers()
         self._check_memory(receivers)
-        for recording in (*receivers, *self.sources.values()):
+        for recording in (*receivers, *self.sources.values(), *self.sums):
             recording.prepare(self.rows)
 
     def receivers(self):
@@ -238,6 +258,7 @@ class Credit:
         """
         while self._go_along(reading, reader):
             reading.read_paths()
+        self._join()
         self.running = {id(obj) for obj in reading.objects}
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
@@ -256,6 +277,8 @@ class Credit:
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+        for pathway in self._active_sums:
+            pathway.follow(reading, reader)
         for synapses, name in self.used_later():
             reading.check_constant(synapses, name)
 
@@ -265,6 +288,11 @@ class Credit:
             used = list(pathway.effects.values())
             used += pathway.jumps.values() if pathway.backwards else ()
             names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
+        for pathway in self._active_sums:
+            names = {s.name for term in pathway.sum.terms for s in term.weight.free_symbols}
             for name in sorted(names):
                 if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
                     yield pathway.synapses, name
@@ -316,9 +344,14 @@ class Credit:
         return [p for p in self.pathways if p.synapses.active and id(p.synapses) in self.running]
 
     @property
+    def _active_sums(self):
+        """The sums that are computed."""
+        return [p for p in self.sums if p.synapses.active and id(p.synapses) in self.running]
+
+    @property
     def followed_synapses(self):
         """The synapses along which credit flows."""
-        return [pathway.synapses for pathway in self.pathways]
+        return [pathway.synapses for pathway in (*self.pathways, *self.sums)]
 
     def _can_follow(self, action):
         """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
@@ -369,6 +402,8 @@ class Credit:
         """Bytes of the ring buffers of a window."""
         size = np.dtype(prefs.core.default_float_dtype).itemsize
         per_step = sum(size * len(r.recorded) * len(r.group) for r in receivers)
+        per_step += sum(size * len(r.whole) * len(r.group) for r in receivers)
+        per_step += sum(size * pathway.numbers_per_step for pathway in self.sums)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
         return per_step * self.rows
 
@@ -401,7 +436,12 @@ class Credit:
         collectors = [c for pathway in active for c in pathway.collectors()]
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
         credits = [pathway.player() for pathway in active if pathway.effects]
-        return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
+        # What is summed up before the updates of a step goes back to the start of the step
+        sums = [c for pathway in self._active_sums for c in pathway.collectors()]
+        sums += [c for pathway in self._active_sums for c in pathway.taking_in()]
+        finish = [pathway.player() for pathway in self._active_sums if pathway.trained]
+        step = [self.readout.player(), *first, *collectors, *sweeps, *credits, *sums]
+        return begin, step, finish
 
     def _join(self):
         """Connect what has been created: credit flows from each population into its sources."""
@@ -421,6 +461,10 @@ class Credit:
                 name = f"{pathway.synapses.name}_{row}_inflow"
                 weight = pathway.synapses.weight if pathway.effects else None
                 pathway.send_back(source, variable, name, weight, (origin,))
+        for summed in self.sums if self.crosses_synapses else ():
+            source = self.learner.populations.get(summed.sum.source)
+            if source is not None and source.learns:
+                summed.send_back(source)
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))

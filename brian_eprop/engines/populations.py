@@ -17,7 +17,7 @@ from ..brian.code import declare, internal
 from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
 from ..calculus.linearization import linearize_neuron
-from ..calculus.one_step import STANDARD
+from ..calculus.one_step import STANDARD, state_names
 from ..calculus.statements import printed
 from .backward_pass import Sweep, row_variable
 from .history import Recorder
@@ -75,7 +75,7 @@ class CreditPopulation:
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
         self.declared, self.recorders, self.summands = set(), {}, {}
-        self.followed = (STANDARD, [], frozenset())
+        self.followed, self.sums = (STANDARD, [], frozenset(), frozenset()), {}
         self.errors, self.driven = engine.learner.errors_of(group), set()
         self.read_at = {}
 
@@ -115,9 +115,34 @@ class CreditPopulation:
     def _linearized(self, namespace, *in_network):
         rule = self.engine.learner.rule
         surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)
+        if not in_network and self.sums:
+            pieces = [total.piece for total in self.sums.values()]
+            in_network = pieces, (*(piece.name for piece in pieces), *STANDARD)
         return linearize_neuron(
-            self.group, surrogate, paths, namespace, *in_network, errors=self.errors
+            self.group,
+            surrogate,
+            paths,
+            namespace,
+            *in_network,
+            errors=self.errors,
+            passed_on=self._passed_on,
         )
+
+    @property
+    def _passed_on(self):
+        """States that other neurons sum up; of rate units, all that may be."""
+        if not self.engine.crosses_synapses:
+            return frozenset()
+        if "spike" not in self.group.events:
+            return frozenset([*state_names(self.group), *self.sums])
+        of_us = (s for s in self.engine.sums if s.source is self)
+        return frozenset().union(*(s.passed_on for s in of_us))
+
+    def take_sum(self, total):
+        """Take a variable for a state that is set in each step to a sum over synapses."""
+        for k in total.sloped:
+            declare(self.group, total.holder(k))
+        self.sums[total.variable] = total
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
@@ -161,23 +186,23 @@ class CreditPopulation:
         places = stages.places(position)
         order = tuple(places)
         changing = reader.reading.changing(self.group) - self.step.varying
-        if (order, stages.pieces, changing) != self.followed:
+        if (order, stages.pieces, changing, self._passed_on) != self.followed:
             changing = reader.reading.changing(self.group)
             linearization = self._linearized(
                 self.engine.learner.namespace, stages.pieces, order, changing
             )
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
-            self.followed = (order, list(stages.pieces), frozenset())
+            self.followed = (order, list(stages.pieces), frozenset(), self._passed_on)
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, just_before(runner), reader.add)
-        stages = list(places.values())
-        self.receiver.arrange(stages, position, self._projections())
+        self.receiver.arrange(places, position, self._projections())
         for moment, losses in self.engine.learner.losses_of(self.group).items():
-            self.read_at[moment] = sum(stage < position[losses.name] for stage in stages)
+            after = position[losses.name]
+            self.read_at[moment] = sum(stage < after for stage in places.values())
 
     def _projections(self):
         """The projections that end on the group."""

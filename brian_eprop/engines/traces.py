@@ -26,6 +26,10 @@ class Traces:
     #: No past is kept, and errors flow back along no plain synapses.
     window, carries, followed_synapses = None, False, ()
 
+    @property
+    def summed(self):
+        return {}
+
     def __init__(self, learner):
         self.learner = learner
 

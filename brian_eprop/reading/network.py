@@ -20,6 +20,7 @@ from .refusals import (
     check_parameters,
     check_readout,
     check_refractoriness,
+    check_sum,
     check_weight,
 )
 from .stages import Stages, UnreadableNetworkError, stages_of
@@ -58,7 +59,7 @@ class NetworkReading:
         self.objects, self.slots = running_objects(network), network.schedule
         self.actions = [a for a in map(action_of, self.objects) if a is not None]
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
-        self.projections = {s.pre.name: s for s in learner.projections}
+        self.projections = {s.acts.name: s for s in learner.projections}
         self.namespace = namespace
         self.user_actions = [action for action in self.actions if action.kind != "learning"]
         self.written = {e.variable: action for action in self.user_actions for e in action.effects}
@@ -80,6 +81,7 @@ class NetworkReading:
                 namespace,
                 {name for errors in learner.errors_of(group).values() for name in errors},
                 self.thresholds,
+                learner.engine.summed,
             )
             for group in learning
             if group.active
@@ -89,8 +91,12 @@ class NetworkReading:
             check_refractoriness(self, group)
         for synapses in learner.projections:
             if synapses.active:
-                check_arrivals(self, synapses)
+                if synapses.acts.name not in learner.engine.summed:
+                    check_arrivals(self, synapses)
                 check_weight(self, synapses)
+        for name, total in learner.engine.summed.items():
+            if name in self.position:
+                check_sum(self, name, total)
         self.paths = self._paths()
 
     @property
@@ -246,6 +252,7 @@ class NetworkReading:
                     starts[id(group), event] = group
         spikes = {spikes_of(group) for group in states}
         along = {*learner.projections, *learner.engine.followed_synapses}
+        summed = learner.engine.summed
 
         def followed(action, effect, start):
             if action.kind == "learning":
@@ -254,6 +261,10 @@ class NetworkReading:
                 # Synapses that scale a state
                 if action in stages.actions.values() and start in states[group]:
                     return effect is None or effect.variable in states[group]
+            if action.name in summed:
+                ends = {*summed[action.name].source.variables.values()}
+                ends |= {*summed[action.name].target.variables.values()}
+                return start in ends and not isinstance(start, tuple)
             if action.owner in states:
                 # Within a learning group: a stage of its step, or its own event
                 inside = start in states[action.owner] or isinstance(start, tuple)
@@ -330,7 +341,8 @@ class NetworkReading:
             return "learning"
         if any(action is scaling for s in self.stages.values() for scaling, *_ in s.scaled):
             return "factor"
-        if action.kind == "synapses" and action.owner in self.learner.engine.followed_synapses:
+        along_synapses = action.kind == "synapses" or action.name in self.learner.engine.summed
+        if along_synapses and action.owner in self.learner.engine.followed_synapses:
             return "followed"
         differentiated = [a for s in self.stages.values() for a in s.actions.values()]
         leak = action.runner is self.learner.readout.state_updater

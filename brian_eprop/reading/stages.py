@@ -67,7 +67,7 @@ class Stages:
         return dict(sorted(places.items(), key=lambda stage: stage[1]))
 
 
-def stages_of(group, actions, rule, projections, namespace, scored, thresholds):
+def stages_of(group, actions, rule, projections, namespace, scored, thresholds, summed):
     """The stages of a group.
 
     Parameters
@@ -83,6 +83,8 @@ def stages_of(group, actions, rule, projections, namespace, scored, thresholds):
         States that losses read.
     thresholds : float
         See `Stages`.
+    summed : dict of str to Sum
+        Sums that the learner follows, by the names of the objects that compute them.
 
     Returns
     -------
@@ -98,6 +100,10 @@ def stages_of(group, actions, rule, projections, namespace, scored, thresholds):
         of_spikes = action.trigger is None or action.trigger[1] == "spike"
         if action.owner is group and action.kind in names and of_spikes:
             stages.actions[names[action.kind]] = action
+        if action.name in summed and action.target is group:
+            piece = summed[action.name].piece
+            stages.pieces.append(piece)
+            stages.actions[piece.name] = action
     # What Brian2 stores once a step is a part of the update, see network.py
     stored = getattr(group, "subexpression_updater", None)
     others = [
