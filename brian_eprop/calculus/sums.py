@@ -16,12 +16,14 @@ For ``I_gap_post = g*(v_pre - v_post)`` these are W = g, X = v, Y = 1 and W = âˆ
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import sympy
 from attrs import frozen
 from sympy.core.function import AppliedUndef
 
 from ..brian.code import internal
 from ..brian.internals import PARAMETER, SUBEXPRESSION, get_identifiers, parent_group, str_to_sympy
+from ..checks import shown
 from .arrivals import OF_ALL_SYNAPSES, as_synapses_see_them
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import Piece, state_names, stored_names
@@ -75,7 +77,7 @@ class Sum:
     synaptic: frozenset = frozenset()
 
     @classmethod
-    def of(cls, variable, expression, ends, equations, weight="", numbers=None):
+    def of(cls, variable, expression, ends, equations, weight="", namespace=None):
         """Read the expression of a summed variable.
 
         Parameters
@@ -89,8 +91,8 @@ class Sum:
             Of the synapses.
         weight : str
             "" for synapses that are not trained.
-        numbers : dict of str to float, optional
-            Constants of the synapses' own namespace.
+        namespace : dict, optional
+            The synapses' own.
 
         Raises
         ------
@@ -110,7 +112,7 @@ class Sum:
                 "the whole group"
             )
         synaptic = frozenset({*equations.names, *OF_ALL_SYNAPSES, "N"})
-        reader = _Reader(text, source, target, synaptic, numbers or {})
+        reader = _Reader(text, source, target, synaptic, namespace or {})
         reader.check_names(expression, equations, variable.removesuffix("_post"))
         terms = reader.terms(reader.expression(expression, equations))
         return cls(
@@ -173,7 +175,7 @@ class _Reader:
     source: Any
     target: Any
     synaptic: frozenset
-    numbers: dict
+    namespace: dict
 
     def check_names(self, expression, equations, variable):
         """Raise an error for what changes by itself, and for sums of themselves."""
@@ -215,7 +217,20 @@ class _Reader:
                 f"'{self.text}' draws a random number, '{min(drawn)}()': its derivative would draw "
                 "another; draw it into a variable of the source first, in a run_regularly"
             )
-        return value.xreplace({symbol(n): sympy.Float(number) for n, number in self.numbers.items()})
+        return value.xreplace(self._numbers(get_identifiers(printed(value))))
+
+    def _numbers(self, used):
+        """The constants of the synapses' own namespace, which their ends do not know."""
+        numbers = {}
+        for name in sorted(used & self.namespace.keys()):
+            number = self.namespace[name]
+            if not isinstance(number, int | float | np.number | np.ndarray) or np.ndim(number):
+                raise NoDerivativeError(
+                    f"'{self.text}' uses '{name}' of the synapses' own namespace, which is "
+                    f"{shown(number)}: give a number, or let the source have it"
+                )
+            numbers[symbol(name)] = sympy.Float(float(number))
+        return numbers
 
     def terms(self, value):
         """The products; terms that differ in W alone are one."""

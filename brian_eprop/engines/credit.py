@@ -12,7 +12,7 @@ import math
 from functools import partial
 
 import numpy as np
-from brian2 import prefs
+from brian2 import NeuronGroup, prefs
 
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
@@ -20,6 +20,7 @@ from ..brian.step_flags import EPISODE, declare_flags
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
+from ..calculus.sums import Sum
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
 from .history import SpikeRecorder, available_memory
@@ -205,7 +206,8 @@ class Credit:
     def reaches(self, population):
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
         self._join()
-        return bool(population.summands or population.errors)
+        summed_up = any(s.source is population and s.inflows for s in self.sums)
+        return bool(population.summands or population.errors or summed_up)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""
@@ -310,23 +312,55 @@ class Credit:
             onto_readout = path.end is learner.readout
             if onto_readout and not learner.feedback_is("symmetric"):
                 continue  # errors come back along feedback weights of their own
-            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
+            past_spikes = not path.crosses_spikes
+            alone = onto_readout and len(path.actions) == 1
+            if not (self.crosses_synapses or alone or past_spikes):
                 continue
-            for action in path.actions:
-                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
-                if spikes and action.owner not in learner.populations:
-                    self._check_clock(action.owner)
-                    population = self.population(action.owner, reader.keep)
-                    learner.populations[action.owner] = population
+            for group in self._on_the_way(path) if self.crosses_synapses else ():
+                if group not in learner.populations:
+                    self._check_clock(group)
+                    population = self.population(group, reader.keep)
+                    learner.populations[group] = population
                     population.derive(())
                     new = True
             for action in path.actions:
-                if self._can_follow(action):
+                if self._can_follow_sum(action):
+                    self._follow_sum(action, reader)
+                    new = True
+                elif not past_spikes and self._can_follow(action):
                     self._check_clock(action.owner.source)
                     self._check_clock(action.owner.target)
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    @staticmethod
+    def _on_the_way(path):
+        """The groups that credit has to go through on its way: by spikes, or by a sum."""
+        for action in path.actions:
+            if action.kind == "threshold" and action.trigger[1] == "spike":
+                yield action.owner
+            elif action.kind == "summed" and isinstance(action.source, NeuronGroup):
+                yield action.source
+
+    def _can_follow_sum(self, action):
+        """Whether an action is a sum over synapses that is not followed, onto what credit is for."""
+        if action.kind != "summed" or action.name in self.summed:
+            return False
+        population = self.learner.populations.get(action.target)
+        return population is not None and population.learns
+
+    def _follow_sum(self, action, reader):
+        """Let credit flow through a sum over plain synapses."""
+        synapses, population = action.owner, self.learner.populations[action.target]
+        ends = synapses.source, synapses.target
+        names = synapses.namespace or {}
+        try:
+            total = Sum.of(action.effects[0].name, action.code, ends, synapses.equations, "", names)
+        except NoDerivativeError as error:
+            raise NoDerivativeError(f"{action} lets states act past spikes: {error}") from None
+        population.take_sum(total)
+        SummedPathway(self, population, total).install(synapses, reader.keep)
 
     def _check_clock(self, group):
         """Raise an error for a group on the way of credit that has another time step."""

@@ -262,9 +262,8 @@ class NetworkReading:
                 if action in stages.actions.values() and start in states[group]:
                     return effect is None or effect.variable in states[group]
             if action.name in summed:
-                ends = {*summed[action.name].source.variables.values()}
-                ends |= {*summed[action.name].target.variables.values()}
-                return start in ends and not isinstance(start, tuple)
+                total = summed[action.name]
+                return start in {*total.source.variables.values(), *total.target.variables.values()}
             if action.owner in states:
                 # Within a learning group: a stage of its step, or its own event
                 inside = start in states[action.owner] or isinstance(start, tuple)
