@@ -244,7 +244,10 @@ class Replay(LearningCode):
         self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:
             self.template_kwds = {
-                "begin": begin, "step": step, "finish": finish, "tail": engine.tail
+                "begin": begin,
+                "step": step,
+                "finish": finish,
+                "tail": engine.tail,
             }
             super().before_run(run_namespace)
         else:

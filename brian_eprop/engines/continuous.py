@@ -76,7 +76,7 @@ class SummedPathway:
         return {k: slope for k, slope in enumerate(slopes) if slope != 0}
 
     def install(self, synapses, attach=None):
-        """Add to a Synapses object, which has the variables, what it needs; as `Pathway.install`."""
+        """Add to a Synapses object what it needs; as `Pathway.install`."""
         self.synapses, self.name = synapses, synapses.name
         attach = attach or partial(add_to, synapses)
         self.updater = synapses.summed_updaters[f"{self.sum.variable}_post"]
@@ -135,8 +135,13 @@ class SummedPathway:
         for k in self.trained:
             output = self._output(k, self.owner.credit_rows)
             kept = self.receiver.kept_whole(output)
-            variables.add_reference(internal("kept", "x", str(k)), self.sum.source, internal("kept", self.x[k]), index="0")
-            variables.add_reference(internal("kept", "credit", str(k)), self.sum.target, kept, index="0")
+            ends = {
+                "x": (self.sum.source, internal("kept", self.x[k])),
+                "credit": (self.sum.target, kept),
+            }
+            for name, (group, variable) in ends.items():
+                reference = internal("kept", name, str(k))
+                variables.add_reference(reference, group, variable, index="0")
             self.products[k] = internal("product", str(k))
 
     def _output(self, k, rows):
@@ -251,17 +256,19 @@ class SummedPathway:
         ]
         if not self.engine.standalone:
             return player(self.synapses, "stateupdate", "\n".join(code), f"{self.name}_credit")
-        variables, products = self.synapses.variables, []
+        variables, products, needed = self.synapses.variables, [], []
         for k, name in self.products.items():
             x, credit = (variables[internal("kept", n, str(k))] for n in ("x", "credit"))
-            products.append((variables[name], x, len(self.sum.source), credit, len(self.sum.target)))
-        needed = [v.name for product in products for v in product if hasattr(v, "name")]
+            products.append(
+                (variables[name], x, len(self.sum.source), credit, len(self.sum.target))
+            )
+            needed += [name, internal("kept", "x", str(k)), internal("kept", "credit", str(k))]
         return player(
             self.synapses,
             "products",
             "\n".join(code),
             f"{self.name}_credit",
-            needed=[n for k in self.products for n in (self.products[k], internal("kept", "x", str(k)), internal("kept", "credit", str(k)))],
+            needed=needed,
             products=products,
             rows=self.engine.rows,
         )
@@ -277,10 +284,8 @@ class SummedPathway:
         variables, rows = self.synapses.variables, steps % self.engine.rows
         pre, post = (variables[f"_synaptic_{side}"].get_value() for side in ("pre", "post"))
         for k, name in self.products.items():
-            x, credit = (
-                variables[internal("kept", n, str(k))].get_value().reshape(self.engine.rows, -1)[rows]
-                for n in ("x", "credit")
-            )
+            kept = (variables[internal("kept", n, str(k))].get_value() for n in ("x", "credit"))
+            x, credit = (values.reshape(self.engine.rows, -1)[rows] for values in kept)
             if len(pre) > DENSE * x.shape[1] * credit.shape[1]:
                 product = (x.T @ credit)[pre, post]
             else:

@@ -260,7 +260,7 @@ class Credit:
         """
         while self._go_along(reading, reader):
             reading.read_paths()
-        self._join()
+        self._join_sums()
         self.running = {id(obj) for obj in reading.objects}
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
@@ -344,8 +344,10 @@ class Credit:
                 yield action.source
 
     def _can_follow_sum(self, action):
-        """Whether an action is a sum over synapses that is not followed, onto what credit is for."""
+        """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
         if action.kind != "summed" or action.name in self.summed:
+            return False
+        if action.source is self.learner.readout:
             return False
         population = self.learner.populations.get(action.target)
         return population is not None and population.learns
@@ -358,7 +360,10 @@ class Credit:
         try:
             total = Sum.of(action.effects[0].name, action.code, ends, synapses.equations, "", names)
         except NoDerivativeError as error:
-            raise NoDerivativeError(f"{action} lets states act past spikes: {error}") from None
+            raise NoDerivativeError(
+                f"{action} lets the state of group '{action.source.name}' act on that of "
+                f"'{action.target.name}' past its spikes: {error}"
+            ) from None
         population.take_sum(total)
         SummedPathway(self, population, total).install(synapses, reader.keep)
 
@@ -495,6 +500,10 @@ class Credit:
                 name = f"{pathway.synapses.name}_{row}_inflow"
                 weight = pathway.synapses.weight if pathway.effects else None
                 pathway.send_back(source, variable, name, weight, (origin,))
+        self._join_sums()
+
+    def _join_sums(self):
+        """Let credit flow from each sum to its sources."""
         for summed in self.sums if self.crosses_synapses else ():
             source = self.learner.populations.get(summed.sum.source)
             if source is not None and source.learns:

@@ -107,7 +107,7 @@ class NetworkReading:
 
     @property
     def thresholds(self):
-        """Where thresholds are: between the objects before the slot of this name and the others."""
+        """Where thresholds are: between what runs before the slot of this name and the rest."""
         slots = self.slots
         later = {when for s in slots[slots.index("thresholds") :] for when in (s, f"after_{s}")}
         later |= {f"before_{s}" for s in slots[slots.index("thresholds") + 1 :]}
