@@ -7,9 +7,10 @@ moment the threshold is evaluated. Going once around Brian2's schedule gives
     s^{t+1} = A^t s^t + D^t b x^t         arrivals after the threshold
               (+ b x^{t+1}                arrivals between state update and threshold)
 
-    A = F'(J + k cᵀ),   D = F' J
+    A = F' S (J + k cᵀ),   D = F' S J
 
-with F' the Jacobian of the integrator's step, J the Jacobian of the reset at fixed spike
+with F' the Jacobian of the integrator's step, S that of the sums over synapses that come before
+it (the identity for a group without), J the Jacobian of the reset at fixed spike
 (the identity for a neuron that did not fire), and k = R(h) − h the jump that a spike makes,
 kept for those variables whose ``reset_path`` is ``"implicit"`` (Bellec et al. 2020, Nat.
 Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseudo-derivative).
@@ -167,21 +168,39 @@ class Linearization:
         return sympy.Matrix([self.arrivals.get(name, sympy.S.Zero) for name in self.states])
 
     @cached_property
+    def sums_jacobian(self) -> sympy.Matrix:
+        """S : (states, states) SymPy matrix; a variable that is set to a sum forgets what it was."""
+        matrix = sympy.eye(len(self.states))
+        for piece, program in self.step.pieces:
+            if piece.sets:
+                matrix = program.jacobian(self.states)[0] * matrix
+        return matrix
+
+    @property
+    def sums(self) -> bool:
+        """Whether variables of the group are set to sums over synapses."""
+        return any(piece.sets for piece, _ in self.step.pieces)
+
+    @cached_property
     def A(self) -> sympy.Matrix:
-        """A = F'(J + k cᵀ) : (states, states) SymPy matrix."""
-        product = self.integrator_jacobian * (self.reset_jacobian + self.jump * self.c.T)
-        return product.applyfunc(tidy)
+        """A = F' S (J + k cᵀ) : (states, states) SymPy matrix."""
+        after = self.sums_jacobian * (self.reset_jacobian + self.jump * self.c.T)
+        return (self.integrator_jacobian * after).applyfunc(tidy)
 
     @cached_property
     def D(self) -> sympy.Matrix:
-        """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
-        return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
+        """D = F' S J : (states, states) SymPy matrix, what an arrival has become by t+1."""
+        after = self.sums_jacobian * self.reset_jacobian
+        return (self.integrator_jacobian * after).applyfunc(tidy)
 
     @cached_property
     def states_between_weight_and_threshold(self) -> tuple[str, ...]:
         """States on a path from an arrival to the threshold, or a loss, by the zeros of A."""
         pairs = zip(product(self.states, repeat=2), self.A, strict=True)
         edges = {pair for pair, entry in pairs if entry != 0}
+        if self.sums:
+            pairs = zip(product(self.states, repeat=2), self.integrator_jacobian, strict=True)
+            edges |= {pair for pair, entry in pairs if entry != 0}
         driven = closure(self.arrivals, {(column, row) for row, column in edges})
         read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
         between = driven & closure(read | self.scored, edges)

@@ -139,6 +139,11 @@ class Sum:
         """The variable of the target that holds Σ_i W_k X_k,i."""
         return internal("slope", self.variable, str(k))
 
+    def summand(self, k):
+        """Code of W_k X_k, in names of the synapses."""
+        term = self.terms[k]
+        return f"({printed(term.weight)})*({printed(_renamed(term.pre, self.source, '_pre'))})"
+
     @cached_property
     def sloped(self):
         """Numbers of the terms through which the target's own state acts on the sum."""
@@ -156,6 +161,28 @@ class Sum:
         """Names of the variables of one end, "pre" or "post", that the sum depends on."""
         names = {s.name for term in self.terms for s in getattr(term, side).free_symbols}
         return names & set(group.variables)
+
+
+def sum_of(action):
+    """The sum that a `SummedVariableUpdater` of plain synapses computes.
+
+    Parameters
+    ----------
+    action : Action
+
+    Raises
+    ------
+    NoDerivativeError
+    """
+    synapses = action.owner
+    ends, names = (synapses.source, synapses.target), synapses.namespace or {}
+    try:
+        return Sum.of(action.effects[0].name, action.code, ends, synapses.equations, "", names)
+    except NoDerivativeError as error:
+        raise NoDerivativeError(
+            f"{action} lets the state of group '{action.source.name}' act on that of "
+            f"'{action.target.name}' past its spikes: {error}"
+        ) from None
 
 
 def _renamed(expression, group, suffix):

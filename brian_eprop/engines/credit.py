@@ -20,7 +20,7 @@ from ..brian.step_flags import EPISODE, declare_flags
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
-from ..calculus.sums import Sum
+from ..calculus.sums import sum_of
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
 from .history import SpikeRecorder, available_memory
@@ -354,18 +354,9 @@ class Credit:
 
     def _follow_sum(self, action, reader):
         """Let credit flow through a sum over plain synapses."""
-        synapses, population = action.owner, self.learner.populations[action.target]
-        ends = synapses.source, synapses.target
-        names = synapses.namespace or {}
-        try:
-            total = Sum.of(action.effects[0].name, action.code, ends, synapses.equations, "", names)
-        except NoDerivativeError as error:
-            raise NoDerivativeError(
-                f"{action} lets the state of group '{action.source.name}' act on that of "
-                f"'{action.target.name}' past its spikes: {error}"
-            ) from None
+        total, population = sum_of(action), self.learner.populations[action.target]
         population.take_sum(total)
-        SummedPathway(self, population, total).install(synapses, reader.keep)
+        SummedPathway(self, population, total).install(action.owner, reader.keep)
 
     def _check_clock(self, group):
         """Raise an error for a group on the way of credit that has another time step."""
