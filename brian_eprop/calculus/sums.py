@@ -247,16 +247,30 @@ class _Reader:
         return value.xreplace(self._numbers(get_identifiers(printed(value))))
 
     def _numbers(self, used):
-        """The constants of the synapses' own namespace, which their ends do not know."""
+        """The numbers of the synapses' own namespace, in which Brian2 looks names up.
+
+        Their ends compute X and Y, and must mean the same by what is no number.
+        """
         numbers = {}
-        for name in sorted(used & self.namespace.keys()):
-            number = self.namespace[name]
-            if not isinstance(number, int | float | np.number | np.ndarray) or np.ndim(number):
+        for name in sorted(used):
+            here = self.namespace.get(name)
+            if isinstance(here, int | float | np.number | np.ndarray) and np.ndim(here) == 0:
+                numbers[symbol(name)] = sympy.Float(float(here))
+                continue
+            for group in (self.source, self.target):
+                there = (group.namespace or {}).get(name, here)
+                if there is not here:
+                    raise NoDerivativeError(
+                        f"'{self.text}' uses '{name}', which group '{group.name}' has in a "
+                        "namespace of its own, and the synapses do not: give it in the namespace "
+                        "of the synapses too"
+                    )
+            if here is not None and name not in (self.source.namespace or {}):
                 raise NoDerivativeError(
                     f"'{self.text}' uses '{name}' of the synapses' own namespace, which is "
-                    f"{shown(number)}: give a number, or let the source have it"
+                    f"{shown(here)}: give a number, or give it in the namespace of group "
+                    f"'{self.source.name}' too"
                 )
-            numbers[symbol(name)] = sympy.Float(float(number))
         return numbers
 
     def terms(self, value):
@@ -307,8 +321,7 @@ class _Reader:
         for s in factor.free_symbols:
             own = self._side(s.name) == side
             names[s] = symbol(s.name.removesuffix(f"_{side}")) if own else s
-            known = {*group.variables, *(group.namespace or {})} - PASSING - {"dt"}
-            if not own and s.name in known:
+            if not own and s.name in group.variables.keys() - PASSING - {"dt"}:
                 raise NoDerivativeError(
                     f"'{self.text}' uses the constant '{s.name}', a name that group "
                     f"'{group.name}' has another meaning for: rename the constant"

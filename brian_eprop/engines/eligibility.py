@@ -294,9 +294,7 @@ def _next_value(entries, row, traces, arrived, at, summed=None):
     """Code of a row of A s + D b x + G x, given the names of s and of the two, and the entries."""
     terms = [
         f"{at(matrix[column][row])}*{name}"
-        for matrix, names in (
-            (entries.A, traces), (entries.D, arrived), (entries.G, summed or {})
-        )
+        for matrix, names in ((entries.A, traces), (entries.D, arrived), (entries.G, summed or {}))
         for column, name in names.items()
         if row in matrix.get(column, ())
     ]

@@ -29,7 +29,6 @@ class Traces:
     #: No past is kept, and errors flow back along no plain synapses.
     window, carries, followed_synapses = None, False, ()
 
-
     def __init__(self, learner):
         self.learner = learner
         #: Sums over synapses, by the names of what computes them: trained ones, and given ones

@@ -132,11 +132,8 @@ class TrainableSynapses(DirectSynapses):
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
         summed = validation.summed_weight(equations, weight, on_pre, delay)
-        if summed is None:
-            on_pre = "v_post += w" if on_pre is None else on_pre
-            statements = checked_statements("TrainableSynapses.on_pre", on_pre)
-        else:
-            on_pre, statements = "", [(summed.varname, "=", summed.expr.code)]
+        on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre
+        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_bounds_are_used(bounds, learner)
         if bounds is not None:
             bounds = checked_bounds("TrainableSynapses.bounds", bounds, equations[weight].dim)
@@ -149,8 +146,7 @@ class TrainableSynapses(DirectSynapses):
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
         known = synaptic | whole.variables.keys()
-        code = on_pre if summed is None else summed.expr.code
-        statements_in_numbers = _with_constants(code, statements, namespace, names, known, target)
+        in_numbers = _with_constants(on_pre, statements, namespace, names, known, target)
         onto_readout = whole is learner.readout
         if onto_readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
@@ -164,13 +160,13 @@ class TrainableSynapses(DirectSynapses):
                 timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
             engine = learner.engine
             if summed is not None:
-                (_, _, expression), *_ = statements_in_numbers
-                total = Sum.of(summed.varname, expression, (source, target), equations, weight)
+                ends, code = (source, target), summed.expr.code
+                total = Sum.of(summed.varname, code, ends, equations, weight, namespace)
                 plan = engine.onto_neurons_by_sums(total, names)
             else:
                 derived = OnPre(
                     on_pre,
-                    statements_in_numbers,
+                    in_numbers,
                     weight,
                     target,
                     frozenset(synaptic - {weight}),
