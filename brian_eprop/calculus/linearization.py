@@ -169,7 +169,7 @@ class Linearization:
 
     @cached_property
     def sums_jacobian(self) -> sympy.Matrix:
-        """S : (states, states) SymPy matrix; a variable that is set to a sum forgets what it was."""
+        """S : (states, states) SymPy matrix; what is set to a sum forgets what it was."""
         matrix = sympy.eye(len(self.states))
         for piece, program in self.step.pieces:
             if piece.sets:

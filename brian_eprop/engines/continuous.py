@@ -21,7 +21,7 @@ from ..brian.internals import add_to
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
 from ..calculus.statements import printed
-from .backward_pass import player, row_variable
+from .backward_pass import carry_on, player, row_variable
 from .history import Recorder, resize_rows
 from .presynaptic import collector
 
@@ -44,6 +44,8 @@ class SummedPathway:
     owner : CreditPopulation
         Of the target.
     total : Sum
+    states : tuple of str
+        Entries of the eligibility vector of its weights.
 
     Attributes
     ----------
@@ -53,19 +55,36 @@ class SummedPathway:
 
     on_pre = ()
 
-    def __init__(self, engine, owner, total):
+    def __init__(self, engine, owner, total, states=()):
         self.engine, self.owner, self.receiver, self.sum = engine, owner, owner.receiver, total
+        self.states, self.traces = states, owner.traces if engine.carries else {}
         self.source, self.inflows, self.slopes = None, {}, {}
-        if engine.carries:
-            raise ValueError(
-                f"'{total.text}': what is summed up in every step is learned from in whole trials: "
-                "give the learner reset_every, and an update_every that is a multiple of it"
-            )
 
     @property
     def variables(self):
         """Variables of the synapses, and the state whose unit they have."""
-        return {"grad": None} | {internal("product", str(k)): None for k in self.trained}
+        carried = {f"eps_{s}": s for s in self.states} if self.engine.carries else {}
+        carried |= dict.fromkeys(self.traces)
+        carried |= {internal("next", n): s for n, s in carried.items()}
+        products = {n for names in self.products.values() for n in names}
+        return {"grad": None} | carried | dict.fromkeys(sorted(products))
+
+    @property
+    def receiving(self):
+        """The rows of credit that each variable of the synapses is given: {variable: rows}."""
+        rows = {"grad": self.owner.credit_rows}
+        if self.engine.carries:
+            carried = {f"eps_{s}": f"carry_{s}" for s in self.states} | self.traces
+            rows |= {internal("next", name): (row,) for name, row in carried.items()}
+        return rows
+
+    @property
+    def products(self):
+        """The variables that hold Σ_t X_k Y_k λ: {variable that is given it: [one per term]}."""
+        return {
+            name: [internal("product", name, str(k)) for k in self.trained]
+            for name in self.receiving
+        }
 
     @property
     def trained(self):
@@ -83,6 +102,8 @@ class SummedPathway:
         learner = self.engine.learner
         for group in (synapses, self.sum.source, self.sum.target):
             learner.share(group, "__replayed_step", "__window_start")
+        flags = ("__window_ends", "__trial_begins", "__episode_ends", "__kappa")
+        learner.share(synapses, *(flags if self.trained else ()))
         terms, moment = self.sum.terms, schedule.just_before(self.updater)
         self.x = [internal(self.name, "x", str(k)) for k in range(len(terms))]
         self.y = {
@@ -131,18 +152,25 @@ class SummedPathway:
             known.add_reference(reference, group, name, index=f"_{side}synaptic_idx")
 
     def _keep_products(self):
-        variables, self.products = self.synapses.variables, {}
         for k in self.trained:
-            output = self._output(k, self.owner.credit_rows)
-            kept = self.receiver.kept_whole(output)
-            ends = {
-                "x": (self.sum.source, internal("kept", self.x[k])),
-                "credit": (self.sum.target, kept),
-            }
-            for name, (group, variable) in ends.items():
-                reference = internal("kept", name, str(k))
-                variables.add_reference(reference, group, variable, index="0")
-            self.products[k] = internal("product", str(k))
+            self._refer_to_kept("x", k, self.sum.source, internal("kept", self.x[k]))
+            for name, rows in self.receiving.items():
+                kept = self.receiver.kept_whole(self._output(k, rows))
+                self._refer_to_kept(name, k, self.sum.target, kept)
+        if self.engine.carries:
+            carry_on(self)
+
+    def _refer_to_kept(self, name, k, group, kept):
+        reference = internal("kept", name, str(k))
+        self.synapses.variables.add_reference(reference, group, kept, index="0")
+
+    def _factors(self):
+        """For each product of a term: its variable, and the kept numbers of the two ends."""
+        variables = self.synapses.variables
+        for name, products in self.products.items():
+            for k, product in zip(self.trained, products, strict=True):
+                kept = (internal("kept", n, str(k)) for n in ("x", name))
+                yield variables[product], *(variables[n] for n in kept)
 
     def _output(self, k, rows):
         """The credit of X_k: Y_k λ, of these rows."""
@@ -251,25 +279,23 @@ class SummedPathway:
 
     def player(self):
         """Code that gives the weights their gradient, at the end of a window."""
-        code = [
-            f"grad += ({printed(slope)})*{self.products[k]}" for k, slope in self.trained.items()
-        ]
+        # For w*r_pre: grad += (1)*__product_grad_0
+        code = "\n".join(
+            f"{name} += ({printed(slope)})*{product}"
+            for name, products in self.products.items()
+            for slope, product in zip(self.trained.values(), products, strict=True)
+        )
         if not self.engine.standalone:
-            return player(self.synapses, "stateupdate", "\n".join(code), f"{self.name}_credit")
-        variables, products, needed = self.synapses.variables, [], []
-        for k, name in self.products.items():
-            x, credit = (variables[internal("kept", n, str(k))] for n in ("x", "credit"))
-            products.append(
-                (variables[name], x, len(self.sum.source), credit, len(self.sum.target))
-            )
-            needed += [name, internal("kept", "x", str(k)), internal("kept", "credit", str(k))]
+            return player(self.synapses, "stateupdate", code, f"{self.name}_credit")
+        sizes = len(self.sum.source), len(self.sum.target)
+        kept = [internal("kept", n, str(k)) for n in ("x", *self.products) for k in self.trained]
         return player(
             self.synapses,
             "products",
-            "\n".join(code),
+            code,
             f"{self.name}_credit",
-            needed=needed,
-            products=products,
+            needed=[*kept, *(n for names in self.products.values() for n in names)],
+            products=[(p, x, sizes[0], credit, sizes[1]) for p, x, credit in self._factors()],
             rows=self.engine.rows,
         )
 
@@ -283,14 +309,13 @@ class SummedPathway:
         """
         variables, rows = self.synapses.variables, steps % self.engine.rows
         pre, post = (variables[f"_synaptic_{side}"].get_value() for side in ("pre", "post"))
-        for k, name in self.products.items():
-            kept = (variables[internal("kept", n, str(k))].get_value() for n in ("x", "credit"))
-            x, credit = (values.reshape(self.engine.rows, -1)[rows] for values in kept)
+        for product, *ends in self._factors():
+            x, credit = (end.get_value().reshape(self.engine.rows, -1)[rows] for end in ends)
             if len(pre) > DENSE * x.shape[1] * credit.shape[1]:
-                product = (x.T @ credit)[pre, post]
+                values = (x.T @ credit)[pre, post]
             else:
-                product, block = np.zeros(len(pre)), max(1, BLOCK // max(1, len(pre)))
+                values, block = np.zeros(len(pre)), max(1, BLOCK // max(1, len(pre)))
                 for t in range(0, len(steps), block):
                     part = slice(t, t + block)
-                    product += np.einsum("ts,ts->s", x[part][:, pre], credit[part][:, post])
-            variables[name].set_value(product)
+                    values += np.einsum("ts,ts->s", x[part][:, pre], credit[part][:, post])
+            product.set_value(values)

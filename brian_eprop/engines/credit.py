@@ -168,8 +168,9 @@ class Credit:
         """Plan synapses that neurons sum up in every step."""
         population = self.learner.population(total.target)
         population.take_sum(total)
-        population.linearize(total, names)
-        return SummedPathway(self, population, total)
+        states = population.linearize(total, names).states
+        population.derive_again()
+        return SummedPathway(self, population, total, states)
 
     @property
     def summed(self):
@@ -268,10 +269,12 @@ class Credit:
             if self.carries:
                 for pathway in population._projections():
                     reached = population.adjoint.reached_from(pathway.effects)
-                    if set(reached) - set(pathway.states):
+                    # What is set to a sum in each step needs not be carried along
+                    reached = set(reached) - set(population.sums)
+                    if reached - set(pathway.states):
                         raise ValueError(
                             f"other code lets arrivals of '{pathway.synapses.name}' reach "
-                            f"'{(set(reached) - set(pathway.states)).pop()}' of group "
+                            f"'{(reached - set(pathway.states)).pop()}' of group "
                             f"'{group.name}', which windows within a trial do not carry along: "
                             f"give the learner reset_every, of at most {WHOLE} steps, and no more "
                             "frequent updates"

@@ -112,6 +112,11 @@ class CreditPopulation:
         """Derive the group on its own, with the parameters that it trains."""
         self._take(self._linearized(self.engine.learner.namespace), trained, self.attach)
 
+    def derive_again(self):
+        """Derive the group once more, now that it is known what is summed up there."""
+        if self.sums.keys() - {*self.adjoint.states}:
+            self.derive(self.adjoint.parameters)
+
     def _linearized(self, namespace, *in_network):
         rule = self.engine.learner.rule
         surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)

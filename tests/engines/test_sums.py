@@ -5,24 +5,15 @@ import math
 import numpy as np
 import pytest
 from brian2 import (
-    NeuronGroup,
-    SpikeGeneratorGroup,
-    Synapses,
-    TimedArray,
-    defaultclock,
     ms,
-    mV,
     set_device,
-    start_scope,
 )
 from brian2.devices.device import reset_device
 from hypothesis import given
 from hypothesis import strategies as st
-from own_networks import Small, refusal
-from own_networks import T as T_SMALL
 from summed_networks import RateNetwork, SpikingNetwork, T
 
-from brian_eprop import EProp, LeakyReadout, Learner, Loss, TrainableSynapses, reference
+from brian_eprop import reference
 from brian_eprop.brian import schedule
 from brian_eprop.calculus.sums import Sum
 from brian_eprop.engines import continuous
@@ -187,3 +178,16 @@ def test_cython_computes_the_same():
     found = SpikingNetwork(math.inf).run()
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-11, atol=1e-13)
+
+
+# ------------------------------------------------------------------ windows within a trial
+
+
+def test_windows_within_a_trial_carry_along_what_was_summed_up():
+    gradients = {}
+    for engine in ("traces", "credit"):
+        network = RateNetwork("w*r_pre", DRIVEN, engine=engine, within=10)
+        gradients[engine] = network.run()
+    for name, values in gradients["traces"].items():
+        assert np.abs(values).max() > 1e-3
+        np.testing.assert_allclose(gradients["credit"][name], values, rtol=1e-11, atol=1e-13)

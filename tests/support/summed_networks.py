@@ -43,11 +43,21 @@ class RateNetwork:
         Of learning.
     density : float
         Of the connections.
+    within : int, optional
+        Instead of one trial: windows of so many steps.
     """
 
     n_in, n, tau = 4, 3, 10.0
 
-    def __init__(self, forward="w*r_pre", recurrent="w*r_pre", order=1, engine="credit", density=1):
+    def __init__(
+        self,
+        forward="w*r_pre",
+        recurrent="w*r_pre",
+        order=1,
+        engine="credit",
+        density=1,
+        within=None,
+    ):
         self.forms = {"forward": forward, "recurrent": recurrent}
         self.order = order
         rng = np.random.default_rng(1)
@@ -68,9 +78,14 @@ class RateNetwork:
         data = TimedArray(self.data, dt=1 * ms)
         loss = Loss(self.group, "0.5*(r - data(t, i))**2", namespace={"data": data})
         rule = EProp(order=order, engine=engine)
-        self.learner = Learner(rule=rule, losses=[loss], reset_every=T * ms)
+        times = {"update_every": within * ms} if within else {"reset_every": T * ms}
+        self.learner = Learner(rule=rule, losses=[loss], **times)
         self.synapses = {}
-        for name, sources, variable in (("forward", source, "I"), ("recurrent", self.group, "J")):
+        made_of = [("forward", source, "I"), ("recurrent", self.group, "J")]
+        # Traces know of the sums that are there when their synapses are created
+        for name, sources, variable in sorted(
+            made_of, key=lambda m: "post" not in self.forms[m[0]]
+        ):
             model = f"w : 1\n{variable}_post = {self.forms[name]} : 1 (summed)"
             made = TrainableSynapses(
                 sources, self.group, model, learner=self.learner, name=name, namespace=names
