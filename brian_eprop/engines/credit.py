@@ -158,11 +158,13 @@ class Credit:
         linearization = population.linearize(on_pre, names)
         see_new_variables(on_pre.target)
         step, known = population.step, population.adjoint.states
-        effects = {s: e for s, e in on_pre.effects(step).items() if s in known}
-        jump = {}
+        changed, jump = on_pre.effects(step), {}
+        effects = {s: e for s, e in changed.items() if s in known}
         if self.crosses_synapses or population.parameters:
             jump = {s: e for s, e in on_pre.jumps(step).items() if s in known}
-        return Pathway(self, population, effects, jump, linearization.states, timing)
+        pathway = Pathway(self, population, effects, jump, linearization.states, timing)
+        pathway.left_out = frozenset(changed.keys() - effects.keys())
+        return pathway
 
     def onto_neurons_by_sums(self, total, names):
         """Plan synapses that neurons sum up in every step."""

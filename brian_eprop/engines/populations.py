@@ -199,6 +199,14 @@ class CreditPopulation:
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset(), self._passed_on)
+        for pathway in self._projections():
+            if left_out := pathway.left_out & {*self.adjoint.states}:
+                raise ValueError(
+                    f"'{pathway.synapses.name}' changes '{min(left_out)}' of group "
+                    f"'{self.group.name}', which counts since other code, or a sum over synapses, "
+                    "reads it: create the synapses with the sum first, or write what is read into "
+                    "the equations"
+                )
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)
         for piece in stages.pieces:

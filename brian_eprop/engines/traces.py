@@ -120,8 +120,13 @@ class Traces:
             given = action.kind == "summed" and action.source is not self.learner.readout
             if given and population is not None and population.learns:
                 total = sum_of(action)
-                if not total.sloped:
-                    self.summed[action.name] = total
+                if total.sloped:
+                    raise NoDerivativeError(
+                        f"{action}, '{total.text}', depends on the state of group "
+                        f"'{action.target.name}' itself, which eligibility traces do not follow; "
+                        "EProp(engine='credit') differentiates it"
+                    )
+                self.summed[action.name] = total
         return len(self.summed) > known
 
     def check_delay_onto_readout(self, name, reach):
@@ -196,8 +201,8 @@ class Population:
         self.runners = {}
         self.signals = []
         self.step, self.watched, self.multiplied = None, (), set()
-        #: Sums over synapses that are states, and those that each projection knows of
-        self.sums, self.sums_of = {}, []
+        #: Sums over synapses that are states, and what the synapses do that were created so far
+        self.sums, self.projections = {}, []
         declare(group, "L")
         self.signal_code = run_code(
             group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
@@ -222,7 +227,7 @@ class Population:
         self.driven.update(linearization.states)
         self.step = linearization.step
         self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
-        self.sums_of.append((on_pre.text, set(self.sums)))
+        self.projections.append(on_pre.text)
         if not self.sums:
             values = (linearization.integrator_jacobian, *linearization.definitions.values())
             self.multiplied.update(s.name for value in values for s in value.free_symbols)
@@ -236,6 +241,12 @@ class Population:
 
     def take_sum(self, total):
         """Take a variable for a state that is set in each step to a sum over synapses."""
+        if total.sloped and self.projections:
+            raise ValueError(
+                f"'{total.text}' depends on the state of group '{self.group.name}' itself, and so "
+                f"do the traces of '{self.projections[0]}', which was created before: create the "
+                "synapses with the sum first, or choose EProp(engine='credit')"
+            )
         for k in total.sloped:
             declare(self.group, total.holder(k))
         self.sums[total.variable] = total
@@ -306,15 +317,7 @@ class Population:
                     )
 
     def _check_sums(self, stages, position, reading):
-        """All traces must know of the sums through which the state acts on itself."""
-        for name, total in self.sums.items():
-            for text, known in self.sums_of:
-                if total.sloped and name not in known:
-                    raise ValueError(
-                        f"'{total.text}' depends on the state of group '{self.group.name}' itself, "
-                        f"and so do the traces of '{text}', which was created before: create the "
-                        "synapses with the sum first, or choose EProp(engine='credit')"
-                    )
+        """Traces are moved on between the sums and the state updates."""
         late = self.runners.get("before_update")
         for piece in stages.pieces if late is not None else ():
             summed = stages.actions[piece.name]

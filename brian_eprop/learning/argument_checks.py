@@ -147,11 +147,16 @@ def check_weight(equations, weight):
             )
 
 
-def summed_weight(equations, weight, on_pre, delay):
+def summed_weight(equations, weight, on_pre, delay, target):
     """The equation of the sum over synapses that the weight is a part of; None for spikes."""
     sums = [e for e in equations.values() if "summed" in e.flags and weight in e.identifiers]
     if not sums:
         return None
+    if isinstance(target, LeakyReadout):
+        raise ValueError(
+            f"the sum '{sums[0].varname}' ends on readout '{target.name}': only spikes act on a "
+            "readout; give a Loss on the group that it would read, or let the source fire"
+        )
     if len(sums) > 1:
         raise ValueError(
             f"the weight '{weight}' is a part of {len(sums)} sums, '{sums[0].varname}' and "

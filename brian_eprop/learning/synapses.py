@@ -131,7 +131,7 @@ class TrainableSynapses(DirectSynapses):
         fixed = flag("TrainableSynapses.fixed", fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
-        summed = validation.summed_weight(equations, weight, on_pre, delay)
+        summed = validation.summed_weight(equations, weight, on_pre, delay, parent_group(target))
         on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre
         statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_bounds_are_used(bounds, learner)

@@ -5,15 +5,33 @@ import math
 import numpy as np
 import pytest
 from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    Synapses,
+    defaultclock,
+    get_device,
     ms,
+    prefs,
     set_device,
+    start_scope,
 )
 from brian2.devices.device import reset_device
 from hypothesis import given
 from hypothesis import strategies as st
+from own_networks import Small, refusal
 from summed_networks import RateNetwork, SpikingNetwork, T
 
-from brian_eprop import reference
+from brian_eprop import (
+    EProp,
+    FiringRateRegularizer,
+    Learner,
+    Loss,
+    PiecewiseLinear,
+    TrainableSynapses,
+    reference,
+)
 from brian_eprop.brian import schedule
 from brian_eprop.calculus.sums import Sum
 from brian_eprop.engines import continuous
@@ -163,6 +181,7 @@ def test_programs_compute_the_same(make, order, engine, tmp_path):
     try:
         found = make(order=order, engine=engine).run()
     finally:
+        get_device().reinit()
         reset_device()
     for name, values in expected.items():
         assert np.abs(values).max() > 1e-3
@@ -171,8 +190,6 @@ def test_programs_compute_the_same(make, order, engine, tmp_path):
 
 @pytest.mark.slow
 def test_cython_computes_the_same():
-    from brian2 import prefs
-
     expected = SpikingNetwork(math.inf).run()
     prefs.codegen.target = "cython"
     found = SpikingNetwork(math.inf).run()
@@ -191,3 +208,169 @@ def test_windows_within_a_trial_carry_along_what_was_summed_up():
     for name, values in gradients["traces"].items():
         assert np.abs(values).max() > 1e-3
         np.testing.assert_allclose(gradients["credit"][name], values, rtol=1e-11, atol=1e-13)
+
+
+# ------------------------------------------------------------------ over other groups
+
+DRIVEN_BY_I = "dv/dt = (I - v)/(20*ms) : volt\nI : volt"
+
+
+def over_a_dendrite(small):
+    """Spikes drive a group without threshold, which the neurons sum up."""
+    dendrite = NeuronGroup(5, "dh/dt = -h/(9*ms) : 1", method="euler", name="dendrite")
+    there = Synapses(small.group, dendrite, on_pre="h_post += 0.3", name="there")
+    back = Synapses(dendrite, small.group, "I_post = h_pre*4*mV : volt (summed)", name="back")
+    there.connect("i != j")
+    back.connect("i == j")
+    return [dendrite, there, back]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("order", "engine"),
+    [(1, "credit"), (1, "traces"), (2, "credit"), (3, "credit"), (math.inf, "credit")],
+)
+def test_credit_goes_through_groups_without_threshold(order, engine):
+    small = Small(DRIVEN_BY_I, over_a_dendrite, order=order, engine=engine)
+    found = small.learner.check(network=small.network, synapses=2)
+    assert found.passed, str(found)
+    assert found.spikes > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [2, math.inf])
+def test_spiking_neurons_that_rate_units_sum_up(order):
+    """Inputs → spiking neurons with a trace s of their spikes → rate units with a loss."""
+    start_scope()
+    defaultclock.dt = 1 * ms
+    steps, channels = np.nonzero(np.random.default_rng(1).random((T, 8)) < 0.3)
+    source = SpikeGeneratorGroup(8, channels, steps * ms)
+    equations = "dv/dt = -v/(20*ms) : 1\nds/dt = -s/(10*ms) : 1"
+    neurons = NeuronGroup(5, equations, threshold="v > 1", reset="v -= 1; s += 1", method="euler")
+    units = NeuronGroup(3, "dr/dt = (tanh(I) - r)/(8*ms) : 1\nI : 1", method="euler")
+    loss, rule = Loss(units, "(r - 0.3)**2"), EProp(order=order, surrogate=PiecewiseLinear(0.3, 1))
+    rates = [FiringRateRegularizer(20 * Hz, 1.0)]
+    learner = Learner(rule=rule, losses=[loss], regularizers=rates, reset_every=T * ms)
+    inputs = TrainableSynapses(source, neurons, "w : 1", learner=learner, name="inputs")
+    model = "w : 1\nI_post = w*s_pre : 1 (summed)"
+    onto = TrainableSynapses(neurons, units, model, learner=learner, name="onto")
+    for synapses in (inputs, onto):
+        synapses.connect()
+        synapses.w = "0.2 + 0.05*j + 0.03*i"
+    network = Network(source, neurons, units, inputs, onto, learner.readout)
+    found = learner.check(T * ms, network, synapses=3)
+    assert found.passed, str(found)
+    assert found.spikes > 5
+    assert {row.projection for row in found.rows if abs(row.value) > 1e-3} == {"inputs", "onto"}
+
+
+# ------------------------------------------------------------------ refused
+
+SUMMED = "w : 1\nI_post = w*r_pre : 1 (summed)"
+
+
+def trained(model, source=None, **options):
+    """Synapses with this model among rate units, or from another source."""
+
+    def build():
+        network = RateNetwork()
+        TrainableSynapses(
+            source or network.group, network.group, model, learner=network.learner, **options
+        )
+
+    return build
+
+
+def summed_late():
+    network = RateNetwork()
+    network.synapses["forward"].acts.order = 3
+    network.run()
+
+
+def gap_with_traces():
+    SpikingNetwork(1, "traces", junctions=True).run()
+
+
+def sum_after_traces():
+    network = RateNetwork("w*r_pre*r_post", "w*r_pre*r_post", engine="traces")
+    network.run()
+
+
+def a_step():
+    RateNetwork(recurrent="w*int(r_pre > 0.1)", order=math.inf).run()
+
+
+def counts_later():
+    """Spikes change v and u, and u acts on v through a sum alone."""
+
+    def others(small):
+        gap = Synapses(small.group, small.group, "I_post = 0.1*u_post : volt (summed)", name="gap")
+        gap.connect()
+        return [gap]
+
+    equations = f"{DRIVEN_BY_I}\ndu/dt = -u/(9*ms) : volt"
+    Small(equations, others, on_pre="v_post += w*mV; u_post += w*mV").run()
+
+
+def changed_before():
+    network = RateNetwork()
+    network.group.run_regularly("r *= 0.9", when="start")
+    network.run()
+
+
+def source_on_another_clock():
+    network = RateNetwork()
+    slow = NeuronGroup(2, "dr/dt = -r/(9*ms) : 1", method="exact", dt=2 * ms)
+    TrainableSynapses(
+        slow, network.group, "w : 1\nI_post = w*r_pre : 1 (summed)", learner=network.learner
+    )
+
+
+def a_part():
+    network = RateNetwork()
+    TrainableSynapses(network.group, network.group[:2], SUMMED, learner=network.learner)
+
+
+def onto_the_readout():
+    small = Small()
+    TrainableSynapses(
+        small.group, small.readout, "w : 1\ny_post = w*v_pre/mV : 1 (summed)", learner=small.learner
+    )
+
+
+REFUSED = {
+    "no product": (trained("w : 1\nI_post = w*tanh(r_pre - r_post) : 1 (summed)"), "is no product"),
+    "drawn": (trained("w : 1\nI_post = w*r_pre*rand() : 1 (summed)"), "draws a random number"),
+    "a step": (a_step, "a step function"),
+    "an effect that did not count": (counts_later, "create the synapses with the sum first"),
+    "two sums": (
+        trained("w : 1\nI_post = w*r_pre : 1 (summed)\nJ_post = w*r_pre : 1 (summed)"),
+        "is a part of 2 sums",
+    ),
+    "on_pre": (
+        trained("w : 1\nI_post = w*r_pre : 1 (summed)", on_pre="r_post += w"),
+        "leave on_pre out",
+    ),
+    "delay": (trained("w : 1\nI_post = w*r_pre : 1 (summed)", delay=1 * ms), "has no delay"),
+    "of the source": (trained("w : 1\nI_pre = w*r_post : 1 (summed)"), "turn the synapses around"),
+    "a memory": (
+        trained("w : 1\ndm/dt = -m/(9*ms) : 1 (clock-driven)\nI_post = w*m*r_pre : 1 (summed)"),
+        "which changes with time",
+    ),
+    "late": (summed_late, "runs after the state update"),
+    "junctions and traces": (gap_with_traces, "EProp(engine='credit')"),
+    "two sums with traces": (sum_after_traces, "create the synapses with the sum first"),
+    "changed before": (changed_before, "before summed"),
+    "another clock": (source_on_another_clock, "learning needs one time step"),
+    "a part of the target": (a_part, "let the synapses end on the whole group"),
+    "readout": (onto_the_readout, "only spikes act on a readout"),
+}
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_followed_is_refused_before_the_first_step(case):
+    build, says = REFUSED[case]
+    error = refusal(build)
+    assert error is not None, "was accepted"
+    assert says in error
