@@ -62,9 +62,13 @@ class TrainableSynapses(DirectSynapses):
     Parameters
     ----------
     source, target : SpikeSource, NeuronGroup or Subgroup
-        As for Synapses. The target is a group with a threshold, or the learner's readout.
+        As for Synapses. The target is a group with a threshold, one with a loss or (of order above
+        1) that others sum up, or the learner's readout.
     model : str
-        Equations of the synapses; the weight must be a parameter among them.
+        Equations of the synapses; the weight must be a parameter among them. It may be a part of
+        one sum over synapses, ``s_total_post = w*s_pre : 1 (summed)``, of products of
+        what the synapse, its source and its target know: then every step is an arrival, of
+        ``s_pre`` at the start of the step (graded synapses, gap junctions, rate units).
     on_pre : str, optional
         Must add (something proportional to) the weight to a variable of the target. Default:
         ``"v_post += w"``, unless the weight is a part of a sum over synapses in ``model``.
