@@ -12,7 +12,7 @@ import math
 from functools import partial
 
 import numpy as np
-from brian2 import NeuronGroup, prefs
+from brian2 import prefs
 
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
@@ -321,16 +321,17 @@ class Credit:
             alone = onto_readout and len(path.actions) == 1
             if not (self.crosses_synapses or alone or past_spikes):
                 continue
-            for group in self._on_the_way(path) if self.crosses_synapses else ():
-                if group not in learner.populations:
-                    self._check_clock(group)
-                    population = self.population(group, reader.keep)
-                    learner.populations[group] = population
-                    population.derive(())
-                    new = True
+            senders = path.senders if self.crosses_synapses else ()
+            for group in (g for g in senders if g not in learner.populations):
+                self._check_clock(group)
+                learner.populations[group] = self.population(group, reader.keep)
+                learner.populations[group].derive(())
+                new = True
             for action in path.actions:
                 if self._can_follow_sum(action):
-                    self._follow_sum(action, reader)
+                    total, population = sum_of(action), learner.populations[action.target]
+                    population.take_sum(total)
+                    SummedPathway(self, population, total).install(action.owner, reader.keep)
                     new = True
                 elif not past_spikes and self._can_follow(action):
                     self._check_clock(action.owner.source)
@@ -339,29 +340,12 @@ class Credit:
                     new = True
         return new
 
-    @staticmethod
-    def _on_the_way(path):
-        """The groups that credit has to go through on its way: by spikes, or by a sum."""
-        for action in path.actions:
-            if action.kind == "threshold" and action.trigger[1] == "spike":
-                yield action.owner
-            elif action.kind == "summed" and isinstance(action.source, NeuronGroup):
-                yield action.source
-
     def _can_follow_sum(self, action):
         """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
-        if action.kind != "summed" or action.name in self.summed:
-            return False
-        if action.source is self.learner.readout:
+        if action.kind != "summed" or action.source is self.learner.readout:
             return False
         population = self.learner.populations.get(action.target)
-        return population is not None and population.learns
-
-    def _follow_sum(self, action, reader):
-        """Let credit flow through a sum over plain synapses."""
-        total, population = sum_of(action), self.learner.populations[action.target]
-        population.take_sum(total)
-        SummedPathway(self, population, total).install(action.owner, reader.keep)
+        return action.name not in self.summed and population is not None and population.learns
 
     def _check_clock(self, group):
         """Raise an error for a group on the way of credit that has another time step."""
@@ -472,8 +456,8 @@ class Credit:
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
         credits = [pathway.player() for pathway in active if pathway.effects]
         # What is summed up before the updates of a step goes back to the start of the step
-        sums = [c for pathway in self._active_sums for c in pathway.collectors()]
-        sums += [c for pathway in self._active_sums for c in pathway.taking_in()]
+        sums = [c for p in self._active_sums for c in p.collectors()]
+        sums += [c for p in self._active_sums for c in p.taking_in()]
         finish = [pathway.player() for pathway in self._active_sums if pathway.trained]
         step = [self.readout.player(), *first, *collectors, *sweeps, *credits, *sums]
         return begin, step, finish
@@ -500,10 +484,10 @@ class Credit:
 
     def _join_sums(self):
         """Let credit flow from each sum to its sources."""
+        learning = {g: p for g, p in self.learner.populations.items() if p.learns}
         for summed in self.sums if self.crosses_synapses else ():
-            source = self.learner.populations.get(summed.sum.source)
-            if source is not None and source.learns:
-                summed.send_back(source)
+            if summed.sum.source in learning:
+                summed.send_back(learning[summed.sum.source])
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))

@@ -40,7 +40,7 @@ class Pathway:
     """
 
     on_pre = ()
-    left_out = frozenset()
+    left_out: frozenset[str] = frozenset()
 
     def __init__(self, engine, owner, effects, jumps, states, timing):
         self.engine, self.owner, self.receiver = engine, owner, owner.receiver
