@@ -136,7 +136,7 @@ class Adjoint(Held):
     def _threshold(self, stage):
         c = self.vector(self.linearization.c, stage, "c")
         effects = {}
-        for parameter in self.parameters:
+        for parameter in self.parameters if self.step.distance is not None else ():
             effect = PSI * derivative(self.step.distance, symbol(parameter))
             effects[parameter] = self.vector([effect], stage, "c", parameter, names=["z"])
         return Transition(stage, c=c, parameters=effects)

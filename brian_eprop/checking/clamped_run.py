@@ -3,6 +3,7 @@
 import math
 import re
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..brian.code import of_learning
 from ..brian.internals import (
     MONITORS,
     Resetter,
+    SummedVariableUpdater,
     SynapticPathway,
     Thresholder,
     keep_state,
@@ -22,6 +24,7 @@ from ..brian.internals import (
     steps_of,
     whole_group,
 )
+from .given_sums import GivenSum
 from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
 
 #: When runs what of learning the loss is computed by.
@@ -70,7 +73,7 @@ class ClampedNetwork:
         self.duration, self.namespace = duration, namespace
         self.steps = round(float(duration) / self.readout.clock.dt_)
         self.populations, self.unreadable, self.events = {}, {}, {}
-        self.onto_readout, self.onto_others = [], []
+        self.onto_readout, self.onto_others, self.sums = [], [], {}
         self.recording, self.idles, self.delivers = False, True, set()
         self.deviations, self.live = {}, False
 
@@ -87,13 +90,14 @@ class ClampedNetwork:
         self._stack.close()
 
     def _remove_variables(self):
-        for added in (*self.populations.values(), *self.deliveries):
+        for added in (*self.populations.values(), *self.deliveries, *self.sums.values()):
             added.remove()
 
     def _prepare(self):
         self.active = [obj for obj in self.objects if obj.active and not _is_optimizer(obj)]
         self._find_populations()
         self._find_deliveries()
+        self._find_sums()
         for projection in self.projections:
             projection.variables["grad"].set_value(0)
         for group, names in self.parameters.items():
@@ -174,6 +178,13 @@ class ClampedNetwork:
         for delivery in self.deliveries:
             delivery.prepare(self.namespace)
 
+    def _find_sums(self):
+        """The sums over synapses that neurons see; what the sources have counts as a spike does."""
+        for obj in self.active:
+            if isinstance(obj, SummedVariableUpdater) and not of_learning(obj):
+                self.sums[obj] = GivenSum(obj)
+                self.sums[obj].prepare(self.namespace)
+
     def _along_feedback(self, pathway):
         """Code of what a spike adds to the readout, with feedback weights; None if nothing."""
         if not self.learner.feedback_is("adaptive"):
@@ -203,6 +214,8 @@ class ClampedNetwork:
                     run = delivery.record
                 elif delivery in self.delivers:
                     run = delivery.run
+            elif obj in self.sums:
+                run = self._summation(obj)
             plan.append((obj, run))
         return plan
 
@@ -236,6 +249,20 @@ class ClampedNetwork:
             if flags:
                 flags[0][fired] = group.clock.t_
                 flags[1][fired] = False
+
+        return run
+
+    def _summation(self, obj):
+        """A sum: of the sources themselves, or of what they had in the recorded run."""
+        total, deviation = self.sums[obj], self.deviations.get(obj)
+        if self.live:
+            return obj.run
+        if not self.recording:
+            return partial(total.run, deviation if self.passes_on else None)
+
+        def run():
+            total.observe()
+            obj.run()
 
         return run
 
@@ -283,6 +310,8 @@ class ClampedNetwork:
         for population in self.populations.values():
             population.distance = np.array(population.distances)
             population.psi = np.array(population.psi)
+        for total in self.sums.values():
+            total.recorded = np.array(total.seen)
         self.errors = np.array(self.errors)
 
     def repeat(self, changes=(), *, deviations=None, live=False, onto_readout=False):
@@ -293,7 +322,8 @@ class ClampedNetwork:
         changes : iterable of (variable, index, change)
             What is moved before the run.
         deviations : dict of NeuronGroup to (T, n) array, optional
-            Deviations of spikes that are delivered: to the readout, or to everything else.
+            Deviations of spikes that are delivered: to the readout, or to everything else; and of
+            what is summed up, by the objects that compute the sums.
         live : bool
             Deviations are those of the run itself.
         onto_readout : bool
@@ -319,8 +349,8 @@ class ClampedNetwork:
             population.distances = []
             population.own = population.outgoing = None
             population.states = {name: [] for name in population.states}
-        for delivery in self.deliveries:
-            delivery.start()
+        for started in (*self.deliveries, *self.sums.values()):
+            started.start()
         plan = self._plan()
         if self.recording:
             slots = self.network.schedule

@@ -24,6 +24,7 @@ so that synapses move on once per window and not once per step.
 import weakref
 from functools import partial
 
+import numpy as np
 import sympy
 from attrs import frozen
 from brian2 import CodeRunner
@@ -236,14 +237,21 @@ class Replay(LearningCode):
         engine, variables = self.engine, self.group.variables
         engine.prepare()
         variables["__run_end"].set_value(last_step(self.group.clock))
-        begin, step = ([made(run_namespace) for made in group] for group in engine.players())
-        self.begin, self.step = begin, step
+        begin, step, finish = (
+            [made(run_namespace) for made in group] for group in engine.players()
+        )
+        self.begin, self.step, self.finish = begin, step, finish
         self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:
-            self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}
+            self.template_kwds = {
+                "begin": begin,
+                "step": step,
+                "finish": finish,
+                "tail": engine.tail,
+            }
             super().before_run(run_namespace)
         else:
-            self.code_objects[:] = [weakref.proxy(code) for code in (*begin, *step)]
+            self.code_objects[:] = [weakref.proxy(code) for code in (*begin, *step, *finish)]
             super(CodeRunner, self).before_run(run_namespace)
 
     def run(self):
@@ -260,6 +268,9 @@ class Replay(LearningCode):
             replayed.set_value(step)
             for code in self.step:
                 code()
+        self.engine.multiply(np.arange(int(start.get_value()[0]), now + 1))
+        for code in self.finish:
+            code()
         start.set_value(now + 1)
 
 

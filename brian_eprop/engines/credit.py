@@ -20,7 +20,9 @@ from ..brian.step_flags import EPISODE, declare_flags
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
+from ..calculus.sums import sum_of
 from .backward_pass import Replay, Row
+from .continuous import SummedPathway
 from .history import SpikeRecorder, available_memory
 from .populations import CreditPopulation, CreditReadout
 from .presynaptic import Pathway, collector
@@ -90,6 +92,7 @@ class Credit:
             )
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
+        self.sums: list[SummedPathway] = []
         declare_flags(learner.readout, "window")
         self.readout = CreditReadout(learner.readout, self)
         add_to(learner.readout, Replay(self))
@@ -155,11 +158,32 @@ class Credit:
         linearization = population.linearize(on_pre, names)
         see_new_variables(on_pre.target)
         step, known = population.step, population.adjoint.states
-        effects = {s: e for s, e in on_pre.effects(step).items() if s in known}
-        jump = {}
+        changed, jump = on_pre.effects(step), {}
+        effects = {s: e for s, e in changed.items() if s in known}
         if self.crosses_synapses or population.parameters:
             jump = {s: e for s, e in on_pre.jumps(step).items() if s in known}
-        return Pathway(self, population, effects, jump, linearization.states, timing)
+        pathway = Pathway(self, population, effects, jump, linearization.states, timing)
+        pathway.left_out = frozenset(changed.keys() - effects.keys())
+        return pathway
+
+    def onto_neurons_by_sums(self, total, names):
+        """Plan synapses that neurons sum up in every step."""
+        population = self.learner.population(total.target)
+        population.take_sum(total)
+        states = population.linearize(total, names).states
+        population.derive_again()
+        return SummedPathway(self, population, total, states)
+
+    @property
+    def summed(self):
+        """The sums that credit goes through, by the names of the objects that compute them."""
+        return {s.updater.name: s.sum for s in self.sums}
+
+    def multiply(self, steps):
+        """Multiply what was kept of a window, for the weights in sums."""
+        for pathway in self._active_sums:
+            if pathway.trained:
+                pathway.multiply(steps)
 
     def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
@@ -185,7 +209,8 @@ class Credit:
     def reaches(self, population):
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
         self._join()
-        return bool(population.summands or population.errors)
+        summed_up = any(s.source is population and s.inflows for s in self.sums)
+        return bool(population.summands or population.errors or summed_up)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""
@@ -214,7 +239,7 @@ class Credit:
         self.rows = self.window + self.tail
         receivers = self.receivers()
         self._check_memory(receivers)
-        for recording in (*receivers, *self.sources.values()):
+        for recording in (*receivers, *self.sources.values(), *self.sums):
             recording.prepare(self.rows)
 
     def receivers(self):
@@ -238,6 +263,7 @@ class Credit:
         """
         while self._go_along(reading, reader):
             reading.read_paths()
+        self._join_sums()
         self.running = {id(obj) for obj in reading.objects}
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
@@ -245,10 +271,12 @@ class Credit:
             if self.carries:
                 for pathway in population._projections():
                     reached = population.adjoint.reached_from(pathway.effects)
-                    if set(reached) - set(pathway.states):
+                    # What is set to a sum in each step needs not be carried along
+                    reached = set(reached) - set(population.sums)
+                    if reached - set(pathway.states):
                         raise ValueError(
                             f"other code lets arrivals of '{pathway.synapses.name}' reach "
-                            f"'{(set(reached) - set(pathway.states)).pop()}' of group "
+                            f"'{(reached - set(pathway.states)).pop()}' of group "
                             f"'{group.name}', which windows within a trial do not carry along: "
                             f"give the learner reset_every, of at most {WHOLE} steps, and no more "
                             "frequent updates"
@@ -256,6 +284,8 @@ class Credit:
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+        for pathway in self._active_sums:
+            pathway.follow(reading, reader)
         for synapses, name in self.used_later():
             reading.check_constant(synapses, name)
 
@@ -265,6 +295,11 @@ class Credit:
             used = list(pathway.effects.values())
             used += pathway.jumps.values() if pathway.backwards else ()
             names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
+        for pathway in self._active_sums:
+            names = {s.name for term in pathway.sum.terms for s in term.weight.free_symbols}
             for name in sorted(names):
                 if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
                     yield pathway.synapses, name
@@ -282,23 +317,35 @@ class Credit:
             onto_readout = path.end is learner.readout
             if onto_readout and not learner.feedback_is("symmetric"):
                 continue  # errors come back along feedback weights of their own
-            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
+            past_spikes = not path.crosses_spikes
+            alone = onto_readout and len(path.actions) == 1
+            if not (self.crosses_synapses or alone or past_spikes):
                 continue
+            senders = path.senders if self.crosses_synapses else ()
+            for group in (g for g in senders if g not in learner.populations):
+                self._check_clock(group)
+                learner.populations[group] = self.population(group, reader.keep)
+                learner.populations[group].derive(())
+                new = True
             for action in path.actions:
-                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
-                if spikes and action.owner not in learner.populations:
-                    self._check_clock(action.owner)
-                    population = self.population(action.owner, reader.keep)
-                    learner.populations[action.owner] = population
-                    population.derive(())
+                if self._can_follow_sum(action):
+                    total, population = sum_of(action), learner.populations[action.target]
+                    population.take_sum(total)
+                    SummedPathway(self, population, total).install(action.owner, reader.keep)
                     new = True
-            for action in path.actions:
-                if self._can_follow(action):
+                elif not past_spikes and self._can_follow(action):
                     self._check_clock(action.owner.source)
                     self._check_clock(action.owner.target)
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    def _can_follow_sum(self, action):
+        """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
+        if action.kind != "summed" or action.source is self.learner.readout:
+            return False
+        population = self.learner.populations.get(action.target)
+        return action.name not in self.summed and population is not None and population.learns
 
     def _check_clock(self, group):
         """Raise an error for a group on the way of credit that has another time step."""
@@ -316,9 +363,14 @@ class Credit:
         return [p for p in self.pathways if p.synapses.active and id(p.synapses) in self.running]
 
     @property
+    def _active_sums(self):
+        """The sums that are computed."""
+        return [p for p in self.sums if p.synapses.active and id(p.synapses) in self.running]
+
+    @property
     def followed_synapses(self):
         """The synapses along which credit flows."""
-        return [pathway.synapses for pathway in self.pathways]
+        return [pathway.synapses for pathway in (*self.pathways, *self.sums)]
 
     def _can_follow(self, action):
         """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
@@ -369,6 +421,8 @@ class Credit:
         """Bytes of the ring buffers of a window."""
         size = np.dtype(prefs.core.default_float_dtype).itemsize
         per_step = sum(size * len(r.recorded) * len(r.group) for r in receivers)
+        per_step += sum(size * len(r.whole) * len(r.group) for r in receivers)
+        per_step += sum(size * pathway.numbers_per_step for pathway in self.sums)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
         return per_step * self.rows
 
@@ -401,7 +455,12 @@ class Credit:
         collectors = [c for pathway in active for c in pathway.collectors()]
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
         credits = [pathway.player() for pathway in active if pathway.effects]
-        return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
+        # What is summed up before the updates of a step goes back to the start of the step
+        sums = [c for p in self._active_sums for c in p.collectors()]
+        sums += [c for p in self._active_sums for c in p.taking_in()]
+        finish = [pathway.player() for pathway in self._active_sums if pathway.trained]
+        step = [self.readout.player(), *first, *collectors, *sweeps, *credits, *sums]
+        return begin, step, finish
 
     def _join(self):
         """Connect what has been created: credit flows from each population into its sources."""
@@ -421,6 +480,14 @@ class Credit:
                 name = f"{pathway.synapses.name}_{row}_inflow"
                 weight = pathway.synapses.weight if pathway.effects else None
                 pathway.send_back(source, variable, name, weight, (origin,))
+        self._join_sums()
+
+    def _join_sums(self):
+        """Let credit flow from each sum to its sources."""
+        learning = {g: p for g, p in self.learner.populations.items() if p.learns}
+        for summed in self.sums if self.crosses_synapses else ():
+            if summed.sum.source in learning:
+                summed.send_back(learning[summed.sum.source])
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))

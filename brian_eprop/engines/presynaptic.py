@@ -35,9 +35,12 @@ class Pathway:
     ----------
     on_pre : tuple of (target, operation, expression)
         Statements of learning when a spike arrives: none.
+    left_out : frozenset of str
+        States that a spike changes, and that did not count when the synapses were created.
     """
 
     on_pre = ()
+    left_out: frozenset[str] = frozenset()
 
     def __init__(self, engine, owner, effects, jumps, states, timing):
         self.engine, self.owner, self.receiver = engine, owner, owner.receiver

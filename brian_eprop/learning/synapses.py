@@ -23,6 +23,7 @@ from ..brian.internals import code_of, get_identifiers, parent_group, word_subst
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.programs import checked_statements
+from ..calculus.sums import Sum
 from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
@@ -61,11 +62,16 @@ class TrainableSynapses(DirectSynapses):
     Parameters
     ----------
     source, target : SpikeSource, NeuronGroup or Subgroup
-        As for Synapses. The target is a group with a threshold, or the learner's readout.
+        As for Synapses. The target is a group with a threshold, one with a loss or (of order above
+        1) that others sum up, or the learner's readout.
     model : str
-        Equations of the synapses; the weight must be a parameter among them.
-    on_pre : str
-        Must add (something proportional to) the weight to a variable of the target.
+        Equations of the synapses; the weight must be a parameter among them. It may be a part of
+        one sum over synapses, ``s_total_post = w*s_pre : 1 (summed)``, of products of
+        what the synapse, its source and its target know: then every step is an arrival, of
+        ``s_pre`` at the start of the step (graded synapses, gap junctions, rate units).
+    on_pre : str, optional
+        Must add (something proportional to) the weight to a variable of the target. Default:
+        ``"v_post += w"``, unless the weight is a part of a sum over synapses in ``model``.
     weight : str
         Which variable is trained.
     learner : Learner
@@ -108,7 +114,7 @@ class TrainableSynapses(DirectSynapses):
         source: SpikeSource,
         target: Group | None = None,
         model: str | Equations = "w : 1",
-        on_pre: str = "v_post += w",
+        on_pre: str | None = None,
         weight: str = "w",
         learner: Learner | None = None,
         *,
@@ -124,12 +130,14 @@ class TrainableSynapses(DirectSynapses):
         validation.check_arguments(
             source, target, on_pre, learner, arrival, delay, type(self), as_synapses
         )
-        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
         fixed = flag("TrainableSynapses.fixed", fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
+        summed = validation.summed_weight(equations, weight, on_pre, delay, parent_group(target))
+        on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre
+        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_bounds_are_used(bounds, learner)
         if bounds is not None:
             bounds = checked_bounds("TrainableSynapses.bounds", bounds, equations[weight].dim)
@@ -142,13 +150,7 @@ class TrainableSynapses(DirectSynapses):
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
         known = synaptic | whole.variables.keys()
-        derived = OnPre(
-            on_pre,
-            _with_constants(on_pre, statements, namespace, names, known, target),
-            weight,
-            target,
-            frozenset(synaptic - {weight}),
-        )
+        in_numbers = _with_constants(on_pre, statements, namespace, names, known, target)
         onto_readout = whole is learner.readout
         if onto_readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
@@ -158,9 +160,23 @@ class TrainableSynapses(DirectSynapses):
         # A group that learns already has taken note of what it was given
         with unchanged_if_refused(*(() if whole in learner.populations else owners)):
             timing = Timing.of(source, arrival, delay, learner)
+            if summed is not None:
+                timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
             engine = learner.engine
-            planned = engine.onto_readout if onto_readout else engine.onto_neurons
-            plan = planned(derived, names, timing)
+            if summed is not None:
+                ends, code = (source, target), summed.expr.code
+                total = Sum.of(summed.varname, code, ends, equations, weight, namespace)
+                plan = engine.onto_neurons_by_sums(total, names)
+            else:
+                derived = OnPre(
+                    on_pre,
+                    in_numbers,
+                    weight,
+                    target,
+                    frozenset(synaptic - {weight}),
+                )
+                planned = engine.onto_readout if onto_readout else engine.onto_neurons
+                plan = planned(derived, names, timing)
             feedback = _feedback(learner, source, weight) if onto_readout else None
             dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
             public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
@@ -172,16 +188,18 @@ class TrainableSynapses(DirectSynapses):
             code = [*plan.on_pre, *statements]
             if timing.crosses_trials:
                 code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
+            if summed is not None:
+                code = []
             super().__init__(
                 source,
                 target,
                 equations + added,
-                on_pre=code_of(code),
+                on_pre=code_of(code) if code else None,
                 delay=delay,
                 namespace=namespace,
                 **as_synapses,
             )
-            attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
+            attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre", "acts")
             for name in (*attributes, "model_names", "derived_namespace", "error_along"):
                 self.add_attribute(name)
             self.fixed, self.user_on_pre = fixed, on_pre
@@ -192,7 +210,10 @@ class TrainableSynapses(DirectSynapses):
                     declare(self, name, dimensions=dim)
                 self.variables[name].of_learning = True
             # What else is there is not the user's, whom Brian2 would warn of names
-            self.pre.when, self.pre.user_code = arrival, on_pre
+            #: What runs where the weight acts
+            self.acts = self.pre if summed is None else self.summed_updaters[summed.varname]
+            if summed is None:
+                self.pre.when, self.pre.user_code = arrival, on_pre
             if learner.rule.engine == "credit":
                 explain_missing_traces(self)
             if timing.crosses_trials:

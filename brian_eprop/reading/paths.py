@@ -9,6 +9,7 @@ the learner; everything else is looked at here. ``print(learner.network)`` shows
 from __future__ import annotations
 
 from attrs import frozen
+from brian2 import NeuronGroup
 
 from ..brian.internals import parent_group
 
@@ -30,6 +31,15 @@ class Path:
     start: object
     end: object
     crosses_spikes: bool
+
+    @property
+    def senders(self):
+        """The groups that act on others on the way: by spikes, or by a sum over synapses."""
+        spiking = [
+            a.owner for a in self.actions if a.kind == "threshold" and a.trigger[1] == "spike"
+        ]
+        summed = [a.source for a in self.actions if a.kind == "summed"]
+        return [*spiking, *(group for group in summed if isinstance(group, NeuronGroup))]
 
     def __str__(self):
         stops = [self.start]
