@@ -309,7 +309,34 @@ class Delivery:
         steps = np.floor(delays / dt + 0.5).astype(int)
         self.delays = np.broadcast_to(steps, len(synapses))
         self.pre = np.array(self.pathway.synapse_sources.get_value())
+        self.in_turn = self._depends_on_what_it_changes()
+        self.ranks = self._ranks() if self.in_turn else []
         self.start()
+
+    def _depends_on_what_it_changes(self):
+        """Whether an arrival acts by an amount that earlier ones of the same step change."""
+        indices = self.synapses.variables.indices
+        shared = {n for n in self.targets if indices[n] != "_idx"}
+        names = shared | {n.removesuffix("_post") for n in shared}
+        return any(
+            target in shared and operation not in ("+=", "-=") or names & get_identifiers(value)
+            for target, operation, value in statements_of(self.text)
+        )
+
+    def _ranks(self):
+        """Synapses that are the first, second, … of their target : list of int arrays.
+
+        In the order of Brian2's queue: by the time of the spike, its neuron, the synapse.
+        """
+        post = self.synapses.variables["_synaptic_post"].get_value()
+        order = np.lexsort((np.arange(len(post)), self.pre, -self.delays))
+        ranks, seen = [], {}
+        for synapse in order:
+            rank = seen[post[synapse]] = seen.get(post[synapse], -1) + 1
+            if rank == len(ranks):
+                ranks.append([])
+            ranks[rank].append(synapse)
+        return [np.array(rank) for rank in ranks]
 
     def remove(self):
         """Take the added variables away again."""
@@ -319,6 +346,7 @@ class Delivery:
         """Empty the ring buffer of deviations that are under way."""
         longest = int(self.delays.max(initial=0)) + 1
         self.ring, self.step = np.zeros((longest, len(self.source.group))), 0
+        self.spikes = np.zeros_like(self.ring)
 
     def record(self):
         """Deliver the recorded spikes, and keep what one spike would add."""
@@ -342,8 +370,15 @@ class Delivery:
         """Send the present deviations off; those that arrive now : (synapses,) array."""
         row = self.step % len(self.ring)
         self.ring[row] = 0 if self.source.outgoing is None else self.source.outgoing
+        events = self.source.group.variables["_spikespace"].get_value()
+        self.spikes[row] = 0
+        self.spikes[row, events[: events[-1]]] = 1
         self.step += 1
-        return self.ring[(row - self.delays) % len(self.ring), self.pre]
+        return self._of_synapses(self.ring)
+
+    def _of_synapses(self, ring):
+        """What arrives in this step of what has been sent off : (synapses,) array."""
+        return ring[(self.step - 1 - self.delays) % len(ring), self.pre]
 
     def run(self):
         """Deliver the recorded spikes, then what varies in them."""
@@ -351,12 +386,32 @@ class Delivery:
         if not arriving.any():
             self.pathway.run()
             return
+        if self.in_turn:
+            self._run_in_turn(arriving + self._of_synapses(self.spikes))
+            return
         effects = self.effects()
         self.pathway.run()
+        self._add(arriving, effects, slice(None))
+
+    def _add(self, arriving, effects, some):
+        """Add the effects at some of the synapses."""
         variables = self.synapses.variables
         for name, effect in zip(self.targets, effects, strict=True):
             values, index = variables[name].get_value(), variables.indices[name]
             if index == "_idx":
-                values += arriving * effect
+                values[some] += (arriving * effect)[some]
             else:
-                np.add.at(values, variables[index].get_value(), arriving * effect)
+                at = variables[index].get_value()[some]
+                np.add.at(values, at, (arriving * effect)[some])
+
+    def _run_in_turn(self, arriving):
+        """Deliver spikes with what varies in them, one after the other of each target."""
+        arrays = [self.synapses.variables[name].get_value() for name in self.targets]
+        before = [array.copy() for array in arrays]
+        self.pathway.run()
+        for array, values in zip(arrays, before, strict=True):
+            array[:] = values
+        for rank in self.ranks:
+            some = rank[arriving[rank] != 0]
+            if len(some):
+                self._add(arriving, self.effects(), some)

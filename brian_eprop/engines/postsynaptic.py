@@ -23,7 +23,9 @@ class Output:
     early : bool
         The arrivals are before the threshold.
     place : int
-        How many stages of the step are before the arrivals.
+        How many stages of the step are before the arrivals, or belong to them.
+    through : str
+        The only synapses that ask for it: their arrivals have a place of their own; "" for all.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Output:
     effects: dict
     early: bool
     place: int = 0
+    through: str = ""
 
 
 class Receiver:
@@ -52,6 +55,7 @@ class Receiver:
 
     def __init__(self, group, engine, alone):
         self.group, self.engine, self.alone, self.places = group, engine, alone, {}
+        self.own_places = {}
         self.outputs, self.reach, self.recorded = {}, {}, {}
 
     def keep(self, recorded):
@@ -79,9 +83,14 @@ class Receiver:
         ValueError
             If spikes that act alike arrive at different moments.
         """
-        places = {}
+        places, self.own_places = {}, {}
         for pathway in pathways:
             name = pathway.synapses.pre.name
+            if pathway.in_turn:
+                # By how much they scale the state is the last stage before the credit
+                place = sum(stage <= position[name] for stage in stages)
+                self.own_places[pathway.synapses.name] = place
+                continue
             place = sum(stage < position[name] for stage in stages)
             if places.setdefault(pathway.early, (place, name))[0] != place:
                 raise ValueError(
@@ -90,18 +99,22 @@ class Receiver:
                 )
         self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
-            self.outputs[key] = evolve(output, place=self._place(output.early))
+            place = self._place(output.early, output.through)
+            self.outputs[key] = evolve(output, place=place)
 
-    def _place(self, early):
+    def _place(self, early, through):
+        if through in self.own_places:
+            return self.own_places[through]
         return self.places[early] if early in self.places else self.alone(early)
 
-    def output(self, effects, early, rows):
+    def output(self, effects, early, rows, through=""):
         """The name of an output, made when it is first asked for; see `Output`."""
-        key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())))
+        key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())), through)
         if key not in self.outputs:
             name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
+            place = self._place(early, through)
+            self.outputs[key] = Output(name, rows, effects, early, place, through)
         return self.outputs[key].name
 
     def delayed(self, output):
