@@ -79,6 +79,8 @@ class Linearization:
     errors : mapping of str to mapping of str to str
         The variable that holds ∂ℓ/∂h of the losses on each state, by the moment of the step at
         which they read it: {"before_thresholds" or "end": {state: variable}}.
+    heard : frozenset of str
+        States that arrivals of the neuron's spikes depend on, at the time of the arrival.
     """
 
     step: OneStep
@@ -88,11 +90,12 @@ class Linearization:
     reset_path: dict[str, ResetPath]
     synaptic: frozenset[str] = frozenset()
     errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    heard: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> set[str]:
-        """States that losses read."""
-        return {state for errors in self.errors.values() for state in errors}
+        """States that losses read, or arrivals elsewhere, past the spikes of the neuron."""
+        return {state for errors in self.errors.values() for state in errors} | self.heard
 
     @cached_property
     def slope(self) -> sympy.Matrix:
@@ -328,11 +331,13 @@ def linearize(
     return whole.driven_by(OnPre(on_pre, statements, weight, group, frozenset(synaptic)))
 
 
-def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, errors=None):
+def linearize_neuron(
+    group, surrogate, reset_path, namespace, *in_network, errors=None, heard=frozenset()
+):
     """The linearization of all states of a group, whatever arrives there.
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
-    the ``errors`` of a `Linearization`.
+    the ``errors`` and ``heard`` of a `Linearization`.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
@@ -362,6 +367,7 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, error
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         errors=errors or {},
+        heard=frozenset(heard) & set(step.states),
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization

@@ -18,7 +18,13 @@ import sympy
 
 from ..brian import schedule
 from ..brian.code import declare, internal
-from ..brian.internals import add_to, assigned_names, parent_group, statements_of
+from ..brian.internals import (
+    add_to,
+    assigned_names,
+    get_identifiers,
+    parent_group,
+    statements_of,
+)
 from ..calculus.arrivals import check_constant
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
@@ -73,14 +79,23 @@ class ArrivalsInTurn(Pathway):
             now[self._see(OPEN, target, "post")] = "int(not_refractory)"
         self.still = [self._see(f"{STILL}_{state}", target, "post") for state in self.own]
         seen = {self._see(f"{SEEN}_{n}", parent_group(synapses.source), "pre"): n for n in self.seen}
-        for group, values in ((target, now), (parent_group(synapses.source), seen)):
+        source = parent_group(synapses.source)
+        for side, group, values in (("pre", source, seen), ("post", target, now)):
             if values:
-                self._record(group, values, attach)
+                self._record(side, group, values, attach)
         super().install(synapses, attach)
 
     def _check(self, synapses):
         """Raise an error for what is not replayed in the order in which it happens."""
         name = synapses.name
+        for group in (parent_group(synapses.source), self.receiver.group):
+            for eq in getattr(group, "user_equations", {}).values():
+                used = {eq.varname, f"{eq.varname}_pre", f"{eq.varname}_post"}
+                if "constant over dt" in eq.flags and used & get_identifiers(synapses.pre.code):
+                    raise ValueError(
+                        f"what a spike of '{name}' does depends on '{eq.varname}' of group "
+                        f"'{group.name}', which is '(constant over dt)': remove the flag"
+                    )
         changed = set(assigned_names(statements_of(synapses.pre.code)))
         for seen in self.seen:
             if f"{seen}_pre" in changed:
@@ -96,7 +111,7 @@ class ArrivalsInTurn(Pathway):
         self.synapses.variables.add_reference(local, group, name, index=f"_{side}synaptic_idx")
         return name
 
-    def _record(self, group, values, attach):
+    def _record(self, side, group, values, attach):
         """Record, just before the spikes of a step arrive, variables as expressions of a group."""
         kept = {name: internal("kept", name) for name in values}
         for name in kept.values():
@@ -104,7 +119,7 @@ class ArrivalsInTurn(Pathway):
         code = "\n".join(f"{name} = {value}" for name, value in values.items())
         moment, name = schedule.just_before(self.synapses.pre), self.synapses.name
         recorder = Recorder(
-            self.engine, group, code, moment, f"{group.name}_recorder_{name}", kept
+            self.engine, group, code, moment, f"{name}_recorder_{side}", kept
         )
         (attach or (lambda obj: add_to(group, obj)))(recorder)
         self.recorders.append(recorder)

@@ -75,7 +75,7 @@ class CreditPopulation:
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
         self.declared, self.recorders, self.summands = set(), {}, {}
-        self.followed = (STANDARD, [], frozenset())
+        self.followed = (STANDARD, [], frozenset(), frozenset())
         self.errors, self.driven = engine.learner.errors_of(group), set()
         self.read_at = {}
 
@@ -116,7 +116,13 @@ class CreditPopulation:
         rule = self.engine.learner.rule
         surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)
         return linearize_neuron(
-            self.group, surrogate, paths, namespace, *in_network, errors=self.errors
+            self.group,
+            surrogate,
+            paths,
+            namespace,
+            *in_network,
+            errors=self.errors,
+            heard=self.engine.heard(self.group),
         )
 
     def _take(self, linearization, trained, attach):
@@ -161,14 +167,15 @@ class CreditPopulation:
         """
         order = stages.order(position)
         changing = reader.reading.changing(self.group) - self.step.varying
-        if (order, stages.pieces, changing) != self.followed:
+        heard = self.engine.heard(self.group)
+        if (order, stages.pieces, changing, heard) != self.followed:
             changing = reader.reading.changing(self.group)
             linearization = self._linearized(
                 self.engine.learner.namespace, stages.pieces, order, changing
             )
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
-            self.followed = (order, list(stages.pieces), frozenset())
+            self.followed = (order, list(stages.pieces), frozenset(), heard)
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)
         for piece in stages.pieces:
@@ -178,8 +185,31 @@ class CreditPopulation:
         places.setdefault("reset", places["threshold"])
         stages = [places[name] for name in order]
         self.receiver.arrange(stages, position, self._projections())
+        self.stages = stages
         for moment, losses in self.engine.learner.losses_of(self.group).items():
             self.read_at[moment] = sum(stage < position[losses.name] for stage in stages)
+
+    def check_heard(self, states, synapses, place):
+        """Raise an error unless states are at the threshold what arrivals depend on.
+
+        Parameters
+        ----------
+        states : iterable of str
+        synapses : Synapses
+        place : int
+            Where the arrivals are in the network that runs.
+        """
+        transitions = self.adjoint.transitions
+        threshold = self.step.order.index("threshold")
+        between = [t for t, at in zip(transitions, self.stages, strict=True) if at < place]
+        for state in states:
+            if len(between) <= threshold or any(t.moves(state) for t in between[threshold + 1 :]):
+                raise ValueError(
+                    f"what the spikes of '{synapses.name}' do depends on '{state}_pre', which "
+                    f"other code changes between the threshold of group '{self.group.name}' and "
+                    "their arrival, or they arrive before it: let them arrive in the slot "
+                    "'synapses', before all that changes it"
+                )
 
     def _projections(self):
         """The projections that end on the group."""
@@ -260,8 +290,17 @@ class CreditPopulation:
         # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
         clamped = self.step.clamped
-        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at)
+        heard = [
+            (row.name, state, total)
+            for row in self.rows
+            for state in self.adjoint.states
+            if (total := f"_heard_{row.name}_{state}") in self.summands
+        ]
+        sweep = Sweep(
+            self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at, heard
+        )
         totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
+        totals += [total for _, _, total in heard]
         advance = [
             *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),
             *sweep.after_threshold,

@@ -185,6 +185,15 @@ def _emitted(lag):
     return "_emitted", "=", f"int(__trial_step >= int(delay/dt + 0.5) + {lag})"
 
 
+def of_this_trial(statements):
+    """Statements of on_pre as they are for a spike of the present trial."""
+    return [
+        (name, operation, word_substitute(value, {"_emitted": "1"}))
+        for name, operation, value in statements
+        if name != "_emitted"
+    ]
+
+
 def drop_spikes_under_way(synapses):
     """Drop spikes in flight along plain synapses when a trial begins.
 
