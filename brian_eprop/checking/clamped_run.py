@@ -3,6 +3,7 @@
 import math
 import re
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -22,7 +23,7 @@ from ..brian.internals import (
     steps_of,
     whole_group,
 )
-from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
+from .linear_spikes import Delivery, FoundAtSource, Given, NotCheckable, Population, draws_numbers
 
 #: When runs what of learning the loss is computed by.
 SCORES = (
@@ -70,9 +71,9 @@ class ClampedNetwork:
         self.duration, self.namespace = duration, namespace
         self.steps = round(float(duration) / self.readout.clock.dt_)
         self.populations, self.unreadable, self.events = {}, {}, {}
-        self.onto_readout, self.onto_others = [], []
+        self.onto_readout, self.onto_others, self.found = [], [], {}
         self.recording, self.idles, self.delivers = False, True, set()
-        self.deviations, self.live = {}, False
+        self.deviations, self.live, self.passes_on = {}, False, False
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -169,8 +170,12 @@ class ClampedNetwork:
                 code = self._along_feedback(obj)
                 if code is not None:
                     self.onto_readout.append(Delivery(obj, source, code))
-            elif self.learner.rule.order > 1:
-                self.onto_others.append(Delivery(obj, source))
+            else:
+                found = FoundAtSource(obj, source.group)
+                if found.variables and obj.prepost == "pre":
+                    self.found[id(obj)] = found
+                if self.learner.rule.order > 1:
+                    self.onto_others.append(Delivery(obj, source))
         for delivery in self.deliveries:
             delivery.prepare(self.namespace)
 
@@ -203,6 +208,8 @@ class ClampedNetwork:
                     run = delivery.record
                 elif delivery in self.delivers:
                     run = delivery.run
+            if id(obj) in self.found and not self.live:
+                run = partial(self.found[id(obj)].run, run)
             plan.append((obj, run))
         return plan
 
@@ -266,6 +273,11 @@ class ClampedNetwork:
 
         return run
 
+    @property
+    def has_moved(self):
+        """Whether, in the last run, spikes found something else at their neurons on arrival."""
+        return any(found.has_moved for found in self.found.values())
+
     def record(self, before_end, at_end):
         """Record a run: spikes, distances, ψ, errors, and what spikes do to the readout.
 
@@ -321,6 +333,8 @@ class ClampedNetwork:
             population.states = {name: [] for name in population.states}
         for delivery in self.deliveries:
             delivery.start()
+        for found in self.found.values():
+            found.start(recording=self.recording, follows=self.passes_on)
         plan = self._plan()
         if self.recording:
             slots = self.network.schedule

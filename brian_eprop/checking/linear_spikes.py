@@ -16,6 +16,7 @@ from brian2 import Function
 from ..brian.code import code_object, internal
 from ..brian.internals import (
     SUBEXPRESSION,
+    ArrayVariable,
     assigned_names,
     get_identifiers,
     itself,
@@ -240,6 +241,66 @@ class Population:
         for deviation, names in paths:
             for name in names:
                 arrays[name] += deviation * (reset[name] - before[name])
+
+
+class FoundAtSource:
+    """Variables of presynaptic neurons that their spikes find when they arrive elsewhere.
+
+    With a limited number of hops they are those of the recorded run, and what has moved them in
+    the run before: the way over a synapse is a hop, like that of a spike.
+
+    Parameters
+    ----------
+    pathway : SynapticPathway
+    source : NeuronGroup
+    """
+
+    def __init__(self, pathway, source):
+        read = {n.removesuffix("_pre") for n in get_identifiers(pathway.code) if n.endswith("_pre")}
+        names = _all_names(source, " ".join(read)) if read else set()
+        known = source.variables
+        self.variables = [
+            known[n]
+            for n in sorted(names & known.keys())
+            if isinstance(known[n], ArrayVariable) and not known[n].constant and _is_real(known[n])
+        ]
+        self.recorded, self.values, self.moved = [], [], None
+
+    def start(self, *, recording, follows):
+        """Begin a run: one that records, or that follows the last one, or that is the first."""
+        if self.values and not recording and follows:
+            pairs = zip(self.values, self.recorded, strict=True)
+            self.moved = [
+                [now - then for now, then in zip(*pair, strict=True)] for pair in pairs
+            ]
+        else:
+            self.moved = None
+        if recording:
+            self.recorded = []
+        self.values, self.recording = [], recording
+
+    @property
+    def has_moved(self):
+        """Whether the run that has ended differs from the recorded one."""
+        pairs = zip(self.values, self.recorded, strict=True)
+        return any(np.any(n != t) for now, then in pairs for n, t in zip(now, then, strict=True))
+
+    def run(self, deliver):
+        """Deliver spikes, with what they find."""
+        arrays = [variable.get_value() for variable in self.variables]
+        step, found = len(self.values), [array.copy() for array in arrays]
+        self.values.append(found)
+        if self.recording:
+            self.recorded.append(found)
+            deliver()
+            return
+        for k, array in enumerate(arrays):
+            array[:] = self.recorded[step][k]
+            if self.moved is not None:
+                array += self.moved[step][k]
+        deliver()
+        for array, values in zip(arrays, found, strict=True):
+            array[:] = values
 
 
 def _is_real(variable):
