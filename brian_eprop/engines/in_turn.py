@@ -15,14 +15,17 @@ place in the order, too: dE/dz_i is that of a spike that counts by z_i = 0.
 
 import numpy as np
 import sympy
+from brian2 import prefs
 
 from ..brian import schedule
 from ..brian.code import declare, internal
 from ..brian.internals import (
     add_to,
     assigned_names,
+    catch_logs,
     get_identifiers,
     parent_group,
+    runs_in_python,
     statements_of,
 )
 from ..calculus.arrivals import check_constant
@@ -96,6 +99,14 @@ class ArrivalsInTurn(Pathway):
                         f"what a spike of '{name}' does depends on '{eq.varname}' of group "
                         f"'{group.name}', which is '(constant over dt)': remove the flag"
                     )
+        learner, own = self.engine.learner, getattr(synapses, "learner", None)
+        carried = learner.trial is not None and self.later and synapses not in learner.restored
+        if own is not learner and carried:
+            raise ValueError(
+                f"'{name}' may carry spikes from one trial into the next, and what they do depends "
+                f"on the state of a neuron: give it delay=0*ms, or Learner(reset=[{name}]), so "
+                "that its spikes under way are dropped at the end of a trial"
+            )
         changed = set(assigned_names(statements_of(synapses.pre.code)))
         for seen in self.seen:
             if f"{seen}_pre" in changed:
@@ -214,6 +225,8 @@ class ArrivalsInTurn(Pathway):
     def prepare(self, reach):
         """Size what the arrivals of a step are listed in."""
         self.longest = reach
+        if prefs.codegen.target == "numpy" and runs_in_python():
+            self._check_one_by_one()
         source = parent_group(self.synapses.source)
         for _, place, _, _ in self.backwards:
             ring = internal("ring", place)
@@ -223,6 +236,23 @@ class ArrivalsInTurn(Pathway):
             resize_rows(variables[ring], (reach + 1) * len(source))
         if not self.engine.standalone:
             self._sort()
+
+    def _check_one_by_one(self):
+        """Raise an error for code that NumPy runs statement by statement for all arrivals."""
+        statements, own = statements_of(self.synapses.pre.code), {f"{s}_post" for s in self.own}
+        read, written = set(), []
+        for name, operation, value in statements:
+            read |= get_identifiers(value)
+            if name in read or operation == "=" and name in own:
+                return  # Brian2 passes through the arrivals, one after the other
+            written += [name] if name in own | {s.removesuffix("_post") for s in own} else []
+        if len(written) > 1:
+            raise ValueError(
+                f"'{self.synapses.name}' changes '{written[0]}' in {len(written)} statements, each "
+                "of which Brian2's target 'numpy' runs for all spikes of a step before the next, "
+                "unlike its other targets: write one, such as 'v_post += w*(E - v_post)', or "
+                "choose another target"
+            )
 
     def _sort(self):
         """Order the synapses as their spikes arrive: by delay, from the longest, and by source."""
@@ -378,7 +408,7 @@ class ArrivalsInTurn(Pathway):
 
     def _in_turn(self, code, name, *, reverse=False):
         """Code for the synapses at which spikes arrive in a step, in their order or backwards."""
-        return player(
+        made = player(
             self.synapses,
             "in_turn",
             code,
@@ -386,6 +416,13 @@ class ArrivalsInTurn(Pathway):
             needed=["__arriving"],
             reverse=reverse,
         )
+
+        def without_warning(run_namespace):
+            # Brian2 warns of code that depends on the order of synapses: this one is in order
+            with catch_logs():
+                return made(run_namespace)
+
+        return without_warning
 
     def _collector(self, code, place, name, population):
         """Credit of spikes, summed in the step in which the neuron fires."""
