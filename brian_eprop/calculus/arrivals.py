@@ -143,7 +143,13 @@ class OnPre:
                 f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
                 f"postsynaptic neuron{self._beyond_itself}; let spikes add to it, as in "
                 "'g_post += w', and the driving force belongs into the neuron's equations"
+                f"{self._instead}"
             )
+
+    @property
+    def _instead(self):
+        onto_neurons = "threshold" in vars(self.target) or bool(parent_group(self.target).events)
+        return "" if self.in_turn or not onto_neurons else "; or choose EProp(engine='credit')"
 
     @property
     def _beyond_itself(self):

@@ -270,9 +270,7 @@ class FoundAtSource:
         """Begin a run: one that records, or that follows the last one, or that is the first."""
         if self.values and not recording and follows:
             pairs = zip(self.values, self.recorded, strict=True)
-            self.moved = [
-                [now - then for now, then in zip(*pair, strict=True)] for pair in pairs
-            ]
+            self.moved = [[now - then for now, then in zip(*pair, strict=True)] for pair in pairs]
         else:
             self.moved = None
         if recording:
@@ -380,7 +378,7 @@ class Delivery:
         shared = {n for n in self.targets if indices[n] != "_idx"}
         names = shared | {n.removesuffix("_post") for n in shared}
         return any(
-            target in shared and operation not in ("+=", "-=") or names & get_identifiers(value)
+            (target in shared and operation not in ("+=", "-=")) or names & get_identifiers(value)
             for target, operation, value in statements_of(self.text)
         )
 

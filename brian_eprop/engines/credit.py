@@ -418,7 +418,13 @@ class Credit:
         synaptic = frozenset(names | OF_ALL_SYNAPSES)
         try:
             on_pre = OnPre(
-                action.code, statements, "", target, synaptic, synapses.source, target is not readout
+                action.code,
+                statements,
+                "",
+                target,
+                synaptic,
+                synapses.source,
+                target is not readout,
             )
             jump = on_pre.jumps(step)
         except NoDerivativeError as error:

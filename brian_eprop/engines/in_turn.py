@@ -1,9 +1,9 @@
 """Arrivals of one step in the backward pass, one after the other as they happened.
 
-An arrival may depend on the state h of its target that it changes, as in ``v_post += w*(E - v_post)``,
-and on what its neuron is at this moment, as in ``I_post += w*u_pre*x_pre``. Arrivals of a step act
-in the order of Brian2's queue: those of earlier spikes first, then by the number of the neuron and
-of the synapse. With h_k, the state just before arrival k of K,
+An arrival may depend on the state h of its target that it changes, as in
+``v_post += w*(E - v_post)``, and on what its neuron is at this moment, as in
+``I_post += w*u_pre*x_pre``. Arrivals of a step act in the order of Brian2's queue: those of earlier
+spikes first, then by the number of the neuron and of the synapse. With h_k, the state just before arrival k of K,
 
     h_{k+1} = h_k + Δ_k(h_k)        S_k = Π_{l>k} (1 + ∂Δ_l/∂h)
     grad_k += ∂Δ_k/∂w S_k λ         dE/dz_i += Δ_k S_k λ         dE/du_i += ∂Δ_k/∂u S_k λ
@@ -81,7 +81,9 @@ class ArrivalsInTurn(Pathway):
         if self.clamped:
             now[self._see(OPEN, target, "post")] = "int(not_refractory)"
         self.still = [self._see(f"{STILL}_{state}", target, "post") for state in self.own]
-        seen = {self._see(f"{SEEN}_{n}", parent_group(synapses.source), "pre"): n for n in self.seen}
+        seen = {
+            self._see(f"{SEEN}_{n}", parent_group(synapses.source), "pre"): n for n in self.seen
+        }
         source = parent_group(synapses.source)
         for side, group, values in (("pre", source, seen), ("post", target, now)):
             if values:
@@ -129,9 +131,7 @@ class ArrivalsInTurn(Pathway):
             group.variables.add_dynamic_array(name, size=0)
         code = "\n".join(f"{name} = {value}" for name, value in values.items())
         moment, name = schedule.just_before(self.synapses.pre), self.synapses.name
-        recorder = Recorder(
-            self.engine, group, code, moment, f"{name}_recorder_{side}", kept
-        )
+        recorder = Recorder(self.engine, group, code, moment, f"{name}_recorder_{side}", kept)
         (attach or (lambda obj: add_to(group, obj)))(recorder)
         self.recorders.append(recorder)
 
@@ -182,7 +182,9 @@ class ArrivalsInTurn(Pathway):
         """Code of Σ_state factor·S·credit, with what was there when the spike arrived."""
         terms = []
         for state, factor in (factors or self.effects).items():
-            output = self.receiver.output({state: sympy.S.One}, self.early, rows, self.synapses.name)
+            output = self.receiver.output(
+                {state: sympy.S.One}, self.early, rows, self.synapses.name
+            )
             after = f"*{AFTER}_{state}" if state in self.own else ""
             credit = self._refer(f"{local}_{state}", output)
             terms.append(f"({printed(self.as_replayed(factor))}){after}*{credit}")
@@ -243,7 +245,7 @@ class ArrivalsInTurn(Pathway):
         read, written = set(), []
         for name, operation, value in statements:
             read |= get_identifiers(value)
-            if name in read or operation == "=" and name in own:
+            if name in read or (operation == "=" and name in own):
                 return  # Brian2 passes through the arrivals, one after the other
             written += [name] if name in own | {s.removesuffix("_post") for s in own} else []
         if len(written) > 1:
@@ -289,8 +291,12 @@ class ArrivalsInTurn(Pathway):
                 "order_arrivals",
                 "",
                 f"{self.synapses.name}_order",
-                needed=["_synaptic_pre", "__first", "__order", "__steps", "__arriving"]
-                + [*self._per_synapse, *(ring.name for ring in rings)],
+                needed=[
+                    "_synaptic_pre",
+                    *("__first", "__order", "__steps", "__arriving"),
+                    *self._per_synapse,
+                    *(ring.name for ring in rings),
+                ],
                 synapses=self.synapses,
                 delay=self.synapses.pre.variables["delay"],
                 lag=self.timing.lag,
@@ -442,4 +448,6 @@ class ArrivalsInTurn(Pathway):
 
 def own_jumps(jumps):
     """The jumps that depend on the state that jumps, {state: jump}, in names of the synapse."""
-    return {state: jump for state, jump in jumps.items() if symbol(f"{state}_post") in jump.free_symbols}
+    return {
+        state: jump for state, jump in jumps.items() if symbol(f"{state}_post") in jump.free_symbols
+    }

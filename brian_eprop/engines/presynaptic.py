@@ -4,6 +4,8 @@ grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
 dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
 """
 
+from collections.abc import Set
+
 import numpy as np
 import sympy
 
@@ -41,7 +43,7 @@ class Pathway:
     #: Arrivals of a step are passed through one after the other.
     in_turn = False
     #: Names in on_pre whose values are recorded at each arrival.
-    recorded = frozenset()
+    recorded: Set[str] = frozenset()
 
     def __init__(self, engine, owner, effects, jumps, states, timing):
         self.engine, self.owner, self.receiver = engine, owner, owner.receiver
