@@ -148,7 +148,7 @@ class OnPre:
 
     @property
     def _instead(self):
-        onto_neurons = "threshold" in vars(self.target) or bool(parent_group(self.target).events)
+        onto_neurons = bool(getattr(parent_group(self.target), "events", ()))
         return "" if self.in_turn or not onto_neurons else "; or choose EProp(engine='credit')"
 
     @property

@@ -3,7 +3,8 @@
 An arrival may depend on the state h of its target that it changes, as in
 ``v_post += w*(E - v_post)``, and on what its neuron is at this moment, as in
 ``I_post += w*u_pre*x_pre``. Arrivals of a step act in the order of Brian2's queue: those of earlier
-spikes first, then by the number of the neuron and of the synapse. With h_k, the state just before arrival k of K,
+spikes first, then by the number of the neuron and of the synapse. With h_k, the state just before
+arrival k of K,
 
     h_{k+1} = h_k + Δ_k(h_k)        S_k = Π_{l>k} (1 + ∂Δ_l/∂h)
     grad_k += ∂Δ_k/∂w S_k λ         dE/dz_i += Δ_k S_k λ         dE/du_i += ∂Δ_k/∂u S_k λ
@@ -113,8 +114,8 @@ class ArrivalsInTurn(Pathway):
         for seen in self.seen:
             if f"{seen}_pre" in changed:
                 raise ValueError(
-                    f"'{name}' changes '{seen}_pre' once for each of its synapses, and the next one "
-                    "depends on it: let the reset of the presynaptic neurons change it"
+                    f"'{name}' changes '{seen}_pre' once for each of its synapses, and the next "
+                    "one depends on it: let the reset of the presynaptic neurons change it"
                 )
 
     def _see(self, local, group, side):
@@ -241,16 +242,17 @@ class ArrivalsInTurn(Pathway):
 
     def _check_one_by_one(self):
         """Raise an error for code that NumPy runs statement by statement for all arrivals."""
-        statements, own = statements_of(self.synapses.pre.code), {f"{s}_post" for s in self.own}
         read, written = set(), []
-        for name, operation, value in statements:
+        for name, operation, value in statements_of(self.synapses.pre.code):
             read |= get_identifiers(value)
-            if name in read or (operation == "=" and name in own):
+            state = name.removesuffix("_post")
+            if name in read or (operation == "=" and state in self.own):
                 return  # Brian2 passes through the arrivals, one after the other
-            written += [name] if name in own | {s.removesuffix("_post") for s in own} else []
-        if len(written) > 1:
+            written += [state] * (state in self.own)
+        written = [state for state in self.own if written.count(state) > 1]
+        if written:
             raise ValueError(
-                f"'{self.synapses.name}' changes '{written[0]}' in {len(written)} statements, each "
+                f"'{self.synapses.name}' changes '{written[0]}' in several statements, each "
                 "of which Brian2's target 'numpy' runs for all spikes of a step before the next, "
                 "unlike its other targets: write one, such as 'v_post += w*(E - v_post)', or "
                 "choose another target"
@@ -384,7 +386,7 @@ class ArrivalsInTurn(Pathway):
             gates += ["__arrived"] if self.whole else []
             gate = "".join(f"*{name}" for name in gates)
             change = self.as_replayed(jump)
-            slope = self.as_replayed(derivative(jump, symbol(f"{state}_post")))
+            slope = self.as_replayed(own_slope(jump, state))
             forwards += [
                 f"{BEFORE}_{state} = {NOW}_{state}",
                 f"{NOW}_{state} += ({printed(change)}){gate}",
@@ -451,3 +453,8 @@ def own_jumps(jumps):
     return {
         state: jump for state, jump in jumps.items() if symbol(f"{state}_post") in jump.free_symbols
     }
+
+
+def own_slope(jump, state):
+    """∂Δ/∂h of the state that jumps, in names of the synapse."""
+    return derivative(jump, symbol(f"{state}_post"))
