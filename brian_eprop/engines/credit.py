@@ -19,8 +19,9 @@ from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group
 from ..brian.step_flags import EPISODE, declare_flags
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre, changing_at_source
 from ..calculus.derivatives import NoDerivativeError
-from ..calculus.one_step import one_step, stored_names
+from ..calculus.one_step import one_step
 from .backward_pass import Replay, Row
+from .heard import hear
 from .history import SpikeRecorder, available_memory
 from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation, CreditReadout
@@ -278,7 +279,7 @@ class Credit:
                             f"give the learner reset_every, of at most {WHOLE} steps, and no more "
                             "frequent updates"
                         )
-        self._hear(reading)
+        hear(self, self._in_turn, reading)
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
@@ -300,36 +301,6 @@ class Credit:
         variables = parent_group(synapses.source).variables
         of_these = [pathway for pathway in self._in_turn if pathway.synapses is synapses]
         return {variables[name] for pathway in of_these for name in pathway.seen}
-
-    def _hear(self, reading):
-        """Let credit flow to the states of presynaptic neurons that arrivals depend on."""
-        for pathway in self._in_turn:
-            synapses, onto_readout = pathway.synapses, pathway.owner is self.readout
-            source = self.learner.populations.get(parent_group(synapses.source))
-            if source is None or not source.learns or id(synapses) not in self.running:
-                continue
-            if not (onto_readout or self.crosses_synapses):
-                continue
-            stored = set(pathway.seen) & set(stored_names(source.group, source.step.states))
-            states = [n for n in pathway.seen if n in source.adjoint.states]
-            if stored or (onto_readout and states and not self.learner.feedback_is("symmetric")):
-                name = [*stored, *states][0]
-                raise ValueError(
-                    f"what the spikes of '{synapses.name}' do depends on '{name}_pre', through "
-                    f"which credit flows back to group '{source.group.name}': "
-                    + (
-                        f"'{name}' is '(constant over dt)', and one step old; remove the flag"
-                        if stored
-                        else "choose Learner(feedback='symmetric'), along whose weights it flows"
-                    )
-                )
-            source.check_heard(states, synapses, reading.position[synapses.pre.name])
-            if pathway.heard:
-                continue
-            rows = {"credit": "credit"} if onto_readout else self.rows_with_inflow
-            for row, origin in rows.items():
-                for state in states:
-                    pathway.send_back_to(source, state, row, origin)
 
     def used_later(self):
         """Variables of synapses that are read when a window has ended, and the synapses."""

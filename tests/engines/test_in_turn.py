@@ -38,7 +38,7 @@ def recurrent(on_pre, trained=True, delays=True, between=None, **options):
         synapses.w = "3*cos(i*3.1 + j*1.7)"
         if delays:
             synapses.delay = "(i + j) % 3*ms"
-        if not trained and delays:
+        if not trained and (delays or "delay" in options):
             small.learner.reset_with_trial(synapses)
         small.recurrent = synapses
         return [synapses, *(between(small) if between else ())]
@@ -215,7 +215,7 @@ def test_the_check_finds_a_factor_that_was_left_out(monkeypatch):
 
 @pytest.mark.slow
 def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkeypatch):
-    monkeypatch.setattr("brian_eprop.engines.credit.Credit._hear", lambda *_: None)
+    monkeypatch.setattr("brian_eprop.engines.credit.hear", lambda *_: None)
     small = depressing(order=math.inf)
     found = small.learner.check(T * ms, small.network, synapses=4)
     assert not found.passed
