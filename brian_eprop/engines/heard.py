@@ -1,4 +1,4 @@
-"""States of presynaptic neurons that their spikes count by when they arrive, in the backward pass."""
+"""States of presynaptic neurons that their spikes count by when they arrive, played backwards."""
 
 from ..brian.internals import parent_group
 from ..calculus.one_step import stored_names

@@ -22,7 +22,7 @@ r = u*x : 1
 U : 1 (constant)"""
 
 
-def recurrent(on_pre, trained=True, delays=True, between=None, **options):
+def recurrent(on_pre, trained=True, delays=True, kept=True, **options):
     """Synapses among the neurons, trained or plain."""
 
     def others(small):
@@ -38,10 +38,10 @@ def recurrent(on_pre, trained=True, delays=True, between=None, **options):
         synapses.w = "3*cos(i*3.1 + j*1.7)"
         if delays:
             synapses.delay = "(i + j) % 3*ms"
-        if not trained and (delays or "delay" in options):
+        if not trained and kept and (delays or "delay" in options):
             small.learner.reset_with_trial(synapses)
         small.recurrent = synapses
-        return [synapses, *(between(small) if between else ())]
+        return [synapses]
 
     return others
 
@@ -236,8 +236,8 @@ def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkey
             "changes 'x'",
         ),
         (
-            lambda: Small(on_pre=SATURATING, synapses={"arrival": "nowhere"}),
-            "arrival",
+            lambda: saturating(2, trained=False, delays=False, delay=1 * ms, kept=False),
+            "Learner(reset=[recurrent])",
         ),
     ],
 )
