@@ -206,7 +206,7 @@ def test_the_exact_gradient_is_that_of_tangents_in_numpy(left_out, monkeypatch):
 @pytest.mark.slow
 def test_the_check_finds_a_factor_that_was_left_out(monkeypatch):
     """Negative control: (1 − w), by which arrivals of a step scale what was there, is missing."""
-    monkeypatch.setattr("brian_eprop.reading.stages._factors", lambda *_: ({}, True))
+    monkeypatch.setattr("brian_eprop.reading.reader.NetworkReader._scale", lambda *_: None)
     small = saturating(1)
     found = small.learner.check(T * ms, small.network, synapses=4)
     assert not found.passed
@@ -233,7 +233,7 @@ def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkey
         ),
         (
             lambda: depressing("v_post += w*x_pre*mV; x_pre *= 0.9"),
-            "changes 'x'",
+            "changes 'x_pre'",
         ),
         (
             lambda: saturating(2, trained=False, delays=False, delay=1 * ms, kept=False),
