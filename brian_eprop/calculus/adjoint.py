@@ -73,6 +73,12 @@ class Transition:
     c: dict = field(factory=dict)
     parameters: dict = field(factory=dict)
 
+    def moves(self, state):
+        """Whether the stage changes a state, or others by it."""
+        columns = [{column, *rows} for column, rows in self.matrix.items()]
+        changed = (*columns, self.implicit, self.explicit, *self.parameters.values())
+        return any(state in states for states in changed)
+
 
 class Adjoint(Held):
     """The coefficients of the backward pass of a group, each replayed or recorded.

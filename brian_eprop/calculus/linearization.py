@@ -80,8 +80,9 @@ class Linearization:
     errors : mapping of str to mapping of str to str
         The variable that holds ∂ℓ/∂h of the losses on each state, by the moment of the step at
         which they read it: {"before_thresholds" or "end": {state: variable}}.
-    passed_on : frozenset of str
-        States that other neurons sum up, to which credit comes back from there.
+    read_elsewhere : frozenset of str
+        States that other neurons sum up, or that arrivals of the neuron's spikes depend on: to
+        which credit comes back past the spikes.
     """
 
     step: OneStep
@@ -91,12 +92,13 @@ class Linearization:
     reset_path: dict[str, ResetPath]
     synaptic: frozenset[str] = frozenset()
     errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
-    passed_on: frozenset[str] = frozenset()
+    read_elsewhere: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> set[str]:
-        """States that losses, or other neurons, read."""
-        return {state for errors in self.errors.values() for state in errors} | self.passed_on
+        """States that losses read, or other neurons, past the spikes of the neuron."""
+        losses = {state for errors in self.errors.values() for state in errors}
+        return losses | self.read_elsewhere
 
     @cached_property
     def slope(self) -> sympy.Matrix:
@@ -262,7 +264,7 @@ class Linearization:
                 moment: {n: error for n, error in errors.items() if n in states}
                 for moment, errors in self.errors.items()
             },
-            passed_on=self.passed_on & frozenset(states),
+            read_elsewhere=self.read_elsewhere & frozenset(states),
         )
 
     @cached_property
@@ -354,19 +356,19 @@ def linearize(
 
 
 def linearize_neuron(
-    group, surrogate, reset_path, namespace, *in_network, errors=None, passed_on=frozenset()
+    group, surrogate, reset_path, namespace, *in_network, errors=None, read_elsewhere=frozenset()
 ):
     """The linearization of all states of a group, whatever arrives there.
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
-    the ``errors`` and ``passed_on`` of a `Linearization`. With one of these the group needs no
-    threshold: a rate unit has no ψ, and acts through its states alone.
+    the ``errors`` and ``read_elsewhere`` of a `Linearization`. With one of these the group needs
+    no threshold: a rate unit has no ψ, and acts through its states alone.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
     step = one_step(group, namespace, *in_network)
     name = parent_group(group).name
-    if step.distance is None and not (errors or passed_on):
+    if step.distance is None and not (errors or read_elsewhere):
         raise ValueError(
             f"group '{name}' has no threshold, so that none of its synapses has an eligibility "
             "trace; give it one, or a Loss on it, or use a LeakyReadout for a group that only "
@@ -383,7 +385,7 @@ def linearize_neuron(
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         errors=errors or {},
-        passed_on=frozenset(passed_on),
+        read_elsewhere=frozenset(read_elsewhere) & set(step.states),
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization

@@ -25,7 +25,7 @@ from ..brian.internals import (
     whole_group,
 )
 from .given_sums import GivenSum
-from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
+from .linear_spikes import Delivery, FoundAtSource, Given, NotCheckable, Population, draws_numbers
 
 #: When runs what of learning the loss is computed by.
 SCORES = (
@@ -73,9 +73,9 @@ class ClampedNetwork:
         self.duration, self.namespace = duration, namespace
         self.steps = round(float(duration) / self.readout.clock.dt_)
         self.populations, self.unreadable, self.events = {}, {}, {}
-        self.onto_readout, self.onto_others, self.sums = [], [], {}
+        self.onto_readout, self.onto_others, self.sums, self.found = [], [], {}, {}
         self.recording, self.idles, self.delivers = False, True, set()
-        self.deviations, self.live = {}, False
+        self.deviations, self.live, self.passes_on = {}, False, False
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -173,8 +173,12 @@ class ClampedNetwork:
                 code = self._along_feedback(obj)
                 if code is not None:
                     self.onto_readout.append(Delivery(obj, source, code))
-            elif self.learner.rule.order > 1:
-                self.onto_others.append(Delivery(obj, source))
+            else:
+                found = FoundAtSource(obj, source.group)
+                if found.variables and obj.prepost == "pre":
+                    self.found[id(obj)] = found
+                if self.learner.rule.order > 1:
+                    self.onto_others.append(Delivery(obj, source))
         for delivery in self.deliveries:
             delivery.prepare(self.namespace)
 
@@ -216,6 +220,8 @@ class ClampedNetwork:
                     run = delivery.run
             elif obj in self.sums:
                 run = self._summation(obj)
+            if id(obj) in self.found and not self.live:
+                run = partial(self.found[id(obj)].run, run)
             plan.append((obj, run))
         return plan
 
@@ -293,6 +299,11 @@ class ClampedNetwork:
 
         return run
 
+    @property
+    def has_moved(self):
+        """Whether, in the last run, spikes found something else at their neurons on arrival."""
+        return any(found.has_moved for found in self.found.values())
+
     def record(self, before_end, at_end):
         """Record a run: spikes, distances, ψ, errors, and what spikes do to the readout.
 
@@ -351,6 +362,8 @@ class ClampedNetwork:
             population.states = {name: [] for name in population.states}
         for started in (*self.deliveries, *self.sums.values()):
             started.start()
+        for found in self.found.values():
+            found.start(recording=self.recording, follows=self.passes_on)
         plan = self._plan()
         if self.recording:
             slots = self.network.schedule

@@ -250,7 +250,7 @@ class DifferenceCheck:
         spikes, moved = self._deviations(distances)
         hop, total = spikes | self._deviations_of_sums(live), dict(spikes)
         for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
-            if not any(d.any() for d in hop.values()):
+            if not (any(d.any() for d in hop.values()) or run.has_moved):
                 break
             hop, _ = self._deviations(run.repeat(deviations=hop))
             hop |= self._deviations_of_sums(live)

@@ -88,9 +88,13 @@ class Sweep:
         States that ignore arrivals during refractoriness.
     read_at : dict of str to int
         How many stages of the step are before each moment at which losses read the state.
+    heard : list of (str, str, str)
+        Row, state, and the name of what arrivals that depend on the state owe to it: they are
+        behind the threshold, and nothing changes the state in between.
     """
 
-    def __init__(self, adjoint, rows, credit_rows, outputs, clamped, read_at):
+    def __init__(self, adjoint, rows, credit_rows, outputs, clamped, read_at, heard):
+        self.heard = heard
         self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
         self.outputs, self.clamped, self.read_at = list(outputs), clamped, read_at
         self.names = {r.name: {s: row_variable(r.name, s) for s in adjoint.states} for r in rows}
@@ -107,6 +111,10 @@ class Sweep:
         for place, transition in reversed(list(enumerate(transitions))):
             if transition.stage == "threshold":
                 self.lines = self.before_threshold
+                for row, state, owed in self.heard:
+                    local = f"_{row}_{state}_heard"
+                    self.lines.append(f"{local} = {self.names[row][state]} + {owed}")
+                    self.names[row][state] = local
                 self._threshold(transition)
             else:
                 self._stage(transition)

@@ -110,6 +110,12 @@ class Engine(Protocol):
     def followed_synapses(self) -> Sequence[Synapses]:
         """Synapses that are not trained, along which errors flow back."""
 
+    def heard(self, group: NeuronGroup) -> frozenset[str]:
+        """Names of variables of a group that its spikes count by when they arrive."""
+
+    def hears(self, synapses: Synapses) -> set[Any]:
+        """Variables of the source that arrivals may depend on: credit follows, or none is due."""
+
     def used_later(self) -> Sequence[Any]:
         """Variables of synapses that are read when a window has ended."""
 

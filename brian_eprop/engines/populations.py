@@ -130,18 +130,21 @@ class CreditPopulation:
             namespace,
             *in_network,
             errors=self.errors,
-            passed_on=self._passed_on,
+            read_elsewhere=self._read_elsewhere,
         )
 
     @property
-    def _passed_on(self):
-        """States that other neurons sum up; of rate units, all that may be."""
+    def _read_elsewhere(self):
+        """States that other neurons sum up, or that arrivals of this group's spikes depend on.
+
+        Of rate units, all that may be.
+        """
         if not self.engine.crosses_synapses:
             return frozenset()
         if "spike" not in self.group.events:
             return frozenset([*state_names(self.group), *self.sums])
-        of_us = (s for s in self.engine.sums if s.source is self)
-        return frozenset().union(*(s.passed_on for s in of_us))
+        summed = (s.passed_on for s in self.engine.sums if s.source is self)
+        return frozenset(self.engine.heard(self.group)).union(*summed)
 
     def take_sum(self, total):
         """Take a variable for a state that is set in each step to a sum over synapses."""
@@ -191,14 +194,15 @@ class CreditPopulation:
         places = stages.places(position)
         order = tuple(places)
         changing = reader.reading.changing(self.group) - self.step.varying
-        if (order, stages.pieces, changing, self._passed_on) != self.followed:
+        read = self._read_elsewhere
+        if (order, stages.pieces, changing, read) != self.followed:
             changing = reader.reading.changing(self.group)
             linearization = self._linearized(
                 self.engine.learner.namespace, stages.pieces, order, changing
             )
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
-            self.followed = (order, list(stages.pieces), frozenset(), self._passed_on)
+            self.followed = (order, list(stages.pieces), frozenset(), read)
         for pathway in self._projections():
             if left_out := pathway.left_out & {*self.adjoint.states}:
                 raise ValueError(
@@ -213,9 +217,32 @@ class CreditPopulation:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, just_before(runner), reader.add)
         self.receiver.arrange(places, position, self._projections())
+        self.stages = tuple(places.values())
         for moment, losses in self.engine.learner.losses_of(self.group).items():
             after = position[losses.name]
             self.read_at[moment] = sum(stage < after for stage in places.values())
+
+    def check_heard(self, states, synapses, place):
+        """Raise an error unless states are at the threshold what arrivals depend on.
+
+        Parameters
+        ----------
+        states : iterable of str
+        synapses : Synapses
+        place : int
+            Where the arrivals are in the network that runs.
+        """
+        transitions = self.adjoint.transitions
+        threshold = self.step.order.index("threshold")
+        between = [t for t, at in zip(transitions, self.stages, strict=True) if at < place]
+        for state in states:
+            if len(between) <= threshold or any(t.moves(state) for t in between[threshold + 1 :]):
+                raise ValueError(
+                    f"what the spikes of '{synapses.name}' do depends on '{state}_pre', which "
+                    f"other code changes between the threshold of group '{self.group.name}' and "
+                    "their arrival, or they arrive before it: let them arrive in the slot "
+                    "'synapses', before all that changes it"
+                )
 
     def _projections(self):
         """The projections that end on the group."""
@@ -296,8 +323,17 @@ class CreditPopulation:
         # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
         clamped = self.step.clamped
-        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at)
+        heard = [
+            (row.name, state, total)
+            for row in self.rows
+            for state in self.adjoint.states
+            if (total := f"_heard_{row.name}_{state}") in self.summands
+        ]
+        sweep = Sweep(
+            self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at, heard
+        )
         totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
+        totals += [total for _, _, total in heard]
         advance = [
             *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),
             *sweep.after_threshold,

@@ -23,9 +23,11 @@ class Output:
     early : bool
         The arrivals are before the threshold.
     place : int
-        How many stages of the step are before the arrivals.
+        How many stages of the step are before the arrivals, or belong to them.
     stage : str
         The stage that they are a part of; "" for spikes.
+    through : str
+        The only synapses that ask for it: their arrivals have a place of their own; "" for all.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Output:
     early: bool
     place: int = 0
     stage: str = ""
+    through: str = ""
 
 
 class Receiver:
@@ -59,6 +62,7 @@ class Receiver:
 
     def __init__(self, group, engine, alone):
         self.group, self.engine, self.alone, self.places = group, engine, alone, {}
+        self.own_places = {}
         self.outputs, self.reach, self.recorded = {}, {}, {}
         self.factors, self.whole = {}, {}
 
@@ -87,9 +91,14 @@ class Receiver:
         ValueError
             If spikes that act alike arrive at different moments.
         """
-        places = {}
+        places, self.own_places = {}, {}
         for pathway in pathways:
             name = pathway.synapses.pre.name
+            if pathway.in_turn:
+                # By how much they scale the state is the last stage before the credit
+                place = sum(stage <= position[name] for stage in stages.values())
+                self.own_places[pathway.synapses.name] = place
+                continue
             place = sum(stage < position[name] for stage in stages.values())
             if places.setdefault(pathway.early, (place, name))[0] != place:
                 raise ValueError(
@@ -99,20 +108,24 @@ class Receiver:
         self.places = {early: place for early, (place, _) in places.items()}
         self.places |= {name: place + 1 for place, name in enumerate(stages)}
         for key, output in self.outputs.items():
-            self.outputs[key] = evolve(output, place=self._place(output.early, output.stage))
+            place = self._place(output.early, output.stage, output.through)
+            self.outputs[key] = evolve(output, place=place)
 
-    def _place(self, early, stage):
+    def _place(self, early, stage, through):
+        if through in self.own_places:
+            return self.own_places[through]
         moment = stage or early
         return self.places[moment] if moment in self.places else self.alone(early)
 
-    def output(self, effects, early, rows, stage=""):
+    def output(self, effects, early, rows, stage="", through=""):
         """The name of an output, made when it is first asked for; see `Output`."""
-        key = (early, rows, stage, tuple(sorted((s, str(e)) for s, e in effects.items())))
+        acting = tuple(sorted((s, str(e)) for s, e in effects.items()))
+        key = (early, rows, stage, acting, through)
         if key not in self.outputs:
             name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
-            place = self._place(early, stage)
-            self.outputs[key] = Output(name, rows, effects, early, place, stage)
+            place = self._place(early, stage, through)
+            self.outputs[key] = Output(name, rows, effects, early, place, stage, through)
         return self.outputs[key].name
 
     def kept_whole(self, output):

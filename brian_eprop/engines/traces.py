@@ -88,6 +88,15 @@ class Traces:
         signal = population.add_signal()
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
 
+    def heard(self, group):
+        """Names of variables of a group that its spikes count by when they arrive: none."""
+        return frozenset()
+
+    def hears(self, synapses):
+        """The variables of the source that arrivals depend on, and that count as given."""
+        onto_readout = parent_group(synapses.target) is self.learner.readout
+        return set() if onto_readout else set(parent_group(synapses.source).variables.values())
+
     def used_later(self):
         """Variables of synapses that are read when a window has ended: none."""
         return ()

@@ -174,6 +174,8 @@ class TrainableSynapses(DirectSynapses):
                     weight,
                     target,
                     frozenset(synaptic - {weight}),
+                    source,
+                    in_turn=learner.rule.engine == "credit" and not onto_readout,
                 )
                 planned = engine.onto_readout if onto_readout else engine.onto_neurons
                 plan = planned(derived, names, timing)
@@ -187,7 +189,8 @@ class TrainableSynapses(DirectSynapses):
             # The effect of an arrival is in terms of what is there before on_pre changes it.
             code = [*plan.on_pre, *statements]
             if timing.crosses_trials:
-                code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
+                changes = _by_both_names(whole) if getattr(plan, "in_turn", False) else None
+                code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre, changes)
             if summed is not None:
                 code = []
             super().__init__(
@@ -294,6 +297,11 @@ def _dimensions(plan, feedback, of_weight, target):
         for name, state in plan.variables.items()
     }
     return dimensions | ({"B": DIMENSIONLESS} if feedback == "B" else {})
+
+
+def _by_both_names(group):
+    """Variables of a target by the names that synapses have for them."""
+    return dict(group.variables) | {f"{n}_post": v for n, v in group.variables.items()}
 
 
 def _feedback(learner, source, weight):

@@ -79,7 +79,8 @@ class NetworkReading:
                 learner.rule,
                 self.projections,
                 namespace,
-                {name for errors in learner.errors_of(group).values() for name in errors},
+                {name for errors in learner.errors_of(group).values() for name in errors}
+                | learner.engine.heard(group),
                 self.thresholds,
                 learner.engine.summed,
             )
@@ -269,7 +270,8 @@ class NetworkReading:
                 inside = start in states[action.owner] or isinstance(start, tuple)
                 return inside and (effect is None or effect.variable in states[action.owner])
             if action.kind == "synapses" and action.owner in along:
-                return start in spikes and effect is not None and effect.variable in ends
+                known = start in spikes or start in learner.engine.hears(action.owner)
+                return known and effect is not None and effect.variable in ends
             return action.runner is readout.state_updater
 
         learns = learner.projections or self.stages

@@ -98,9 +98,17 @@ def paths_to(ends, starts, actions, followed):
 
 
 def _path(way, starts, ends):
-    events = any(isinstance(edge.start, tuple) for edge in way)
+    events = any(isinstance(edge.start, tuple) or _found_by_spike(edge) for edge in way)
     actions = tuple(edge.action for edge in way)
     return Path(actions, starts[way[0].start], ends[way[-1].end], events)
+
+
+def _found_by_spike(edge):
+    """Whether a variable is what a spike finds at its own neuron when it arrives elsewhere."""
+    if edge.action.kind != "synapses" or edge.action.trigger[1] != "spike":
+        return False
+    owner = getattr(edge.start, "owner", None)
+    return getattr(owner, "name", "") == edge.action.trigger[0].name
 
 
 def _edges(action):

@@ -294,7 +294,7 @@ def _add_synapses(stages, action, variables, projections):
 
 def _factors(group, action, names, variables, trained):
     """By how much synapses scale states: {state: text}; and whether they add to any."""
-    synapses, code = action.owner, action.code if trained is None else trained.user_on_pre
+    synapses, code = action.owner, action.code
     side, other_side, other_end = "post", "pre", synapses.source
     if action.runner.prepost == "post":
         side, other_side, other_end = "pre", "post", synapses.target
@@ -318,7 +318,8 @@ def _factors(group, action, names, variables, trained):
         adds |= change != 0
         free = change.free_symbols
         seen = [n for n in variables.values() if symbol(f"{n}_{other_side}") in free]
-        if seen and parent_group(other_end) is group:
+        # What a presynaptic spike finds at its own neuron the engine looks at
+        if seen and parent_group(other_end) is group and side == "pre":
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
                 f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot "
@@ -333,8 +334,6 @@ def _factors(group, action, names, variables, trained):
                 ) from None
             if entry == 0:
                 continue
-            if trained is not None and symbol(trained.weight) in free:
-                continue  # refused, with its own message, where the weight is differentiated
             if other != state:
                 raise UnreadableNetworkError(
                     f"{action} changes '{state}' of group '{group.name}' by an amount that depends "
