@@ -73,7 +73,7 @@ def assert_passes(small, largest=1e-8):
 
 
 # --------------------------------------------------------------- against finite differences
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, 3, math.inf])
 @pytest.mark.parametrize(
     "options",
@@ -90,7 +90,7 @@ def test_jumps_that_depend_on_the_state_they_change_pass_the_check(options, orde
     assert_passes(saturating(order, **options))
 
 
-@pytest.mark.first_case_is_fast
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2, math.inf])
 @pytest.mark.parametrize(
     "options",
