@@ -8,11 +8,13 @@ from .learning.neuron_losses import Loss
 from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
 from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
+from .learning.recordings import recorded_signals, recorded_spikes
 from .learning.rule import BPTT, EProp
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
+from .network.fitting import FitResult, fit
 from .neurons.neuron_model import NeuronModel, available_models, load_model
 from .neurons.surrogates import (
     Arctan,
@@ -36,6 +38,7 @@ __all__ = [
     "Exponential",
     "FastSigmoid",
     "FiringRateRegularizer",
+    "FitResult",
     "Formula",
     "GradientDescent",
     "Gradients",
@@ -54,8 +57,11 @@ __all__ = [
     "available_models",
     "connectivity",
     "fast_build",
+    "fit",
     "linearize",
     "load_model",
+    "recorded_signals",
+    "recorded_spikes",
     "reference",
     "tasks",
 ]

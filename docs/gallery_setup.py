@@ -8,6 +8,9 @@ ORDER = ExplicitOrder(
     [
         "plot_pattern_generation.py",
         "plot_own_brian2_network.py",
+        "plot_fit_adex.py",
+        "plot_fit_hodgkin_huxley.py",
+        "plot_fit_network.py",
         "plot_evidence_accumulation.py",
         "plot_store_recall.py",
         "plot_vowels.py",

@@ -30,6 +30,11 @@ TRIAL_START = Moment("before_start", -2)
 ARRIVAL_EFFECT = Moment("before_start", -1)
 #: The output before this step's spikes, for a readout that scales its inputs.
 OUTPUT_BEFORE_ARRIVALS = Moment("before_synapses", 0)
+#: Sums over synapses are there (Brian2 runs them one order before the groups), and no state has
+#: been updated: what traces are moved on with, and the pass over synapses that moves them on.
+SLOPES_OF_SUMS = Moment("groups", -0.6)
+BEFORE_UPDATE = Moment("groups", -0.5)
+MOVE_ON = Moment("groups", -0.4)
 #: The losses on a group that read its state before the threshold of the step.
 LOSS_BEFORE_THRESHOLD = Moment("before_thresholds", 999)
 #: ψ, c and whether a neuron fires need the membrane before spikes arrive and before the

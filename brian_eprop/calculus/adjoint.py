@@ -73,6 +73,12 @@ class Transition:
     c: dict = field(factory=dict)
     parameters: dict = field(factory=dict)
 
+    def moves(self, state):
+        """Whether the stage changes a state, or others by it."""
+        columns = [{column, *rows} for column, rows in self.matrix.items()]
+        changed = (*columns, self.implicit, self.explicit, *self.parameters.values())
+        return any(state in states for states in changed)
+
 
 class Adjoint(Held):
     """The coefficients of the backward pass of a group, each replayed or recorded.
@@ -136,7 +142,7 @@ class Adjoint(Held):
     def _threshold(self, stage):
         c = self.vector(self.linearization.c, stage, "c")
         effects = {}
-        for parameter in self.parameters:
+        for parameter in self.parameters if self.step.distance is not None else ():
             effect = PSI * derivative(self.step.distance, symbol(parameter))
             effects[parameter] = self.vector([effect], stage, "c", parameter, names=["z"])
         return Transition(stage, c=c, parameters=effects)

@@ -39,6 +39,11 @@ class OnPre:
     synaptic : frozenset of str
         Variables of the synapses besides the weight: a name that both have is theirs, as in
         Brian2.
+    source : Group, optional
+        Where the spikes come from.
+    in_turn : bool
+        Arrivals are replayed one after the other, so that the jump of a state may depend on
+        this state itself.
     """
 
     text: str
@@ -46,6 +51,8 @@ class OnPre:
     weight: str
     target: Any
     synaptic: frozenset = frozenset()
+    source: Any = None
+    in_turn: bool = False
 
     @cached_property
     def changes(self) -> dict[str, sympy.Expr]:
@@ -57,7 +64,8 @@ class OnPre:
         after = run_statements(
             self.statements,
             [*names, *([weight] if weight else [])],
-            as_synapses_see_them(self.target, self.synaptic),
+            as_synapses_see_them(self.target, self.synaptic)
+            | _of_source(self.source, {*self.synaptic, weight}),
         )
         if weight and after[weight] != symbol(weight):
             raise NoDerivativeError(
@@ -90,7 +98,7 @@ class OnPre:
                 continue
             _check_not_drawn(effect, self.text)
             self._check_independent(jump, name, step)
-            effects[name.removesuffix("_post")] = effect
+            effects[name.removesuffix("_post")] = self._in_one_name(effect, name)
         group = parent_group(self.target).name
         if not effects:
             raise NoDerivativeError(
@@ -105,27 +113,47 @@ class OnPre:
             )
         return effects
 
-    def jumps(self, step):
-        """What is added to each state, the weight's part and others; as `effects`."""
-        jumps = {}
+    def jumps(self, step, among=None):
+        """What is added to each state (or each of some), the weight's part and others."""
+        jumps, among = {}, step.states if among is None else among
         for name, jump in self.changes.items():
             state = name.removesuffix("_post")
-            if state in step.states and jump != 0:
+            if state in among and jump != 0:
                 _check_not_drawn(jump, self.text)
                 self._check_independent(jump, name, step)
-                jumps[state] = jump.expand()
+                jumps[state] = self._in_one_name(jump.expand(), name)
         return jumps
+
+    def _in_one_name(self, expression, name):
+        """An expression in which the state that jumps, `v` or `v_post`, is `v_post`."""
+        state = name.removesuffix("_post")
+        if not self.in_turn or state in {*self.synaptic, self.weight}:
+            return expression
+        return expression.xreplace({symbol(state): symbol(f"{state}_post")})
 
     def _check_independent(self, jump, name, step):
         """Raise an error if a jump depends on the state of the postsynaptic neuron."""
         states = {n for state in step.states for n in (state, f"{state}_post")}
         states -= {*self.synaptic, self.weight}
+        if self.in_turn:
+            # Of the two names that a state has, one is written
+            states -= {name, name.removesuffix("_post"), f"{name.removesuffix('_post')}_post"}
         if jump.expand().free_symbols & {symbol(n) for n in states}:
             raise NoDerivativeError(
                 f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
-                "postsynaptic neuron; let spikes add to it, as in 'g_post += w', and "
-                "the driving force belongs into the neuron's equations"
+                f"postsynaptic neuron{self._beyond_itself}; let spikes add to it, as in "
+                "'g_post += w', and the driving force belongs into the neuron's equations"
+                f"{self._instead}"
             )
+
+    @property
+    def _instead(self):
+        onto_neurons = bool(getattr(parent_group(self.target), "events", ()))
+        return "" if self.in_turn or not onto_neurons else "; or choose EProp(engine='credit')"
+
+    @property
+    def _beyond_itself(self):
+        return ", and not on this variable alone" if self.in_turn else ""
 
 
 def _check_not_drawn(effect, on_pre):
@@ -152,6 +180,36 @@ def as_synapses_see_them(group, synaptic=()):
     return subexpressions
 
 
+def _of_source(source, synaptic):
+    """Subexpressions of a presynaptic group, by the names that on_pre uses."""
+    if source is None or not hasattr(parent_group(source), "user_equations"):
+        return {}
+    group = parent_group(source)
+    subexpressions = {}
+    for eq in group.user_equations.values():
+        if eq.type == SUBEXPRESSION and f"{eq.varname}_pre" not in synaptic:
+            pre = {symbol(n): symbol(f"{n}_pre") for n in eq.identifiers if n in group.variables}
+            subexpressions[symbol(f"{eq.varname}_pre")] = str_to_sympy(eq.expr.code).xreplace(pre)
+    return subexpressions
+
+
+def changing_at_source(expressions, source, synaptic):
+    """Names of variables of the presynaptic neurons that change from arrival to arrival.
+
+    Parameters
+    ----------
+    expressions : iterable of sympy.Expr
+        What an arrival does, in names of the synapses.
+    source : Group
+    synaptic : set of str
+        Names that are the synapses' own.
+    """
+    variables = parent_group(source).variables
+    names = {s.name for expression in expressions for s in expression.free_symbols}
+    of_source = {n.removesuffix("_pre") for n in names if n.endswith("_pre") and n not in synaptic}
+    return sorted(n for n in of_source & set(variables) if not variables[n].constant)
+
+
 def common_effects(effects, synaptic):
     """b where it is the same for all synapses of the target, in names of the target.
 
@@ -174,7 +232,7 @@ def common_effects(effects, synaptic):
     return common
 
 
-def check_constant(synapses, group, expressions, learner):
+def check_constant(synapses, group, expressions, learner, recorded=frozenset()):
     """Raise an error if arrivals have another effect from time to time.
 
     Parameters
@@ -185,6 +243,8 @@ def check_constant(synapses, group, expressions, learner):
     expressions : dict of str to sympy.Expr
         What an arrival does.
     learner : Learner
+    recorded : set of str
+        Names whose values are recorded at each arrival.
 
     Raises
     ------
@@ -192,7 +252,8 @@ def check_constant(synapses, group, expressions, learner):
         Naming what changes.
     """
     changed = assigned_names(statements_of(synapses.pre.code))
-    for name in sorted({s.name for e in expressions.values() for s in e.free_symbols}):
+    names = {s.name for e in expressions.values() for s in e.free_symbols}
+    for name in sorted(names - recorded):
         if is_synaptic(synapses, name):
             known = synapses.equations.get(name)
             parameter = known is not None and known.type == PARAMETER

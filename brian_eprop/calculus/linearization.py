@@ -7,9 +7,10 @@ moment the threshold is evaluated. Going once around Brian2's schedule gives
     s^{t+1} = A^t s^t + D^t b x^t         arrivals after the threshold
               (+ b x^{t+1}                arrivals between state update and threshold)
 
-    A = F'(J + k cᵀ),   D = F' J
+    A = F' S (J + k cᵀ),   D = F' S J
 
-with F' the Jacobian of the integrator's step, J the Jacobian of the reset at fixed spike
+with F' the Jacobian of the integrator's step, S that of the sums over synapses that come before
+it (the identity for a group without), J the Jacobian of the reset at fixed spike
 (the identity for a neuron that did not fire), and k = R(h) − h the jump that a spike makes,
 kept for those variables whose ``reset_path`` is ``"implicit"`` (Bellec et al. 2020, Nat.
 Commun. 11:3625, Eqs 13–14: ∂c^t/∂c^{t−1} with z substituted by its pseudo-derivative).
@@ -79,6 +80,9 @@ class Linearization:
     errors : mapping of str to mapping of str to str
         The variable that holds ∂ℓ/∂h of the losses on each state, by the moment of the step at
         which they read it: {"before_thresholds" or "end": {state: variable}}.
+    read_elsewhere : frozenset of str
+        States that other neurons sum up, or that arrivals of the neuron's spikes depend on: to
+        which credit comes back past the spikes.
     """
 
     step: OneStep
@@ -88,16 +92,19 @@ class Linearization:
     reset_path: dict[str, ResetPath]
     synaptic: frozenset[str] = frozenset()
     errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    read_elsewhere: frozenset[str] = frozenset()
 
     @property
     def scored(self) -> set[str]:
-        """States that losses read."""
-        return {state for errors in self.errors.values() for state in errors}
+        """States that losses read, or other neurons, past the spikes of the neuron."""
+        losses = {state for errors in self.errors.values() for state in errors}
+        return losses | self.read_elsewhere
 
     @cached_property
     def slope(self) -> sympy.Matrix:
         """∂distance/∂h : (states,) SymPy matrix."""
-        return sympy.Matrix([derivative(self.step.distance, symbol(n)) for n in self.states])
+        distance = sympy.S.Zero if self.step.distance is None else self.step.distance
+        return sympy.Matrix([derivative(distance, symbol(n)) for n in self.states])
 
     @cached_property
     def integrator_jacobian(self) -> sympy.Matrix:
@@ -163,21 +170,39 @@ class Linearization:
         return sympy.Matrix([self.arrivals.get(name, sympy.S.Zero) for name in self.states])
 
     @cached_property
+    def sums_jacobian(self) -> sympy.Matrix:
+        """S : (states, states) SymPy matrix; what is set to a sum forgets what it was."""
+        matrix = sympy.eye(len(self.states))
+        for piece, program in self.step.pieces:
+            if piece.sets:
+                matrix = program.jacobian(self.states)[0] * matrix
+        return matrix
+
+    @property
+    def sums(self) -> bool:
+        """Whether variables of the group are set to sums over synapses."""
+        return any(piece.sets for piece, _ in self.step.pieces)
+
+    @cached_property
     def A(self) -> sympy.Matrix:
-        """A = F'(J + k cᵀ) : (states, states) SymPy matrix."""
-        product = self.integrator_jacobian * (self.reset_jacobian + self.jump * self.c.T)
-        return product.applyfunc(tidy)
+        """A = F' S (J + k cᵀ) : (states, states) SymPy matrix."""
+        after = self.sums_jacobian * (self.reset_jacobian + self.jump * self.c.T)
+        return (self.integrator_jacobian * after).applyfunc(tidy)
 
     @cached_property
     def D(self) -> sympy.Matrix:
-        """D = F' J : (states, states) SymPy matrix, what an arrival has become by t+1."""
-        return (self.integrator_jacobian * self.reset_jacobian).applyfunc(tidy)
+        """D = F' S J : (states, states) SymPy matrix, what an arrival has become by t+1."""
+        after = self.sums_jacobian * self.reset_jacobian
+        return (self.integrator_jacobian * after).applyfunc(tidy)
 
     @cached_property
     def states_between_weight_and_threshold(self) -> tuple[str, ...]:
         """States on a path from an arrival to the threshold, or a loss, by the zeros of A."""
         pairs = zip(product(self.states, repeat=2), self.A, strict=True)
         edges = {pair for pair, entry in pairs if entry != 0}
+        if self.sums:
+            pairs = zip(product(self.states, repeat=2), self.integrator_jacobian, strict=True)
+            edges |= {pair for pair, entry in pairs if entry != 0}
         driven = closure(self.arrivals, {(column, row) for row, column in edges})
         read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
         between = driven & closure(read | self.scored, edges)
@@ -189,7 +214,7 @@ class Linearization:
         after = {n: step.reset[n] for n in self.states if step.reset[n] != symbol(n)}
         paths = [after[n] for n, path in self.reset_path.items() if path != "detached"]
         places = {
-            "threshold": (printed(step.distance), step.gate),
+            "threshold": () if step.distance is None else (printed(step.distance), step.gate),
             "reset": (*map(printed, self.reset_jacobian), *map(printed, paths)),
             "refractoriness": (step.next_not_refractory,),
         }
@@ -218,10 +243,11 @@ class Linearization:
         )
         states = whole.states_between_weight_and_threshold
         if not states:
+            threshold = f"the threshold '{self.step.condition}'" if self.step.condition else "a use"
             raise NoDerivativeError(
-                f"no variable that '{on_pre.text}' changes can reach the threshold "
-                f"'{self.step.condition}' of group '{parent_group(on_pre.target).name}', or a loss "
-                "on it: every gradient would be zero"
+                f"no variable that '{on_pre.text}' changes can reach {threshold} of group "
+                f"'{parent_group(on_pre.target).name}', or a loss on it: every gradient would be "
+                "zero"
             )
         return whole.restricted_to(states)
 
@@ -238,6 +264,7 @@ class Linearization:
                 moment: {n: error for n, error in errors.items() if n in states}
                 for moment, errors in self.errors.items()
             },
+            read_elsewhere=self.read_elsewhere & frozenset(states),
         )
 
     @cached_property
@@ -328,33 +355,29 @@ def linearize(
     return whole.driven_by(OnPre(on_pre, statements, weight, group, frozenset(synaptic)))
 
 
-def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, errors=None):
+def linearize_neuron(
+    group, surrogate, reset_path, namespace, *in_network, errors=None, read_elsewhere=frozenset()
+):
     """The linearization of all states of a group, whatever arrives there.
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
-    the ``errors`` of a `Linearization`.
+    the ``errors`` and ``read_elsewhere`` of a `Linearization`. With one of these the group needs
+    no threshold: a rate unit has no ψ, and acts through its states alone.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
     step = one_step(group, namespace, *in_network)
     name = parent_group(group).name
-    if step.distance is None:
+    if step.distance is None and not (errors or read_elsewhere):
         raise ValueError(
             f"group '{name}' has no threshold, so that none of its synapses has an eligibility "
-            "trace; give it one, or use a LeakyReadout for a group that only listens"
+            "trace; give it one, or a Loss on it, or use a LeakyReadout for a group that only "
+            "listens"
         )
-    surrogate = surrogate or getattr(model, "surrogate", None)
-    if surrogate is None:
-        raise ValueError(
-            f"group '{name}' has no surrogate derivative; pass one, for example "
-            "EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0)), or one for each group, "
-            "EProp(surrogate={excitatory: …, inhibitory: …})"
-        )
-    check_psi(group, surrogate, step, namespace)
-    surrogate_code = surrogate.expression(f"({printed(step.distance)})")
-    for gate in (step.gate, "not_refractory" if step.refractory else ""):
-        if gate:
-            surrogate_code = f"({surrogate_code})*{as_number(gate)}"
+    surrogate_code = ""
+    if step.distance is not None:
+        surrogate = surrogate or getattr(model, "surrogate", None)
+        surrogate_code = _surrogate_code(group, surrogate, step, namespace)
     linearization = Linearization(
         step=step,
         states=step.states,
@@ -362,9 +385,26 @@ def linearize_neuron(group, surrogate, reset_path, namespace, *in_network, error
         surrogate_code=surrogate_code,
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         errors=errors or {},
+        read_elsewhere=frozenset(read_elsewhere) & set(step.states),
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization
+
+
+def _surrogate_code(group, surrogate, step, namespace):
+    """ψ as a Brian2 expression, 0 where the threshold is closed."""
+    if surrogate is None:
+        raise ValueError(
+            f"group '{parent_group(group).name}' has no surrogate derivative; pass one, for "
+            "example EProp(surrogate=PiecewiseLinear(height=0.3, width=1.0)), or one for each "
+            "group, EProp(surrogate={excitatory: …, inhibitory: …})"
+        )
+    check_psi(group, surrogate, step, namespace)
+    code = surrogate.expression(f"({printed(step.distance)})")
+    for gate in (step.gate, "not_refractory" if step.refractory else ""):
+        if gate:
+            code = f"({code})*{as_number(gate)}"
+    return code
 
 
 def check_psi(group, surrogate, step, namespace):

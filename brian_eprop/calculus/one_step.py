@@ -71,6 +71,8 @@ class Piece:
         if it runs for all in every step.
     factors : mapping of str to str
         Instead of code: the variable that holds by how much each state was scaled.
+    sets : str
+        A variable that counts as a state, whatever its new value depends on.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Piece:
     flag: str = ""
     overrides: bool = False
     factors: Mapping[str, str] = field(factory=dict)
+    sets: str = ""
 
 
 @frozen
@@ -250,6 +253,7 @@ def state_names(group, pieces=()):
     # `diff_eq_names` is a set: its order would differ from process to process.
     names = [n for n, eq in group.equations.items() if eq.type == DIFFERENTIAL_EQUATION]
     names += _assigned(group, reset_of(group))
+    names += [piece.sets for piece in pieces if piece.sets]
     states = dict.fromkeys([*names, *(name for piece in pieces for name in piece.factors)])
     while True:
         known, added = {symbol(n) for n in states}, {}

@@ -18,7 +18,7 @@ from .one_step import NEXT_NOT_REFRACTORY
 from .programs import expand, inputs, longer_than, symbol
 
 #: The moments of a step at which coefficients are computed, in the order of Brian2's schedule.
-SLOTS = ("before_start", "before_thresholds", "before_resets", "end")
+SLOTS = ("before_start", "before_update", "before_thresholds", "before_resets", "end")
 
 
 #: Names of ψ, and of whether a neuron fired in this step, in expressions.
@@ -213,6 +213,10 @@ class Coefficients(Held):
         Number or variable that stands for the entry of each state; zeros are missing.
     A, D : dict of str to dict of str to sympy.Expr
         The same for {column: {row: entry}}. D has the columns that arrivals act on.
+    G : dict of str to dict of str to sympy.Expr
+        The same for F', in the column of a sum over synapses whose weights are concerned.
+    waits : bool
+        Traces are moved on just before the state update, and not at the end of the step before.
     b : dict of str to sympy.Expr
         The same for the arrivals, where they are equal for all synapses of the group; other
         arrivals are missing.
@@ -223,15 +227,19 @@ class Coefficients(Held):
     def __init__(self, linearization):
         super().__init__(linearization, SLOTS, "before_thresholds")
         lin, states = linearization, linearization.states
-        # At `end` the next state update is described: its time is one step ahead.
+        # At `end` the next state update is described: its time is one step ahead. Where sums over
+        # synapses come before it, traces wait for them.
+        self.waits, moment, letters = lin.sums, "end", ("A", "D")
         ahead = {symbol("t"): symbol("t") + symbol("dt")}
+        if self.waits:
+            ahead, moment, letters = {}, "before_update", ("late_A", "late_D")
         definitions = {name: value.xreplace(ahead) for name, value in lin.definitions.items()}
         self.reset_changes = {symbol(name) for name in self.step.states}
         self.varying = self.step.per_neuron | {"psi", "__spiked"}
         for name, value in definitions.items():
             if not self._uniform(value):
                 self.varying |= {name.name}
-        self.note_spikes({PSI})
+        self.note_spikes({PSI} if lin.surrogate_code else ())
         # For LIF neurons, whose reset is explicit:
         #
         # before_thresholds: psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*…
@@ -247,12 +255,18 @@ class Coefficients(Held):
             for entries in (self.c, jump, *reset.values())
         )
         F, J = lin.integrator_jacobian.xreplace(ahead), sympy.Matrix.hstack(*J)
-        self.A = self.columns(states, F * (J + k * c.T), "end", "A")
+        S = lin.sums_jacobian
+        self.A = self.columns(states, F * S * (J + k * c.T), moment, letters[0])
         arriving = [name for name in states if name in lin.arrivals]
-        self.D = self.columns(arriving, F * J, "end", "D")
+        self.D = self.columns(arriving, F * S * J, moment, letters[1])
+        summed = [piece.sets for piece, _ in self.step.pieces if piece.sets in arriving]
+        self.G = self.columns(summed, F, moment, "G")
         self.note_spikes(lin.reset_jacobian.free_symbols)
         self._owe(lin.errors, J, k * c.T, arriving)
-        self.complete("end", definitions, self.step.next_not_refractory)
+        next_not_refractory = self.step.next_not_refractory
+        if self.waits:
+            next_not_refractory = next_not_refractory.replace("t + dt", "t")
+        self.complete(moment, definitions, next_not_refractory)
         self.b = {
             name: self.entry(effect, internal("b", name), "before_start")
             for name, effect in common_effects(lin.arrivals, lin.synaptic).items()
@@ -286,7 +300,8 @@ class Coefficients(Held):
 
     def entry(self, value, name, moment):
         """What can be read at `end`, or the symbol of the variable that holds the value."""
-        lasts = moment == "before_resets" and not value.free_symbols & self.reset_changes
+        changes = value.free_symbols & self.reset_changes
+        lasts = moment == "before_resets" and not changes and not self.waits
         if lasts or value.is_number or value in {PSI, *self.known.values()}:
             return value
         return self.hold(value, name, moment, uniform=self._uniform(value))

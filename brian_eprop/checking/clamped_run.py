@@ -3,6 +3,7 @@
 import math
 import re
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..brian.code import of_learning
 from ..brian.internals import (
     MONITORS,
     Resetter,
+    SummedVariableUpdater,
     SynapticPathway,
     Thresholder,
     keep_state,
@@ -22,7 +24,8 @@ from ..brian.internals import (
     steps_of,
     whole_group,
 )
-from .linear_spikes import Delivery, Given, NotCheckable, Population, draws_numbers
+from .given_sums import GivenSum
+from .linear_spikes import Delivery, FoundAtSource, Given, NotCheckable, Population, draws_numbers
 
 #: When runs what of learning the loss is computed by.
 SCORES = (
@@ -70,9 +73,9 @@ class ClampedNetwork:
         self.duration, self.namespace = duration, namespace
         self.steps = round(float(duration) / self.readout.clock.dt_)
         self.populations, self.unreadable, self.events = {}, {}, {}
-        self.onto_readout, self.onto_others = [], []
+        self.onto_readout, self.onto_others, self.sums, self.found = [], [], {}, {}
         self.recording, self.idles, self.delivers = False, True, set()
-        self.deviations, self.live = {}, False
+        self.deviations, self.live, self.passes_on = {}, False, False
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -87,13 +90,14 @@ class ClampedNetwork:
         self._stack.close()
 
     def _remove_variables(self):
-        for added in (*self.populations.values(), *self.deliveries):
+        for added in (*self.populations.values(), *self.deliveries, *self.sums.values()):
             added.remove()
 
     def _prepare(self):
         self.active = [obj for obj in self.objects if obj.active and not _is_optimizer(obj)]
         self._find_populations()
         self._find_deliveries()
+        self._find_sums()
         for projection in self.projections:
             projection.variables["grad"].set_value(0)
         for group, names in self.parameters.items():
@@ -169,10 +173,21 @@ class ClampedNetwork:
                 code = self._along_feedback(obj)
                 if code is not None:
                     self.onto_readout.append(Delivery(obj, source, code))
-            elif self.learner.rule.order > 1:
-                self.onto_others.append(Delivery(obj, source))
+            else:
+                found = FoundAtSource(obj, source.group)
+                if found.variables and obj.prepost == "pre":
+                    self.found[id(obj)] = found
+                if self.learner.rule.order > 1:
+                    self.onto_others.append(Delivery(obj, source))
         for delivery in self.deliveries:
             delivery.prepare(self.namespace)
+
+    def _find_sums(self):
+        """The sums over synapses that neurons see; what the sources have counts as a spike does."""
+        for obj in self.active:
+            if isinstance(obj, SummedVariableUpdater) and not of_learning(obj):
+                self.sums[obj] = GivenSum(obj)
+                self.sums[obj].prepare(self.namespace)
 
     def _along_feedback(self, pathway):
         """Code of what a spike adds to the readout, with feedback weights; None if nothing."""
@@ -203,6 +218,10 @@ class ClampedNetwork:
                     run = delivery.record
                 elif delivery in self.delivers:
                     run = delivery.run
+            elif obj in self.sums:
+                run = self._summation(obj)
+            if id(obj) in self.found and not self.live:
+                run = partial(self.found[id(obj)].run, run)
             plan.append((obj, run))
         return plan
 
@@ -239,6 +258,20 @@ class ClampedNetwork:
 
         return run
 
+    def _summation(self, obj):
+        """A sum: of the sources themselves, or of what they had in the recorded run."""
+        total, deviation = self.sums[obj], self.deviations.get(obj)
+        if self.live:
+            return obj.run
+        if not self.recording:
+            return partial(total.run, deviation if self.passes_on else None)
+
+        def run():
+            total.observe()
+            obj.run()
+
+        return run
+
     def _observe(self, population, k):
         distance, psi = population.observe()
         for name, values in population.states.items():
@@ -266,6 +299,11 @@ class ClampedNetwork:
 
         return run
 
+    @property
+    def has_moved(self):
+        """Whether, in the last run, spikes found something else at their neurons on arrival."""
+        return any(found.has_moved for found in self.found.values())
+
     def record(self, before_end, at_end):
         """Record a run: spikes, distances, ψ, errors, and what spikes do to the readout.
 
@@ -283,6 +321,8 @@ class ClampedNetwork:
         for population in self.populations.values():
             population.distance = np.array(population.distances)
             population.psi = np.array(population.psi)
+        for total in self.sums.values():
+            total.recorded = np.array(total.seen)
         self.errors = np.array(self.errors)
 
     def repeat(self, changes=(), *, deviations=None, live=False, onto_readout=False):
@@ -293,7 +333,8 @@ class ClampedNetwork:
         changes : iterable of (variable, index, change)
             What is moved before the run.
         deviations : dict of NeuronGroup to (T, n) array, optional
-            Deviations of spikes that are delivered: to the readout, or to everything else.
+            Deviations of spikes that are delivered: to the readout, or to everything else; and of
+            what is summed up, by the objects that compute the sums.
         live : bool
             Deviations are those of the run itself.
         onto_readout : bool
@@ -319,8 +360,10 @@ class ClampedNetwork:
             population.distances = []
             population.own = population.outgoing = None
             population.states = {name: [] for name in population.states}
-        for delivery in self.deliveries:
-            delivery.start()
+        for started in (*self.deliveries, *self.sums.values()):
+            started.start()
+        for found in self.found.values():
+            found.start(recording=self.recording, follows=self.passes_on)
         plan = self._plan()
         if self.recording:
             slots = self.network.schedule

@@ -16,6 +16,7 @@ from brian2 import Function
 from ..brian.code import code_object, internal
 from ..brian.internals import (
     SUBEXPRESSION,
+    ArrayVariable,
     assigned_names,
     get_identifiers,
     itself,
@@ -242,6 +243,64 @@ class Population:
                 arrays[name] += deviation * (reset[name] - before[name])
 
 
+class FoundAtSource:
+    """Variables of presynaptic neurons that their spikes find when they arrive elsewhere.
+
+    With a limited number of hops they are those of the recorded run, and what has moved them in
+    the run before: the way over a synapse is a hop, like that of a spike.
+
+    Parameters
+    ----------
+    pathway : SynapticPathway
+    source : NeuronGroup
+    """
+
+    def __init__(self, pathway, source):
+        read = {n.removesuffix("_pre") for n in get_identifiers(pathway.code) if n.endswith("_pre")}
+        names = _all_names(source, " ".join(read)) if read else set()
+        known = source.variables
+        self.variables = [
+            known[n]
+            for n in sorted(names & known.keys())
+            if isinstance(known[n], ArrayVariable) and not known[n].constant and _is_real(known[n])
+        ]
+        self.recorded, self.values, self.moved = [], [], None
+
+    def start(self, *, recording, follows):
+        """Begin a run: one that records, or that follows the last one, or that is the first."""
+        if self.values and not recording and follows:
+            pairs = zip(self.values, self.recorded, strict=True)
+            self.moved = [[now - then for now, then in zip(*pair, strict=True)] for pair in pairs]
+        else:
+            self.moved = None
+        if recording:
+            self.recorded = []
+        self.values, self.recording = [], recording
+
+    @property
+    def has_moved(self):
+        """Whether the run that has ended differs from the recorded one."""
+        pairs = zip(self.values, self.recorded, strict=True)
+        return any(np.any(n != t) for now, then in pairs for n, t in zip(now, then, strict=True))
+
+    def run(self, deliver):
+        """Deliver spikes, with what they find."""
+        arrays = [variable.get_value() for variable in self.variables]
+        step, found = len(self.values), [array.copy() for array in arrays]
+        self.values.append(found)
+        if self.recording:
+            self.recorded.append(found)
+            deliver()
+            return
+        for k, array in enumerate(arrays):
+            array[:] = self.recorded[step][k]
+            if self.moved is not None:
+                array += self.moved[step][k]
+        deliver()
+        for array, values in zip(arrays, found, strict=True):
+            array[:] = values
+
+
 def _is_real(variable):
     """Whether a variable has floating-point values."""
     return np.issubdtype(variable.dtype, np.floating)
@@ -309,7 +368,34 @@ class Delivery:
         steps = np.floor(delays / dt + 0.5).astype(int)
         self.delays = np.broadcast_to(steps, len(synapses))
         self.pre = np.array(self.pathway.synapse_sources.get_value())
+        self.in_turn = self._depends_on_what_it_changes()
+        self.ranks = self._ranks() if self.in_turn else []
         self.start()
+
+    def _depends_on_what_it_changes(self):
+        """Whether an arrival acts by an amount that earlier ones of the same step change."""
+        indices = self.synapses.variables.indices
+        shared = {n for n in self.targets if indices[n] != "_idx"}
+        names = shared | {n.removesuffix("_post") for n in shared}
+        return any(
+            (target in shared and operation not in ("+=", "-=")) or names & get_identifiers(value)
+            for target, operation, value in statements_of(self.text)
+        )
+
+    def _ranks(self):
+        """Synapses that are the first, second, … of their target : list of int arrays.
+
+        In the order of Brian2's queue: by the time of the spike, its neuron, the synapse.
+        """
+        post = self.synapses.variables["_synaptic_post"].get_value()
+        order = np.lexsort((np.arange(len(post)), self.pre, -self.delays))
+        ranks, seen = [], {}
+        for synapse in order:
+            rank = seen[post[synapse]] = seen.get(post[synapse], -1) + 1
+            if rank == len(ranks):
+                ranks.append([])
+            ranks[rank].append(synapse)
+        return [np.array(rank) for rank in ranks]
 
     def remove(self):
         """Take the added variables away again."""
@@ -319,6 +405,7 @@ class Delivery:
         """Empty the ring buffer of deviations that are under way."""
         longest = int(self.delays.max(initial=0)) + 1
         self.ring, self.step = np.zeros((longest, len(self.source.group))), 0
+        self.spikes = np.zeros_like(self.ring)
 
     def record(self):
         """Deliver the recorded spikes, and keep what one spike would add."""
@@ -342,8 +429,15 @@ class Delivery:
         """Send the present deviations off; those that arrive now : (synapses,) array."""
         row = self.step % len(self.ring)
         self.ring[row] = 0 if self.source.outgoing is None else self.source.outgoing
+        events = self.source.group.variables["_spikespace"].get_value()
+        self.spikes[row] = 0
+        self.spikes[row, events[: events[-1]]] = 1
         self.step += 1
-        return self.ring[(row - self.delays) % len(self.ring), self.pre]
+        return self._of_synapses(self.ring)
+
+    def _of_synapses(self, ring):
+        """What arrives in this step of what has been sent off : (synapses,) array."""
+        return ring[(self.step - 1 - self.delays) % len(ring), self.pre]
 
     def run(self):
         """Deliver the recorded spikes, then what varies in them."""
@@ -351,12 +445,32 @@ class Delivery:
         if not arriving.any():
             self.pathway.run()
             return
+        if self.in_turn:
+            self._run_in_turn(arriving + self._of_synapses(self.spikes))
+            return
         effects = self.effects()
         self.pathway.run()
+        self._add(arriving, effects, slice(None))
+
+    def _add(self, arriving, effects, some):
+        """Add the effects at some of the synapses."""
         variables = self.synapses.variables
         for name, effect in zip(self.targets, effects, strict=True):
             values, index = variables[name].get_value(), variables.indices[name]
             if index == "_idx":
-                values += arriving * effect
+                values[some] += (arriving * effect)[some]
             else:
-                np.add.at(values, variables[index].get_value(), arriving * effect)
+                at = variables[index].get_value()[some]
+                np.add.at(values, at, (arriving * effect)[some])
+
+    def _run_in_turn(self, arriving):
+        """Deliver spikes with what varies in them, one after the other of each target."""
+        arrays = [self.synapses.variables[name].get_value() for name in self.targets]
+        before = [array.copy() for array in arrays]
+        self.pathway.run()
+        for array, values in zip(arrays, before, strict=True):
+            array[:] = values
+        for rank in self.ranks:
+            some = rank[arriving[rank] != 0]
+            if len(some):
+                self._add(arriving, self.effects(), some)

@@ -248,11 +248,12 @@ class DifferenceCheck:
         }
         loss = run.loss
         spikes, moved = self._deviations(distances)
-        hop, total = spikes, dict(spikes)
+        hop, total = spikes | self._deviations_of_sums(live), dict(spikes)
         for _ in range(0 if live else int(min(self.order, run.steps + 1)) - 1):
-            if not any(d.any() for d in hop.values()):
+            if not (any(d.any() for d in hop.values()) or run.has_moved):
                 break
             hop, _ = self._deviations(run.repeat(deviations=hop))
+            hop |= self._deviations_of_sums(live)
             loss += run.loss - self.credit.loss
             total = {group: total[group] + hop[group] for group in total}
         if self.symmetric and not live and self.credit.fails:
@@ -261,6 +262,10 @@ class DifferenceCheck:
         for group in total:
             side["spikes", group], side["moved", group] = total[group], moved[group]
         return side | {"loss": loss}
+
+    def _deviations_of_sums(self, live):
+        """What varied in the sources of sums over synapses, in the run that has ended."""
+        return {} if live else {obj: s.deviations() for obj, s in self.run.sums.items()}
 
     def _deviations(self, distances):
         spikes, moved = {}, {}

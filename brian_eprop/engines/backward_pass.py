@@ -24,6 +24,7 @@ so that synapses move on once per window and not once per step.
 import weakref
 from functools import partial
 
+import numpy as np
 import sympy
 from attrs import frozen
 from brian2 import CodeRunner
@@ -87,9 +88,13 @@ class Sweep:
         States that ignore arrivals during refractoriness.
     read_at : dict of str to int
         How many stages of the step are before each moment at which losses read the state.
+    heard : list of (str, str, str)
+        Row, state, and the name of what arrivals that depend on the state owe to it: they are
+        behind the threshold, and nothing changes the state in between.
     """
 
-    def __init__(self, adjoint, rows, credit_rows, outputs, clamped, read_at):
+    def __init__(self, adjoint, rows, credit_rows, outputs, clamped, read_at, heard):
+        self.heard = heard
         self.adjoint, self.rows, self.credit_rows = adjoint, rows, credit_rows
         self.outputs, self.clamped, self.read_at = list(outputs), clamped, read_at
         self.names = {r.name: {s: row_variable(r.name, s) for s in adjoint.states} for r in rows}
@@ -106,6 +111,10 @@ class Sweep:
         for place, transition in reversed(list(enumerate(transitions))):
             if transition.stage == "threshold":
                 self.lines = self.before_threshold
+                for row, state, owed in self.heard:
+                    local = f"_{row}_{state}_heard"
+                    self.lines.append(f"{local} = {self.names[row][state]} + {owed}")
+                    self.names[row][state] = local
                 self._threshold(transition)
             else:
                 self._stage(transition)
@@ -236,14 +245,21 @@ class Replay(LearningCode):
         engine, variables = self.engine, self.group.variables
         engine.prepare()
         variables["__run_end"].set_value(last_step(self.group.clock))
-        begin, step = ([made(run_namespace) for made in group] for group in engine.players())
-        self.begin, self.step = begin, step
+        begin, step, finish = (
+            [made(run_namespace) for made in group] for group in engine.players()
+        )
+        self.begin, self.step, self.finish = begin, step, finish
         self.flags = [variables[n] for n in ("__window_ends", "__window_start", "__replayed_step")]
         if engine.standalone:
-            self.template_kwds = {"begin": begin, "step": step, "tail": engine.tail}
+            self.template_kwds = {
+                "begin": begin,
+                "step": step,
+                "finish": finish,
+                "tail": engine.tail,
+            }
             super().before_run(run_namespace)
         else:
-            self.code_objects[:] = [weakref.proxy(code) for code in (*begin, *step)]
+            self.code_objects[:] = [weakref.proxy(code) for code in (*begin, *step, *finish)]
             super(CodeRunner, self).before_run(run_namespace)
 
     def run(self):
@@ -260,6 +276,9 @@ class Replay(LearningCode):
             replayed.set_value(step)
             for code in self.step:
                 code()
+        self.engine.multiply(np.arange(int(start.get_value()[0]), now + 1))
+        for code in self.finish:
+            code()
         start.set_value(now + 1)
 
 

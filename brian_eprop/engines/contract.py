@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from brian2 import NeuronGroup, Synapses
 
 from ..calculus.arrivals import OnPre
+from ..calculus.sums import Sum
 
 
 class Population(Protocol):
@@ -80,6 +81,9 @@ class Engine(Protocol):
     def onto_neurons(self, on_pre: OnPre, names: Mapping[str, Any], timing: Any) -> Plan:
         """Plan synapses onto neurons."""
 
+    def onto_neurons_by_sums(self, total: Sum, names: Mapping[str, Any]) -> Plan:
+        """Plan synapses that neurons sum up in every step."""
+
     def onto_readout(self, on_pre: OnPre, names: Mapping[str, Any], timing: Any) -> Plan:
         """Plan synapses onto the readout."""
 
@@ -99,8 +103,18 @@ class Engine(Protocol):
         """Whether errors of the readout, or losses of its own, have an effect on a population."""
 
     @property
+    def summed(self) -> Mapping[str, Sum]:
+        """Sums over synapses that are differentiated, by the names of what computes them."""
+
+    @property
     def followed_synapses(self) -> Sequence[Synapses]:
         """Synapses that are not trained, along which errors flow back."""
+
+    def heard(self, group: NeuronGroup) -> frozenset[str]:
+        """Names of variables of a group that its spikes count by when they arrive."""
+
+    def hears(self, synapses: Synapses) -> set[Any]:
+        """Variables of the source that arrivals may depend on: credit follows, or none is due."""
 
     def used_later(self) -> Sequence[Any]:
         """Variables of synapses that are read when a window has ended."""
@@ -113,6 +127,7 @@ class Projection(Protocol):
     weight: str
     source: Any
     target: Any
+    acts: Any
 
 
 class Learning(Protocol):

@@ -17,13 +17,18 @@ from brian2 import prefs
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
 from ..brian.step_flags import EPISODE, declare_flags
-from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
+from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre, changing_at_source
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
+from ..calculus.sums import sum_of
 from .backward_pass import Replay, Row
+from .continuous import SummedPathway
+from .heard import hear
 from .history import SpikeRecorder, available_memory
+from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation, CreditReadout
 from .presynaptic import Pathway, collector
+from .trials import of_this_trial
 
 #: Longest trial, in steps, whose past is kept as a whole at order 1.
 WHOLE = 5000
@@ -90,6 +95,7 @@ class Credit:
             )
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
+        self.sums: list[SummedPathway] = []
         declare_flags(learner.readout, "window")
         self.readout = CreditReadout(learner.readout, self)
         add_to(learner.readout, Replay(self))
@@ -155,17 +161,57 @@ class Credit:
         linearization = population.linearize(on_pre, names)
         see_new_variables(on_pre.target)
         step, known = population.step, population.adjoint.states
-        effects = {s: e for s, e in on_pre.effects(step).items() if s in known}
-        jump = {}
-        if self.crosses_synapses or population.parameters:
-            jump = {s: e for s, e in on_pre.jumps(step).items() if s in known}
-        return Pathway(self, population, effects, jump, linearization.states, timing)
+        changed = on_pre.effects(step)
+        effects = {s: e for s, e in changed.items() if s in known}
+        whole = self.crosses_synapses or population.parameters
+        jump = on_pre.jumps(step, known if whole else effects)
+        if not (whole or own_jumps(jump)):
+            jump = {}
+        pathway = self._pathway(on_pre, population, effects, jump, linearization.states, timing)
+        pathway.left_out = frozenset(changed.keys() - effects.keys())
+        return pathway
+
+    def onto_neurons_by_sums(self, total, names):
+        """Plan synapses that neurons sum up in every step."""
+        population = self.learner.population(total.target)
+        population.take_sum(total)
+        states = population.linearize(total, names).states
+        population.derive_again()
+        return SummedPathway(self, population, total, states)
+
+    @property
+    def summed(self):
+        """The sums that credit goes through, by the names of the objects that compute them."""
+        return {s.updater.name: s.sum for s in self.sums}
+
+    def multiply(self, steps):
+        """Multiply what was kept of a window, for the weights in sums."""
+        for pathway in self._active_sums:
+            if pathway.trained:
+                pathway.multiply(steps)
+
+    def _pathway(self, on_pre, owner, effects, jumps, states, timing):
+        """A projection in the backward pass; in turn where an arrival depends on what is there."""
+        parts = owner, effects, jumps, states, timing
+        used = [*effects.values(), *jumps.values()]
+        seen = changing_at_source(used, on_pre.source, {*on_pre.synaptic, on_pre.weight})
+        if not (seen or own_jumps(jumps)):
+            return Pathway(self, *parts)
+        if self.carries:
+            on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
+            raise NoDerivativeError(
+                f"on_pre = '{on_pre.text}': what a spike does depends on {on}, which changes with "
+                "time; the engine 'credit' goes through such arrivals in whole trials only: give "
+                f"the learner reset_every, of at most {WHOLE} steps, and an update_every that is "
+                "a multiple of it"
+            )
+        return ArrivalsInTurn(self, *parts, seen)
 
     def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
         step = one_step(on_pre.target, names)
         effects, jumps = on_pre.effects(step), on_pre.jumps(step)
-        return Pathway(self, self.readout, effects, jumps, ("y",), timing)
+        return self._pathway(on_pre, self.readout, effects, jumps, ("y",), timing)
 
     def send_back(self, pathway, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
@@ -185,7 +231,8 @@ class Credit:
     def reaches(self, population):
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
         self._join()
-        return bool(population.summands or population.errors)
+        summed_up = any(s.source is population and s.inflows for s in self.sums)
+        return bool(population.summands or population.errors or summed_up)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""
@@ -214,8 +261,10 @@ class Credit:
         self.rows = self.window + self.tail
         receivers = self.receivers()
         self._check_memory(receivers)
-        for recording in (*receivers, *self.sources.values()):
+        for recording in (*receivers, *self.sources.values(), *self.sums):
             recording.prepare(self.rows)
+        for pathway in self._in_turn:
+            pathway.prepare_recording(self.rows)
 
     def receivers(self):
         """The targets of trained synapses, the readout first."""
@@ -238,33 +287,63 @@ class Credit:
         """
         while self._go_along(reading, reader):
             reading.read_paths()
+        self._join_sums()
         self.running = {id(obj) for obj in reading.objects}
+        for pathway in self._in_turn:
+            if id(pathway.synapses) in self.running:
+                pathway.follow(reading)
         for group, stages in reading.stages.items():
             population = self.learner.populations[group]
             population.follow(stages, reading.position, reader)
             if self.carries:
                 for pathway in population._projections():
                     reached = population.adjoint.reached_from(pathway.effects)
-                    if set(reached) - set(pathway.states):
+                    # What is set to a sum in each step needs not be carried along
+                    reached = set(reached) - set(population.sums)
+                    if reached - set(pathway.states):
                         raise ValueError(
                             f"other code lets arrivals of '{pathway.synapses.name}' reach "
-                            f"'{(set(reached) - set(pathway.states)).pop()}' of group "
+                            f"'{(reached - set(pathway.states)).pop()}' of group "
                             f"'{group.name}', which windows within a trial do not carry along: "
                             f"give the learner reset_every, of at most {WHOLE} steps, and no more "
                             "frequent updates"
                         )
+        hear(self, self._in_turn, reading)
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
+        for pathway in self._active_sums:
+            pathway.follow(reading, reader)
         for synapses, name in self.used_later():
             reading.check_constant(synapses, name)
+
+    def heard(self, group):
+        """Names of variables of a group that its spikes count by when they arrive."""
+        return frozenset(
+            name
+            for pathway in self._in_turn
+            if parent_group(pathway.synapses.source) is group
+            and (self.crosses_synapses or pathway.owner is self.readout)
+            for name in pathway.seen
+        )
+
+    def hears(self, synapses):
+        """The variables of the source that arrivals depend on, and that are followed."""
+        variables = parent_group(synapses.source).variables
+        of_these = [pathway for pathway in self._in_turn if pathway.synapses is synapses]
+        return {variables[name] for pathway in of_these for name in pathway.seen}
 
     def used_later(self):
         """Variables of synapses that are read when a window has ended, and the synapses."""
         for pathway in self._active:
             used = list(pathway.effects.values())
-            used += pathway.jumps.values() if pathway.backwards else ()
+            used += pathway.jumps.values() if pathway.backwards or pathway.in_turn else ()
             names = {s.name for expression in used for s in expression.free_symbols}
+            for name in sorted(names - pathway.recorded):
+                if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
+                    yield pathway.synapses, name
+        for pathway in self._active_sums:
+            names = {s.name for term in pathway.sum.terms for s in term.weight.free_symbols}
             for name in sorted(names):
                 if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
                     yield pathway.synapses, name
@@ -282,23 +361,35 @@ class Credit:
             onto_readout = path.end is learner.readout
             if onto_readout and not learner.feedback_is("symmetric"):
                 continue  # errors come back along feedback weights of their own
-            if not (self.crosses_synapses or (onto_readout and len(path.actions) == 1)):
+            past_spikes = not path.crosses_spikes
+            alone = onto_readout and len(path.actions) == 1
+            if not (self.crosses_synapses or alone or past_spikes):
                 continue
+            senders = path.senders if self.crosses_synapses else ()
+            for group in (g for g in senders if g not in learner.populations):
+                self._check_clock(group)
+                learner.populations[group] = self.population(group, reader.keep)
+                learner.populations[group].derive(())
+                new = True
             for action in path.actions:
-                spikes = action.kind == "threshold" and action.trigger[1] == "spike"
-                if spikes and action.owner not in learner.populations:
-                    self._check_clock(action.owner)
-                    population = self.population(action.owner, reader.keep)
-                    learner.populations[action.owner] = population
-                    population.derive(())
+                if self._can_follow_sum(action):
+                    total, population = sum_of(action), learner.populations[action.target]
+                    population.take_sum(total)
+                    SummedPathway(self, population, total).install(action.owner, reader.keep)
                     new = True
-            for action in path.actions:
-                if self._can_follow(action):
+                elif not past_spikes and self._can_follow(action):
                     self._check_clock(action.owner.source)
                     self._check_clock(action.owner.target)
                     self._follow_synapses(action, reading, reader)
                     new = True
         return new
+
+    def _can_follow_sum(self, action):
+        """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
+        if action.kind != "summed" or action.source is self.learner.readout:
+            return False
+        population = self.learner.populations.get(action.target)
+        return action.name not in self.summed and population is not None and population.learns
 
     def _check_clock(self, group):
         """Raise an error for a group on the way of credit that has another time step."""
@@ -316,9 +407,18 @@ class Credit:
         return [p for p in self.pathways if p.synapses.active and id(p.synapses) in self.running]
 
     @property
+    def _active_sums(self):
+        """The sums that are computed."""
+        return [p for p in self.sums if p.synapses.active and id(p.synapses) in self.running]
+
+    @property
+    def _in_turn(self):
+        return [pathway for pathway in self.pathways if pathway.in_turn]
+
+    @property
     def followed_synapses(self):
         """The synapses along which credit flows."""
-        return [pathway.synapses for pathway in self.pathways]
+        return [pathway.synapses for pathway in (*self.pathways, *self.sums)]
 
     def _can_follow(self, action):
         """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
@@ -334,13 +434,23 @@ class Credit:
     def _follow_synapses(self, action, reading, reader):
         """Let credit flow along plain synapses, as if they were trained and fixed."""
         synapses, learner = action.owner, self.learner
-        target = parent_group(synapses.target)
-        owner = self.readout if target is learner.readout else learner.populations[target]
+        target, readout = parent_group(synapses.target), learner.readout
+        owner = self.readout if target is readout else learner.populations[target]
         step = one_step(target, learner.namespace)
         names = synapses.equations.names if synapses.equations is not None else set()
-        statements, synaptic = statements_of(action.code), frozenset(names | OF_ALL_SYNAPSES)
+        statements = of_this_trial(statements_of(action.code))
+        synaptic = frozenset(names | OF_ALL_SYNAPSES)
         try:
-            jump = OnPre(action.code, statements, "", target, synaptic).jumps(step)
+            on_pre = OnPre(
+                action.code,
+                statements,
+                "",
+                target,
+                synaptic,
+                synapses.source,
+                target is not readout,
+            )
+            jump = on_pre.jumps(step)
         except NoDerivativeError as error:
             raise NoDerivativeError(
                 f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "
@@ -354,7 +464,7 @@ class Credit:
                 "equation of its own, or choose order=1"
             )
         timing = reading.timing_of(synapses, learner)
-        pathway = Pathway(self, owner, {}, jump, (), timing)
+        pathway = self._pathway(on_pre, owner, {}, jump, (), timing)
         pathway.install(synapses, reader.keep)
         if target is learner.readout:
             source = learner.populations[parent_group(synapses.source)]
@@ -369,7 +479,10 @@ class Credit:
         """Bytes of the ring buffers of a window."""
         size = np.dtype(prefs.core.default_float_dtype).itemsize
         per_step = sum(size * len(r.recorded) * len(r.group) for r in receivers)
+        per_step += sum(size * len(r.whole) * len(r.group) for r in receivers)
+        per_step += sum(size * pathway.numbers_per_step for pathway in self.sums)
         per_step += sum(4 * (len(group) + 1) for group in self.sources)
+        per_step += sum(size * pathway.numbers_kept for pathway in self._in_turn)
         return per_step * self.rows
 
     def _check_memory(self, receivers):
@@ -400,8 +513,13 @@ class Credit:
             sweeps.append(sweep)
         collectors = [c for pathway in active for c in pathway.collectors()]
         collectors += [self._dense_collector(*d) for d in self.dense if d[1].learns]
-        credits = [pathway.player() for pathway in active if pathway.effects]
-        return begin, [self.readout.player(), *first, *collectors, *sweeps, *credits]
+        credits = [code for pathway in active for code in pathway.players()]
+        # What is summed up before the updates of a step goes back to the start of the step
+        sums = [c for p in self._active_sums for c in p.collectors()]
+        sums += [c for p in self._active_sums for c in p.taking_in()]
+        finish = [pathway.player() for pathway in self._active_sums if pathway.trained]
+        step = [self.readout.player(), *first, *collectors, *sweeps, *credits, *sums]
+        return begin, step, finish
 
     def _join(self):
         """Connect what has been created: credit flows from each population into its sources."""
@@ -416,11 +534,25 @@ class Credit:
                     f"act through '{pathway.synapses.name}' in the same step; credit of order "
                     "above 1 needs its thresholds in the slot 'thresholds'"
                 )
+            if pathway.early and pathway.in_turn:
+                raise ValueError(
+                    f"spikes of '{pathway.synapses.name}' act before the thresholds of a step, and "
+                    "depend on the state of a neuron at this moment: credit of order above 1 needs "
+                    "them in the slot 'synapses'"
+                )
             for row, origin in self.rows_with_inflow.items():
                 variable = source.add_summand(f"_inflow_{row}")
                 name = f"{pathway.synapses.name}_{row}_inflow"
                 weight = pathway.synapses.weight if pathway.effects else None
                 pathway.send_back(source, variable, name, weight, (origin,))
+        self._join_sums()
+
+    def _join_sums(self):
+        """Let credit flow from each sum to its sources."""
+        learning = {g: p for g, p in self.learner.populations.items() if p.learns}
+        for summed in self.sums if self.crosses_synapses else ():
+            if summed.sum.source in learning:
+                summed.send_back(learning[summed.sum.source])
 
     def _dense_collector(self, synapses, population):
         output = self.readout.receiver.output({"y": 1}, True, ("credit",))

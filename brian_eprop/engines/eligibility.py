@@ -83,6 +83,9 @@ class Eligibility:
     presynaptic : PresynapticTraces or None
     effect : sympy.Expr, optional
         Onto the readout: ∂(jump of y)/∂w of an arriving spike.
+    move_on : str
+        Statements for every synapse just before the state update of the target, where sums over
+        synapses come before it.
     """
 
     learner: object
@@ -91,6 +94,7 @@ class Eligibility:
     advance: str
     presynaptic: PresynapticTraces | None
     effect: object = None
+    move_on: str = ""
 
     def install(self, synapses):
         """Add the code to a Synapses object that has the variables."""
@@ -104,6 +108,10 @@ class Eligibility:
         see_target(synapses, self.advance)
         every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
         add_to(synapses, every)
+        if self.move_on:
+            see_target(synapses, self.move_on)
+            self.mover = EverySynapse(synapses, self.move_on, schedule.MOVE_ON, f"{name}_move_on")
+            add_to(synapses, self.mover)
         cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
@@ -131,13 +139,15 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         The sum of e over the trial is needed.
     """
     states, entries = linearization.states, linearization.coefficients
+    uniform_delay = uniform_delay and not entries.waits
     before = _presynaptic_states(linearization, effects) if uniform_delay else ()
     at_synapses = [name for name in states if name not in before]
+    spikes = [name for name in linearization.arrivals if name not in entries.G]
     # What arrives after the threshold must not enter the trace of this step.
-    waiting = [] if early else [name for name in linearization.arrivals if name in at_synapses]
+    waiting = [] if early else [name for name in spikes if name in at_synapses]
 
     on_pre = []
-    for name in (n for n in linearization.arrivals if n in at_synapses):
+    for name in (n for n in spikes if n in at_synapses):
         gate = "*int(not_refractory_post)" if name in linearization.step.clamped else ""
         target = internal("arrived", name) if name in waiting else f"eps_{name}"
         on_pre.append((target, "+=", f"({printed(linearization.arrivals[name])}){gate}"))
@@ -163,18 +173,26 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     #          __arrived_v = 0
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
-        f"e_trace = {' + '.join(read)}",
+        f"e_trace = {' + '.join(read) or '0'}",
         "e_bar = __kappa*e_bar + __gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
         *_of_losses(entries, arrived, at_synapse),
         *(["__e_sum += e_trace"] if regularized else []),
-        *(
-            f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse)}"
-            for row in at_synapses
-        ),
-        *(f"eps_{row} = _next_{row}" for row in at_synapses),
-        *(f"{internal('arrived', name)} = 0" for name in waiting),
     ]
+    # For a sum, as s_post = w*r_pre:
+    #
+    # move_on: _x_s = r_pre
+    #          _next_v = __late_A_v_v_post*eps_v + __G_s_v_post*_x_s
+    move_on = [f"_x_{n} = {printed(linearization.arrivals[n])}" for n in entries.G]
+    summed = {name: f"_x_{name}" for name in entries.G}
+    move_on += [
+        f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse, summed)}"
+        for row in at_synapses
+    ]
+    move_on += [f"eps_{row} = _next_{row}" for row in at_synapses]
+    move_on += [f"{internal('arrived', name)} = 0" for name in waiting]
+    if not entries.waits:
+        advance, move_on = [*advance, *move_on], []
     variables = {f"eps_{n}": n for n in at_synapses} | {internal("arrived", n): n for n in waiting}
     others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
     variables |= dict.fromkeys(others)
@@ -184,6 +202,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         on_pre=on_pre,
         advance="\n".join(advance),
         presynaptic=_presynaptic_traces(entries, effects, before, early) if before else None,
+        move_on="\n".join(move_on),
     )
 
 
@@ -271,11 +290,11 @@ def _presynaptic_states(linearization, effects):
     return tuple(n for n in linearization.states if n in kept)
 
 
-def _next_value(entries, row, traces, arrived, at):
-    """Code of a row of A s + D b x, given the names of s and b x, and of the entries."""
+def _next_value(entries, row, traces, arrived, at, summed=None):
+    """Code of a row of A s + D b x + G x, given the names of s and of the two, and the entries."""
     terms = [
         f"{at(matrix[column][row])}*{name}"
-        for matrix, names in ((entries.A, traces), (entries.D, arrived))
+        for matrix, names in ((entries.A, traces), (entries.D, arrived), (entries.G, summed or {}))
         for column, name in names.items()
         if row in matrix.get(column, ())
     ]

@@ -17,7 +17,7 @@ from ..brian.code import declare, internal
 from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
 from ..calculus.linearization import linearize_neuron
-from ..calculus.one_step import STANDARD
+from ..calculus.one_step import STANDARD, state_names
 from ..calculus.statements import printed
 from .backward_pass import Sweep, row_variable
 from .history import Recorder
@@ -75,14 +75,14 @@ class CreditPopulation:
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows
         self.declared, self.recorders, self.summands = set(), {}, {}
-        self.followed = (STANDARD, [], frozenset())
+        self.followed, self.sums = (STANDARD, [], frozenset(), frozenset()), {}
         self.errors, self.driven = engine.learner.errors_of(group), set()
         self.read_at = {}
 
     @property
     def traces(self):
         """Variables that synapses carry from window to window besides s, and their rows."""
-        summed = {"__e_sum": "carrysum"} if self.engine.learner.regularizers else {}
+        summed = {"__e_sum": "carrysum"} if "__rate_pressure" in self.group.variables else {}
         return {"e_bar": "carrybar"} | summed
 
     @property
@@ -112,12 +112,45 @@ class CreditPopulation:
         """Derive the group on its own, with the parameters that it trains."""
         self._take(self._linearized(self.engine.learner.namespace), trained, self.attach)
 
+    def derive_again(self):
+        """Derive the group once more, now that it is known what is summed up there."""
+        if self.sums.keys() - {*self.adjoint.states}:
+            self.derive(self.adjoint.parameters)
+
     def _linearized(self, namespace, *in_network):
         rule = self.engine.learner.rule
         surrogate, paths = rule.surrogate_of(self.group), rule.paths_of(self.group)
+        if not in_network and self.sums:
+            pieces = [total.piece for total in self.sums.values()]
+            in_network = pieces, (*(piece.name for piece in pieces), *STANDARD)
         return linearize_neuron(
-            self.group, surrogate, paths, namespace, *in_network, errors=self.errors
+            self.group,
+            surrogate,
+            paths,
+            namespace,
+            *in_network,
+            errors=self.errors,
+            read_elsewhere=self._read_elsewhere,
         )
+
+    @property
+    def _read_elsewhere(self):
+        """States that other neurons sum up, or that arrivals of this group's spikes depend on.
+
+        Of rate units, all that may be.
+        """
+        heard = frozenset(self.engine.heard(self.group))
+        if not self.engine.crosses_synapses:
+            return heard
+        if "spike" not in self.group.events:
+            return frozenset([*state_names(self.group), *self.sums])
+        return heard.union(*(s.passed_on for s in self.engine.sums if s.source is self))
+
+    def take_sum(self, total):
+        """Take a variable for a state that is set in each step to a sum over synapses."""
+        for k in total.sloped:
+            declare(self.group, total.holder(k))
+        self.sums[total.variable] = total
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
@@ -138,12 +171,11 @@ class CreditPopulation:
     def _record_step(self, attach, just_before=schedule.just_before):
         """Have the coefficients of update, threshold and reset recorded where these run now."""
         group = self.group
-        thresholder = group.thresholder["spike"]
-        runners = {
-            "update": group.state_updater,
-            "threshold": thresholder,
-            "reset": group.resetter.get("spike", thresholder),
-        }
+        runners = {"update": group.state_updater}
+        if "spike" in group.events:
+            thresholder = group.thresholder["spike"]
+            reset = group.resetter.get("spike", thresholder)
+            runners |= {"threshold": thresholder, "reset": reset}
         for stage, runner in runners.items():
             self._record(stage, just_before(runner), attach)
         self._record(END, schedule.COEFFICIENTS, attach)
@@ -159,27 +191,58 @@ class CreditPopulation:
         reader : NetworkReader
             What runs the recorders of further stages.
         """
-        order = stages.order(position)
+        places = stages.places(position)
+        order = tuple(places)
         changing = reader.reading.changing(self.group) - self.step.varying
-        if (order, stages.pieces, changing) != self.followed:
+        read = self._read_elsewhere
+        if (order, stages.pieces, changing, read) != self.followed:
             changing = reader.reading.changing(self.group)
             linearization = self._linearized(
                 self.engine.learner.namespace, stages.pieces, order, changing
             )
             # Brian2 has asked the group already for what it contains
             self._take(linearization, self.adjoint.parameters, reader.keep)
-            self.followed = (order, list(stages.pieces), frozenset())
+            self.followed = (order, list(stages.pieces), frozenset(), read)
+        for pathway in self._projections():
+            if left_out := pathway.left_out & {*self.adjoint.states}:
+                raise ValueError(
+                    f"'{pathway.synapses.name}' changes '{min(left_out)}' of group "
+                    f"'{self.group.name}', which counts since other code, or a sum over synapses, "
+                    "reads it: create the synapses with the sum first, or write what is read into "
+                    "the equations"
+                )
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)
         for piece in stages.pieces:
             runner = stages.actions[piece.name].runner
             self._record(piece.name, just_before(runner), reader.add)
-        places = {name: position[action.name] for name, action in stages.actions.items()}
-        places.setdefault("reset", places["threshold"])
-        stages = [places[name] for name in order]
-        self.receiver.arrange(stages, position, self._projections())
+        self.receiver.arrange(places, position, self._projections())
+        self.stages = tuple(places.values())
         for moment, losses in self.engine.learner.losses_of(self.group).items():
-            self.read_at[moment] = sum(stage < position[losses.name] for stage in stages)
+            after = position[losses.name]
+            self.read_at[moment] = sum(stage < after for stage in places.values())
+
+    def check_heard(self, states, synapses, place):
+        """Raise an error unless states are at the threshold what arrivals depend on.
+
+        Parameters
+        ----------
+        states : iterable of str
+        synapses : Synapses
+        place : int
+            Where the arrivals are in the network that runs.
+        """
+        transitions = self.adjoint.transitions
+        threshold = self.step.order.index("threshold")
+        between = [t for t, at in zip(transitions, self.stages, strict=True) if at < place]
+        for state in states:
+            if len(between) <= threshold or any(t.moves(state) for t in between[threshold + 1 :]):
+                raise ValueError(
+                    f"what the spikes of '{synapses.name}' do depends on '{state}_pre', which "
+                    f"other code changes between the threshold of group '{self.group.name}' and "
+                    "their arrival, or they arrive before it: let them arrive in the slot "
+                    "'synapses', before all that changes it"
+                )
 
     def _projections(self):
         """The projections that end on the group."""
@@ -260,8 +323,17 @@ class CreditPopulation:
         # psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*int(not_refractory)
         outputs = list(self.receiver.outputs.values())
         clamped = self.step.clamped
-        sweep = Sweep(self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at)
+        heard = [
+            (row.name, state, total)
+            for row in self.rows
+            for state in self.adjoint.states
+            if (total := f"_heard_{row.name}_{state}") in self.summands
+        ]
+        sweep = Sweep(
+            self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at, heard
+        )
         totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
+        totals += [total for _, _, total in heard]
         advance = [
             *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),
             *sweep.after_threshold,

@@ -23,7 +23,11 @@ class Output:
     early : bool
         The arrivals are before the threshold.
     place : int
-        How many stages of the step are before the arrivals.
+        How many stages of the step are before the arrivals, or belong to them.
+    stage : str
+        The stage that they are a part of; "" for spikes.
+    through : str
+        The only synapses that ask for it: their arrivals have a place of their own; "" for all.
     """
 
     name: str
@@ -31,6 +35,8 @@ class Output:
     effects: dict
     early: bool
     place: int = 0
+    stage: str = ""
+    through: str = ""
 
 
 class Receiver:
@@ -48,16 +54,22 @@ class Receiver:
     ----------
     recorded : dict of str to str
         The stage before which each variable is recorded, by its name.
+    factors : dict of str to str
+        The same, for variables that others record.
+    whole : dict of str to str
+        The ring buffer that keeps an output for all steps of a window, by its name.
     """
 
     def __init__(self, group, engine, alone):
         self.group, self.engine, self.alone, self.places = group, engine, alone, {}
+        self.own_places = {}
         self.outputs, self.reach, self.recorded = {}, {}, {}
+        self.factors, self.whole = {}, {}
 
     def keep(self, recorded):
-        """Record these variables in ring buffers, and no others."""
-        self.recorded = recorded
-        for name in recorded:
+        """Record these variables in ring buffers, and no others but the factors."""
+        self.recorded = {**recorded, **self.factors}
+        for name in self.recorded:
             if internal("past", name) not in self.group.variables:
                 declare(self.group, internal("past", name))
                 self.group.variables.add_dynamic_array(internal("kept", name), size=0)
@@ -67,7 +79,7 @@ class Receiver:
 
         Parameters
         ----------
-        stages : list of int
+        stages : dict of str to float
             Where each stage runs, in order.
         position : dict of str to int
             Where objects run, by their names.
@@ -79,30 +91,49 @@ class Receiver:
         ValueError
             If spikes that act alike arrive at different moments.
         """
-        places = {}
+        places, self.own_places = {}, {}
         for pathway in pathways:
             name = pathway.synapses.pre.name
-            place = sum(stage < position[name] for stage in stages)
+            if pathway.in_turn:
+                # By how much they scale the state is the last stage before the credit
+                place = sum(stage <= position[name] for stage in stages.values())
+                self.own_places[pathway.synapses.name] = place
+                continue
+            place = sum(stage < position[name] for stage in stages.values())
             if places.setdefault(pathway.early, (place, name))[0] != place:
                 raise ValueError(
                     f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
                     "and other code changes its state between them: give their .pre the same order"
                 )
         self.places = {early: place for early, (place, _) in places.items()}
+        self.places |= {name: place + 1 for place, name in enumerate(stages)}
         for key, output in self.outputs.items():
-            self.outputs[key] = evolve(output, place=self._place(output.early))
+            place = self._place(output.early, output.stage, output.through)
+            self.outputs[key] = evolve(output, place=place)
 
-    def _place(self, early):
-        return self.places[early] if early in self.places else self.alone(early)
+    def _place(self, early, stage, through):
+        if through in self.own_places:
+            return self.own_places[through]
+        moment = stage or early
+        return self.places[moment] if moment in self.places else self.alone(early)
 
-    def output(self, effects, early, rows):
+    def output(self, effects, early, rows, stage="", through=""):
         """The name of an output, made when it is first asked for; see `Output`."""
-        key = (early, rows, tuple(sorted((s, str(e)) for s, e in effects.items())))
+        acting = tuple(sorted((s, str(e)) for s, e in effects.items()))
+        key = (early, rows, stage, acting, through)
         if key not in self.outputs:
             name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
+            place = self._place(early, stage, through)
+            self.outputs[key] = Output(name, rows, effects, early, place, stage, through)
         return self.outputs[key].name
+
+    def kept_whole(self, output):
+        """The ring buffer that keeps an output for all steps of a window."""
+        if output not in self.whole:
+            self.whole[output] = f"{output}_whole"
+            self.group.variables.add_dynamic_array(self.whole[output], size=0)
+        return self.whole[output]
 
     def delayed(self, output):
         """The ring buffer that delays an output by the synaptic delay."""
@@ -116,6 +147,8 @@ class Receiver:
         """Size the ring buffers for so many steps."""
         for name in self.recorded:
             resize_rows(self.group.variables[internal("kept", name)], rows * len(self.group))
+        for name in self.whole.values():
+            resize_rows(self.group.variables[name], rows * len(self.group))
 
     def prepare_outputs(self):
         """Size the ring buffers of the credit of delayed arrivals: each row is there twice."""
@@ -149,7 +182,13 @@ class Receiver:
             for o in outputs
             if o.name in self.reach
         ]
+        whole = [
+            (variables[o.name], variables[self.whole[o.name]])
+            for o in outputs
+            if o.name in self.whole
+        ]
         needed = [v.name for pair in replayed for v in pair] + [o.name for o in outputs]
+        needed += [kept.name for _, kept in whole]
         return player(
             self.group,
             "sweep",
@@ -159,5 +198,6 @@ class Receiver:
             rows=self.engine.rows,
             replayed=replayed,
             outputs=[variables[o.name] for o in outputs],
+            whole=whole,
             later=later,
         )

@@ -4,6 +4,8 @@ grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
 dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
 """
 
+from collections.abc import Set
+
 import numpy as np
 import sympy
 
@@ -35,9 +37,16 @@ class Pathway:
     ----------
     on_pre : tuple of (target, operation, expression)
         Statements of learning when a spike arrives: none.
+    left_out : frozenset of str
+        States that a spike changes, and that did not count when the synapses were created.
     """
 
     on_pre = ()
+    left_out: frozenset[str] = frozenset()
+    #: Arrivals of a step are passed through one after the other.
+    in_turn = False
+    #: Names in on_pre whose values are recorded at each arrival.
+    recorded: Set[str] = frozenset()
 
     def __init__(self, engine, owner, effects, jumps, states, timing):
         self.engine, self.owner, self.receiver = engine, owner, owner.receiver
@@ -73,10 +82,8 @@ class Pathway:
         variables.add_reference("__kept_spikes", source, kept, index="0")
         for name in ("__row_first", "__row_order", "__arrival_idx"):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
-        check_constant(synapses, self.receiver.group, self.effects, self.engine.learner)
-        synaptic = {name for name in variables if is_synaptic(synapses, name)}
-        common = common_effects(self.effects, synaptic)
-        self.common = common if self.effects and len(common) == len(self.effects) else None
+        self._check_constant(self.effects)
+        self.common = self._common()
         self.engine.pathways.append(self)
         if not self.effects:
             return
@@ -91,6 +98,17 @@ class Pathway:
                 code.append(f"{internal('next', name)} += {credit}")
             carry_on(self)
         self.code = "\n".join([*code, *self._of_parameters()])
+
+    def _check_constant(self, expressions):
+        """Raise an error if what arrivals do is another thing when a window has ended."""
+        check_constant(self.synapses, self.receiver.group, expressions, self.engine.learner)
+
+    def _common(self):
+        """b in names of the target, where it is the same for all synapses; else None."""
+        variables = self.synapses.variables
+        synaptic = {name for name in variables if is_synaptic(self.synapses, name)}
+        common = common_effects(self.effects, synaptic)
+        return common if self.effects and len(common) == len(self.effects) else None
 
     def _proportional(self):
         """Whether a spike does nothing but what is proportional to the weight."""
@@ -134,7 +152,7 @@ class Pathway:
                 for state, jump in self.jumps.items()
             }
             if changes := {state: change for state, change in changes.items() if change != 0}:
-                check_constant(self.synapses, self.receiver.group, changes, self.engine.learner)
+                self._check_constant(changes)
                 credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")
         return code
@@ -162,7 +180,7 @@ class Pathway:
         elif weight is not None and weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"
         else:
-            check_constant(self.synapses, self.receiver.group, self.jumps, self.engine.learner)
+            self._check_constant(self.jumps)
             code = self._credit(local, row, self.jumps)
         place = internal("sum", str(len(self.backwards)))
         self.synapses.variables.add_reference(
@@ -226,21 +244,25 @@ class Pathway:
             )
         ]
 
-    def player(self):
+    def players(self):
         """Code that gives every arrival of the spikes of one step its credit."""
         synapses = self.synapses
-        return player(
-            synapses,
-            "credit",
-            self.code,
-            f"{synapses.name}_credit",
-            needed=["__kept_spikes"],
-            synapses=synapses,
-            kept=synapses.variables["__kept_spikes"],
-            rows=self.engine.rows,
-            n_source=len(parent_group(synapses.source)),
-            later=self._later(self.code),
-        )
+        if not self.effects:
+            return []
+        return [
+            player(
+                synapses,
+                "credit",
+                self.code,
+                f"{synapses.name}_credit",
+                needed=["__kept_spikes"],
+                synapses=synapses,
+                kept=synapses.variables["__kept_spikes"],
+                rows=self.engine.rows,
+                n_source=len(parent_group(synapses.source)),
+                later=self._later(self.code),
+            )
+        ]
 
     def collectors(self):
         """Code that sums what each presynaptic neuron receives."""

@@ -4,6 +4,8 @@ Here are the engine and its populations: ψ, the coefficients A, D and c, and th
 which all synapses onto a group have in common. The synapses' half is ``eligibility``.
 """
 
+from attrs import define
+
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, see_new_variables, sum_over_synapses
 from ..brian.internals import Subexpression, parent_group
@@ -12,7 +14,8 @@ from ..calculus.derivatives import NoDerivativeError
 from ..calculus.linearization import linearize_neuron
 from ..calculus.one_step import STANDARD, one_step, symbol
 from ..calculus.statements import Phase, printed
-from .eligibility import of_neurons, of_readout
+from ..calculus.sums import Sum, sum_of
+from .eligibility import Eligibility, of_neurons, of_readout
 
 
 class Traces:
@@ -28,6 +31,8 @@ class Traces:
 
     def __init__(self, learner):
         self.learner = learner
+        #: Sums over synapses, by the names of what computes them: trained ones, and given ones
+        self.summed: dict[str, Sum] = {}
 
     def population(self, group):
         """The coefficients and the learning signal of a group."""
@@ -44,10 +49,23 @@ class Traces:
             *population.linearize(on_pre, names),
             early=timing.early,
             uniform_delay=timing.unconditional,
-            regularized=bool(self.learner.regularizers),
+            regularized="__rate_pressure" in population.group.variables,
         )
         see_new_variables(on_pre.target)
         return eligibility
+
+    def onto_neurons_by_sums(self, total, names):
+        """Plan synapses that neurons sum up in every step."""
+        population = self.learner.population(total.target)
+        population.take_sum(total)
+        eligibility = of_neurons(
+            self.learner,
+            *population.linearize(total, names),
+            early=True,
+            uniform_delay=False,
+            regularized="__rate_pressure" in population.group.variables,
+        )
+        return SummedEligibility(self, total, eligibility)
 
     def onto_readout(self, on_pre, names, timing):
         """Plan synapses onto the readout."""
@@ -70,6 +88,15 @@ class Traces:
         signal = population.add_signal()
         sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
 
+    def heard(self, group):
+        """Names of variables of a group that its spikes count by when they arrive: none."""
+        return frozenset()
+
+    def hears(self, synapses):
+        """The variables of the source that arrivals depend on, and that count as given."""
+        onto_readout = parent_group(synapses.target) is self.learner.readout
+        return set() if onto_readout else set(parent_group(synapses.source).variables.values())
+
     def used_later(self):
         """Variables of synapses that are read when a window has ended: none."""
         return ()
@@ -82,9 +109,34 @@ class Traces:
         reading : NetworkReading
         reader : NetworkReader
         """
+        if self._take_given_sums(reading):
+            reading.read_paths()
         for group, stages in reading.stages.items():
             self.learner.populations[group].follow(stages, reading.position, reader)
         reading.check_paths(crosses=False)
+
+    def _take_given_sums(self, reading):
+        """Let what the sources of plain sums have count as given, as spikes do.
+
+        Returns
+        -------
+        bool
+            Whether there are any.
+        """
+        known = len(self.summed)
+        for action in {a.name: a for path in reading.paths for a in path.actions}.values():
+            population = self.learner.populations.get(action.target)
+            given = action.kind == "summed" and action.source is not self.learner.readout
+            if given and population is not None and population.learns:
+                total = sum_of(action)
+                if total.sloped:
+                    raise NoDerivativeError(
+                        f"{action}, '{total.text}', depends on the state of group "
+                        f"'{action.target.name}' itself, which eligibility traces do not follow; "
+                        "EProp(engine='credit') differentiates it"
+                    )
+                self.summed[action.name] = total
+        return len(self.summed) > known
 
     def check_delay_onto_readout(self, name, reach):
         """Nothing is left to check: synapses of this engine onto the readout have no delay."""
@@ -94,8 +146,39 @@ class Traces:
         return bool(population.signals or population.errors)
 
 
+@define(slots=False)
+class SummedEligibility:
+    """The plan of synapses that neurons sum up: their traces, and the slopes of the sum.
+
+    Attributes
+    ----------
+    engine : Traces
+    sum : Sum
+    eligibility : Eligibility
+    """
+
+    engine: Traces
+    sum: Sum
+    eligibility: Eligibility
+    on_pre = ()
+
+    @property
+    def variables(self):
+        """Variables of the synapses, and the state whose unit they have."""
+        return self.eligibility.variables
+
+    def install(self, synapses):
+        """Add the code to a Synapses object that has the variables."""
+        self.engine.summed[f"{synapses.name}_summed_variable_{self.sum.variable}_post"] = self.sum
+        for k in self.sum.sloped:
+            summand, holder = self.sum.summand(k), self.sum.holder(k)
+            sum_over_synapses(synapses, summand, holder, "post", schedule.SLOPES_OF_SUMS)
+        self.eligibility.install(synapses)
+
+
 _MOMENTS = {
     "before_start": schedule.ARRIVAL_EFFECT,
+    "before_update": schedule.BEFORE_UPDATE,
     "before_thresholds": schedule.AT_THRESHOLD,
     "before_resets": schedule.BEFORE_RESET,
     "end": schedule.COEFFICIENTS,
@@ -127,6 +210,8 @@ class Population:
         self.runners = {}
         self.signals = []
         self.step, self.watched, self.multiplied = None, (), set()
+        #: Sums over synapses that are states, and what the synapses do that were created so far
+        self.sums, self.projections = {}, []
         declare(group, "L")
         self.signal_code = run_code(
             group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
@@ -142,13 +227,19 @@ class Population:
             Its b as numbers and variables of the group, where all synapses have the same.
         """
         surrogate, paths = self.rule.surrogate_of(self.group), self.rule.paths_of(self.group)
-        neuron = linearize_neuron(self.group, surrogate, paths, namespace, errors=self.errors)
+        pieces = [total.piece for total in self.sums.values()]
+        order = (*(piece.name for piece in pieces), *STANDARD)
+        neuron = linearize_neuron(
+            self.group, surrogate, paths, namespace, pieces, order, errors=self.errors
+        )
         linearization = neuron.driven_by(on_pre)
         self.driven.update(linearization.states)
         self.step = linearization.step
         self.watched = tuple(dict.fromkeys((*self.watched, *linearization.states)))
-        values = (linearization.integrator_jacobian, *linearization.definitions.values())
-        self.multiplied.update(s.name for value in values for s in value.free_symbols)
+        self.projections.append(on_pre.text)
+        if not self.sums:
+            values = (linearization.integrator_jacobian, *linearization.definitions.values())
+            self.multiplied.update(s.name for value in values for s in value.free_symbols)
         coefficients = linearization.coefficients
         common = common_effects(linearization.arrivals, linearization.synaptic)
         for slot, phase in coefficients.phases.items():
@@ -156,6 +247,18 @@ class Population:
                 self._merge(slot, phase)
         effects = {name: self._effect(name, common[name]) for name in coefficients.b}
         return linearization, effects
+
+    def take_sum(self, total):
+        """Take a variable for a state that is set in each step to a sum over synapses."""
+        if total.sloped and self.projections:
+            raise ValueError(
+                f"'{total.text}' depends on the state of group '{self.group.name}' itself, and so "
+                f"do the traces of '{self.projections[0]}', which was created before: create the "
+                "synapses with the sum first, or choose EProp(engine='credit')"
+            )
+        for k in total.sloped:
+            declare(self.group, total.holder(k))
+        self.sums[total.variable] = total
 
     def follow(self, stages, position, reader):
         """Raise an error unless the step of the network that runs is that of the traces.
@@ -180,18 +283,21 @@ class Population:
                 f"{problem}: eligibility traces are those of Brian2's default schedule; {credit}"
             )
 
-        for piece in stages.pieces:
+        sums = {piece.name: piece for piece in stages.pieces if piece.sets}
+        for piece in (p for p in stages.pieces if p.name not in sums):
             raise ValueError(
                 f"{actions[piece.name]} changes the state of group '{group.name}' besides its "
                 f"update, threshold and reset, which eligibility traces do not follow; {credit}"
             )
-        if stages.order(position) != STANDARD:
+        self._check_sums(stages, position, reader.reading)
+        order = tuple(name for name in stages.places(position) if name not in sums)
+        if order != STANDARD:
             refuse(
-                f"the step of group '{group.name}' is {', '.join(stages.order(position))} in this "
-                f"network, not {', '.join(STANDARD)}"
+                f"the step of group '{group.name}' is {', '.join(order)} in this network, not "
+                f"{', '.join(STANDARD)}"
             )
-        seen, threshold = self.runners.get("before_thresholds"), actions["threshold"]
-        if seen is not None:
+        seen, threshold = self.runners.get("before_thresholds"), actions.get("threshold")
+        if seen is not None and threshold is not None:
             place = position[seen.name]
             if not position[actions["update"].name] < place < position[threshold.name]:
                 refuse(
@@ -219,9 +325,30 @@ class Population:
                         "of spikes depends: let it be a variable of the synapses"
                     )
 
+    def _check_sums(self, stages, position, reading):
+        """Traces are moved on between the sums and the state updates."""
+        late = self.runners.get("before_update")
+        for piece in stages.pieces if late is not None else ():
+            summed = stages.actions[piece.name]
+            updated = min(
+                position.get(getattr(end.state_updater, "name", ""), len(position))
+                for end in (summed.source, self.group)
+                if hasattr(end, "state_updater")
+            )
+            if not position[summed.name] < position[late.name] < updated:
+                raise ValueError(
+                    f"{summed} does not run just before the state updates of its two ends, where "
+                    "eligibility traces look at it: leave orders of groups as they are, or choose "
+                    "EProp(engine='credit')"
+                )
+
     def _check_within_step(self, reading, actions):
         """What ψ and the reset are computed from must not change before they are used."""
-        for slot, stage in (("before_thresholds", "threshold"), ("before_resets", "reset")):
+        for slot, stage in (
+            ("before_update", "update"),
+            ("before_thresholds", "threshold"),
+            ("before_resets", "reset"),
+        ):
             if slot not in self.runners or stage not in actions:
                 continue
             runner, used = self.runners[slot], actions[stage]

@@ -151,7 +151,7 @@ def _restore(group, names, times, runner):
         at_trial_start(group, "\n".join(code), runner)
 
 
-def dropped_at_trial_start(statements, weight, lag, added=()):
+def dropped_at_trial_start(statements, weight, lag, added=(), changes=None):
     """Statements of on_pre without effect for spikes emitted before the trial began.
 
     Parameters
@@ -163,6 +163,8 @@ def dropped_at_trial_start(statements, weight, lag, added=()):
         As in `Timing`.
     added : list of (target, operation, expression)
         Of learning, which add to its own variables, and come before.
+    changes : mapping, optional
+        Variables by name, where a spike without weight would still change them.
 
     Returns
     -------
@@ -170,16 +172,26 @@ def dropped_at_trial_start(statements, weight, lag, added=()):
         ``_emitted = int(__trial_step >= int(delay/dt + 0.5) + 0)`` and ``v_post += (w*_emitted)``.
     """
     only = {weight: f"({weight}*_emitted)"}
-    return [
-        _emitted(lag),
-        *((name, operation, f"({value})*_emitted") for name, operation, value in added),
-        *((name, operation, word_substitute(v, only)) for name, operation, v in statements),
-    ]
+    if changes is None:
+        gated = [(name, operation, word_substitute(v, only)) for name, operation, v in statements]
+    else:
+        gated = [_only_if_emitted(s, changes, "TrainableSynapses.on_pre: it") for s in statements]
+    added = [(name, operation, f"({value})*_emitted") for name, operation, value in added]
+    return [_emitted(lag), *added, *gated]
 
 
 def _emitted(lag):
     """Whether a spike that arrives is of the present trial; rounded as Brian2's queue does."""
     return "_emitted", "=", f"int(__trial_step >= int(delay/dt + 0.5) + {lag})"
+
+
+def of_this_trial(statements):
+    """Statements of on_pre as they are for a spike of the present trial."""
+    return [
+        (name, operation, word_substitute(value, {"_emitted": "1"}))
+        for name, operation, value in statements
+        if name != "_emitted"
+    ]
 
 
 def drop_spikes_under_way(synapses):
@@ -196,11 +208,13 @@ def drop_spikes_under_way(synapses):
         source = parent_group(pathway.source)
         fires = fires_by(source)
         lag = int(_slot(pathway.when) < _slot(fires.when))
-        statements = [_only_if_emitted(s, synapses) for s in statements_of(pathway.code)]
+        of = f"Learner.reset: '{synapses.name}'"
+        known = synapses.variables
+        statements = [_only_if_emitted(s, known, of) for s in statements_of(pathway.code)]
         pathway.user_code, pathway.code = pathway.code, code_of([_emitted(lag), *statements])
 
 
-def _only_if_emitted(statement, synapses):
+def _only_if_emitted(statement, variables, of):
     variable, operation, expression = statement
     if operation in ("+=", "-="):
         return variable, operation, f"_emitted*({expression})"
@@ -208,10 +222,10 @@ def _only_if_emitted(statement, synapses):
         return variable, operation, f"(1 + _emitted*(({expression}) - 1))"
     if operation != "=":
         raise ValueError(
-            f"Learner.reset: '{synapses.name}' has the statement '{' '.join(statement)}', which "
+            f"{of} has the statement '{' '.join(statement)}', which "
             "cannot be left out for spikes of the trial before; write it with =, +=, -=, *= or /="
         )
-    known = synapses.variables.get(variable)
+    known = variables.get(variable)
     if known is None:
         return statement
     if known.is_boolean:

@@ -68,7 +68,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
                 f"TrainableSynapses.{name} = {shown(group)} is not a group of neurons, such as a "
                 "NeuronGroup"
             )
-    if not isinstance(on_pre, str):
+    if on_pre is not None and not isinstance(on_pre, str):
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
         )
@@ -138,11 +138,42 @@ def check_weight(equations, weight):
             "changes and is one per synapse: remove the flag"
         )
     for equation in equations.values():
-        if equation.expr is not None and weight in equation.identifiers:
+        sums_up = "summed" in equation.flags
+        if equation.expr is not None and weight in equation.identifiers and not sums_up:
             raise NoDerivativeError(
                 f"the equation of '{equation.varname}' uses the weight '{weight}', which would "
-                "act between spikes; a trainable weight acts through on_pre only"
+                "act between spikes; a trainable weight acts through on_pre, or through a sum "
+                f"over synapses, such as 's_post = {weight}*r_pre : 1 (summed)'"
             )
+
+
+def summed_weight(equations, weight, on_pre, delay, target):
+    """The equation of the sum over synapses that the weight is a part of; None for spikes."""
+    sums = [e for e in equations.values() if "summed" in e.flags and weight in e.identifiers]
+    if not sums:
+        return None
+    if isinstance(target, LeakyReadout):
+        raise ValueError(
+            f"the sum '{sums[0].varname}' ends on readout '{target.name}': only spikes act on a "
+            "readout; give a Loss on the group that it would read, or let the source fire"
+        )
+    if len(sums) > 1:
+        raise ValueError(
+            f"the weight '{weight}' is a part of {len(sums)} sums, '{sums[0].varname}' and "
+            f"'{sums[1].varname}': make TrainableSynapses for each"
+        )
+    if on_pre is not None:
+        raise ValueError(
+            f"TrainableSynapses.on_pre = {on_pre!r}: the weight '{weight}' acts in every step, "
+            f"through the sum '{sums[0].varname}'; leave on_pre out, and let spikes drive a state "
+            "of their source"
+        )
+    if delay is not None:
+        raise ValueError(
+            f"TrainableSynapses.delay = {delay!r}: the sum '{sums[0].varname}' has no delay; "
+            "leave it out"
+        )
+    return sums[0]
 
 
 def check_names(equations, added):
@@ -188,7 +219,7 @@ def check_before_run(synapses):
     """Raise an error for what has changed, or was set, since the synapses were created."""
     name, source = synapses.name, synapses.source
     check_time_step(synapses.learner, source, synapses.target, synapses)
-    delays = known_values(synapses.pre.variables["delay"])
+    delays = known_values(synapses.pre.variables["delay"]) if synapses.user_on_pre else 0
     if synapses.timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
         learner = synapses.learner

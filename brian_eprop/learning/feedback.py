@@ -61,10 +61,11 @@ def _checked_weights(weights, n_out, n, of_group):
 def dense_feedback(learner, group):
     """Feedback weights of a group : (n_out, n); None where errors go back along its own synapses.
 
-    Symmetric and adaptive feedback goes backwards along the synapses onto the readout.
+    Symmetric and adaptive feedback goes backwards along the synapses onto the readout. What has no
+    spikes has none onto it.
     """
     feedback, n_out = learner.feedback, len(learner.readout)
-    if learner.feedback_is("symmetric", "adaptive"):
+    if learner.feedback_is("symmetric", "adaptive") or "spike" not in group.events:
         return None
     if learner.feedback_is("random"):
         return random_feedback(n_out, len(group), learner.next_seed())

@@ -348,7 +348,7 @@ class Learner:
             self.share(group, "__signal_scale")
             population = self.engine.population(group)
             self.reset_with_trial(group)
-            if self.regularizers:
+            if self.regularizers and "spike" in group.events:
                 regularize(self, group)
             if weights is not None:
                 feedback = FeedbackWeights(self.readout, group, weights)

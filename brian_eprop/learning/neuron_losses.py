@@ -50,6 +50,7 @@ from ..calculus.programs import expand, resolved, symbol
 from ..calculus.statements import printed
 from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
 from ..engines.contract import Learning
+from .readout import LeakyReadout
 
 #: When in a step a loss may read the state, and where that is in the schedule.
 MOMENTS = {
@@ -68,10 +69,9 @@ def _whole_group(name, group):
         )
     if not isinstance(group, NeuronGroup):
         raise TypeError(f"{name} = {shown(group)} must be a NeuronGroup")
-    if "spike" not in group.events:
+    if isinstance(group, LeakyReadout):
         raise ValueError(
-            f"{name} = '{group.name}' has no threshold: a loss is one of spiking neurons; give a "
-            "LeakyReadout its loss by target=..."
+            f"{name} = '{group.name}' is a readout: give a LeakyReadout its loss by target=..."
         )
     return group
 
@@ -119,7 +119,7 @@ class Loss:
     Parameters
     ----------
     group : NeuronGroup
-        A whole group with a threshold.
+        A whole group; one without a threshold, of rate units, acts through its states alone.
     expression : str
         ℓ, without a unit, such as ``"(v - v_data(t, i))**2/mV**2"``: of states, constant
         parameters and subexpressions of the group, the time t, the index i, numbers of the caller,

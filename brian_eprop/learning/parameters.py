@@ -162,17 +162,15 @@ def _trained(group, name, training, learner):
     variable = group.variables[name]
     values = Quantity(known_values(variable), dim=variable.dim)
     scale = scale_of(values, name, training, f"group '{group.name}'")
-    change = [f"{name} = {name} - {scale!r}*_step"]
-    if training.bounds is not None:
-        low, high = bounds_of(variable.dim, name, training)
-        change.append(f"{name} = clip({name}, {low!r}, {high!r})")
+    bounds = None if training.bounds is None else bounds_of(variable.dim, name, training)
     return Trained(
         name,
         f"grad_{name}",
         f"{name}/scale",
         DIMENSIONLESS,
         f"{scale!r}*grad_{name}/{learner.trials_per_update}",
-        tuple(change),
+        (f"{name} = {name} - {scale!r}*_step",),
+        bounds,
         suffix=f"_{name}",
         optimizer=training.optimizer,
     )

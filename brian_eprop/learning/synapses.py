@@ -23,6 +23,7 @@ from ..brian.internals import code_of, get_identifiers, parent_group, word_subst
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.programs import checked_statements
+from ..calculus.sums import Sum
 from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
@@ -61,11 +62,16 @@ class TrainableSynapses(DirectSynapses):
     Parameters
     ----------
     source, target : SpikeSource, NeuronGroup or Subgroup
-        As for Synapses. The target is a group with a threshold, or the learner's readout.
+        As for Synapses. The target is a group with a threshold, one with a loss or (of order above
+        1) that others sum up, or the learner's readout.
     model : str
-        Equations of the synapses; the weight must be a parameter among them.
-    on_pre : str
-        Must add (something proportional to) the weight to a variable of the target.
+        Equations of the synapses; the weight must be a parameter among them. It may be a part of
+        one sum over synapses, ``s_total_post = w*s_pre : 1 (summed)``, of products of
+        what the synapse, its source and its target know: then every step is an arrival, of
+        ``s_pre`` at the start of the step (graded synapses, gap junctions, rate units).
+    on_pre : str, optional
+        Must add (something proportional to) the weight to a variable of the target. Default:
+        ``"v_post += w"``, unless the weight is a part of a sum over synapses in ``model``.
     weight : str
         Which variable is trained.
     learner : Learner
@@ -108,7 +114,7 @@ class TrainableSynapses(DirectSynapses):
         source: SpikeSource,
         target: Group | None = None,
         model: str | Equations = "w : 1",
-        on_pre: str = "v_post += w",
+        on_pre: str | None = None,
         weight: str = "w",
         learner: Learner | None = None,
         *,
@@ -124,12 +130,14 @@ class TrainableSynapses(DirectSynapses):
         validation.check_arguments(
             source, target, on_pre, learner, arrival, delay, type(self), as_synapses
         )
-        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
         fixed = flag("TrainableSynapses.fixed", fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
+        summed = validation.summed_weight(equations, weight, on_pre, delay, parent_group(target))
+        on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre
+        statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_bounds_are_used(bounds, learner)
         if bounds is not None:
             bounds = checked_bounds("TrainableSynapses.bounds", bounds, equations[weight].dim)
@@ -142,13 +150,7 @@ class TrainableSynapses(DirectSynapses):
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
         known = synaptic | whole.variables.keys()
-        derived = OnPre(
-            on_pre,
-            _with_constants(on_pre, statements, namespace, names, known, target),
-            weight,
-            target,
-            frozenset(synaptic - {weight}),
-        )
+        in_numbers = _with_constants(on_pre, statements, namespace, names, known, target)
         onto_readout = whole is learner.readout
         if onto_readout and learner.rule.engine == "traces":
             validation.check_no_delay_onto_readout(delay, learner.readout)
@@ -158,9 +160,25 @@ class TrainableSynapses(DirectSynapses):
         # A group that learns already has taken note of what it was given
         with unchanged_if_refused(*(() if whole in learner.populations else owners)):
             timing = Timing.of(source, arrival, delay, learner)
+            if summed is not None:
+                timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
             engine = learner.engine
-            planned = engine.onto_readout if onto_readout else engine.onto_neurons
-            plan = planned(derived, names, timing)
+            if summed is not None:
+                ends, code = (source, target), summed.expr.code
+                total = Sum.of(summed.varname, code, ends, equations, weight, namespace)
+                plan = engine.onto_neurons_by_sums(total, names)
+            else:
+                derived = OnPre(
+                    on_pre,
+                    in_numbers,
+                    weight,
+                    target,
+                    frozenset(synaptic - {weight}),
+                    source,
+                    in_turn=learner.rule.engine == "credit" and not onto_readout,
+                )
+                planned = engine.onto_readout if onto_readout else engine.onto_neurons
+                plan = planned(derived, names, timing)
             feedback = _feedback(learner, source, weight) if onto_readout else None
             dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
             public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
@@ -171,17 +189,20 @@ class TrainableSynapses(DirectSynapses):
             # The effect of an arrival is in terms of what is there before on_pre changes it.
             code = [*plan.on_pre, *statements]
             if timing.crosses_trials:
-                code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre)
+                changes = _by_both_names(whole) if getattr(plan, "in_turn", False) else None
+                code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre, changes)
+            if summed is not None:
+                code = []
             super().__init__(
                 source,
                 target,
                 equations + added,
-                on_pre=code_of(code),
+                on_pre=code_of(code) if code else None,
                 delay=delay,
                 namespace=namespace,
                 **as_synapses,
             )
-            attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre")
+            attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre", "acts")
             for name in (*attributes, "model_names", "derived_namespace", "error_along"):
                 self.add_attribute(name)
             self.fixed, self.user_on_pre = fixed, on_pre
@@ -192,7 +213,10 @@ class TrainableSynapses(DirectSynapses):
                     declare(self, name, dimensions=dim)
                 self.variables[name].of_learning = True
             # What else is there is not the user's, whom Brian2 would warn of names
-            self.pre.when, self.pre.user_code = arrival, on_pre
+            #: What runs where the weight acts
+            self.acts = self.pre if summed is None else self.summed_updaters[summed.varname]
+            if summed is None:
+                self.pre.when, self.pre.user_code = arrival, on_pre
             if learner.rule.engine == "credit":
                 explain_missing_traces(self)
             if timing.crosses_trials:
@@ -249,10 +273,8 @@ class TrainableSynapses(DirectSynapses):
         learner, weight = self.learner, self.weight
         kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
         change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
-        if bounds is not None:
-            change.append(f"{weight} = clip({weight}, {bounds[0]!r}, {bounds[1]!r})")
         dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
-        trained = Trained(weight, "grad", weight, dim, mean, tuple(change))
+        trained = Trained(weight, "grad", weight, dim, mean, tuple(change), bounds)
         Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
@@ -275,6 +297,11 @@ def _dimensions(plan, feedback, of_weight, target):
         for name, state in plan.variables.items()
     }
     return dimensions | ({"B": DIMENSIONLESS} if feedback == "B" else {})
+
+
+def _by_both_names(group):
+    """Variables of a target by the names that synapses have for them."""
+    return dict(group.variables) | {f"{n}_post": v for n, v in group.variables.items()}
 
 
 def _feedback(learner, source, weight):

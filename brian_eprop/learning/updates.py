@@ -46,6 +46,8 @@ class Trained:
         Expression of the gradient that the optimizer is given.
     change : tuple of str
         Statements that follow, in terms of ``_step``.
+    bounds : (float, float), optional
+        The interval, in SI units, to which the variable is clipped then.
     suffix : str
         Of the optimizer's own variables.
     optimizer : Optimizer, optional
@@ -58,6 +60,7 @@ class Trained:
     dim: Dimension
     mean: str
     change: tuple[str, ...]
+    bounds: tuple[float, float] | None = None
     suffix: str = ""
     optimizer: Optimizer | None = None
 
@@ -72,8 +75,11 @@ class Trained:
         names = dict(zip(optimizer.state, self.state(optimizer), strict=True))
         names["updates"] = "__updates"
         statements = word_substitute(optimizer.statements, names)
-        lines = (f"_gradient = {self.mean}", statements, *self.change, f"{self.gradient} = 0")
-        return "\n".join(lines)
+        lines = [f"_gradient = {self.mean}", statements, *self.change]
+        if self.bounds is not None:
+            low, high = self.bounds
+            lines.append(f"{self.name} = clip({self.name}, {low!r}, {high!r})")
+        return "\n".join((*lines, f"{self.gradient} = 0"))
 
 
 def checked_bounds(name, bounds, dimensions):

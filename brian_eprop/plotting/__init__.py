@@ -7,6 +7,7 @@ by the colour-blind.
 """
 
 from .animation import LearningAnimation
+from .fitting import plot_fit
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
 from .network import plot_network
 from .rules import (
@@ -27,6 +28,7 @@ __all__ = [
     "plot_cost",
     "plot_decision",
     "plot_eligibility",
+    "plot_fit",
     "plot_gradient_match",
     "plot_learning_curve",
     "plot_network",

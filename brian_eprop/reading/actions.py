@@ -122,6 +122,13 @@ class Action:
             return parent_group(self.runner.target)
         return self.owner
 
+    @property
+    def source(self):
+        """The group whose variables a sum over synapses is of."""
+        synapses = self.owner
+        at_source = self.effects[0].name.endswith("_pre")
+        return parent_group(synapses.target if at_source else synapses.source)
+
     def effects_on(self, variables):
         """Its effects on any of some variables."""
         return [effect for effect in self.effects if effect.variable in variables]

@@ -20,6 +20,7 @@ from .refusals import (
     check_parameters,
     check_readout,
     check_refractoriness,
+    check_sum,
     check_weight,
 )
 from .stages import Stages, UnreadableNetworkError, stages_of
@@ -55,10 +56,10 @@ class NetworkReading:
 
     def __init__(self, network, learner, namespace):
         self.learner = learner
-        self.objects = running_objects(network)
+        self.objects, self.slots = running_objects(network), network.schedule
         self.actions = [a for a in map(action_of, self.objects) if a is not None]
         self.position = {obj.name: place for place, obj in enumerate(self.objects)}
-        self.projections = {s.pre.name: s for s in learner.projections}
+        self.projections = {s.acts.name: s for s in learner.projections}
         self.namespace = namespace
         self.user_actions = [action for action in self.actions if action.kind != "learning"]
         self.written = {e.variable: action for action in self.user_actions for e in action.effects}
@@ -78,7 +79,10 @@ class NetworkReading:
                 learner.rule,
                 self.projections,
                 namespace,
-                {name for errors in learner.errors_of(group).values() for name in errors},
+                {name for errors in learner.errors_of(group).values() for name in errors}
+                | learner.engine.heard(group),
+                self.thresholds,
+                learner.engine.summed,
             )
             for group in learning
             if group.active
@@ -88,8 +92,12 @@ class NetworkReading:
             check_refractoriness(self, group)
         for synapses in learner.projections:
             if synapses.active:
-                check_arrivals(self, synapses)
+                if synapses.acts.name not in learner.engine.summed:
+                    check_arrivals(self, synapses)
                 check_weight(self, synapses)
+        for name, total in learner.engine.summed.items():
+            if name in self.position:
+                check_sum(self, name, total)
         self.paths = self._paths()
 
     @property
@@ -97,6 +105,14 @@ class NetworkReading:
         """The position of the slot ``end``, in which the learner computes errors."""
         names = [obj.name for obj in self.objects if obj.when == "end"]
         return min((self.position[n] for n in names), default=len(self.objects))
+
+    @property
+    def thresholds(self):
+        """Where thresholds are: between what runs before the slot of this name and the rest."""
+        slots = self.slots
+        later = {when for s in slots[slots.index("thresholds") :] for when in (s, f"after_{s}")}
+        later |= {f"before_{s}" for s in slots[slots.index("thresholds") + 1 :]}
+        return sum(obj.when not in later for obj in self.objects) - 0.5
 
     def just_before(self, runner, part=0.5):
         """A moment between an object and what runs before it in its slot.
@@ -169,15 +185,17 @@ class NetworkReading:
         source, target = parent_group(synapses.source), parent_group(synapses.target)
         thresholder = fires_by(source)
         lag = int(place < self.position[thresholder.name])
-        early = (
-            target is not learner.readout
-            and place < self.position[target.thresholder["spike"].name]
-        )
+        early = target is not learner.readout and place < self._threshold_of(target)
         delay = synapses.pre.variables["delay"]
         # A program knows the delays that were stated only when it runs
         known = bool(delay.scalar) and not is_standalone()
         without_delay = known and float(delay.get_value()[0]) == 0
         return Timing(early, lag, without_delay, False)
+
+    def _threshold_of(self, group):
+        if "spike" not in group.events:
+            return self.thresholds
+        return self.position[group.thresholder["spike"].name]
 
     def changing(self, group):
         """Names of a group's variables that something in the network may change in a run."""
@@ -235,6 +253,7 @@ class NetworkReading:
                     starts[id(group), event] = group
         spikes = {spikes_of(group) for group in states}
         along = {*learner.projections, *learner.engine.followed_synapses}
+        summed = learner.engine.summed
 
         def followed(action, effect, start):
             if action.kind == "learning":
@@ -243,12 +262,16 @@ class NetworkReading:
                 # Synapses that scale a state
                 if action in stages.actions.values() and start in states[group]:
                     return effect is None or effect.variable in states[group]
+            if action.name in summed:
+                total = summed[action.name]
+                return start in {*total.source.variables.values(), *total.target.variables.values()}
             if action.owner in states:
                 # Within a learning group: a stage of its step, or its own event
                 inside = start in states[action.owner] or isinstance(start, tuple)
                 return inside and (effect is None or effect.variable in states[action.owner])
             if action.kind == "synapses" and action.owner in along:
-                return start in spikes and effect is not None and effect.variable in ends
+                known = start in spikes or start in learner.engine.hears(action.owner)
+                return known and effect is not None and effect.variable in ends
             return action.runner is readout.state_updater
 
         learns = learner.projections or self.stages
@@ -319,7 +342,8 @@ class NetworkReading:
             return "learning"
         if any(action is scaling for s in self.stages.values() for scaling, *_ in s.scaled):
             return "factor"
-        if action.kind == "synapses" and action.owner in self.learner.engine.followed_synapses:
+        along_synapses = action.kind == "synapses" or action.name in self.learner.engine.summed
+        if along_synapses and action.owner in self.learner.engine.followed_synapses:
             return "followed"
         differentiated = [a for s in self.stages.values() for a in s.actions.values()]
         leak = action.runner is self.learner.readout.state_updater

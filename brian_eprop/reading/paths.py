@@ -9,6 +9,7 @@ the learner; everything else is looked at here. ``print(learner.network)`` shows
 from __future__ import annotations
 
 from attrs import frozen
+from brian2 import NeuronGroup
 
 from ..brian.internals import parent_group
 
@@ -30,6 +31,15 @@ class Path:
     start: object
     end: object
     crosses_spikes: bool
+
+    @property
+    def senders(self):
+        """The groups that act on others on the way: by spikes, or by a sum over synapses."""
+        spiking = [
+            a.owner for a in self.actions if a.kind == "threshold" and a.trigger[1] == "spike"
+        ]
+        summed = [a.source for a in self.actions if a.kind == "summed"]
+        return [*spiking, *(group for group in summed if isinstance(group, NeuronGroup))]
 
     def __str__(self):
         stops = [self.start]
@@ -88,9 +98,17 @@ def paths_to(ends, starts, actions, followed):
 
 
 def _path(way, starts, ends):
-    events = any(isinstance(edge.start, tuple) for edge in way)
+    events = any(isinstance(edge.start, tuple) or _found_by_spike(edge) for edge in way)
     actions = tuple(edge.action for edge in way)
     return Path(actions, starts[way[0].start], ends[way[-1].end], events)
+
+
+def _found_by_spike(edge):
+    """Whether a variable is what a spike finds at its own neuron when it arrives elsewhere."""
+    if edge.action.kind != "synapses" or edge.action.trigger[1] != "spike":
+        return False
+    owner = getattr(edge.start, "owner", None)
+    return getattr(owner, "name", "") == edge.action.trigger[0].name
 
 
 def _edges(action):

@@ -20,9 +20,9 @@ def check_membership(reading):
                 "not in the Network that runs: add it to the Network, or switch it off with "
                 f"{synapses.name}.active = False"
             )
-        if id(synapses.pre) not in running:
+        if id(synapses.acts) not in running:
             raise UnreadableNetworkError(
-                f"'{synapses.name}'.pre is not active, so that no spike arrives, but the "
+                f"'{synapses.acts.name}' is not active, so that nothing arrives, but the "
                 f"synapses themselves are: set '{synapses.name}'.active = False"
             )
     for group, population in learner.populations.items():
@@ -65,8 +65,8 @@ def check_readout(reading):
 def check_order(reading, group):
     """The stages of a group must be where their coefficients are recorded."""
     stages = reading.stages[group]
-    place = {name: reading.position[a.name] for name, a in stages.actions.items()}
-    if place.get("reset", place["threshold"]) < place["threshold"]:
+    place = stages.places(reading.position)
+    if place["reset"] < place["threshold"]:
         raise UnreadableNetworkError(
             f"{stages.actions['reset']} of group '{group.name}' runs before its threshold: the "
             "spikes of a step would act in the next; move it behind the threshold"
@@ -137,7 +137,7 @@ def check_arrivals(reading, synapses):
             "one: use Brian2's default schedule, or set the slots before creating the synapses"
         )
     if target in reading.stages:
-        before = place < reading.position[reading.stages[target].actions["threshold"].name]
+        before = place < reading.stages[target].places(reading.position)["threshold"]
         if before != timing.early:
             raise UnreadableNetworkError(
                 f"the spikes of '{synapses.name}' arrive "
@@ -145,6 +145,35 @@ def check_arrivals(reading, synapses):
                 f"network, but its traces are made for arrival='{synapses.arrival}': use "
                 "Brian2's default schedule, or another arrival"
             )
+
+
+def check_sum(reading, name, total):
+    """A sum must see its two ends as they are at the start of a step."""
+    place, at = reading.position, reading.position[name]
+    action = next(action for action in reading.actions if action.name == name)
+    for group, side in ((total.source, "pre"), (total.target, "post")):
+        updater = getattr(group, "state_updater", None)
+        if group.clock.dt_ != action.runner.clock.dt_:
+            raise UnreadableNetworkError(
+                f"{action} sums up what group '{group.name}' has, which runs with dt = "
+                f"{group.clock.dt!s}, every {action.runner.clock.dt!s}: give both ends one dt"
+            )
+        if updater is not None and place.get(updater.name, at) < at:
+            raise UnreadableNetworkError(
+                f"{action} runs after the state update of group '{group.name}': credit goes back "
+                "to the start of a step; leave it in the slot 'groups', with an order below that "
+                "of the groups"
+            )
+        if group not in reading.stages:
+            continue
+        read = {group.variables[n] for n in total.read(group, side)}
+        for other in reading.stages[group].actions.values():
+            if place[other.name] < at and (effects := other.effects_on(read)):
+                raise UnreadableNetworkError(
+                    f"{other} changes '{effects[0].name}' of group '{group.name}' before "
+                    f"{action} sums it up in the same step: credit goes back to the start of a "
+                    "step; let it run later, or let the sum depend on another variable"
+                )
 
 
 def check_rule(reading):

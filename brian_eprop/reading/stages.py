@@ -47,6 +47,9 @@ class Stages:
         Synapses that scale a state: the state, the variable that holds the factor, its text.
     given : list of Action
         What adds to a state without depending on it.
+    thresholds : float
+        Where in the network thresholds are: a group without one has a stage there, which does
+        nothing, and what arrives comes before it or after it.
     """
 
     group: object
@@ -54,16 +57,17 @@ class Stages:
     pieces: list = field(factory=list)
     scaled: list = field(factory=list)
     given: list = field(factory=list)
+    thresholds: float = 0.0
 
-    def order(self, position):
-        """Names of the stages in the order of a step; a group without reset has an empty one."""
-        names = sorted(self.actions, key=lambda name: position[self.actions[name].name])
-        if "reset" not in names:
-            names.insert(names.index("threshold") + 1, "reset")
-        return tuple(names)
+    def places(self, position):
+        """Where each stage runs, in the order of a step; a reset that is missing does nothing."""
+        places = {name: position[action.name] for name, action in self.actions.items()}
+        places.setdefault("threshold", self.thresholds)
+        places.setdefault("reset", places["threshold"])
+        return dict(sorted(places.items(), key=lambda stage: stage[1]))
 
 
-def stages_of(group, actions, rule, projections, namespace, scored):
+def stages_of(group, actions, rule, projections, namespace, scored, thresholds, summed):
     """The stages of a group.
 
     Parameters
@@ -77,6 +81,10 @@ def stages_of(group, actions, rule, projections, namespace, scored):
     namespace : dict
     scored : iterable of str
         States that losses read.
+    thresholds : float
+        See `Stages`.
+    summed : dict of str to Sum
+        Sums that the learner follows, by the names of the objects that compute them.
 
     Returns
     -------
@@ -86,12 +94,16 @@ def stages_of(group, actions, rule, projections, namespace, scored):
     ------
     UnreadableNetworkError
     """
-    stages = Stages(group)
+    stages = Stages(group, thresholds=thresholds)
     names = {"state update": "update", "threshold": "threshold", "reset": "reset"}
     for action in actions:
         of_spikes = action.trigger is None or action.trigger[1] == "spike"
         if action.owner is group and action.kind in names and of_spikes:
             stages.actions[names[action.kind]] = action
+        if action.name in summed and action.target is group:
+            piece = summed[action.name].piece
+            stages.pieces.append(piece)
+            stages.actions[piece.name] = action
     # What Brian2 stores once a step is a part of the update, see network.py
     stored = getattr(group, "subexpression_updater", None)
     others = [
@@ -114,7 +126,9 @@ def stages_of(group, actions, rule, projections, namespace, scored):
 
 def _check_switched_on(group, actions):
     """Raise an error for a group whose update, threshold or reset does not run."""
-    expected = {"update": group.state_updater, "threshold": group.thresholder.get("spike")}
+    expected = {"update": group.state_updater}
+    if "spike" in group.events:
+        expected["threshold"] = group.thresholder.get("spike")
     if "spike" in group.event_codes:
         expected["reset"] = group.resetter["spike"]
     for stage, runner in expected.items():
@@ -128,7 +142,10 @@ def _check_switched_on(group, actions):
 
 def _what_matters(group, actions, scored):
     """What the threshold of a group and losses on it depend on, at once or in later steps."""
-    read = {*variables_read(group, group.events["spike"]), *(group.variables[n] for n in scored)}
+    # Without a threshold, all states of a rate unit may be what others, or losses, read
+    scored = scored if "spike" in group.events else state_names(group)
+    threshold = group.events.get("spike", "")
+    read = {*variables_read(group, threshold), *(group.variables[n] for n in scored)}
     effects = [effect for action in actions for effect in action.effects]
     while True:
         new = set().union(*(e.reads for e in effects if e.variable in read)) - read
@@ -277,7 +294,7 @@ def _add_synapses(stages, action, variables, projections):
 
 def _factors(group, action, names, variables, trained):
     """By how much synapses scale states: {state: text}; and whether they add to any."""
-    synapses, code = action.owner, action.code if trained is None else trained.user_on_pre
+    synapses, code = action.owner, action.code
     side, other_side, other_end = "post", "pre", synapses.source
     if action.runner.prepost == "post":
         side, other_side, other_end = "pre", "post", synapses.target
@@ -301,7 +318,8 @@ def _factors(group, action, names, variables, trained):
         adds |= change != 0
         free = change.free_symbols
         seen = [n for n in variables.values() if symbol(f"{n}_{other_side}") in free]
-        if seen and parent_group(other_end) is group:
+        # What a presynaptic spike finds at its own neuron the engine looks at
+        if seen and parent_group(other_end) is group and side == "pre":
             raise UnreadableNetworkError(
                 f"{action} changes '{state}' of group '{group.name}' by an amount that depends on "
                 f"'{seen[0]}' of the neuron at its other end, past its spikes: credit cannot "
@@ -316,8 +334,6 @@ def _factors(group, action, names, variables, trained):
                 ) from None
             if entry == 0:
                 continue
-            if trained is not None and symbol(trained.weight) in free:
-                continue  # refused, with its own message, where the weight is differentiated
             if other != state:
                 raise UnreadableNetworkError(
                     f"{action} changes '{state}' of group '{group.name}' by an amount that depends "

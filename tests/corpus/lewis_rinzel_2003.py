@@ -12,7 +12,6 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 150 * ms
 SURROGATE = PiecewiseLinear(height=0.3, width=1)
-REFUSED = "past its spikes"
 
 tau, I_0, g_c = 10 * ms, 1.1, 0.02
 

@@ -13,7 +13,6 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 100 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
-REFUSED = "past its spikes"
 
 E_L, V_th, V_r, E_I = -70 * mV, -50 * mV, -55 * mV, -70 * mV
 C, g_L = 0.5 * nF, 25 * nS

@@ -13,7 +13,6 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.05 * ms, 50 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (40 * mV), width=40 * mV)
-REFUSED = "past its spikes"
 
 C, phi = 1 * uF / cm**2, 5
 g_L, g_Na, g_K, g_syn = 0.1 * mS / cm**2, 35 * mS / cm**2, 9 * mS / cm**2, 0.1 * mS / cm**2

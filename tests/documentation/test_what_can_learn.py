@@ -126,13 +126,13 @@ def poisson_that_scales():
     return net
 
 
-def gap_junctions(order=1):
+def summed(order, what="v_pre - v_post", late=False):
     def build():
         net = Net(order)
-        gap = Synapses(
-            net.group, net.group, "drive_post = 0.1*(v_pre - v_post) : 1 (summed)", name="gap"
-        )
+        gap = Synapses(net.group, net.group, f"drive_post = 0.1*({what}) : 1 (summed)", name="gap")
         gap.connect()
+        if late:
+            gap.summed_updaters["drive_post"].order = 1
         net.further.append(gap)
         return net
 
@@ -261,8 +261,8 @@ REFUSED = {
     '`on_pre="lastspike_post = t"`': refractory,
     "`PoissonInput` whose weight depends on a state": poisson_that_scales,
     "code of another group, by a linked variable": linked,
-    "gap junctions, `(summed)`, at order 1": gap_junctions(1),
-    "the same at order 2": gap_junctions(2),
+    '`"drive_post = tanh(v_pre - v_post) : 1 (summed)"`': summed(1, "tanh(v_pre - v_post)"),
+    "a sum over synapses that is computed after the state update": summed(1, late=True),
     "a `NetworkOperation` that changes `v`": operation(),
     "trained synapses that are not in the `Network`": without_projection,
     "code that changes the readout": onto_readout,
@@ -309,6 +309,12 @@ ACCEPTED = {
         "plain_pre",
         "followed",
     ),
+    "gap junctions, `(summed)`, order 1": (
+        summed(1),
+        "gap_summed_variable_drive_post",
+        "followed",
+    ),
+    "the same at order 2": (summed(2), "gap_summed_variable_drive_post", "followed"),
     "`Learner(given=[operation])`": (operation(counts_as_given=True), "mine", "given"),
 }
 

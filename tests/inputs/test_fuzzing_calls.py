@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 #: What is no function of the user's arguments.
 #: Made by others, without arguments, or rooms.
-OTHERS = {"Gradients", "Linearization", "available_models", "fast_build"}
+OTHERS = {"FitResult", "Gradients", "Linearization", "available_models", "fast_build"}
 OTHERS |= {"connectivity", "reference", "tasks"}
 CALLS = calls()
 

@@ -246,7 +246,7 @@ class TestSynapses:
             (
                 {"on_pre": "v_post += w*v_post"},
                 NoDerivativeError,
-                ["v_post += w*v_post", "depends on the state"],
+                ["v_post += w*v_post", "depends on 'v_post'", "reset_every"],
             ),
             ({"on_pre": "v_post += 1"}, NoDerivativeError, ["does not add the weight 'w'"]),
             ({"on_pre": "v_post += w; w += 1"}, NoDerivativeError, ["assigns to the weight"]),

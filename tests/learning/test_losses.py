@@ -689,7 +689,7 @@ REFUSED = {
     "no text": (lambda: of_group(3), "Loss.expression = 3 must be text"),
     "a part": (a_part, "is a part of group"),
     "no group": (lambda: Loss("v", "v/mV"), "must be a NeuronGroup"),
-    "no threshold": (lambda: Loss(NeuronGroup(1, LIF), "v/mV"), "has no threshold"),
+    "a readout": (lambda: Loss(LeakyReadout(1, 20 * ms), "y"), "is a readout"),
     "strength": (lambda: of_group(strength=np.nan), "Loss.strength"),
     "moment": (lambda: of_group(when="resets"), "Loss.when = 'resets' is not known"),
     "window": (lambda: of_group(window=(9 * ms, 3 * ms)), "ends before it has begun"),

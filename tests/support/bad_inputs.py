@@ -15,6 +15,7 @@ import numpy as np
 from brian2 import (
     BrianLogger,
     Hz,
+    Network,
     NeuronGroup,
     PoissonGroup,
     TimedArray,
@@ -84,6 +85,32 @@ def loss(expression="(v/mV - data(t, i))**2", data=None, **options):
 def loss_on_a_part():
     group = plain(name="rows")
     return Loss(group[:1], "v/mV")
+
+
+def fitted(network=None, into_network=False, **options):
+    given = dict(optimizer=Adam(0.1), update_every=10 * ms, reset_every=10 * ms)
+    made = learner(**given | options)
+    return eprop.fit(made, Network(made.readout) if into_network else network)
+
+
+class Signal:
+    """As Neo has it."""
+
+    def __init__(self, magnitude, step, units="mV"):
+        self.magnitude, self.units = magnitude, units
+        if step is not None:
+            self.sampling_period = Signal(float(step) * 1e3, None, "ms")
+
+    def __repr__(self):
+        return f"Signal({self.units})"
+
+
+def signals(trials, **options):
+    return eprop.recorded_signals(trials, 5 * ms, 1 * ms, **options)
+
+
+def spikes(trials, **options):
+    return eprop.recorded_spikes(trials, 5 * ms, 1 * ms, **options)
 
 
 def cells(**overrides):
@@ -273,6 +300,35 @@ BAD_INPUTS = {
     "one loss": lambda: learner(losses=loss()),
     "losses as text": lambda: learner(losses=["v/mV"]),
     "neither readout nor losses": lambda: Learner(),
+    # fits
+    "a fit of a network of arrays": lambda: eprop.fit(net()),
+    "a fit without optimizer": lambda: eprop.fit(learner()),
+    "a fit without network": lambda: fitted(),
+    "a fit of a group": lambda: fitted(network=plain()),
+    "a fit of another network": lambda: fitted(network=Network()),
+    "a fit with a penalty on rates": lambda: fitted(regularizers=[FiringRateRegularizer()]),
+    "a fit with adaptive feedback": lambda: fitted(feedback="adaptive"),
+    "a fit of half a trial": lambda: fitted(reset_every=20 * ms),
+    "a fit that trains nothing": lambda: fitted(into_network=True),
+    "recorded signals of another dt": lambda: signals([Signal(np.zeros((5, 2)), 2 * ms)]),
+    "recorded signals that are too short": lambda: signals([X[:4]]),
+    "recorded signals that are too long": lambda: signals([X, X]),
+    "recorded signals with a gap": lambda: signals([np.full((5, 2), np.nan)]),
+    "recorded signals of one more neuron": lambda: signals([np.zeros((5, 2)), np.zeros((5, 3))]),
+    "recorded signals of two units": lambda: signals([np.zeros((5, 2)), np.zeros((5, 2)) * mV]),
+    "recorded signals of an unknown unit": lambda: signals(
+        [Signal(np.zeros((5, 2)), 1 * ms, "furlong")]
+    ),
+    "one recorded signal": lambda: signals(Signal(np.zeros((5, 2)), 1 * ms)),
+    "no recorded signals": lambda: signals([]),
+    "recorded signals that are text": lambda: signals(["a"]),
+    "recorded spikes after the trial": lambda: spikes([[[1, 6] * ms]]),
+    "recorded spikes before the trial": lambda: spikes([[[-1, 3] * ms]]),
+    "recorded spikes in one step": lambda: spikes([[[1, 1.5] * ms]]),
+    "recorded spikes of one more neuron": lambda: spikes([[[1] * ms], [[1] * ms, [2] * ms]]),
+    "recorded spikes of too many neurons": lambda: spikes([[[1] * ms, [2] * ms]], n=1),
+    "recorded spikes in volts": lambda: spikes([[[1, 2] * mV]]),
+    "recorded spikes that are a number": lambda: spikes([3]),
     "a decay of 1": lambda: learner(feedback="adaptive", feedback_decay=1.0),
     "a decay of random feedback": lambda: learner(feedback="random", feedback_decay=0.1),
     "one trained parameter as text": lambda: learner(trainable="tau_m"),

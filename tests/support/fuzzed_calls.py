@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from brian2 import Hz, ms, mV, second
+from brian2 import Hz, Network, NeuronGroup, ms, mV, second
 from brian2.units import DimensionMismatchError
 
 import brian_eprop as eprop
@@ -80,6 +80,31 @@ class Echo:
 
     def metric(self, outputs, targets):
         return float(np.mean((outputs - targets) ** 2))
+
+
+def fit_arguments():
+    equations = "dv/dt = -v/tau : 1\ntau : second (constant)"
+    group = NeuronGroup(3, equations, threshold="v > 1", reset="v = 0", method="exact")
+    group.v, group.tau = 0.5, 20 * ms
+    made = eprop.Learner(
+        rule=eprop.EProp(surrogate=surrogate()),
+        losses=[eprop.Loss(group, "v**2")],
+        optimizer=eprop.Adam(0.01),
+        update_every=STEPS * ms,
+        reset_every=STEPS * ms,
+        trainable={"tau": (5 * ms, 50 * ms)},
+    )
+    return dict(
+        learner=made,
+        network=Network(group),
+        iterations=2,
+        starts=1,
+        patience=2,
+        tolerance=0.1,
+        callbacks=[],
+        progress=False,
+        seed=1,
+    )
 
 
 def verdict(function, arguments, name, junk):
@@ -229,6 +254,17 @@ def calls():
                 trainable=["tau_m"],
                 given=[],
                 seed=1,
+            ),
+        ),
+        "fit": (eprop.fit, fit_arguments),
+        "recorded_signals": (
+            eprop.recorded_signals,
+            lambda: dict(trials=[np.zeros((STEPS, 2))], trial=STEPS * ms, dt=1 * ms, gaps=False),
+        ),
+        "recorded_spikes": (
+            eprop.recorded_spikes,
+            lambda: dict(
+                trials=[[[1, 3] * ms, [2] * ms]], trial=STEPS * ms, dt=1 * ms, n=3, name="spikes*"
             ),
         ),
         "TrainableSynapses": (

@@ -4,7 +4,7 @@
 
 {% block extra_headers %}
 #include <algorithm>
-{% for code in begin + step %}
+{% for code in begin + step + finish %}
 #include "code_objects/{{code.name}}.h"
 {% endfor %}
 {% endblock %}
@@ -24,6 +24,9 @@
             _run_{{code.name}}();
             {% endfor %}
         }
+        {% for code in finish %}
+        _run_{{code.name}}();
+        {% endfor %}
         {{__window_start}} = _now + 1;
     }
 {% endblock %}

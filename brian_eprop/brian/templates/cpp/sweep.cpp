@@ -27,6 +27,9 @@
             const size_t _vectorisation_idx = _idx;
             {{vector_code|autoindent}}
         }
+        {% for output, kept in whole %}
+        std::copy_n({{get_array_name(output)}}, _N, {{get_array_name(kept)}} + _row);
+        {% endfor %}
     }
     else
     {

@@ -19,6 +19,10 @@
         for _idx in range(N):
             _vectorisation_idx = _idx
             {{vector_code|autoindent}}
+        {% for output, kept in whole %}
+        for _idx in range(N):
+            {{get_array_name(kept)}}[_row + _idx] = {{get_array_name(output)}}[_idx]
+        {% endfor %}
     else:
         for _idx in range(N):
             pass

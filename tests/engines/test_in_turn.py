@@ -1,0 +1,282 @@
+"""Arrivals that depend on the state they change, or on the presynaptic neuron when they arrive."""
+
+import math
+
+import numpy as np
+import pytest
+from brian2 import Synapses, device, ms, mV, prefs, set_device
+from own_networks import CHANNELS, INPUTS, STEPS, WEIGHTS, Small, T, refusal
+from own_networks import N as NEURONS
+
+from brian_eprop import TrainableSynapses
+from brian_eprop.engines import in_turn
+from brian_eprop.engines.in_turn import ArrivalsInTurn
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+SATURATING = "v_post += w/40*(30*mV - v_post)"
+DEPRESSING = """dv/dt = -v/(20*ms) : volt
+du/dt = (U - u)/(50*ms) : 1
+dx/dt = (1 - x)/(80*ms) : 1
+r = u*x : 1
+U : 1 (constant)"""
+
+
+def recurrent(on_pre, trained=True, delays=True, kept=True, **options):
+    """Synapses among the neurons, trained or plain."""
+
+    def others(small):
+        options.setdefault("namespace", {"E": 15 * mV})
+        kind, learning = Synapses, {}
+        if trained:
+            kind, learning = TrainableSynapses, {"learner": small.learner}
+        synapses = kind(
+            small.group, small.group, "w : 1", on_pre=on_pre, name="recurrent",
+            **learning, **options,
+        )  # fmt: skip
+        synapses.connect()
+        synapses.w = "3*cos(i*3.1 + j*1.7)"
+        if delays:
+            synapses.delay = "(i + j) % 3*ms"
+        if not trained and kept and (delays or "delay" in options):
+            small.learner.reset_with_trial(synapses)
+        small.recurrent = synapses
+        return [synapses]
+
+    return others
+
+
+def saturating(order=1, on_pre="v_post += w/20*(E - v_post)", **options):
+    others = recurrent(on_pre, **options)
+    return Small(order=order, on_pre=SATURATING, others=others, weights=1.2 * WEIGHTS)
+
+
+def depressing(on_pre="v_post += 5*w*u_pre*x_pre*mV", *, order=1, U=True, small=None, **options):
+    """Neurons with facilitation and depression, the same for all synapses of a neuron."""
+
+    def first(small):
+        small.group.U, small.group.u, small.group.x = 0.2, 0.2, 1
+
+    learner = {"trainable": ["U"]} if U and order > 1 else {}
+    return Small(
+        DEPRESSING, recurrent(on_pre, **options), first, order=order, learner=learner,
+        reset="v = 0*mV; u += U*(1 - u); x -= u*x", weights=1.2 * WEIGHTS, **(small or {}),
+    )  # fmt: skip
+
+
+def assert_passes(small, largest=1e-8):
+    found = small.learner.check(T * ms, small.network, synapses=4)
+    assert found.passed, str(found)
+    assert found.spikes > 20
+    assert found.worst.error < largest
+    return found
+
+
+# --------------------------------------------------------------- against finite differences
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, 2, 3, math.inf])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"delays": False, "delay": 0 * ms},
+        {"on_pre": "v_post *= (1 - w/10)"},
+        {"on_pre": "v_post *= (1 - w/10)", "trained": False},
+        {"on_pre": "v += w*mV*tanh(v/(3*mV) - 2)"},
+        {"on_pre": "v_post += w*mV - 0.2*v_post"},
+    ],
+)
+def test_jumps_that_depend_on_the_state_they_change_pass_the_check(options, order):
+    assert_passes(saturating(order, **options))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"on_pre": "v_post += 5*w*r_pre*mV", "delays": False},
+        {"trained": False, "delays": False, "delay": 1 * ms},
+        {"on_pre": "v_post += w*u_pre*x_pre/2*(E - v_post)"},
+    ],
+)
+def test_what_spikes_find_at_their_own_neuron_passes_the_check(options, order):
+    """`u_pre` is read when the spike arrives, and credit flows back to it at this moment."""
+    small = depressing(U=order > 2, order=order, **options)
+    assert_passes(small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_clamped_states_are_deaf_in_turn(order):
+    small = Small(
+        "dv/dt = (20*mV*g - v)/(20*ms) : volt (unless refractory)\n"
+        "dg/dt = -g/(5*ms) : 1 (unless refractory)",
+        recurrent("v_post *= 1 - w/20"), order=order, refractory=3 * ms,
+        on_pre="g_post += w/20*(2 - g_post)", weights=1.2 * WEIGHTS,
+    )  # fmt: skip
+    assert_passes(small)
+
+
+@pytest.mark.slow
+def test_traces_see_presynaptic_factors_at_order_1():
+    small = depressing(small={"engine": "traces"})
+    assert_passes(small)
+    credit = depressing()
+    small.run(), credit.run()
+    np.testing.assert_allclose(small.gradient, credit.gradient, rtol=1e-11)
+    np.testing.assert_allclose(small.recurrent.grad, credit.recurrent.grad, rtol=1e-11)
+
+
+# ---------------------------------------------------------------- against tangents in NumPy
+def tangents(input_weights, weights, directions, delays):
+    """The derivative of the loss of `saturating(∞)` along each direction, by tangents in NumPy.
+
+    Written from the model's text and not from (A, b, c): v and its tangents are carried along
+    together through every statement in the order of Brian2, spikes with ψ.
+    """
+    v, dv = np.zeros(NEURONS), np.zeros((NEURONS, len(directions)))
+    y, dy, loss, dloss = 0.0, np.zeros(len(directions)), 0.0, np.zeros(len(directions))
+    decay, kappa = 1 - 1 / 20, math.exp(-1 / 20)
+    fired, moved = np.zeros((T, NEURONS), bool), np.zeros((T, NEURONS, len(directions)))
+    d_in, d_rec = directions[:, : input_weights.size], directions[:, input_weights.size :]
+    for t in range(T):
+        v, dv, y, dy = decay * v, decay * dv, kappa * y, kappa * dy
+        fired[t] = v > 15
+        psi = 20e-3 * np.maximum(0, 1 - np.abs(v - 15) / 15)
+        moved[t] = psi[:, np.newaxis] * dv
+        for i in INPUTS[STEPS == t]:
+            for j in range(NEURONS):
+                k = i * NEURONS + j
+                dv[j] = dv[j] * (1 - input_weights[k] / 40) + d_in[:, k] / 40 * (30 - v[j])
+                v[j] += input_weights[k] / 40 * (30 - v[j])
+        for delay in (2, 1, 0):
+            for i in range(NEURONS):
+                for j in range(NEURONS):
+                    k, s = i * NEURONS + j, t - delay
+                    if delays[k] != delay or s < 0:
+                        continue
+                    z, dz, jump = fired[s, i], moved[s, i], weights[k] / 20 * (15 - v[j])
+                    dv[j] *= 1 - z * weights[k] / 20
+                    dv[j] += dz * jump + z * d_rec[:, k] / 20 * (15 - v[j])
+                    v[j] += z * jump
+        dv = dv * ~fired[t][:, np.newaxis] - moved[t] * v[:, np.newaxis]
+        v[fired[t]] = 0
+        y, dy = y + fired[t].sum(), dy + moved[t].sum(0)
+        loss, dloss = loss + 0.5 * (y - 1) ** 2, dloss + (y - 1) * dy
+    return loss, dloss, fired.sum()
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("left_out", ["nothing", "saturation", "order"])
+def test_the_exact_gradient_is_that_of_tangents_in_numpy(left_out, monkeypatch):
+    """Negative controls: ∂h⁺/∂h = 1 between the arrivals of a step; arrivals out of order."""
+    if left_out == "saturation":
+        monkeypatch.setattr(in_turn, "own_slope", lambda jump, state: jump * 0)
+    if left_out == "order":
+        sort = ArrivalsInTurn._sort
+
+        def reversed_order(self):
+            sort(self)
+            order = self.synapses.variables["__order"]
+            first = self.synapses.variables["__first"].get_value()
+            values = order.get_value().copy()
+            order.set_value(values[::-1].copy())
+            assert first[-1] == len(values)
+
+        monkeypatch.setattr(ArrivalsInTurn, "_sort", reversed_order)
+    small = saturating(math.inf)
+    small.run()
+    rng = np.random.default_rng(3)
+    directions = rng.standard_normal((6, CHANNELS * NEURONS + NEURONS**2))
+    pre, post = np.array(small.recurrent.i), np.array(small.recurrent.j)
+    weights = 3 * np.cos(pre * 3.1 + post * 1.7)
+    loss, expected, spikes = tangents(1.2 * WEIGHTS, weights, directions, (pre + post) % 3)
+    assert spikes > 20
+    assert small.loss == pytest.approx(loss, rel=1e-12)
+    gradient = np.concatenate([small.gradient, small.recurrent.grad[:]])
+    found = directions @ gradient
+    if left_out == "nothing":
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10 * np.abs(expected).max())
+    else:
+        assert np.abs(found - expected).max() > 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.slow
+def test_the_check_finds_a_factor_that_was_left_out(monkeypatch):
+    """Negative control: (1 − w), by which arrivals of a step scale what was there, is missing."""
+    monkeypatch.setattr("brian_eprop.reading.reader.NetworkReader._scale", lambda *_: None)
+    small = saturating(1)
+    found = small.learner.check(T * ms, small.network, synapses=4)
+    assert not found.passed
+    assert found.worst.error > 1e-3
+
+
+@pytest.mark.slow
+def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkeypatch):
+    monkeypatch.setattr("brian_eprop.engines.credit.hear", lambda *_: None)
+    small = depressing(order=math.inf)
+    found = small.learner.check(T * ms, small.network, synapses=4)
+    assert not found.passed
+
+
+# ------------------------------------------------------------------------------ what is refused
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: saturating(on_pre="v_post *= 1 - w/9; v_post += w*mV"), "several statements"),
+        (
+            lambda: Small(on_pre=SATURATING, engine="traces"),
+            "choose EProp(engine='credit')",
+        ),
+        (
+            lambda: depressing("v_post += w*x_pre*mV; x_pre *= 0.9"),
+            "changes 'x_pre'",
+        ),
+        (
+            lambda: saturating(2, trained=False, delays=False, delay=1 * ms, kept=False),
+            "Learner(reset=[recurrent])",
+        ),
+    ],
+)
+def test_what_cannot_be_gone_through_in_turn_is_refused(make, says):
+    error = refusal(lambda: make().run())
+    assert error is not None
+    assert says in error
+
+
+# ---------------------------------------------------------------------------------- C++ programs
+def results(make):
+    small = make()
+    small.network.run(T * ms, namespace={})
+    if prefs.codegen.target != "numpy":
+        device.build(**device.build_options)
+    return [small.loss, small.gradient, np.array(small.recurrent.grad[:])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "make",
+    [lambda: compiled_saturating(), lambda: depressing(order=math.inf, U=False, delays=False)],
+    ids=["saturating", "depressing"],
+)
+def test_programs_in_cpp_have_the_same_gradients(make, tmp_path):
+    expected = results(make)
+    set_device("cpp_standalone", directory=str(tmp_path), build_on_run=False)
+    prefs.codegen.target = "auto"
+    try:
+        found = results(make)
+    finally:
+        device.reinit()
+        set_device("runtime")
+    assert expected[0] > 0
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-11 * np.abs(theirs).max())
+
+
+def compiled_saturating():
+    small = saturating(math.inf, delays=False)
+    small.recurrent.pre.delay = "(i + j) % 3*ms"
+    return small
