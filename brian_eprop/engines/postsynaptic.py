@@ -90,9 +90,9 @@ class Receiver:
                 )
         self.places = {early: place for early, (place, _) in places.items()}
         for key, output in self.outputs.items():
-            self.outputs[key] = evolve(output, place=self._place(output.early))
+            self.outputs[key] = evolve(output, place=self.place(output.early))
 
-    def _place(self, early):
+    def place(self, early):
         return self.places[early] if early in self.places else self.alone(early)
 
     def output(self, effects, early, rows):
@@ -101,7 +101,7 @@ class Receiver:
         if key not in self.outputs:
             name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
-            self.outputs[key] = Output(name, rows, effects, early, self._place(early))
+            self.outputs[key] = Output(name, rows, effects, early, self.place(early))
         return self.outputs[key].name
 
     def delayed(self, output):
