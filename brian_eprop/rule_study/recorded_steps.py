@@ -46,6 +46,11 @@ class Arrival:
     early: bool
     place: int
 
+    @classmethod
+    def of(cls, pathway):
+        """That of the spikes of a projection, all of whose synapses act alike."""
+        return cls(pathway.common, pathway.early, pathway.receiver.place(pathway.early))
+
 
 class RecordedGroup:
     """The Jacobians of a group along the window that its engine has recorded.
