@@ -225,9 +225,13 @@ def compare(
     cell: Annotated[
         str, typer.Option(help="lif, alif, elman, jordan, leaky_rate, lstm or gru.")
     ] = "alif",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A neuron model or its file instead of a cell; Brian2 runs it."),
+    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A trained network's weights.npz instead; Brian2 runs it forwards."),
+        typer.Option(help="A trained network's weights.npz instead; Brian2 runs it."),
     ] = None,
     n_rec: Annotated[int, typer.Option("--neurons", help="Number of recurrent units.")] = 20,
     n_in: Annotated[int, typer.Option("--inputs", help="Number of inputs.")] = 10,
@@ -260,7 +264,8 @@ def compare(
         settings["weights"] = None if weights is None else str(weights)
         settings |= {"rules": tuple(rules or ()), "sizes": tuple(sizes or ())}
         comparison = RuleComparison(**settings)
-        folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
+        name = weights.parent.name if weights else Path(model).stem if model else cell
+        folder = out or Path("comparisons") / name
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")
 

@@ -3,14 +3,17 @@
 The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
 """
 
+from .comparison import Comparison, compare
 from .learning import Training, train
 from .study import RuleComparison, format_rules, format_table
 from .tasks import TASKS
 
 __all__ = [
     "TASKS",
+    "Comparison",
     "RuleComparison",
     "Training",
+    "compare",
     "format_rules",
     "format_table",
     "train",

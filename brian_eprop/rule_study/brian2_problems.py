@@ -8,18 +8,23 @@ units, have those of a user's own equations.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from attrs import evolve
 from brian2 import StateMonitor
 from numpy.typing import ArrayLike
 
+from ..checks import ABOVE_0, FilePath, number
 from ..network import RecurrentNetwork
-from ..network.checked_model import weight_unit
+from ..network.checked_model import TAU_STEPS, firing_scale, weight_unit
+from ..network.model_check import time_step
 from ..network.projections import BatchShape, blocks, spans
 from ..network.reference_conversion import connections, reference_network
 from ..network.runtime import RuntimeNetwork, numpy_runtime
 from ..network.validation import checked_trials
+from ..neurons.neuron_model import NeuronModel, load_model
 from ..reference.problem import Problem
 from .recorded_network import (
     RecordedNetwork,
@@ -39,7 +44,7 @@ def problem_in_brian2(
     network: RecurrentNetwork,
     inputs: ArrayLike,
     targets: ArrayLike,
-    learning_window: int | None = None,
+    learning_window: ArrayLike | None = None,
 ) -> Problem:
     """Sequences that a network has run through in Brian2, with their loss.
 
@@ -77,7 +82,8 @@ def problem_in_brian2(
         feedback_decay=0.0,
     )
     running = RuntimeNetwork(d, BatchShape(1, inputs.shape[1], window), inputs[0], targets[0])
-    monitors, found, runs = _monitors(running), {"w_in": 0.0, "w_rec": 0.0}, []
+    monitors, runs = _monitors(running), []
+    found: dict[str, Any] = {"w_in": 0.0, "w_rec": 0.0}
     for x, y in zip(inputs, targets, strict=True):
         results = running.run(weights, x[np.newaxis], y[np.newaxis])
         runs.append(_recorded(running, monitors, results["spikes"][0]))
@@ -97,6 +103,71 @@ def problem_in_brian2(
     problem = Problem(described, *sequences, window, steps=steps)
     check_agreement(problem.with_symmetric_feedback(), found)
     return problem
+
+
+@numpy_runtime()
+def network_of_model(
+    model: NeuronModel | FilePath,
+    inputs: ArrayLike,
+    n_rec: int,
+    n_out: int,
+    *,
+    density: float = 1.0,
+    seed: int | Sequence[int] = 0,
+) -> RecurrentNetwork:
+    """A random network of one neuron model, with input weights at which the neurons fire.
+
+    Input weights are exponential, recurrent ones normal; both as strong as the weakest inputs at
+    which the neurons fire some times each in the first sequence, the latter divided by the root
+    of the number that each neuron has. The time step is the one that the model suggests, and
+    the readout has 20 of them.
+
+    Parameters
+    ----------
+    model : NeuronModel, str or Path
+        A model, its name, or the path of its file.
+    inputs : (batch, T, n_in) bool array
+    n_rec, n_out : int
+    density : float
+        Fraction of recurrent connections that exist, above 0 and at most 1.
+    seed : int
+
+    Returns
+    -------
+    RecurrentNetwork
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    ValueError
+        For a density that is none.
+    """
+    number("network_of_model: 'density'", density, "be above 0 and at most 1", ABOVE_0, 1.0)
+    if not isinstance(model, NeuronModel):
+        model = load_model(model)
+    inputs, rng, dt = np.asarray(inputs, dtype=bool), np.random.default_rng(seed), time_step(model)
+    w_in = rng.exponential(size=(inputs.shape[2], n_rec))
+    scale = firing_scale(model, model.method, inputs[0], w_in, dt)
+    mask = (rng.random((n_rec, n_rec)) < density) & ~np.eye(n_rec, dtype=bool)
+    fan_in = max(mask.sum() / n_rec, 1)
+    return RecurrentNetwork(
+        model,
+        inputs.shape[2],
+        n_rec,
+        n_out,
+        dt=dt,
+        tau_out=TAU_STEPS * dt,
+        normalize=True,
+        weights={
+            "w_in": scale * w_in,
+            "w_rec": scale / np.sqrt(fan_in) * rng.normal(size=(n_rec, n_rec)) * mask,
+            "w_out": rng.normal(0, 1 / np.sqrt(n_rec), (n_rec, n_out)),
+            "feedback": rng.normal(0, 1 / np.sqrt(n_rec), (n_out, n_rec)),
+        },
+        connectivity={"w_rec": mask},
+        feedback="random",
+    )
 
 
 def _described(d, weights):

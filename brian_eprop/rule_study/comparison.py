@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import evolve, frozen
+from numpy.typing import ArrayLike
 
+from ..network import RecurrentNetwork
 from ..reference.computation import parse_rule, rule_label
-from ..reference.problem import Problem
+from ..reference.problem import AnyNetwork, Problem
 from ..reference.rule import Recursion, RuleDoesNotApply
 from ..reference.rules import RULES
+from .brian2_problems import problem_in_brian2
 from .operations import count, counted, stored_numbers
 
 #: How often rules that learn something of the network see the sequences before they are judged.
@@ -65,23 +69,27 @@ class Comparison:
 
 
 def compare(
-    network,
-    inputs,
-    targets,
-    rules,
+    network: AnyNetwork | RecurrentNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    rules: Sequence[str],
     *,
-    learning_window=None,
-    spikes=None,
-    draws=20,
-    repeats=3,
-    seed=0,
-):
+    learning_window: ArrayLike | None = None,
+    spikes: ArrayLike | None = None,
+    draws: int = 20,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[Comparison]:
     """Compare rules on one network and one batch of sequences.
 
     Parameters
     ----------
-    network, inputs, targets, learning_window, spikes
-        See :func:`brian_eprop.reference.gradients`.
+    network : SpikingNetwork, RateNetwork or RecurrentNetwork
+        A RecurrentNetwork, of any neuron models, is run by Brian2, and the rules see its steps:
+        :func:`~brian_eprop.rule_study.brian2_problems.problem_in_brian2`.
+    inputs, targets, learning_window, spikes
+        See :func:`brian_eprop.reference.gradients`; those of a RecurrentNetwork as for its
+        ``gradients``, without `spikes`, which are Brian2's.
     rules : sequence of str
         As :func:`parse_rule` reads them.
     draws : int
@@ -101,7 +109,27 @@ def compare(
         Wrong shapes or values, what is no rule, an option out of range, or a gradient of bptt that
         is 0 everywhere.
     """
-    problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    if isinstance(network, RecurrentNetwork):
+        if spikes is not None:
+            raise ValueError(
+                "compare: 'spikes' are given, but Brian2 runs this RecurrentNetwork and finds them "
+                "itself; leave them away, or give network.reference_network()"
+            )
+        problem = problem_in_brian2(network, inputs, targets, learning_window)
+    else:
+        problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    return compared(problem, rules, draws=draws, repeats=repeats, seed=seed)
+
+
+def compared(problem, rules, *, draws=20, repeats=3, seed=0):
+    """Compare rules on sequences that a network has run through.
+
+    Parameters
+    ----------
+    problem : Problem
+    rules, draws, repeats, seed
+        See :func:`compare`, which returns and raises the same.
+    """
     bptt = RULES["bptt"]
     exact = _flat(problem, problem.gradient(_at_work(bptt, problem, seed), bptt))
     if not np.any(exact):
