@@ -92,7 +92,8 @@ class Pathway:
             carry_on(self)
         self.code = "\n".join([*code, *self._of_parameters()])
 
-    def _proportional(self):
+    @property
+    def proportional(self):
         """Whether a spike does nothing but what is proportional to the weight."""
         if self.common is None:
             return False
@@ -157,7 +158,7 @@ class Pathway:
             The rows that it comes from.
         """
         local = internal("passed", str(len(self.backwards)))
-        if self._proportional():
+        if self.proportional:
             code = f"{weight}*{self._credit(local, row)}"
         elif weight is not None and weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"
