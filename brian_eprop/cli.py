@@ -220,7 +220,10 @@ def compare(
     context: typer.Context,
     rules: Annotated[
         list[str] | None,
-        typer.Argument(help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all."),
+        typer.Argument(
+            help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all. Before them perhaps "
+            "your own Brian2 script, a .py, whose network is taken."
+        ),
     ] = None,
     cell: Annotated[
         str, typer.Option(help="lif, alif, elman, jordan, leaky_rate, lstm or gru.")
@@ -262,9 +265,11 @@ def compare(
         # the other arguments are the fields of a comparison
         settings = {k: v for k, v in context.params.items() if k not in ("out", "figures")}
         settings["weights"] = None if weights is None else str(weights)
-        settings |= {"rules": tuple(rules or ()), "sizes": tuple(sizes or ())}
+        script, *rules = rules if rules and rules[0].endswith(".py") else (None, *(rules or ()))
+        settings |= {"script": script, "rules": tuple(rules), "sizes": tuple(sizes or ())}
         comparison = RuleComparison(**settings)
-        name = weights.parent.name if weights else Path(model).stem if model else cell
+        own = model or script
+        name = weights.parent.name if weights else Path(own).stem if own else cell
         folder = out or Path("comparisons") / name
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")

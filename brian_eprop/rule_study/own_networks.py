@@ -16,7 +16,9 @@ from brian2 import Network
 from ..brian.internals import parent_group, repeatable, runs_in_python
 from ..calculus.statements import printed
 from ..checking.own_network import network_of
+from ..checks import FilePath
 from ..engines.history import steps_of as delays_in_steps
+from ..learning.scripts import instead_of_learning
 from ..network.checked_model import evaluate
 from ..reference.problem import Problem
 from .own_trial import NetworkNotComparable, Trial
@@ -81,6 +83,25 @@ def problem_of_learner(
     _check_outputs(problem, trial, learner.readout)
     check_agreement(problem, found, learner.rule.order)
     return problem
+
+
+def problem_of_script(path: FilePath) -> Problem:
+    """The first trial of the first run of a script that has a learner; see `problem_of_learner`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Is run as ``__main__``; what it does before that run, it does.
+
+    Returns
+    -------
+    Problem
+    """
+
+    def trial(learner, network, duration, namespace, level):
+        return problem_of_learner(learner, network, namespace=namespace, level=level)
+
+    return instead_of_learning(path, "to compare rules on", trial)
 
 
 def _check_learner(learner):

@@ -28,6 +28,7 @@ from ..reference.rule import RuleDoesNotApply
 from .brian2_problems import network_of_model, problem_in_brian2
 from .comparison import Comparison, compared
 from .learning import train
+from .own_networks import problem_of_script
 from .tasks import TASKS
 
 
@@ -127,6 +128,9 @@ class RuleComparison:
     model : str or None
         A neuron model, or its file, whose random network is taken instead; Brian2 runs it, and
         the rules see its steps.
+    script : str or None
+        A Brian2 script of the user, whose first trial of the first run with a learner is taken
+        instead; it is executed up to there.
     weights : str or None
         File of a trained RecurrentNetwork that is taken instead; Brian2 runs it, likewise.
     n_in, n_rec, n_out : int
@@ -156,6 +160,7 @@ class RuleComparison:
 
     cell: str = "alif"
     model: str | None = None
+    script: str | None = None
     weights: str | None = None
     n_in: int = 10
     n_rec: int = 20
@@ -180,16 +185,23 @@ class RuleComparison:
             parse_rule(text)
 
     def __attrs_post_init__(self):
-        if self.model is not None and self.weights is not None:
+        given = {name: getattr(self, name) for name in ("model", "script", "weights")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) > 1:
             raise ValueError(
-                f"RuleComparison.model = '{self.model}' and weights = '{self.weights}' are two "
-                "networks; leave one of them away"
+                f"RuleComparison has {' and '.join(f'{n} = {v!r}' for n, v in given.items())}, "
+                "which are different networks; leave one of them away"
             )
-        if self.task is not None and self.model is not None:
-            raise ValueError(
-                f"RuleComparison.task = '{self.task}': rules learn with cells of the reference, "
-                f"and '{self.model}' is a model that Brian2 runs; leave 'task' away"
-            )
+        drawn = {"task": self.task, "sizes": self.sizes}
+        if self.model is not None:
+            del drawn["sizes"]
+        for name, value in drawn.items() if given and not self.weights else ():
+            if value:
+                raise ValueError(
+                    f"RuleComparison.{name} = {value!r} is for random networks of a cell of the "
+                    f"reference, not for {next(iter(given.values()))!r}, which Brian2 runs; leave "
+                    f"{name!r} away"
+                )
 
     @sizes.validator
     def _check_sizes(self, field, sizes):
@@ -265,6 +277,8 @@ class RuleComparison:
 
     def _problem(self):
         """The sequences that the network has run through."""
+        if self.script is not None:
+            return problem_of_script(self.script)
         rng = np.random.default_rng([self.seed, 1])
         if self.weights is not None:
             network = RecurrentNetwork.load(self.weights)
