@@ -3,7 +3,7 @@
 The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
 """
 
-from .comparison import Comparison, compare
+from .comparison import Comparison, compare, compare_own_network
 from .learning import Training, train
 from .study import RuleComparison, format_rules, format_table
 from .tasks import TASKS
@@ -14,6 +14,7 @@ __all__ = [
     "RuleComparison",
     "Training",
     "compare",
+    "compare_own_network",
     "format_rules",
     "format_table",
     "train",

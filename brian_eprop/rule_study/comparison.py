@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from attrs import evolve, frozen
+from brian2 import Network, get_local_namespace
 from numpy.typing import ArrayLike
 
+from ..learning.learner import Learner
 from ..network import RecurrentNetwork
 from ..reference.computation import parse_rule, rule_label
 from ..reference.problem import AnyNetwork, Problem
@@ -18,6 +20,7 @@ from ..reference.rule import Recursion, RuleDoesNotApply
 from ..reference.rules import RULES
 from .brian2_problems import problem_in_brian2
 from .operations import count, counted, stored_numbers
+from .own_networks import problem_of_learner
 
 #: How often rules that learn something of the network see the sequences before they are judged.
 LESSONS = 50
@@ -118,6 +121,46 @@ def compare(
         problem = problem_in_brian2(network, inputs, targets, learning_window)
     else:
         problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    return compared(problem, rules, draws=draws, repeats=repeats, seed=seed)
+
+
+def compare_own_network(
+    learner: Learner,
+    rules: Sequence[str],
+    network: Network | None = None,
+    *,
+    draws: int = 20,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare rules on the next trial of your own Brian2 network, which is as it was afterwards.
+
+    The units are the groups that learn; the inputs, all others that send spikes along trained
+    synapses. The network may have several groups and synapses, delays, and any neuron model that
+    the learner accepts. Each way in which spikes act on a group, excitation and inhibition say, is
+    a gate, as those of rate units are: memory and operations count a weight for each.
+
+    Parameters
+    ----------
+    learner : Learner
+        With trials, ``rule=BPTT()`` or another order above 1, and a readout with a target.
+    rules, draws, repeats, seed
+        See :func:`compare`.
+    network : Network, optional
+        Default: the one that contains the readout; else all objects that the caller sees, as for
+        :func:`brian2.run`.
+
+    Returns
+    -------
+    list of Comparison
+
+    Raises
+    ------
+    ValueError
+        As :func:`compare`; and naming what of the network has no place in it, and the remedy.
+    """
+    namespace = get_local_namespace(level=1)
+    problem = problem_of_learner(learner, network, namespace=namespace, level=1)
     return compared(problem, rules, draws=draws, repeats=repeats, seed=seed)
 
 
