@@ -8,9 +8,10 @@ import numpy as np
 from attrs import field, frozen
 
 from ..brian import schedule
+from ..reference.drawing import CELLS
 from ..reference.problem import Problem
 from ..reference.rules import RULES
-from ..reference.spiking import SPIKING, FiringNetwork
+from ..reference.spiking import FiringNetwork
 from ..reference.step import Step
 from .recorded_steps import RecordedGroup
 
@@ -44,8 +45,8 @@ class Units:
     def of(cls, names, runs, gates_in, gates_rec):
         """Those of groups or models with some names, with the most states that one of them has."""
         name = " and ".join(dict.fromkeys(names))
-        if name in SPIKING:
-            # rules for those of the reference ask for their parameters
+        if name in CELLS:
+            # rules for units of the reference ask for their parameters
             name = f"{name} with other code"
         most = max((len(p.group.states) for p in runs[0].populations), default=1)
         states = tuple(f"state {k}" for k in range(most))
@@ -178,7 +179,7 @@ def check_agreement(problem: Problem, found: Mapping[str, np.ndarray], order=np.
     found : dict of str to ndarray
         Gradients of w_in and w_rec, summed over the batch, as the network has the weights.
     order : int or inf
-        Of the gradient; above the first w.r.t. the true weights of the readout if it is infinite.
+        Of e-prop.
 
     Raises
     ------
@@ -187,6 +188,7 @@ def check_agreement(problem: Problem, found: Mapping[str, np.ndarray], order=np.
     limited = order < problem.n_steps
     rule, options = (RULES["eprop_reverse"], {"order": order}) if limited else (RULES["bptt"], {})
     recursion = rule.at_work(problem.network, np.random.default_rng(0), **options)
+    # the learning signal goes through the feedback weights, as that of the engines does
     gradient = problem.gradient(recursion, RULES["eprop"])
     for name, expected in found.items():
         computed = np.where(problem.network.mask_of(name), gradient[name], 0.0)
