@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from brian2 import (
+    BrianObjectException,
     Hz,
     Network,
     NeuronGroup,
@@ -16,8 +17,11 @@ from brian2 import (
     mV,
     start_scope,
 )
+from brian2.core.names import Nameable
 from command_line import brian_eprop
+from hypothesis import event, given, reject
 from steps_in_brian2 import distance, vector
+from whole_networks import whole_networks
 
 from brian_eprop import (
     EProp,
@@ -352,3 +356,22 @@ def test_command_line_takes_a_model(tmp_path):
     assert refused.exit_code == 1 and "izhikevich" in refused.output
     refused = brian_eprop("compare", "--model", "lif", "--task", "add", "--out", tmp_path / "not")
     assert refused.exit_code == 1 and "'task'" in refused.output
+
+
+@pytest.mark.slow
+@pytest.mark.hypothesis
+@given(whole_networks())
+def test_random_scripts_have_steps_that_agree_with_the_learner_or_are_refused(network):
+    """That they agree is looked at when the steps are made; an ArithmeticError if they do not."""
+    Nameable.__instances__().clear()
+    names = {"__name__": "whole_network"}
+    try:
+        exec(compile(network.script(), "<whole network>", "exec"), names)
+        problem = problem_of_learner(names["L"], names["network"], namespace=names)
+    except (ValueError, TypeError, BrianObjectException) as refusal:
+        event(f"refused: {type(refusal).__name__}")
+        reject()
+    exact = vector(problem, "bptt")
+    if np.any(exact):
+        assert distance(vector(problem, "rtrl"), exact) < 1e-9
+        event("compared")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from attrs import evolve
 from brian2 import Hz, ms
+from fuzzed_models import networks
+from hypothesis import event, given, reject
 from steps_in_brian2 import MODELS, copies_of, distance, firing, flat, problem_of, vector
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork, load_model
@@ -327,3 +329,24 @@ def test_lif_with_a_surrogate_of_ones_own_is_no_unit_of_the_reference():
     trial = rng.random((30, 3)) < 0.4, rng.normal(size=(30, 2))
     rtrl, ottt = compare(network, *trial, ["rtrl", "ottt"], repeats=1)
     assert rtrl.error < 1e-12 and "'lif with other code'" in ottt.refusal
+
+
+@pytest.mark.slow
+@pytest.mark.hypothesis
+@given(networks())
+def test_random_networks_of_random_models(drawn):
+    """The steps agree with the gradient of order ∞, which is looked at when they are made."""
+    network, inputs, targets, window = drawn
+    try:
+        problem = problem_in_brian2(network, inputs, targets, window)
+        found = network.gradients(inputs, targets, window)
+    except ValueError:
+        reject()
+    order = network.description.rule.order
+    rule = RULES["eprop"]
+    recursion = rule.at_work(problem.network, np.random.default_rng(0), order=order)
+    computed = flat(problem.network, problem.gradient(recursion, rule)) / len(inputs)
+    expected = flat(problem.network, {"w_in": found.w_in, "w_rec": found.w_rec})
+    if np.any(expected):
+        assert distance(computed, expected) < 1e-9
+        event("learned")
