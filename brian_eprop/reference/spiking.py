@@ -193,10 +193,8 @@ class FiringNetwork(Network):
 
     Parameters
     ----------
-    rate_target : (n_rec,) array
-        Firing rate f* of the regularization, in spikes per step.
-    rate_strength : (n_rec,) array
-        c in the added loss ½ Σ_j c_j (f_j − f*_j)² of each trial.
+    rate_target, rate_strength : (n_rec,) arrays
+        See :class:`SpikingNetwork`.
     """
 
     rate_target: np.ndarray | float = field(default=0.0, validator=per_unit())
@@ -232,6 +230,10 @@ class SpikingNetwork(FiringNetwork):
         Likewise; the default of `mask_rec` is all-to-all without autapses.
     loss, average
         See :class:`~brian_eprop.reference.network.Network`.
+    rate_target : (n_rec,) array
+        Firing rate f* of the regularization, in spikes per step.
+    rate_strength : (n_rec,) array
+        c in the added loss ½ Σ_j c_j (f_j − f*_j)² of each trial.
     alpha : (n_rec,) array
         Membrane decay α = exp(−dt/tau_m).
     v_th : (n_rec,) array
@@ -252,8 +254,6 @@ class SpikingNetwork(FiringNetwork):
         For "v" (reset) and "a" (spike-triggered adaptation), how the path from the own spike to
         that variable is differentiated: "implicit" (part of the local trace), "explicit" (an
         explicit self-edge: dropped by e-prop, kept by bptt and rtrl) or "detached" (never).
-    rate_target, rate_strength : (n_rec,) arrays
-        See `FiringNetwork`.
     smooth : bool
         z = Φ(v − A) with Φ' = ψ instead of a step, so that the surrogate gradient is the true
         one. What has no derivative is kept from the spiking run: the refractory steps.

@@ -90,11 +90,13 @@ def compare(
     network : SpikingNetwork, RateNetwork or RecurrentNetwork
         A RecurrentNetwork, of any neuron models, is run by Brian2, and the rules see its steps:
         :func:`~brian_eprop.rule_study.brian2_problems.problem_in_brian2`.
-    inputs, targets, learning_window, spikes
+    inputs, targets : array
         See :func:`brian_eprop.reference.gradients`; those of a RecurrentNetwork as for its
-        ``gradients``, without `spikes`, which are Brian2's.
+        ``gradients``.
     rules : sequence of str
         As :func:`parse_rule` reads them.
+    learning_window, spikes : optional
+        Likewise; a RecurrentNetwork takes no spikes, which are Brian2's.
     draws : int
         Of stochastic rules.
     repeats : int
@@ -144,11 +146,13 @@ def compare_own_network(
     ----------
     learner : Learner
         With trials, ``rule=BPTT()`` or another order above 1, and a readout with a target.
-    rules, draws, repeats, seed
-        See :func:`compare`.
+    rules : sequence of str
+        As for :func:`compare`.
     network : Network, optional
         Default: the one that contains the readout; else all objects that the caller sees, as for
         :func:`brian2.run`.
+    draws, repeats, seed
+        As for :func:`compare`.
 
     Returns
     -------
