@@ -7,7 +7,8 @@ from functools import cache
 import numpy as np
 import pytest
 from attrs import evolve
-from brian2 import Hz, ms
+from brian2 import Hz, ms, set_device
+from brian2.devices.device import reset_device
 from fuzzed_models import networks
 from hypothesis import event, given, reject
 from steps_in_brian2 import MODELS, copies_of, distance, firing, flat, problem_of, vector
@@ -241,7 +242,6 @@ def test_stochastic_rules_are_unbiased(name, rule, options):
 def test_a_biased_draw_is_seen():
     problem = problem_of("conductance", steps=40)
     problem_without = copies_of(problem, 1)
-    problem_without.steps = [evolve(s, self_edge=0.9 * s.self_edge) for s in problem.steps]
     problem_without.steps = [evolve(s, implicit=0.9 * s.implicit) for s in problem.steps]
     exact, many = vector(problem, "rtrl"), copies_of(problem_without, 50)
     drawn = [vector(many, "kf_rtrl", seed=seed) / 50 for seed in range(40)]
@@ -329,6 +329,19 @@ def test_lif_with_a_surrogate_of_ones_own_is_no_unit_of_the_reference():
     trial = rng.random((30, 3)) < 0.4, rng.normal(size=(30, 2))
     rtrl, ottt = compare(network, *trial, ["rtrl", "ottt"], repeats=1)
     assert rtrl.error < 1e-12 and "'lif with other code'" in ottt.refusal
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
+def test_orders_of_eprop_are_those_of_a_compiled_program(tmp_path):
+    network, *trial = firing("conductance", rule=EProp(order=math.inf))
+    set_device("cpp_standalone", directory=str(tmp_path / "program"), build_on_run=False)
+    try:
+        found, problem = network.gradients(*trial), problem_in_brian2(network, *trial)
+    finally:
+        reset_device()
+    expected = flat(problem.network, {"w_in": found.w_in, "w_rec": found.w_rec})
+    assert distance(vector(problem, "bptt"), expected) < EXACT
 
 
 @pytest.mark.slow
