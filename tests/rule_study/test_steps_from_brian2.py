@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from brian2 import Hz, ms, set_device
-from brian2.devices.device import reset_device
+from brian2.devices.device import get_device, reset_device
 from fuzzed_models import networks
 from hypothesis import event, given, reject
 from steps_in_brian2 import MODELS, copies_of, distance, firing, flat, problem_of, vector
@@ -339,6 +339,7 @@ def test_orders_of_eprop_are_those_of_a_compiled_program(tmp_path):
     try:
         found, problem = network.gradients(*trial), problem_in_brian2(network, *trial)
     finally:
+        get_device().reinit()
         reset_device()
     expected = flat(problem.network, {"w_in": found.w_in, "w_rec": found.w_rec})
     assert distance(vector(problem, "bptt"), expected) < EXACT
