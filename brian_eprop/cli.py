@@ -221,14 +221,21 @@ def compare(
     context: typer.Context,
     rules: Annotated[
         list[str] | None,
-        typer.Argument(help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all."),
+        typer.Argument(
+            help="Such as rtrl 'ok(rank=4)' 'eprop(order=2)'. Default: all. Before them perhaps "
+            "your own Brian2 script, a .py, whose network is taken."
+        ),
     ] = None,
     cell: Annotated[
         str, typer.Option(help="lif, alif, elman, jordan, leaky_rate, lstm or gru.")
     ] = "alif",
+    model: Annotated[
+        str | None,
+        typer.Option(help="A neuron model or its file instead of a cell; Brian2 runs it."),
+    ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="A trained network's weights.npz instead; Brian2 runs it forwards."),
+        typer.Option(help="A trained network's weights.npz instead; Brian2 runs it."),
     ] = None,
     n_rec: Annotated[int, typer.Option("--neurons", help="Number of recurrent units.")] = 20,
     n_in: Annotated[int, typer.Option("--inputs", help="Number of inputs.")] = 10,
@@ -259,9 +266,12 @@ def compare(
         # the other arguments are the fields of a comparison
         settings = {k: v for k, v in context.params.items() if k not in ("out", "figures")}
         settings["weights"] = None if weights is None else str(weights)
-        settings |= {"rules": tuple(rules or ()), "sizes": tuple(sizes or ())}
+        script, *rules = rules if rules and rules[0].endswith(".py") else (None, *(rules or ()))
+        settings |= {"script": script, "rules": tuple(rules), "sizes": tuple(sizes or ())}
         comparison = RuleComparison(**settings)
-        folder = out or Path("comparisons") / (weights.parent.name if weights else cell)
+        own = model or script
+        name = weights.parent.name if weights else Path(own).stem if own else cell
+        folder = out or Path("comparisons") / name
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")
 

@@ -45,7 +45,7 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
             f"readout '{learner.readout.name}' has rewards, whose gradient is no difference of a "
             "loss that is known; check the network with a LeakyReadout and a target"
         )
-    network = _network_of(learner, network, level + 1)
+    network = network_of(learner, network, level + 1)
     duration = _duration(learner, duration, network)
     rule = learner.rule
     n = round(float(duration) / learner.readout.clock.dt_)
@@ -57,24 +57,21 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
         return NetworkCheck(title, n, 0, (), f"cannot be checked: {why}")
 
 
-def _network_of(learner, network, level):
+def network_of(learner, network, level, caller="Learner.check"):
     """The network of the user, or one of all objects that the user sees."""
     readout = learner.readout
     if network is not None:
         if not isinstance(network, Network):
-            raise TypeError(f"Learner.check.network = {network!r} is not a Network")
+            raise TypeError(f"{caller}.network = {network!r} is not a Network")
         if not any(obj is readout for obj in network.sorted_objects):
-            raise ValueError(
-                f"Learner.check.network does not contain readout '{readout.name}'; add it"
-            )
+            raise ValueError(f"{caller}.network does not contain readout '{readout.name}'; add it")
         return network
     for network in networks_of(readout):
         return network
     objects = collect(level + 1)
     if not any(obj is readout for obj in objects):
         raise ValueError(
-            f"Learner.check: no network contains readout '{readout.name}'; give the argument "
-            "network"
+            f"{caller}: no network contains readout '{readout.name}'; give the argument network"
         )
     network = Network()
     # Network.add refuses objects that have run, though it is their network that is repeated.

@@ -108,10 +108,11 @@ class Receiver:
         self.places = {early: place for early, (place, _) in places.items()}
         self.places |= {name: place + 1 for place, name in enumerate(stages)}
         for key, output in self.outputs.items():
-            place = self._place(output.early, output.stage, output.through)
+            place = self.place(output.early, output.stage, output.through)
             self.outputs[key] = evolve(output, place=place)
 
-    def _place(self, early, stage, through):
+    def place(self, early, stage="", through=""):
+        """How many stages of the step are before arrivals; see `Output`."""
         if through in self.own_places:
             return self.own_places[through]
         moment = stage or early
@@ -124,7 +125,7 @@ class Receiver:
         if key not in self.outputs:
             name = internal("arriving", str(len(self.outputs)))
             declare(self.group, name)
-            place = self._place(early, stage, through)
+            place = self.place(early, stage, through)
             self.outputs[key] = Output(name, rows, effects, early, place, stage, through)
         return self.outputs[key].name
 

@@ -110,7 +110,8 @@ class Pathway:
         common = common_effects(self.effects, synaptic)
         return common if self.effects and len(common) == len(self.effects) else None
 
-    def _proportional(self):
+    @property
+    def proportional(self):
         """Whether a spike does nothing but what is proportional to the weight."""
         if self.common is None:
             return False
@@ -175,7 +176,7 @@ class Pathway:
             The rows that it comes from.
         """
         local = internal("passed", str(len(self.backwards)))
-        if self._proportional():
+        if self.proportional:
             code = f"{weight}*{self._credit(local, row)}"
         elif weight is not None and weight != self.synapses.weight:
             code = f"{weight}*({self._credit(local, row)})"

@@ -129,10 +129,10 @@ class LeakyReadout(NeuronGroup):
             equations.append(f"y_target = target_values({when}, i) : 1")
         as_neuron_group.setdefault("name", "readout*")
         super().__init__(n, "\n".join(equations), method="exact", namespace={}, **as_neuron_group)
-        for name in ("period_steps", "learner", "average", "normalize", "step_clock"):
+        for name in ("period_steps", "learner", "average", "normalize", "step_clock", "loss_name"):
             self.add_attribute(name)
         declare_flags(self, "readout")
-        self._loss_name = loss
+        self.loss_name = loss
         self.average, self.normalize, self.period_steps = average, normalize, None
         self.learner: Learning | None = None
         self.tau_out, self.learning = tau, True
@@ -227,18 +227,18 @@ class LeakyReadout(NeuronGroup):
 
     def _check_targets(self, rows):
         """Refuse rows that the loss cannot use, but for zeros, where perhaps no error counts."""
-        loss = LOSSES[self._loss_name]
+        loss = LOSSES[self.loss_name]
         wrong = loss.wrong(rows) & rows.any(axis=1)
         if wrong.any() or loss.wrong(rows).all():
             row = int(np.argmax(wrong))
             raise ValueError(
-                f"LeakyReadout.target[{row}] = {rows[row]}: the loss '{self._loss_name}' needs "
+                f"LeakyReadout.target[{row}] = {rows[row]}: the loss '{self.loss_name}' needs "
                 f"{loss.needs}, or zeros in steps outside a learning window"
             )
 
     def _check_targets_that_count(self, rows):
         """Refuse a row that the loss cannot use, unless it is always outside the window."""
-        loss = LOSSES[self._loss_name]
+        loss = LOSSES[self.loss_name]
         wrong = loss.wrong(rows)
         if self.learner is not None and self.learner.window is not None:
             # With a period that is no multiple of a trial, a row comes in other steps each time.
@@ -249,7 +249,7 @@ class LeakyReadout(NeuronGroup):
             row = int(np.argmax(wrong))
             raise ValueError(
                 f"row {row} of the target of readout '{self.name}' is {rows[row]}; the loss "
-                f"'{self._loss_name}' needs {loss.needs} in every step that counts: correct them, "
+                f"'{self.loss_name}' needs {loss.needs} in every step that counts: correct them, "
                 "or let the learner have a learning_window without such rows"
             )
 

@@ -139,7 +139,7 @@ def check_model(
     """
     if not isinstance(model, NeuronModel):
         model = load_model(model)
-    dt = _time_step(model) if dt is None else dt
+    dt = time_step(model) if dt is None else dt
     method = method or model.method
 
     def build(n):
@@ -164,7 +164,8 @@ def check_model(
     return CheckReport(model.name, method, dt, steps, int(run.spikes.sum()), tuple(rows))
 
 
-def _time_step(model):
+def time_step(model):
+    """The time step that the description of a model suggests, else 0.1 ms : Quantity."""
     suggested = re.search(r"Suggested\s+dt:\s*([\d.]+)\s*(\w+)", model.description)
     return quantity("*".join(suggested.groups())) if suggested else 0.1 * ms
 

@@ -41,18 +41,7 @@ def reference_network(description, weights):
     MemoryError
         If sparse matrices would not fit as dense ones.
     """
-    d, n, masks = description, description.n_rec, description.connectivity
-    if len(d.regularizers) > 1:
-        raise ValueError(
-            "the reference has one target rate for each neuron, but the network "
-            f"{len(d.regularizers)} regularizers; give one"
-        )
-    if d.delay_steps("w_out").any():
-        raise ValueError(
-            "the reference has no delays onto the readout, but those of the network, "
-            f"delays['w_out'], are up to {d.longest_delay('w_out')!s}"
-        )
-    _check_memory(d)
+    d, n, connected = description, description.n_rec, connections(description, weights)
     names = ("alpha", "rho", "beta", "v_th", "n_ref")
     names += tuple(f"surrogate_{name}" for name in ("height", "width", "h", "s"))
     columns = {name: np.zeros(n) for name in names}
@@ -80,25 +69,55 @@ def reference_network(description, weights):
         for field in fields_of(type(model.surrogate)):
             value = quantity(getattr(model.surrogate, field.name), values)
             columns[f"surrogate_{field.name}"][span] = value
+    return SpikingNetwork(**connected, **columns, surrogate=kinds, reset_path=paths)
+
+
+def connections(description, weights):
+    """What a network of any units has: weights, delays, readout, losses.
+
+    Parameters
+    ----------
+    description, weights
+        As for :func:`reference_network`.
+
+    Returns
+    -------
+    dict of str to object
+        The arguments of :class:`brian_eprop.reference.spiking.FiringNetwork`.
+
+    Raises
+    ------
+    ValueError, MemoryError
+        For what is said of these in :func:`reference_network`, but the dynamics.
+    """
+    d, masks = description, description.connectivity
+    if len(d.regularizers) > 1:
+        raise ValueError(
+            "the reference has one target rate for each neuron, but the network "
+            f"{len(d.regularizers)} regularizers; give one"
+        )
+    if d.delay_steps("w_out").any():
+        raise ValueError(
+            "the reference has no delays onto the readout, but those of the network, "
+            f"delays['w_out'], are up to {d.longest_delay('w_out')!s}"
+        )
+    _check_memory(d)
     kappa = float(np.exp(-d.dt / d.tau_out))
-    return SpikingNetwork(
-        **{name: _dense(weights[name]) for name in MATRICES},
-        **columns,
-        rate_target=sum(float(r.target * d.dt) for r in d.regularizers),
-        rate_strength=sum(r.strength for r in d.regularizers),
-        kappa=kappa,
-        feedback=None if d.feedback == "symmetric" else weights["feedback"],
-        mask_in=_dense(masks["w_in"]),
-        mask_rec=_dense(masks["w_rec"]),
-        mask_out=_dense(masks["w_out"]),
-        delay_in=_dense(with_values(masks["w_in"], d.delay_steps("w_in"))),
-        delay_rec=_dense(with_values(masks["w_rec"], d.delay_steps("w_rec"))),
-        readout_gain=1 - kappa if d.normalize else 1.0,
-        loss=d.loss,
-        average=d.average,
-        surrogate=kinds,
-        reset_path=paths,
-    )
+    return {
+        **{name: dense(weights[name]) for name in MATRICES},
+        "rate_target": sum(float(r.target * d.dt) for r in d.regularizers),
+        "rate_strength": sum(r.strength for r in d.regularizers),
+        "kappa": kappa,
+        "feedback": None if d.feedback == "symmetric" else weights["feedback"],
+        "mask_in": dense(masks["w_in"]),
+        "mask_rec": dense(masks["w_rec"]),
+        "mask_out": dense(masks["w_out"]),
+        "delay_in": dense(with_values(masks["w_in"], d.delay_steps("w_in"))),
+        "delay_rec": dense(with_values(masks["w_rec"], d.delay_steps("w_rec"))),
+        "readout_gain": 1 - kappa if d.normalize else 1.0,
+        "loss": d.loss,
+        "average": d.average,
+    }
 
 
 def _check_memory(description):
@@ -113,7 +132,8 @@ def _check_memory(description):
         )
 
 
-def _dense(matrix):
+def dense(matrix):
+    """A weight matrix, or one of masks or delays, as an ndarray."""
     return matrix.toarray() if issparse(matrix) else matrix
 
 

@@ -19,7 +19,7 @@ from ..checks import finite_array
 from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error, task_loss
 from .network import Network
 from .rule import Signal, added
-from .spiking import Held, SpikingNetwork, held_by
+from .spiking import FiringNetwork, Held, SpikingNetwork, held_by
 from .step import run
 
 
@@ -226,6 +226,10 @@ class Problem:
     ----------
     network, inputs, targets, learning_window, smooth, spikes, parameters
         See :func:`brian_eprop.reference.gradients`.
+    steps : list of Step, optional
+        The steps of a run made elsewhere, without readout and arrivals, which are added here; the
+        network then says only how its units are connected. Without `smooth`, `spikes` and
+        `parameters`.
 
     Attributes
     ----------
@@ -246,6 +250,7 @@ class Problem:
         smooth=False,
         spikes=None,
         parameters=(),
+        steps=None,
     ):
         network = as_network(network, spiking=smooth or spikes is not None)
         self.parameters = as_parameters(parameters, network)
@@ -260,7 +265,7 @@ class Problem:
             held = held_by(network, run(network, self.inputs))
             network = evolve(network, smooth=True)
         else:
-            held = None if spikes is None else self._imposed(network, spikes)
+            held = steps if spikes is None else self._imposed(network, spikes)
         self.network, self.smooth = network, smooth
         self.steps = run(network, self.inputs, held, network.forced(self.targets, self.weight))
         if self.parameters:
@@ -331,7 +336,7 @@ class Problem:
             arrays[name] = present.reshape(shape) / self.batch
         arrays.setdefault("w_out", np.zeros_like(network.w_out))
         z = np.stack([step.observable for step in self.steps], axis=1)
-        spiking = isinstance(network, SpikingNetwork) and not self.smooth
+        spiking = isinstance(network, FiringNetwork) and not self.smooth
 
         def of_input_shape(array):
             return array[0] if self.single else array

@@ -188,7 +188,26 @@ def positive(default=None):
 
 
 @frozen(eq=False, kw_only=True, slots=False)
-class SpikingNetwork(Network):
+class FiringNetwork(Network):
+    """One hidden layer of units that fire, with a leaky readout, and a loss of their rates.
+
+    Parameters
+    ----------
+    rate_target, rate_strength : (n_rec,) arrays
+        See :class:`SpikingNetwork`.
+    """
+
+    rate_target: np.ndarray | float = field(default=0.0, validator=per_unit())
+    rate_strength: np.ndarray | float = field(default=0.0, validator=per_unit())
+
+    @property
+    def rate_regularized(self) -> bool:
+        """Whether the loss depends on firing rates."""
+        return bool(np.any(self.rate_strength))
+
+
+@frozen(eq=False, kw_only=True, slots=False)
+class SpikingNetwork(FiringNetwork):
     """One hidden layer of LIF and ALIF neurons with a leaky readout.
 
     Row = pre, column = post in every matrix. In the step t (states before the first step are 0)::
@@ -211,6 +230,10 @@ class SpikingNetwork(Network):
         Likewise; the default of `mask_rec` is all-to-all without autapses.
     loss, average
         See :class:`~brian_eprop.reference.network.Network`.
+    rate_target : (n_rec,) array
+        Firing rate f* of the regularization, in spikes per step.
+    rate_strength : (n_rec,) array
+        c in the added loss ½ Σ_j c_j (f_j − f*_j)² of each trial.
     alpha : (n_rec,) array
         Membrane decay α = exp(−dt/tau_m).
     v_th : (n_rec,) array
@@ -231,10 +254,6 @@ class SpikingNetwork(Network):
         For "v" (reset) and "a" (spike-triggered adaptation), how the path from the own spike to
         that variable is differentiated: "implicit" (part of the local trace), "explicit" (an
         explicit self-edge: dropped by e-prop, kept by bptt and rtrl) or "detached" (never).
-    rate_target : (n_rec,) array
-        Firing rate f* of the regularization, in spikes per step.
-    rate_strength : (n_rec,) array
-        c in the added loss ½ Σ_j c_j (f_j − f*_j)² of each trial.
     smooth : bool
         z = Φ(v − A) with Φ' = ψ instead of a step, so that the surrogate gradient is the true
         one. What has no derivative is kept from the spiking run: the refractory steps.
@@ -269,8 +288,6 @@ class SpikingNetwork(Network):
     surrogate_h: np.ndarray | float = field(default=0.15, validator=per_unit())
     surrogate_s: np.ndarray | float = field(default=6.0, validator=positive())
     reset_path: Mapping[str, str] = field(factory=dict)
-    rate_target: np.ndarray | float = field(default=0.0, validator=per_unit())
-    rate_strength: np.ndarray | float = field(default=0.0, validator=per_unit())
     smooth: bool = False
     adaptive: bool | None = field(default=None)
 
@@ -308,11 +325,6 @@ class SpikingNetwork(Network):
         """ALIF, or LIF, which has no adaptation to carry along."""
         adaptive = np.any(self.beta) if self.adaptive is None else self.adaptive
         return ALIF() if adaptive else LIF()
-
-    @property
-    def rate_regularized(self) -> bool:
-        """Whether the loss depends on firing rates."""
-        return bool(np.any(self.rate_strength))
 
     def _default_mask(self, name, shape):
         mask = np.ones(shape, dtype=bool)

@@ -232,7 +232,8 @@ class Simulation:
         weights : dict of str to ndarray
             As `Network.parameters`.
         held : object, optional
-            What the cell takes from elsewhere instead of computing it; see the cell.
+            What the cell takes from elsewhere instead of computing it; see the cell. A Step is
+            all of it, with the Jacobians, as another simulator has found it.
         """
         network = self.network
         self._past["input"].append(x)
@@ -243,7 +244,8 @@ class Simulation:
                 drive[block.gates] += arrival[:, :, 0] @ weights[name]
             else:
                 drive[block.gates] += np.einsum("bij,gij->gbj", arrival, weights[name])
-        step = self.cell.advance(network, self.last, drive, held)
+        taken = isinstance(held, Step)
+        step = held if taken else self.cell.advance(network, self.last, drive, held)
         step = evolve(
             with_readout(step, self.last, network),
             arrivals=arrivals,

@@ -3,14 +3,18 @@
 The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
 """
 
+from .comparison import Comparison, compare, compare_own_network
 from .learning import Training, train
 from .study import RuleComparison, format_rules, format_table
 from .tasks import TASKS
 
 __all__ = [
     "TASKS",
+    "Comparison",
     "RuleComparison",
     "Training",
+    "compare",
+    "compare_own_network",
     "format_rules",
     "format_table",
     "train",

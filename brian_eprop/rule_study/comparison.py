@@ -5,15 +5,22 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from attrs import evolve, frozen
+from brian2 import Network, get_local_namespace
+from numpy.typing import ArrayLike
 
+from ..learning.learner import Learner
+from ..network import RecurrentNetwork
 from ..reference.computation import parse_rule, rule_label
-from ..reference.problem import Problem
+from ..reference.problem import AnyNetwork, Problem
 from ..reference.rule import Recursion, RuleDoesNotApply
 from ..reference.rules import RULES
+from .brian2_problems import problem_in_brian2
 from .operations import count, counted, stored_numbers
+from .own_networks import problem_of_learner
 
 #: How often rules that learn something of the network see the sequences before they are judged.
 LESSONS = 50
@@ -65,25 +72,31 @@ class Comparison:
 
 
 def compare(
-    network,
-    inputs,
-    targets,
-    rules,
+    network: AnyNetwork | RecurrentNetwork,
+    inputs: ArrayLike,
+    targets: ArrayLike,
+    rules: Sequence[str],
     *,
-    learning_window=None,
-    spikes=None,
-    draws=20,
-    repeats=3,
-    seed=0,
-):
+    learning_window: ArrayLike | None = None,
+    spikes: ArrayLike | None = None,
+    draws: int = 20,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[Comparison]:
     """Compare rules on one network and one batch of sequences.
 
     Parameters
     ----------
-    network, inputs, targets, learning_window, spikes
-        See :func:`brian_eprop.reference.gradients`.
+    network : SpikingNetwork, RateNetwork or RecurrentNetwork
+        A RecurrentNetwork, of any neuron models, is run by Brian2, and the rules see its steps:
+        :func:`~brian_eprop.rule_study.brian2_problems.problem_in_brian2`.
+    inputs, targets : array
+        See :func:`brian_eprop.reference.gradients`; those of a RecurrentNetwork as for its
+        ``gradients``.
     rules : sequence of str
         As :func:`parse_rule` reads them.
+    learning_window, spikes : optional
+        Likewise; a RecurrentNetwork takes no spikes, which are Brian2's.
     draws : int
         Of stochastic rules.
     repeats : int
@@ -101,7 +114,69 @@ def compare(
         Wrong shapes or values, what is no rule, an option out of range, or a gradient of bptt that
         is 0 everywhere.
     """
-    problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    if isinstance(network, RecurrentNetwork):
+        if spikes is not None:
+            raise ValueError(
+                "compare: 'spikes' are given, but Brian2 runs this RecurrentNetwork and finds them "
+                "itself; leave them away, or give network.reference_network()"
+            )
+        problem = problem_in_brian2(network, inputs, targets, learning_window)
+    else:
+        problem = Problem(network, inputs, targets, learning_window, spikes=spikes)
+    return compared(problem, rules, draws=draws, repeats=repeats, seed=seed)
+
+
+def compare_own_network(
+    learner: Learner,
+    rules: Sequence[str],
+    network: Network | None = None,
+    *,
+    draws: int = 20,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare rules on the next trial of your own Brian2 network, which is as it was afterwards.
+
+    The units are the groups that learn; the inputs, all others that send spikes along trained
+    synapses. The network may have several groups and synapses, delays, and any neuron model that
+    the learner accepts. Each way in which spikes act on a group, excitation and inhibition say, is
+    a gate, as those of rate units are: memory and operations count a weight for each.
+
+    Parameters
+    ----------
+    learner : Learner
+        With trials, ``rule=BPTT()`` or another order above 1, and a readout with a target.
+    rules : sequence of str
+        As for :func:`compare`.
+    network : Network, optional
+        Default: the one that contains the readout; else all objects that the caller sees, as for
+        :func:`brian2.run`.
+    draws, repeats, seed
+        As for :func:`compare`.
+
+    Returns
+    -------
+    list of Comparison
+
+    Raises
+    ------
+    ValueError
+        As :func:`compare`; and naming what of the network has no place in it, and the remedy.
+    """
+    namespace = get_local_namespace(level=1)
+    problem = problem_of_learner(learner, network, namespace=namespace, level=1)
+    return compared(problem, rules, draws=draws, repeats=repeats, seed=seed)
+
+
+def compared(problem, rules, *, draws=20, repeats=3, seed=0):
+    """Compare rules on sequences that a network has run through.
+
+    Parameters
+    ----------
+    problem : Problem
+    rules, draws, repeats, seed
+        See :func:`compare`, which returns and raises the same.
+    """
     bptt = RULES["bptt"]
     exact = _flat(problem, problem.gradient(_at_work(bptt, problem, seed), bptt))
     if not np.any(exact):

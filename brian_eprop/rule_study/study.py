@@ -19,14 +19,16 @@ from ..checks import FigureFormat, FilePath, choice, whole, whole_number
 from ..files import replacing
 from ..learning.optimizers import Adam
 from ..network import RecurrentNetwork
-from ..network.runtime import numpy_runtime
 from ..plotting.rules import save_comparison_figures
 from ..plotting.style import check_format
 from ..reference import RULES, draw_network
 from ..reference.computation import described_rule, example_rules, parse_rule, rule_label
+from ..reference.problem import Problem
 from ..reference.rule import RuleDoesNotApply
-from .comparison import Comparison, compare
+from .brian2_problems import network_of_model, problem_in_brian2
+from .comparison import Comparison, compared
 from .learning import train
+from .own_networks import problem_of_script
 from .tasks import TASKS
 
 
@@ -123,9 +125,14 @@ class RuleComparison:
     ----------
     cell : str
         Units of a random network, a key of `brian_eprop.reference.CELLS`.
+    model : str or None
+        A neuron model, or its file, whose random network is taken instead; Brian2 runs it, and
+        the rules see its steps.
+    script : str or None
+        A Brian2 script of the user, whose first trial of the first run with a learner is taken
+        instead; it is executed up to there.
     weights : str or None
-        File of a trained RecurrentNetwork of lif and alif neurons that is taken instead. Its
-        forward pass is Brian2's.
+        File of a trained RecurrentNetwork that is taken instead; Brian2 runs it, likewise.
     n_in, n_rec, n_out : int
         Sizes of a random network.
     density : float
@@ -152,6 +159,8 @@ class RuleComparison:
     """
 
     cell: str = "alif"
+    model: str | None = None
+    script: str | None = None
     weights: str | None = None
     n_in: int = 10
     n_rec: int = 20
@@ -174,6 +183,25 @@ class RuleComparison:
     def _check_rules(self, field, rules):
         for text in rules:
             parse_rule(text)
+
+    def __attrs_post_init__(self):
+        given = {name: getattr(self, name) for name in ("model", "script", "weights")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) > 1:
+            raise ValueError(
+                f"RuleComparison has {' and '.join(f'{n} = {v!r}' for n, v in given.items())}, "
+                "which are different networks; leave one of them away"
+            )
+        drawn = {"task": self.task, "sizes": self.sizes}
+        if self.model is not None:
+            del drawn["sizes"]
+        for name, value in drawn.items() if given and not self.weights else ():
+            if value:
+                raise ValueError(
+                    f"RuleComparison.{name} = {value!r} is for random networks of a cell of the "
+                    f"reference, not for {next(iter(given.values()))!r}, which Brian2 runs; leave "
+                    f"{name!r} away"
+                )
 
     @sizes.validator
     def _check_sizes(self, field, sizes):
@@ -248,20 +276,27 @@ class RuleComparison:
         return draw_network(self.cell, n_in, n_rec, n_out, **settings)
 
     def _problem(self):
-        """Network, inputs, targets and the spikes that Brian2 finds, if it is to."""
+        """The sequences that the network has run through."""
+        if self.script is not None:
+            return problem_of_script(self.script)
         rng = np.random.default_rng([self.seed, 1])
-        trained = None if self.weights is None else RecurrentNetwork.load(self.weights)
-        network = (
-            trained.reference_network()
-            if trained
-            else self._network(self.n_in, self.n_rec, self.n_out)
-        )
-        inputs = rng.random((self.batch, self.steps, network.n_in)) < INPUT_RATE
-        spikes = None
-        if trained:
-            with numpy_runtime():
-                spikes = trained.simulate(inputs).spikes
-        return network, inputs, self._targets(network, rng), spikes
+        if self.weights is not None:
+            network = RecurrentNetwork.load(self.weights)
+            inputs = self._inputs(rng, network.description.n_in)
+            return problem_in_brian2(network, inputs, self._targets(network.description, rng))
+        if self.model is not None:
+            return self._problem_of_model(self._inputs(rng, self.n_in), self.n_rec, self.n_out, rng)
+        network = self._network(self.n_in, self.n_rec, self.n_out)
+        inputs = self._inputs(rng, self.n_in)
+        return Problem(network, inputs, self._targets(network, rng))
+
+    def _problem_of_model(self, inputs, n_rec, n_out, rng):
+        settings = {"density": self.density, "seed": self.seed}
+        network = network_of_model(self.model, inputs, n_rec, n_out, **settings)
+        return problem_in_brian2(network, inputs, self._targets(network.description, rng))
+
+    def _inputs(self, rng, n_in):
+        return rng.random((self.batch, self.steps, n_in)) < INPUT_RATE
 
     def _targets(self, network, rng):
         """Sines of random periods and phases, or one random class for each sequence."""
@@ -276,9 +311,7 @@ class RuleComparison:
 
     def _compared(self, rules, problem, **settings):
         """The comparison of rules on one problem, with the settings of the study or others."""
-        *arguments, spikes = problem
-        settings = {"draws": self.draws, "seed": self.seed} | settings
-        return compare(*arguments, rules, spikes=spikes, **settings)
+        return compared(problem, rules, **{"draws": self.draws, "seed": self.seed} | settings)
 
     def _orders(self, problem):
         """Relative errors of e-prop of order 1, 2, … with true readout weights."""
@@ -294,12 +327,8 @@ class RuleComparison:
         costs = {}
         for n in tqdm(self.sizes, disable=not progress or not self.sizes, desc="measuring costs"):
             n_out = min(self.n_out, n - 1)
-            network = self._network(n, n, n_out)
             rng = np.random.default_rng([self.seed, 3])
-            # what is measured does not depend on the activity, but nothing can be compared without
-            inputs = rng.random((1, COST_STEPS, n)) < 0.5
-            targets = rng.normal(size=(1, COST_STEPS, n_out))
-            for row in self._compared(rules, (network, inputs, targets, None), draws=1):
+            for row in self._compared(rules, self._problem_of_size(n, n_out, rng), draws=1):
                 if row.refusal is None:
                     of_rule = costs.setdefault(row.label, {name: [] for name in COSTS})
                     for name in COSTS:
@@ -309,6 +338,16 @@ class RuleComparison:
             (memory, _), (time, _) = rule.memory, rule.time
             of_rule["exponents"] = {"memory": memory, "operations": time, "seconds": time}
         return costs
+
+    def _problem_of_size(self, n, n_out, rng):
+        """Few sequences of a network of n units and n inputs."""
+        # what is measured does not depend on the activity, but nothing can be compared without
+        if self.model is not None:
+            inputs = rng.random((1, self.steps, n)) < INPUT_RATE
+            return self._problem_of_model(inputs, n, n_out, rng)
+        network = self._network(n, n, n_out)
+        inputs = rng.random((1, COST_STEPS, n)) < 0.5
+        return Problem(network, inputs, rng.normal(size=(1, COST_STEPS, n_out)))
 
     def _learning(self, rules, progress):
         """Scores (seeds, iterations) of every rule, trained on the task, and why one has none."""

@@ -5,31 +5,20 @@ those of a short trial of the network's task, computed twice.
 """
 
 import math
-import runpy
-import sys
-from pathlib import Path
 
 import numpy as np
 from attrs import evolve, frozen
-from brian2 import BrianObjectException, Network, get_local_namespace
 
 from .. import reference
 from ..checking.own_network import check_network
 from ..checking.report import NetworkCheck
 from ..checks import FilePath
-from ..learning.readout import LeakyReadout
+from ..learning.scripts import instead_of_learning
 from ..network import RecurrentNetwork
 from ..network.constraints import MATRICES
 from ..network.model_check import CheckedQuantity
 from ..network.runtime import numpy_runtime
 from ..tasks import Task
-
-
-class _Checked(BaseException):
-    """The exception that ends a script after its run was checked."""
-
-    def __init__(self, check):
-        self.check = check
 
 
 def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCheck:
@@ -51,32 +40,12 @@ def check_script(path: FilePath, synapses: int = 20, seed: int = 0) -> NetworkCh
     FileNotFoundError, ValueError
         There is no such file; or its runs contain no learner.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    run, arguments, folders = Network.run, sys.argv, list(sys.path)
 
-    def checked(network, duration, *args, namespace=None, level=0, **kwds):
-        if namespace is None:
-            namespace = get_local_namespace(level=level + 1)
-        readouts = (obj for obj in network.sorted_objects if isinstance(obj, LeakyReadout))
-        learner = next((obj.learner for obj in readouts if obj.learner is not None), None)
-        if learner is None:
-            return run(network, duration, *args, namespace=namespace, **kwds)
+    def check(learner, network, duration, namespace, level):
         length = duration if learner.trial is None else None
-        raise _Checked(check_network(learner, length, network, synapses, seed, namespace, level))
+        return check_network(learner, length, network, synapses, seed, namespace, level)
 
-    Network.run = checked
-    sys.argv, sys.path = [str(path)], [str(path.resolve().parent), *folders]
-    try:
-        runpy.run_path(str(path), run_name="__main__")
-    except _Checked as left:
-        return left.check
-    except BrianObjectException as error:
-        raise error.__cause__ from None
-    finally:
-        Network.run, sys.argv, sys.path = run, arguments, folders
-    raise ValueError(f"{path}: no run of it has a Learner; there is nothing to check")
+    return instead_of_learning(path, "to check", check)
 
 
 #: The last steps of a trial, where its errors count, that are simulated.

@@ -195,14 +195,16 @@ def test_forward_pass_by_brian2(tmp_path):
     compared = RuleComparison(
         weights=str(tmp_path / "weights.npz"), rules=("bptt", "rtrl"), **settings
     )
-    described, inputs, targets, spikes = compared._problem()
+    problem = compared._problem()
+    spikes = np.stack([step.observable for step in problem.steps], axis=1)
     assert spikes.shape == (1, 60, 8) and spikes.sum() > 5
-    np.testing.assert_array_equal(network.simulate(inputs).spikes, spikes)
+    np.testing.assert_array_equal(network.simulate(problem.inputs > 0).spikes, spikes)
     table = compared.run(tmp_path / "out", progress=False)
     assert table[1].error < 1e-12
     # other spikes than the reference's own are taken as they are
-    along = gradients(described, inputs, targets, spikes=np.roll(spikes, 1, axis=1))
-    assert np.any(along.w_rec != gradients(described, inputs, targets, spikes=spikes).w_rec)
+    described, trial = network.reference_network(), (problem.inputs, problem.targets)
+    along = gradients(described, *trial, spikes=np.roll(spikes, 1, axis=1))
+    assert np.any(along.w_rec != gradients(described, *trial, spikes=spikes).w_rec)
 
 
 def test_command_line(tmp_path):
@@ -230,6 +232,10 @@ def test_command_line(tmp_path):
         (["--format", "jpg"], ["'jpg'", "svg"]),
         (["snap(n=0)"], ["'n' = 0"]),
         (["--weights", "nowhere.npz"], ["nowhere.npz"]),
+        (["--model", "adx"], ["'adx'", "adex"]),
+        (["--model", "lif", "--density", 2.0], ["'density'", "2.0"]),
+        (["--model", "lif", "--weights", "w.npz"], ["model", "'w.npz'"]),
+        (["nowhere.py"], ["nowhere.py", "no such file"]),
     ],
 )
 def test_bad_command_lines_are_refused_in_words(arguments, words, tmp_path):
