@@ -13,6 +13,8 @@ from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
+from .network.nir_export import to_nir
+from .network.nir_import import from_nir
 from .neurons.neuron_model import NeuronModel, available_models, load_model
 from .neurons.surrogates import (
     Arctan,
@@ -54,10 +56,12 @@ __all__ = [
     "available_models",
     "connectivity",
     "fast_build",
+    "from_nir",
     "linearize",
     "load_model",
     "reference",
     "tasks",
+    "to_nir",
 ]
 
 __version__ = "0.1.0"
