@@ -30,9 +30,10 @@ def to_nir(
 ) -> nir.NIRGraph:
     r"""The graph of NIR that computes as the network does.
 
-    The graph is ``input → w_in → neurons ⇄ w_rec``, ``neurons → w_out → readout → output``, with
-    neurons ``LIF`` or ``CubaLIF``, a readout ``LI``, and ``Delay`` nodes; weights are NIR's (post,
-    pre), 0 where there is no synapse. NIR has no time step: with that of the network, forward Euler
+    The graph is ``input → w_in → neurons → w_out → readout → output``, where neurons are a ``LIF``
+    or ``CubaLIF`` node, or a graph of it and ``w_rec`` around it, and the readout is an ``LI``;
+    there are ``Delay`` nodes before or after the weights, which are NIR's (post, pre), 0 where
+    there is no synapse. NIR has no time step: with that of the network, forward Euler
     of the graph is the network to round-off, if spikes of a step count as a current of 1 in it,
     go around loops in one step, and reset the membrane in the step in which it fires. So compute
     snnTorch (whose dt is 0.1 ms), Norse and SpikingJelly. What is exact here and Euler there has
@@ -96,9 +97,9 @@ def to_nir(
         for post, columns in names.items():
             graph.connect("w_rec", pre, post, weights["w_rec"] * units, rows, columns)
     if outputs == "readout":
-        graph.add_readout()
         for name, rows in names.items():
             graph.connect("w_out", name, "readout", weights["w_out"], rows, slice(None))
+        graph.add_readout()
     elif len(names) > 1:
         raise ValueError(
             "to_nir.outputs = 'spikes': an output of NIR is one node, but the network has LIF and "
@@ -253,11 +254,34 @@ class _Graph:
         """The graph whose output is that of a node."""
         d, node = self._description, self._nodes[last]
         self._nodes["output"] = self._nir.Output(node.output_type)
+        if len(self.kinds) == 1:
+            self._nest(d.n_rec)
+        # nodes in the order of their signals: NIRTorch 2.6 visits no graph twice
+        first = [name for name in self._nodes if name == "input" or name.startswith("w_in")]
+        self._nodes = {name: self._nodes[name] for name in dict.fromkeys([*first, *self._nodes])}
         metadata = {"dt": float(d.dt), "written_by": "brian_eprop"}
         if left_out:
             metadata["left_out"] = left_out
         edges = [*self._edges, (last, "output")]
         return self._nir.NIRGraph(self._nodes, edges, metadata)
+
+    def _nest(self, n):
+        """Make neurons and the loop around them one graph, as tools with recurrent layers have it.
+
+        In a flat one snnTorch 1.0 takes inputs of the neurons for inputs of ``w_rec``.
+        """
+        loop = {name: node for name, node in self._nodes.items() if name.startswith("w_rec")}
+        if not loop:
+            return
+        kind = self.kinds["neurons"].lower()
+        ends = {"input": self._nir.Input(np.array([n])), "output": self._nir.Output(np.array([n]))}
+        inside = [edge for edge in self._edges if set(edge) & set(loop)]
+        edges = [tuple(kind if end == "neurons" else end for end in edge) for edge in inside]
+        edges += [("input", kind), (kind, "output")]
+        nodes = {kind: self._nodes["neurons"], **loop, **ends}
+        self._nodes = {name: node for name, node in self._nodes.items() if name not in loop}
+        self._nodes["neurons"] = self._nir.NIRGraph(nodes, edges, {})
+        self._edges = [edge for edge in self._edges if edge not in inside]
 
 
 def _delays(name, steps, mask):
