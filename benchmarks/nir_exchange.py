@@ -89,7 +89,7 @@ class Recurrent(torch.nn.Module):
         self.layers = layers
         if layers == 2:
             self.second = torch.nn.Linear(N_REC, 2)
-            self.last = snn.Leaky(beta=torch.full((2,), 0.8), **reset)
+            self.last = snn.Leaky(beta=torch.full((2,), 0.8), threshold=torch.ones(2), **reset)
 
     def forward(self, x):
         spikes = self.hidden(self.first(x))

@@ -67,7 +67,7 @@ def from_nir(
     if not isinstance(graph, nir.NIRGraph):
         if not isinstance(graph, str | os.PathLike):
             raise TypeError(f"from_nir.graph = {graph!r} is no NIRGraph, nor the path of a file")
-        graph = nir.read(graph)
+        graph = _read(nir, graph)
     dt = _time_step(graph, dt)
     signals = Signals.of(graph)
     arguments = _Arguments(signals, dt).made()
@@ -75,6 +75,16 @@ def from_nir(
         if name in arguments:
             raise ValueError(f"from_nir: the graph says what '{name}' is; leave it out")
     return RecurrentNetwork(**arguments, **options)
+
+
+def _read(nir, path):
+    """The graph in a file."""
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"there is no file '{path}'; give one that nir.write has written")
+    try:
+        return nir.read(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"the file '{path}' is no graph of NIR: {error}") from error
 
 
 def _time_step(graph, dt):
