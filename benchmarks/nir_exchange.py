@@ -1,6 +1,6 @@
 """Networks that go by NIR to snnTorch, Norse and SpikingJelly, and come back: tests/data/nir.
 
-    python3 -m pip install "brian_eprop[nir,torch]" snntorch norse spikingjelly "nir>=1.0.7" nirtorch
+    python3 -m pip install "brian_eprop[nir,torch]" snntorch norse spikingjelly nirtorch
     python3 benchmarks/nir_exchange.py
 
 For each network of ours a file of its graph, and one with inputs and the spikes that each of the

@@ -87,7 +87,7 @@ class Signals:
                     self._wires.add(prefix + name)
         for kind in ("Input", "Output"):
             if kind not in ends:
-                raise ValueError(f"the NIR graph {prefix or 'given'} has no node {kind}; add it")
+                raise ValueError(f"the NIR graph {prefix or 'itself'} has no node {kind}; add it")
         for pre, post in graph.edges:
             for name in (pre, post):
                 if name not in graph.nodes:
@@ -190,7 +190,7 @@ class Signals:
             n = self.size(name)
             return [Path(name, np.eye(n), np.zeros((n, n)))], np.zeros(n)
         if name in loop:
-            ring = " → ".join((*loop[loop.index(name) :][::-1], name))
+            ring = " → ".join((name, *loop[loop.index(name) :][::-1]))
             raise ValueError(
                 f"the NIR graph has a loop without a neuron, {ring}, whose signals would go around "
                 "in no time; a loop must go through a LIF or CubaLIF node"
