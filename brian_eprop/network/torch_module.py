@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from attrs import evolve
+from brian2 import Quantity, get_dimensions
 from torch.autograd.function import once_differentiable
 
 from .connectivity import values_of, with_values
@@ -137,8 +138,7 @@ class NetworkModule(torch.nn.Module):
                 shared = with_values(d.connectivity.get(name), values)
                 self._driven.weights[name] = shared
             else:
-                unit = held[name].dim
-                shared = type(held[name])(values, dim=unit, copy=False)
+                shared = Quantity(values, dim=get_dimensions(held[name]), copy=False)
                 self._driven.parameters[name] = shared
             held[name] = self._given[name] = shared
 

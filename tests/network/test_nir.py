@@ -1,10 +1,12 @@
 """Networks that go to NIR and come from it, spike for spike as the tools that read NIR compute."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from brian2 import amp, ms, ohm, second, volt
+from scipy.sparse import issparse
 
 from brian_eprop import (
     Adam,
@@ -36,6 +38,8 @@ def network(model="nir_lif", n=8, n_in=5, seed=3, values=None, **options):
         "w_rec": 10 * rng.normal(size=(n, n)),
         "w_out": rng.normal(size=(n, 2)),
     }
+    if issparse(mask := options.get("connectivity", {}).get("w_rec")):
+        weights["w_rec"] = mask * weights["w_rec"]
     neurons = model if isinstance(model, list) else [(model, n, values or {})]
     made = RecurrentNetwork(neurons, n_in, n, 2, seed=1, **({"weights": weights} | options))
     return made, rng.random((60, n_in)) < 0.3
@@ -132,12 +136,7 @@ WAYS = {
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("way", WAYS)
 def test_a_network_comes_back_as_it_went(way, tmp_path):
-    options = dict(WAYS[way])
-    made, inputs = network(**options)
-    if way == "sparse":
-        rng = np.random.default_rng(1)
-        made.weights["w_rec"].data[:] = 15 * rng.normal(size=made.weights["w_rec"].nnz)
-        options["weights"] = made.weights
+    made, inputs = network(**WAYS[way])
     nir.write(tmp_path / "network.nir", to_nir(made))
     assert_same(made, from_nir(tmp_path / "network.nir"), inputs)
     if way == "sparse":
@@ -149,10 +148,8 @@ def test_the_graph_by_forward_euler_is_the_network():
     """Alone with NIR's numbers: neurons, loop, delay and readout in NumPy."""
     made, inputs = network(delays={"w_rec": 2 * ms})
     graph = to_nir(made)
-    (lif, loop, later), a = (
-        (graph.nodes["neurons"].nodes[n] for n in ("lif", "w_rec", "w_rec_delay")),
-        1e-3,
-    )
+    inside, a = graph.nodes["neurons"].nodes, 1e-3
+    lif, loop, later = (inside[name] for name in ("lif", "w_rec", "w_rec_delay"))
     w_in, w_out, li = (graph.nodes[name] for name in ("w_in", "w_out", "readout"))
     steps = np.rint(later.delay / a).astype(int)
     v, y, spikes, readout = np.zeros(8), np.zeros(2), [np.zeros(8)] * 3, []
@@ -232,7 +229,7 @@ CHAIN = ["input", "w", "lif", "out", "li", "output"]
 
 def graph(chain=CHAIN, more=(), metadata=None, **nodes):
     usual = {"w": nir.Linear(EYE), "lif": lif(), "out": nir.Linear(EYE), "li": li()} | ENDS
-    edges = [*zip(chain, chain[1:], strict=False), *more]
+    edges = [*pairwise(chain), *more]
     used = {name for edge in edges for name in edge}
     found = {name: node for name, node in (usual | nodes).items() if name in used}
     return nir.NIRGraph(found, edges, metadata or {}, type_check=False)
@@ -259,13 +256,17 @@ REFUSED = {
         "a constant arrives at the readout",
     ),
     "linear output": (
-        graph(CHAIN[:4] + ["output"], out=nir.Linear(2 * EYE)),
+        graph([*CHAIN[:4], "output"], out=nir.Linear(2 * EYE)),
         "a linear map of 'lif'",
     ),
     "integrator": (graph(more=[("li", "w")]), "'lif' hears 'li', LI"),
     "not finite": (graph(lif=lif(r=np.nan)), "'lif' has a r that is not finite"),
     "image": (graph(lif=lif((2, 2))), "has the shape"),
-    "unconnected": (graph(CHAIN[1:]), "nothing arrives at the NIR node 'w'"),
+    "no input": (graph(CHAIN[1:]), "has no node Input"),
+    "unconnected": (
+        graph(more=[("a", "w")], a=nir.Linear(EYE)),
+        "nothing arrives at the NIR node 'a'",
+    ),
     "sizes": (graph(w=nir.Linear(np.ones((3, 2)))), "'w' has 3 signals, but 'lif' takes 2"),
     "two delays": (
         graph(
@@ -281,7 +282,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_graphs_without_counterpart_are_refused_by_name(case):
     wrong, message = REFUSED[case]
-    with pytest.raises(ValueError, match="NIR|delay") as error:
+    with pytest.raises(ValueError, match=r"NIR|delay") as error:
         from_nir(wrong, dt=1 * ms)
     assert message in str(error.value)
 
@@ -290,9 +291,7 @@ def test_time_steps_files_and_options(tmp_path):
     assert from_nir(graph(), dt=1 * ms).description.n_rec == 2
     with pytest.raises(ValueError, match=r"from_nir.dt is missing"):
         from_nir(graph())
-    with pytest.raises(
-        ValueError, match=r"dt = 1. ms, but the graph was made for steps of 100. us"
-    ):
+    with pytest.raises(ValueError, match=r"dt = 1. ms, but .* steps of 100. us"):
         from_nir(graph(metadata={"dt": 1e-4}), dt=1 * ms)
     assert from_nir(graph(metadata={"dt": 1e-4})).description.dt == 1e-4 * second
     with pytest.raises(ValueError, match="the graph says what 'weights' is"):
@@ -311,9 +310,10 @@ def test_time_steps_files_and_options(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("model", ["nir_lif", "nir_cuba_lif"])
-def test_installed_tools_fire_alike(model, seed):
+def test_installed_tools_fire_alike(model, seed, monkeypatch):
     for tool in (*TOOLS, "nirtorch"):
         pytest.importorskip(tool)
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     import nir_exchange
 
     made, _ = nir_exchange.network("lif_recurrent" if model == "nir_lif" else "cuba_recurrent")

@@ -90,6 +90,7 @@ def test_backward_is_gradients(case, loss):
         assert_close(getattr(module, name).grad, gradient)
     for name, gradient in expected.parameters.items():
         assert_close(getattr(module, name).grad, gradient)
+        assert np.shares_memory(net.parameters[name], getattr(module, name).detach().numpy())
     # and it is the whole of it: another order is another gradient
     if case == "exact":
         other = network(loss=loss).gradients(inputs, targets)
@@ -187,7 +188,7 @@ def test_tensors_that_cannot_be_computed_with_are_refused():
 @pytest.mark.slow
 def test_what_would_be_another_gradient_is_refused():
     torch = pytest.importorskip("torch")
-    net, (inputs, targets) = network(), trials()
+    net, (inputs, _) = network(), trials()
     module, x = net.as_torch(), torch.from_numpy(inputs)
     y = module(x)
     with torch.no_grad():
@@ -202,7 +203,7 @@ def test_what_would_be_another_gradient_is_refused():
     with pytest.raises(FloatingPointError, match="not finite"):
         (y.sum() * math.nan).backward()
     gradient = torch.autograd.grad(module(x).square().sum(), module.w_in, create_graph=True)[0]
-    with pytest.raises(RuntimeError, match="once_differentiable|twice"):
+    with pytest.raises(RuntimeError, match=r"once_differentiable|twice"):
         gradient.sum().backward()
     net.weights["w_in"] = 2 * net.weights["w_in"]
     with pytest.raises(ValueError, match="'w_in' of the network is another"):
