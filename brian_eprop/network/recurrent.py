@@ -438,7 +438,7 @@ class RecurrentNetwork:
         return reference_network(d.with_parameters(parameters), self.weights)
 
     def as_torch(self, threads: int = 1) -> NetworkModule:
-        """A module of PyTorch; see :class:`~brian_eprop.network.torch_module.NetworkModule`."""
+        """A module of PyTorch; see ``brian_eprop.network.torch_module.NetworkModule``."""
         try:
             from .torch_module import NetworkModule
         except ImportError as error:
