@@ -15,6 +15,8 @@ from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
 from .network.fitting import FitResult, fit
+from .network.nir_export import to_nir
+from .network.nir_import import from_nir
 from .neurons.neuron_model import NeuronModel, available_models, load_model
 from .neurons.surrogates import (
     Arctan,
@@ -58,12 +60,14 @@ __all__ = [
     "connectivity",
     "fast_build",
     "fit",
+    "from_nir",
     "linearize",
     "load_model",
     "recorded_signals",
     "recorded_spikes",
     "reference",
     "tasks",
+    "to_nir",
 ]
 
 __version__ = "0.1.0"

@@ -312,6 +312,14 @@ def suggest(name, known):
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
+def missing(what, package):
+    """An error for what needs an optional package, which is not installed : ImportError."""
+    return ImportError(
+        f"{what} needs the package '{package}'; install it with pip install "
+        f"'brian_eprop[{package}]'"
+    )
+
+
 def unit_name(dimensions):
     """Unscaled unit as Brian2's equations write it: 'volt', 'volt ** -1', '1'."""
     from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit

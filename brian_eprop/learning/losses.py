@@ -19,7 +19,7 @@ from ..brian.step_flags import EPISODE
 from ..checks import Bools, Floats, frequency, real
 
 #: The names of those that there are, for type checkers.
-LossName: TypeAlias = Literal["mse", "cross_entropy"]
+LossName: TypeAlias = Literal["mse", "cross_entropy", "linear"]
 
 
 def _none(targets):
@@ -121,6 +121,15 @@ LOSSES = {
         prepare=SoftmaxNorm,
         wrong=_no_probabilities,
         needs="probabilities (≥ 0, with the sum 1)",
+    ),
+    # E = Σ y* y: what is given as target is the error, ∂E/∂y of any loss that is computed elsewhere
+    "linear": OutputLoss(
+        "sum of outputs times given errors",
+        """
+        error = __counts*y_target
+        loss += __signal_scale*__scored*y_target*y
+        """,
+        lambda y, target: np.array(target, dtype=float),
     ),
 }
 

@@ -53,8 +53,9 @@ class LeakyReadout(NeuronGroup):
         Number of outputs.
     tau : Quantity
         Time constant of the leak, the same for all outputs.
-    loss : {"mse", "cross_entropy"}
-        ½ Σ (y − y*)², or −Σ y* log softmax(y) with the softmax taken over the outputs.
+    loss : {"mse", "cross_entropy", "linear"}
+        ½ Σ (y − y*)²; −Σ y* log softmax(y) with the softmax taken over the outputs; or Σ y* y, of
+        which y* is the error: ∂E/∂y of any other loss.
     target : TimedArray or array_like, optional
         y*: (steps, n), one row per time step from the start of the simulation, t = 0, whatever
         happens to trials; a vector (steps,) if n is 1. Without a target the readout only reports.
@@ -72,7 +73,7 @@ class LeakyReadout(NeuronGroup):
     Attributes
     ----------
     y, error : state variables (n,)
-        Output, and from the slot ``end`` on its error y − y* (or softmax(y) − y*), 0 outside
+        Output, and from the slot ``end`` on its error y − y* (softmax(y) − y*, or y*), 0 outside
         the learning window and while learning is off.
     y_target : subexpression (n,)
         y*.

@@ -110,12 +110,20 @@ def run_model(model, method, n, steps, rng, dt):
     states = state_names(group)
     names = [*states, *({"lastspike", "not_refractory"} & group.variables.keys())]
     moments = [monitor(group, names, *moment) for moment in MOMENTS]
-    eps = [f"eps_{name}" for name in states if f"eps_{name}" in synapses["w_rec"].variables]
     when = schedule.MONITOR_TRACES.when
     psi = monitor(group, "psi", when)
     traces = {k: monitor(s, "e_trace", when) for k, s in synapses.items()}
     when = schedule.MONITOR_ELIGIBILITY_VECTOR.when
-    vectors = {k: monitor(s, eps, when) for k, s in synapses.items()}
+    # What arrives before the threshold may not act on all that recurrent spikes act on. A monitor
+    # for each: one of Brian2's cannot hold two variables that are kept per presynaptic neuron.
+    vectors = {
+        name: {
+            k: monitor(s, f"eps_{name}", when)
+            for k, s in synapses.items()
+            if f"eps_{name}" in s.variables
+        }
+        for name in states
+    }
 
     def course(recording, name):
         """A copy (T, neurons): from Brian2 2.10 on, what a monitor holds is gone with it."""
@@ -132,10 +140,9 @@ def run_model(model, method, n, steps, rng, dt):
         computed["readout"][0],
         course(psi, "psi"),
         {
-            name.removeprefix("eps_"): {
-                k: dense(k, getattr(m, f"{name}_")) for k, m in vectors.items()
-            }
-            for name in eps
+            name: {k: dense(k, getattr(m, f"eps_{name}_")) for k, m in monitors.items()}
+            for name, monitors in vectors.items()
+            if monitors
         },
         {k: dense(k, m.e_trace_) for k, m in traces.items()},
         {k: computed[k] / float(weight_unit(model)) for k in synapses},

@@ -150,7 +150,10 @@ def check_model(
     expected = _expected(model, build, run)
     rows = [_compare("psi", {"": run.psi}, {"": expected["psi"]})]
     for name, vectors in run.eps.items():
-        rows.append(_compare(f"eps_{name}", vectors, expected["eps"][name]))
+        wanted = {matrix: expected["eps"][name][matrix] for matrix in vectors}
+        # a state that each step empties is 0 whenever it is looked at, as nir_lif's I
+        if any(np.any(v) for v in (*vectors.values(), *wanted.values())):
+            rows.append(_compare(f"eps_{name}", vectors, wanted))
     rows.append(_compare("e_trace", run.e_trace, expected["e_trace"]))
     rows.append(_compare("gradient", run.gradient, expected["gradient"]))
     if _has_reference(model, method):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import cloudpickle
 import numpy as np
@@ -22,7 +22,7 @@ from ..checks import (
     as_array,
     check_seed,
     flag,
-    numbers,
+    missing,
     table,
     whole_number,
 )
@@ -48,6 +48,7 @@ from .runtime import RuntimeNetwork, record_trial
 from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
 from .validation import (
+    checked_answers,
     checked_inputs,
     checked_optimizer,
     checked_path,
@@ -57,6 +58,9 @@ from .validation import (
     checked_window,
 )
 from .workers import Workers
+
+if TYPE_CHECKING:
+    from .torch_module import NetworkModule
 
 
 class RecurrentNetwork:
@@ -71,8 +75,8 @@ class RecurrentNetwork:
     dt : Quantity
     tau_out : Quantity
         Time constant of the readout.
-    loss : {"mse", "cross_entropy"}
-        ½ Σ (y − y*)², or −Σ y* log softmax(y).
+    loss : {"mse", "cross_entropy", "linear"}
+        ½ Σ (y − y*)², −Σ y* log softmax(y), or Σ y* y, whose y* is any ∂E/∂y from elsewhere.
     normalize, average : bool
         See :class:`LeakyReadout`.
     feedback : {"symmetric", "random", "adaptive"} or (n_out, n_rec) array
@@ -363,10 +367,7 @@ class RecurrentNetwork:
             See :func:`brian_eprop.network.training.fit`.
         """
         training.check_task(task, "metric")
-        inputs, _ = checked_inputs(inputs, self.description.n_in)
-        expected = (*inputs.shape[:2], self.description.n_out)
-        if numbers("targets", targets).shape != expected:
-            raise ValueError(f"targets have the shape {np.shape(targets)}; give {expected}")
+        inputs = checked_answers(self.description, inputs, targets)
         with Workers(self, workers, threads) as pool:
             return training.evaluate(pool, task, inputs, targets)
 
@@ -435,6 +436,14 @@ class RecurrentNetwork:
         d = self.description
         parameters = checked_parameters(d, self.parameters)
         return reference_network(d.with_parameters(parameters), self.weights)
+
+    def as_torch(self, threads: int = 1) -> NetworkModule:
+        """A module of PyTorch; see ``brian_eprop.network.torch_module.NetworkModule``."""
+        try:
+            from .torch_module import NetworkModule
+        except ImportError as error:
+            raise missing("RecurrentNetwork.as_torch", "torch") from error
+        return NetworkModule(self, threads)
 
     def _some_targets(self, *shape):
         """Targets that every loss accepts, without memory of their own."""

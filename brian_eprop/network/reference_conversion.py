@@ -101,7 +101,7 @@ def connections(description, weights):
             "the reference has no delays onto the readout, but those of the network, "
             f"delays['w_out'], are up to {d.longest_delay('w_out')!s}"
         )
-    _check_memory(d)
+    check_dense(d, "the reference")
     kappa = float(np.exp(-d.dt / d.tau_out))
     return {
         **{name: dense(weights[name]) for name in MATRICES},
@@ -120,15 +120,15 @@ def connections(description, weights):
     }
 
 
-def _check_memory(description):
-    """Raise an error if sparse matrices would not fit into memory as the reference's dense ones."""
+def check_dense(description, what):
+    """Raise an error if sparse matrices would not fit into memory as dense ones."""
     sparse = [name for name, mask in description.connectivity.items() if issparse(mask)]
     entries = sum(math.prod(description.shapes[name]) for name in sparse)
     needed, free = BYTES_OF_AN_ENTRY * entries, available_memory()
     if needed > free:
         raise MemoryError(
-            f"the reference has dense matrices: {', '.join(map(repr, sparse))}, sparse in the "
-            f"network, would take {needed} bytes, but {free} are free; compare a smaller network"
+            f"{what} has dense matrices: {', '.join(map(repr, sparse))}, sparse in the "
+            f"network, would take {needed} bytes, but {free} are free; give a smaller network"
         )
 
 

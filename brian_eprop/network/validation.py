@@ -190,6 +190,15 @@ def checked_trials(description, inputs, targets, window):
     return inputs, targets, window, batched
 
 
+def checked_answers(description, inputs, targets):
+    """Inputs as a bool array (trials, T, n_in); an error for targets of another shape."""
+    inputs, _ = checked_inputs(inputs, description.n_in)
+    expected = (*inputs.shape[:2], description.n_out)
+    if numbers("targets", targets).shape != expected:
+        raise ValueError(f"targets have the shape {np.shape(targets)}; give {expected}")
+    return inputs
+
+
 def _checked_targets(targets, description, shape, window):
     targets = numbers("targets", targets)
     _check_trials("targets", targets, description.n_out)

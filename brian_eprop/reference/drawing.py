@@ -43,7 +43,7 @@ def draw_network(
         With ``"jordan"`` the outputs are among the n_rec units.
     density : float
         Fraction of recurrent connections that exist, above 0 and at most 1.
-    loss : {"mse", "cross_entropy"}
+    loss : {"mse", "cross_entropy", "linear"}
     seed : int
     **settings
         Other attributes of the network; they replace what is drawn.

@@ -141,7 +141,7 @@ class Network:
         Which connections exist. The weights and the gradients of the others are 0.
     delay_in, delay_rec : int arrays (n_pre, n_post), optional
         Steps d beyond the standard delay (0 for inputs, 1 for recurrent connections).
-    loss : {"mse", "cross_entropy"}
+    loss : {"mse", "cross_entropy", "linear"}
         ½Σ(y − y*)² or −Σ y* log softmax(y), summed over the steps that count.
     average : bool
         Divide loss, learning signal and regularization by the number of steps that count.

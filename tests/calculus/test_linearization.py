@@ -25,6 +25,8 @@ KICKS = {
     "adex": {"I_syn": 3e-10},
     "izhikevich": {"v": 6e-3},
     "hodgkin_huxley": {"g_syn": 3e-8},
+    "nir_lif": {"I": 60.0},
+    "nir_cuba_lif": {"I_syn": 4.0, "I": 60.0},
     # far enough for finite differences of what u changes v within one step
     "two_compartment": {"I_syn": 4e-10, "I_apical": 4e-10, "w_d": 1e-9, "bap": 1.0},
 }
@@ -48,6 +50,8 @@ STATES = {
     "hodgkin_huxley": ("g_syn", "h", "m", "n", "v"),
     "izhikevich": ("u", "v"),
     "lif": ("v",),
+    "nir_cuba_lif": ("I", "I_syn", "v"),
+    "nir_lif": ("I", "v"),
     "two_compartment": ("I_syn", "bap", "u", "v", "w_d", "w_s"),
 }
 
@@ -108,9 +112,8 @@ def test_coefficients_are_those_of_brian2s_own_step(name, method):
     assert linearization.states == STATES[name]
     # Written out, the entries of adex with rk4 have more than 100 000 operations.
     code = "\n".join(linearization.statements.values())
-    assert operations(code) < {"hodgkin_huxley": 4000, "adex": 700, "two_compartment": 700}.get(
-        name, 400
-    )
+    larger = {"hodgkin_huxley": 4000, "adex": 700, "two_compartment": 700, "nir_cuba_lif": 700}
+    assert operations(code) < larger.get(name, 400)
     assert_typesettable(linearization._repr_latex_())
 
 

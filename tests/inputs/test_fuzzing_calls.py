@@ -15,6 +15,8 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 #: Made by others, without arguments, or rooms.
 OTHERS = {"FitResult", "Gradients", "Linearization", "available_models", "fast_build"}
 OTHERS |= {"connectivity", "reference", "tasks"}
+#: With an optional package; see tests/network/test_nir.py.
+OTHERS |= {"from_nir", "to_nir"}
 CALLS = calls()
 
 

@@ -31,9 +31,10 @@ def test_every_model_passes(name):
     quantities = [row.quantity for row in report.rows]
     assert {"psi", "e_trace", "gradient"} <= set(quantities)
     assert ("gradient (reference)" in quantities) == (name in ("lif", "alif"))
-    assert report.dt / ms == pytest.approx(
-        {"lif": 1, "alif": 1, "hodgkin_huxley": 0.05}.get(name, 0.1)
+    suggested = {"hodgkin_huxley": 0.05} | dict.fromkeys(
+        ("lif", "alif", "nir_lif", "nir_cuba_lif"), 1
     )
+    assert report.dt / ms == pytest.approx(suggested.get(name, 0.1))
 
 
 @pytest.mark.slow

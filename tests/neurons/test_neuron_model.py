@@ -14,6 +14,7 @@ from brian2 import (
     SpikeMonitor,
     StateMonitor,
     Synapses,
+    amp,
     ms,
     mV,
     nA,
@@ -32,6 +33,8 @@ MODELS = [
     "hodgkin_huxley",
     "izhikevich",
     "lif",
+    "nir_cuba_lif",
+    "nir_lif",
     "two_compartment",
 ]
 N_IN, N, STEPS = 6, 12, 300
@@ -153,7 +156,7 @@ def test_zero_refractoriness_lets_a_neuron_fire_in_every_step():
 # ---------------------------------------------------------------------- every model
 
 
-def test_the_seven_models_are_available():
+def test_the_models_that_are_available():
     assert available_models() == MODELS
 
 
@@ -177,6 +180,8 @@ FIRING = {
     "izhikevich": ({"I_ext": 10 * mV / ms}, 20 * mV, 0.1 * ms),
     "hodgkin_huxley": ({"I_ext": 0.2 * nA}, 15e-9, 0.1 * ms),
     "two_compartment": ({"I_ext": 0.7 * nA}, 4000 * pA, 0.1 * ms),
+    "nir_lif": ({"I_ext": 1.05 * amp}, 400 * amp, 0.1 * ms),
+    "nir_cuba_lif": ({"I_ext": 1.05 * amp}, 400 * amp, 0.1 * ms),
 }
 
 

@@ -93,6 +93,8 @@ def autograd(example, through_feedback=False, edges=1.0):
         if t >= n_steps - window:
             if net.loss == "mse":
                 loss = loss + 0.5 * torch.sum((y - targets[:, t]) ** 2) / scale
+            elif net.loss == "linear":
+                loss = loss + torch.sum(y * targets[:, t]) / scale
             else:
                 log_p = torch.log_softmax(y, dim=-1)
                 loss = loss - torch.sum(targets[:, t] * log_p) / scale

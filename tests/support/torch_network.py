@@ -202,6 +202,8 @@ def _loss(description, spikes, y, targets, window):
     d, y, targets = description, y[:, -window:], targets[:, -window:]
     if d.loss == "mse":
         loss = 0.5 * ((y - targets) ** 2).sum()
+    elif d.loss == "linear":
+        loss = (y * targets).sum()
     else:
         loss = -(targets * torch.log_softmax(y, dim=-1)).sum()
     for regularizer in d.regularizers:

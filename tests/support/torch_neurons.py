@@ -99,9 +99,9 @@ class Population:
     """
 
     def __init__(self, described, rule, dt, shape, parameters, smooth):
-        group = described.group(rule, dt=dt)
+        group = described.group(dt=dt)
         group._network = ""  # it is only read: Brian2 need not warn that it never ran
-        self.model, self.dt, self.smooth = group.neuron_model, float(dt), smooth
+        self.model, self.dt, self.smooth = described.learning_with(rule), float(dt), smooth
         self.states = state_names(group)
         self.values = _initial_values(group, shape, self.states) | parameters
         self.refractory = group._refractory is not False

@@ -1,0 +1,327 @@
+"""Networks that go to NIR and come from it, spike for spike as the tools that read NIR compute."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from brian2 import amp, ms, ohm, second, volt
+from scipy.sparse import issparse
+
+from brian_eprop import (
+    Adam,
+    EProp,
+    RecurrentNetwork,
+    connectivity,
+    from_nir,
+    to_nir,
+)
+
+nir = pytest.importorskip("nir")
+
+pytestmark = pytest.mark.usefixtures("numpy_target")
+
+#: Written by benchmarks/nir_exchange.py, with the versions of the tools; see the README there.
+DATA = Path(__file__).parents[1] / "data" / "nir"
+TOOLS = ("snntorch", "norse", "spikingjelly")
+
+
+def written(name):
+    return nir.read(DATA / f"{name}.nir"), np.load(DATA / f"{name}.npz")
+
+
+def network(model="nir_lif", n=8, n_in=5, seed=3, values=None, **options):
+    """A network that fires, with its inputs."""
+    rng = np.random.default_rng(seed)
+    weights = {
+        "w_in": 25 * (rng.normal(size=(n_in, n)) + 0.3),
+        "w_rec": 10 * rng.normal(size=(n, n)),
+        "w_out": rng.normal(size=(n, 2)),
+    }
+    if issparse(mask := options.get("connectivity", {}).get("w_rec")):
+        weights["w_rec"] = mask * weights["w_rec"]
+    neurons = model if isinstance(model, list) else [(model, n, values or {})]
+    made = RecurrentNetwork(neurons, n_in, n, 2, seed=1, **({"weights": weights} | options))
+    return made, rng.random((60, n_in)) < 0.3
+
+
+def assert_same(one, other, inputs):
+    found, expected = other.simulate(inputs), one.simulate(inputs)
+    assert expected.spikes.sum() > 30
+    np.testing.assert_array_equal(found.spikes, expected.spikes)
+    # the same sums with the parameters of the readout taken from τ and back
+    np.testing.assert_allclose(found.readout, expected.readout, rtol=0, atol=1e-11)
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("name", ["cuba_recurrent", "lif_layer", "lif_recurrent"])
+def test_what_we_write_fires_as_three_tools_have_it(name):
+    graph, known = written(name)
+    spikes = from_nir(graph).simulate(known["inputs"]).spikes
+    assert spikes.sum() > 100
+    for tool in TOOLS:
+        np.testing.assert_array_equal(spikes, known[tool])
+
+
+@pytest.mark.slow
+def test_spikes_are_seen_to_differ_where_a_convention_does():
+    graph, known = written("lif_recurrent")
+    neurons, loop = (graph.nodes["neurons"].nodes[name] for name in ("lif", "w_rec"))
+    changes = (
+        (neurons, "tau", neurons.tau * np.exp(0.05)),  # nearly the exact decay
+        (neurons, "v_reset", neurons.v_reset - 0.3),
+        (loop, "weight", loop.weight.T),
+    )
+    for node, name, value in changes:
+        before = getattr(node, name)
+        setattr(node, name, value)
+        spikes = from_nir(graph).simulate(known["inputs"]).spikes
+        setattr(node, name, before)
+        assert (spikes != known["norse"]).sum() > 10
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("layers", [2, 1])
+def test_what_snntorch_has_trained_fires_here_as_there(layers):
+    graph, known = written(f"snntorch_{layers}")
+    if layers == 2:
+        with pytest.warns(UserWarning, match="outputs come 1 steps later"):
+            made = from_nir(graph, dt=0.1 * ms)
+    else:
+        made = from_nir(graph, dt=0.1 * ms)
+    late, expected = layers - 1, known["snntorch"]
+    found = made.simulate(known["inputs"]).spikes[:, -expected.shape[1] :]
+    assert expected.sum() > 20
+    np.testing.assert_array_equal(found[late:], expected[: len(expected) - late])
+    assert made.description.populations[0].parameters["I_ext"].any()  # its biases
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [EProp(), EProp(order=np.inf)], ids=["eprop", "exact"])
+def test_what_snntorch_has_trained_is_trained_on(rule):
+    graph, known = written("snntorch_1")
+    made = from_nir(graph, dt=0.1 * ms, rule=rule, optimizer=Adam(3e-3), tau_out=1 * ms)
+    targets = np.where(np.arange(12) % 2, 4.0, 1.0) * np.ones((100, 1))
+    losses = []
+    for _ in range(12):
+        found = made.gradients(known["inputs"], targets)
+        assert all(np.abs(getattr(found, name)).max() > 0 for name in ("w_in", "w_rec", "w_out"))
+        losses.append(found.loss)
+        made.apply(found)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+WAYS = {
+    "lif": {},
+    "delays": {"delays": {"w_in": 2 * ms, "w_rec": 3 * ms, "w_out": 1 * ms}},
+    "delay per neuron": {"delays": {"w_rec": np.arange(8)[:, None] * np.ones((1, 8)) * ms}},
+    "normalized": {"normalize": True, "tau_out": 7 * ms},
+    "sparse": {"connectivity": {"w_rec": connectivity.random_sparse(8, 8, 0.3, 1, sparse=True)}},
+    "values": {
+        "values": {
+            "tau_m": np.linspace(5, 30, 8) * ms,
+            "R": 1.3 * ohm,
+            "E_L": -0.2 * volt,
+            "v_reset": -0.4 * volt,
+            "v_th": np.linspace(0.6, 1, 8) * volt,
+            "I_ext": np.linspace(0, 0.5, 8) * amp,
+        }
+    },
+    "no loop": {"connectivity": {"w_rec": np.zeros((8, 8), bool)}},
+    "two models": {"model": [("nir_cuba_lif", 3, {"gain": 4.0}), ("nir_lif", 5, {})]},
+    "populations": {"model": [("nir_lif", 3, {}), ("nir_lif", 5, {"tau_m": 9 * ms})]},
+}
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("way", WAYS)
+def test_a_network_comes_back_as_it_went(way, tmp_path):
+    made, inputs = network(**WAYS[way])
+    nir.write(tmp_path / "network.nir", to_nir(made))
+    assert_same(made, from_nir(tmp_path / "network.nir"), inputs)
+    if way == "sparse":
+        again = from_nir(tmp_path / "network.nir").weights["w_rec"]
+        np.testing.assert_array_equal(again, made.weights["w_rec"].toarray())
+
+
+def test_the_graph_by_forward_euler_is_the_network():
+    """Alone with NIR's numbers: neurons, loop, delay and readout in NumPy."""
+    made, inputs = network(delays={"w_rec": 2 * ms})
+    graph = to_nir(made)
+    inside, a = graph.nodes["neurons"].nodes, 1e-3
+    lif, loop, later = (inside[name] for name in ("lif", "w_rec", "w_rec_delay"))
+    w_in, w_out, li = (graph.nodes[name] for name in ("w_in", "w_out", "readout"))
+    steps = np.rint(later.delay / a).astype(int)
+    v, y, spikes, readout = np.zeros(8), np.zeros(2), [np.zeros(8)] * 3, []
+    for row in inputs:
+        recurrent = np.array([spikes[-1 - d][j] for j, d in enumerate(steps)])
+        current = w_in.weight @ row + loop.weight @ recurrent
+        v = v + a / lif.tau * (lif.v_leak - v + lif.r * current)
+        z = v > lif.v_threshold
+        v = np.where(z, lif.v_reset, v)
+        y = y + a / li.tau * (li.v_leak - y + li.r * (w_out.weight @ z))
+        spikes.append(z.astype(float))
+        readout.append(y)
+    found = made.simulate(inputs)
+    assert found.spikes.sum() > 30
+    np.testing.assert_array_equal(found.spikes, np.array(spikes[3:]) > 0)
+    np.testing.assert_allclose(found.readout, readout, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "left_out"),
+    [
+        ("lif", ["refractoriness t_ref of up to 5. ms", "the reset by v_th"]),
+        ("alif", ["refractoriness", "the adaptation of the threshold", "the reset by v_th"]),
+        ("cuba_lif", ["refractoriness", "the exact solution"]),
+    ],
+)
+def test_what_nir_cannot_say_is_refused_or_listed(model, left_out):
+    made = RecurrentNetwork(model, 3, 4, 1, seed=1)
+    with pytest.raises(ValueError, match="NIR cannot say all of the network") as error:
+        to_nir(made)
+    found = to_nir(made, approximate=True).metadata["left_out"]
+    for text, listed in zip(left_out, found, strict=True):
+        assert text in listed and text in str(error.value) and model in listed
+
+
+def test_an_approximate_lif_is_the_same_until_its_first_spike():
+    made, inputs = network("lif", weights={"w_in": np.full((5, 8), 0.05)})
+    other = from_nir(to_nir(made, approximate=True))
+    one, two = (n.simulate(inputs).spikes for n in (made, other))
+    first = one.any(axis=1).argmax()
+    assert 0 < first < 50
+    np.testing.assert_array_equal(one[: first + 1], two[: first + 1])
+
+
+def refused(made, **changes):
+    with pytest.raises(ValueError) as error:
+        to_nir(made, **changes)
+    return str(error.value)
+
+
+def test_what_has_no_counterpart_in_nir_is_refused():
+    assert "the model 'adex'" in refused(RecurrentNetwork("adex", 3, 4, 1))
+    assert "nir_lif" in refused(RecurrentNetwork([("nir_lif", 4, {"method": "rk2"})], 3, 4, 1))
+    mixed = np.arange(16).reshape(4, 4) * ms
+    made = RecurrentNetwork("nir_lif", 3, 4, 1, delays={"w_rec": mixed})
+    assert "differ from synapse to synapse" in refused(made)
+    two = RecurrentNetwork([("nir_lif", 2, {}), ("nir_cuba_lif", 2, {})], 3, 4, 1)
+    assert "LIF and CubaLIF" in refused(two, outputs="spikes")
+    assert "'readouts'" in refused(two, outputs="readouts")
+
+
+def lif(n=2, **changes):
+    values = {"tau": 0.02, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | changes
+    return nir.LIF(**{name: np.full(n, value) for name, value in values.items()})
+
+
+def li(n=2, **changes):
+    values = {"tau": 0.02, "r": 1.0, "v_leak": 0.0} | changes
+    return nir.LI(**{name: np.full(n, value) for name, value in values.items()})
+
+
+EYE = np.eye(2)
+LINEAR = {"linear": nir.Linear(EYE)}
+ENDS = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+CHAIN = ["input", "w", "lif", "out", "li", "output"]
+
+
+def graph(chain=CHAIN, more=(), metadata=None, **nodes):
+    usual = {"w": nir.Linear(EYE), "lif": lif(), "out": nir.Linear(EYE), "li": li()} | ENDS
+    edges = [*pairwise(chain), *more]
+    used = {name for edge in edges for name in edge}
+    found = {name: node for name, node in (usual | nodes).items() if name in used}
+    return nir.NIRGraph(found, edges, metadata or {}, type_check=False)
+
+
+REFUSED = {
+    "node": (graph(w=nir.Threshold(np.ones(2))), "'w' is of the kind Threshold, which has no"),
+    "IF": (graph(lif=nir.IF(np.ones(2), np.ones(2))), "'lif' is of the kind IF"),
+    "loop": (
+        graph(more=[("a", "w"), ("w", "a")], a=nir.Linear(EYE)),
+        "a loop without a neuron, w → a → w",
+    ),
+    "delayed loop": (
+        graph(more=[("a", "w"), ("w", "a")], a=nir.Delay(np.full(2, 0.001))),
+        "a loop without a neuron",
+    ),
+    "delay": (graph([*CHAIN[:2], "d", *CHAIN[2:]], d=nir.Delay(np.full(2, 0.0015))), "0.0015 s"),
+    "tau": (graph(lif=lif(tau=0.0005)), "'lif' has a time constant of 0.0005 s"),
+    "leak": (graph(li=li(v_leak=0.1)), "'li', has v_leak"),
+    "no neuron": (graph(["input", "w", "li", "output"]), "no neurons that spike"),
+    "input to readout": (graph(more=[("w", "li")]), "'li' hears 'input'"),
+    "bias of readout": (
+        graph(out=nir.Affine(EYE, np.ones(2))),
+        "a constant arrives at the readout",
+    ),
+    "linear output": (
+        graph([*CHAIN[:4], "output"], out=nir.Linear(2 * EYE)),
+        "a linear map of 'lif'",
+    ),
+    "integrator": (graph(more=[("li", "w")]), "'lif' hears 'li', LI"),
+    "not finite": (graph(lif=lif(r=np.nan)), "'lif' has a r that is not finite"),
+    "image": (graph(lif=lif((2, 2))), "has the shape"),
+    "no input": (graph(CHAIN[1:]), "has no node Input"),
+    "unconnected": (
+        graph(more=[("a", "w")], a=nir.Linear(EYE)),
+        "nothing arrives at the NIR node 'a'",
+    ),
+    "sizes": (graph(w=nir.Linear(np.ones((3, 2)))), "'w' has 3 signals, but 'lif' takes 2"),
+    "two delays": (
+        graph(
+            more=[("input", "d"), ("d", "v"), ("v", "lif")],
+            d=nir.Delay(np.full(2, 0.001)),
+            v=nir.Linear(EYE),
+        ),
+        "over two delays",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_graphs_without_counterpart_are_refused_by_name(case):
+    wrong, message = REFUSED[case]
+    with pytest.raises(ValueError, match=r"NIR|delay") as error:
+        from_nir(wrong, dt=1 * ms)
+    assert message in str(error.value)
+
+
+def test_time_steps_files_and_options(tmp_path):
+    assert from_nir(graph(), dt=1 * ms).description.n_rec == 2
+    with pytest.raises(ValueError, match=r"from_nir.dt is missing"):
+        from_nir(graph())
+    with pytest.raises(ValueError, match=r"dt = 1. ms, but .* steps of 100. us"):
+        from_nir(graph(metadata={"dt": 1e-4}), dt=1 * ms)
+    assert from_nir(graph(metadata={"dt": 1e-4})).description.dt == 1e-4 * second
+    with pytest.raises(ValueError, match="the graph says what 'weights' is"):
+        from_nir(graph(), dt=1 * ms, weights={})
+    with pytest.raises(FileNotFoundError, match="no file"):
+        from_nir(tmp_path / "none.nir", dt=1 * ms)
+    (tmp_path / "text.nir").write_text("text")
+    with pytest.raises(ValueError, match="is no graph of NIR"):
+        from_nir(tmp_path / "text.nir", dt=1 * ms)
+    with pytest.raises(TypeError, match="is no NIRGraph"):
+        from_nir(3, dt=1 * ms)
+    with pytest.raises(TypeError, match="is not a RecurrentNetwork"):
+        to_nir(graph())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("model", ["nir_lif", "nir_cuba_lif"])
+def test_installed_tools_fire_alike(model, seed, monkeypatch):
+    for tool in (*TOOLS, "nirtorch"):
+        pytest.importorskip(tool)
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    import nir_exchange
+
+    made, _ = nir_exchange.network("lif_recurrent" if model == "nir_lif" else "cuba_recurrent")
+    rng = np.random.default_rng(seed)
+    made.weights["w_rec"] = np.float32(made.weights["w_rec"][rng.permutation(12)]).astype(float)
+    made.weights["w_rec"] *= ~np.eye(12, dtype=bool)
+    inputs = rng.random((100, nir_exchange.N_IN)) < 0.3
+    expected = made.simulate(inputs).spikes
+    assert expected.sum() > 100
+    for spikes in nir_exchange.tools(to_nir(made, outputs="spikes"), inputs).values():
+        np.testing.assert_array_equal(spikes, expected)
