@@ -14,9 +14,13 @@ from attrs import define, frozen
 
 from ..brian import schedule
 from ..brian.code import LearningCode, declare, internal, on_spike, run_code, run_if, see_target
-from ..brian.internals import add_to, is_standalone, parent_group
+from ..brian.internals import add_to, get_identifiers, is_standalone, parent_group
 from ..calculus.statements import printed
 from .trials import at_trial_start
+
+
+#: So many steps of compiled networks are computed at once.
+BLOCK = 8
 
 
 class EverySynapse(LearningCode):
@@ -24,15 +28,34 @@ class EverySynapse(LearningCode):
 
     Brian2's state update would look up the neurons of each synapse. In C++ standalone programs
     synapses onto consecutive neurons are passed over without, in a loop that a compiler can
-    vectorize.
+    vectorize. The time that takes is that of reading and writing the synapses' numbers, which is
+    done once for several steps where nothing else sees them before the end of a trial.
+
+    Attributes
+    ----------
+    changed_by_spikes : bool
+        Whether arriving spikes write the numbers, too.
+    in_blocks : bool
+        Whether nothing else reads or writes them within a trial.
     """
 
-    def __init__(self, synapses, code, moment, name):
+    in_blocks = False
+
+    def __init__(self, synapses, code, moment, name, changed_by_spikes):
         super().__init__(synapses, code, moment, name, template_kwds={"synapses": synapses})
+        self.changed_by_spikes = changed_by_spikes
 
     def before_run(self, run_namespace):
         """Choose the template of the present target."""
         self.template = "every_synapse" if is_standalone() else "stateupdate"
+        if is_standalone() and self.in_blocks and not self.changed_by_spikes:
+            self.template = "synapses_in_blocks"
+            variables = self.group.variables
+            names = sorted(get_identifiers(self.abstract_code) & variables.keys())
+            used = dict.fromkeys(variables[name] for name in names)
+            own = [v for v in used if v.owner.name == self.group.name]
+            others = [v for v in used if v not in own]
+            self.template_kwds |= {"block": BLOCK, "of_synapses": own, "of_neurons": others}
         super().before_run(run_namespace)
 
 
@@ -106,7 +129,10 @@ class Eligibility:
         if self.presynaptic is not None:
             _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
         see_target(synapses, self.advance)
-        every = EverySynapse(synapses, self.advance, schedule.TRACES, f"{name}_traces")
+        traces = f"{name}_traces"
+        every = EverySynapse(
+            synapses, self.advance, schedule.TRACES, traces, changed_by_spikes=bool(self.on_pre)
+        )
         add_to(synapses, every)
         if self.move_on:
             see_target(synapses, self.move_on)

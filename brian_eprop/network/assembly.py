@@ -15,6 +15,7 @@ from brian2 import Clock, Network, NeuronGroup, TimedArray
 
 from ..brian import schedule
 from ..brian.code import DirectSynapses, FastStateUpdater, FastThresholder, LearningCode
+from ..engines.eligibility import EverySynapse
 from ..learning.learner import Learner
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
@@ -124,6 +125,10 @@ def trial_assembly(description, trials, inputs, targets):
         reset_every=trials.steps * d.dt,
         learning_window=None if trials.window is None else trials.window * d.dt,
     )
+    for part in (part for obj in assembly.objects.values() for part in obj.contained_objects):
+        if isinstance(part, EverySynapse):
+            # Weights are constant, and gradients are looked at between trials
+            part.in_blocks = True
     populations = [assembly.objects[f"population_{k}"] for k, _ in enumerate(d.populations)]
     assembly.network.add(
         _kept(readout, OUTPUTS, "record", trials.total, None, ["y"]),
