@@ -54,8 +54,12 @@ class EverySynapse(LearningCode):
             names = sorted(get_identifiers(self.abstract_code) & variables.keys())
             used = dict.fromkeys(variables[name] for name in names)
             own = [v for v in used if v.owner.name == self.group.name]
-            others = [v for v in used if v not in own]
-            self.template_kwds |= {"block": BLOCK, "of_synapses": own, "of_neurons": others}
+            self.template_kwds |= {
+                "block": BLOCK,
+                "of_synapses": own,
+                "of_neurons": [v for v in used if v not in own and not v.scalar],
+                "shared": [v for v in used if v not in own and v.scalar],
+            }
         super().before_run(run_namespace)
 
 

@@ -4,6 +4,15 @@
 
 {% from 'rows.cpp' import for_each_in_row with context %}
 
+{# Code that reads shared variables of the block. #}
+{% macro of_block(code) %}
+{% set block_code = namespace(text=code|join('\n')) %}
+{% for variable in shared %}
+{% set block_code.text = block_code.text|replace(get_array_name(variable) ~ '[0]', '_shared_' ~ loop.index) %}
+{% endfor %}
+{{block_code.text}}
+{% endmacro %}
+
 {# The code of `count` steps from number `_first` of the block on, for one synapse. #}
 {% macro steps(count) %}
 {% for variable in of_synapses %}
@@ -11,7 +20,7 @@
 {% endfor %}
 {% for k in range(count) %}
 {
-    {% set step = namespace(code=scalar_code|join('\n') ~ '\n' ~ vector_code|join('\n')) %}
+    {% set step = namespace(code=of_block(vector_code)) %}
     {% for variable in of_neurons %}
     {% set row = variable.size ~ '*(_first + ' ~ k ~ ') + ' %}
     {% set step.code = step.code|replace(get_array_name(variable) ~ '[', '_rows_' ~ loop.index ~ '[' ~ row) %}
