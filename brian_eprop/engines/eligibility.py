@@ -18,7 +18,6 @@ from ..brian.internals import add_to, get_identifiers, is_standalone, parent_gro
 from ..calculus.statements import printed
 from .trials import at_trial_start
 
-
 #: So many steps of compiled networks are computed at once.
 BLOCK = 8
 
