@@ -65,11 +65,11 @@ def regularized():
 
 
 def with_delays():
-    return network(delays={"w_rec": np.random.default_rng(3).integers(1, 4, (N, N))})
+    return network(delays={"w_rec": np.random.default_rng(3).integers(1, 4, (N, N)) * ms})
 
 
 def changing():
-    return network([(CHANGING, N)])
+    return network(CHANGING)
 
 
 def gradients(made):
