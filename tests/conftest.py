@@ -7,9 +7,8 @@ import tempfile
 
 import pytest
 from brian2 import defaultclock, prefs
-from brian2.codegen import translation
-from brian2.codegen.generators import base
 from hypothesis import HealthCheck, settings
+from kept_results import keep
 
 from brian_eprop import fast_build
 
@@ -33,9 +32,7 @@ USERS_FLAGS = prefs[FLAGS]
 
 def start_brian_faster():
     """A third of the time of most tests is what Brian2 does beside its work."""
-    # It keeps the statements of each piece of code by the state of all variables: to find them
-    # takes longer than to make them.
-    translation.make_statements = base.make_statements = translation.make_statements.__wrapped__
+    keep()
     # Its messages for debugging go to a file.
     logging.getLogger("brian2").setLevel(logging.INFO)
     # Its makefile reads the same headers for each of a hundred files.
