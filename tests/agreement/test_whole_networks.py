@@ -187,7 +187,7 @@ def test_whole_networks_are_right_or_refused():
 
 @pytest.mark.slow
 @pytest.mark.hypothesis
-@pytest.mark.parametrize("shard", range(2))
+@pytest.mark.parametrize("shard", range(2 if settings().max_examples >= 500 else 1))
 def test_many_whole_networks_are_right_or_refused(shard):
     number = max(20, settings().max_examples // 5)
     assert_enough(try_networks(100 * (shard + 1), number, synapses=1), number)

@@ -17,6 +17,18 @@ from brian2.core.functions import Function
 from brian2.core.preferences import BrianGlobalPreferences
 from brian2.core.variables import Subexpression, Variable
 from brian2.stateupdaters import explicit
+from brian2.stateupdaters.exact import LinearStateUpdater
+
+
+def kind(name, variable):
+    """All of a variable on which code depends."""
+    if isinstance(variable, Function):
+        return name, variable  # each is itself
+    if isinstance(variable, Subexpression):
+        return name, type(variable), variable.dtype, variable.scalar, variable.expr
+    if isinstance(variable, Variable):
+        return name, type(variable), variable.dtype, variable.scalar, variable.constant
+    return name, type(variable)
 
 
 def statements_by_content(make):
@@ -26,15 +38,6 @@ def statements_by_content(make):
     network, and to find them takes longer than to make them.
     """
     kept = {}
-
-    def kind(name, variable):
-        if isinstance(variable, Function):
-            return name, variable  # each is itself
-        if isinstance(variable, Subexpression):
-            return name, type(variable), variable.dtype, variable.scalar, variable.expr
-        if isinstance(variable, Variable):
-            return name, type(variable), variable.dtype, variable.scalar, variable.constant
-        return name, type(variable)
 
     def made(code, variables, dtype, optimise=True, blockname=""):
         names = translation.get_identifiers_recursively([code], variables)
@@ -50,11 +53,31 @@ def statements_by_content(make):
     return made
 
 
+def integrators_by_content(integrate):
+    """`LinearStateUpdater` of Brian2 for the same equations and the same kinds of variables."""
+    kept = {}
+
+    def code(updater, equations, variables=None, method_options=None):
+        known = variables or {}
+        names = equations.identifiers | equations.names | {"t", "dt"}
+        kinds = frozenset(kind(name, known[name]) for name in names if name in known)
+        # functions of time may be constant over some time steps
+        dt = known["dt"].get_value().item() if "dt" in known else None
+        options = repr(method_options)
+        key = tuple((str(e), e.dim) for e in equations.values()), kinds, dt, options
+        if key not in kept:
+            kept[key] = integrate(updater, equations, variables, method_options)
+        return kept[key]
+
+    return code
+
+
 def keep():
     """From now on, in this process."""
     make = translation.make_statements.__wrapped__
     translation.make_statements = generators.make_statements = statements_by_content(make)
-    # half of the time of some integrators
+    LinearStateUpdater.__call__ = integrators_by_content(LinearStateUpdater.__call__.__wrapped__)
+    # of equations that differ in a constant, or another time step
     exponential = cache(sympy.ImmutableMatrix.exp)
     sympy.ImmutableMatrix.exp = lambda matrix: exponential(matrix)
     explicit.split_expression = cache(explicit.split_expression)
