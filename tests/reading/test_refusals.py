@@ -77,7 +77,7 @@ def test_short_term_plasticity_of_plain_synapses_is_given_or_refused(model, on_p
 
     if order == 1:
         small = built(others)
-        check = small.learner.check(T * ms, small.network, synapses=2)
+        check = small.learner.check(T * ms, small.network, synapses=1)
         assert check.passed, str(check)
         return
     small = built(others, order=order)
