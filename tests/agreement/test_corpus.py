@@ -140,7 +140,7 @@ def test_a_published_model_learns_with_the_right_gradient(name):
     call = "learner.check(steps*DT, net, synapses=1, seed=1)"
     # Enough for spikes; a difference over a long time is one of chaos
     enough = min(fifth / float(script.DT), 400)
-    for most in (n for n in (50, 100, 200, 400) if n >= enough):
+    for most in (n for n in (100, 200, 400) if n >= enough):
         steps = min(round(60 * ms / script.DT), round(script.DURATION / script.DT), most)
         report = eval(call, vars(script), {"learner": learner, "net": net, "steps": steps})
         moved = {row.projection for row in report.rows if row.finite_difference != 0}
