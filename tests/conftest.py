@@ -14,7 +14,7 @@ from brian_eprop import fast_build
 
 #: Random examples of each test. The first two are the same ones every time; new ones, once in a
 #: while: pytest -m hypothesis --hypothesis-profile search
-EXAMPLES = {"fast": 3, "ci": 25, "search": 500}
+EXAMPLES = {"fast": 3, "ci": 16, "search": 500}
 for profile, number in EXAMPLES.items():
     settings.register_profile(
         profile,

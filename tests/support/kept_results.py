@@ -4,7 +4,7 @@ Nothing here changes what is computed: each result is found again by all on whic
 """
 
 import inspect
-from functools import cache, partial
+from functools import cache, partial, wraps
 from types import SimpleNamespace
 
 import sympy
@@ -39,6 +39,7 @@ def statements_by_content(make):
     """
     kept = {}
 
+    @wraps(make)
     def made(code, variables, dtype, optimise=True, blockname=""):
         names = translation.get_identifiers_recursively([code], variables)
         # a subexpression may be wrong for itself
@@ -57,6 +58,7 @@ def integrators_by_content(integrate):
     """`LinearStateUpdater` of Brian2 for the same equations and the same kinds of variables."""
     kept = {}
 
+    @wraps(integrate)
     def code(updater, equations, variables=None, method_options=None):
         known = variables or {}
         names = equations.identifiers | equations.names | {"t", "dt"}
