@@ -7,15 +7,14 @@ import tempfile
 
 import pytest
 from brian2 import defaultclock, prefs
-from brian2.codegen import translation
-from brian2.codegen.generators import base
 from hypothesis import HealthCheck, settings
+from kept_results import keep
 
 from brian_eprop import fast_build
 
 #: Random examples of each test. The first two are the same ones every time; new ones, once in a
 #: while: pytest -m hypothesis --hypothesis-profile search
-EXAMPLES = {"fast": 3, "ci": 25, "search": 500}
+EXAMPLES = {"fast": 3, "ci": 16, "search": 500}
 for profile, number in EXAMPLES.items():
     settings.register_profile(
         profile,
@@ -33,9 +32,7 @@ USERS_FLAGS = prefs[FLAGS]
 
 def start_brian_faster():
     """A third of the time of most tests is what Brian2 does beside its work."""
-    # It keeps the statements of each piece of code by the state of all variables: to find them
-    # takes longer than to make them.
-    translation.make_statements = base.make_statements = translation.make_statements.__wrapped__
+    keep()
     # Its messages for debugging go to a file.
     logging.getLogger("brian2").setLevel(logging.INFO)
     # Its makefile reads the same headers for each of a hundred files.

@@ -6,19 +6,8 @@ import side_by_side
 from brian2 import device, ms, set_device
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian_networks import difference
-from hypothesis import settings
-from side_by_side import (
-    FACTORS,
-    N,
-    all_pairs,
-    all_values,
-    assert_same,
-    covering,
-    pairs,
-    run_cases,
-    values,
-    with_every_value,
-)
+from covering import EVERY_CASE, all_pairs, covering, pairs, values, with_every_value
+from side_by_side import FACTORS, N, allowed, assert_same, run_cases
 
 from brian_eprop import EProp, RecurrentNetwork
 from brian_eprop.engines import credit as credit_engine
@@ -30,14 +19,14 @@ OTHER_ORDER = 1e-11
 #: What only one of the engines has, or has of another step.
 OF_ONE_ENGINE = ("eps_v",)
 
-CASES = covering()
+CASES = covering(FACTORS, allowed)
 BOTH = {f"credit_{k}": (case, "credit") for k, case in enumerate(CASES)}
 BOTH |= {f"traces_{k}": (c, "traces") for k, c in enumerate(CASES) if c["order"] == 1}
 #: Few networks in which every value occurs are compiled, as one program; with the profile of many
 #: examples all of them are, five a program, and so every pair of values.
 CREDIT = {name: case for name, (case, engine) in BOTH.items() if engine == "credit"}
 PROGRAMS = [[*with_every_value(CREDIT), "traces_0"]]
-if settings().max_examples >= 500:
+if EVERY_CASE:
     PROGRAMS = [list(BOTH)[k : k + 5] for k in range(0, len(BOTH), 5)]
 
 
@@ -67,10 +56,10 @@ def of_numpy(expected, names):
 
 
 def test_every_pair_of_options_occurs_and_few_networks_are_compiled():
-    assert set().union(*map(pairs, CASES)) == all_pairs()
+    assert set().union(*map(pairs, CASES)) == all_pairs(FACTORS, allowed)
     assert len(CASES) < 20
     compiled = [BOTH[name][0] for names in PROGRAMS for name in names]
-    assert set().union(*map(values, compiled)) == all_values()
+    assert set().union(*map(values, compiled)) == set().union(*map(values, CASES))
 
 
 @pytest.mark.first_case_is_fast

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 from brian2 import Hz, ms, prefs
-from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 from brian_networks import BLOCKS, difference
 from comparing import assert_gradients_equal
 from compiled_programs import programs_in
@@ -17,7 +16,7 @@ from brian_eprop.network.projections import BatchShape
 from brian_eprop.network.workers import Workers
 from brian_eprop.reference import gradients
 
-from .test_devices import everything, final_results
+from .test_devices import compile_some, everything, final_results, once_each
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -157,10 +156,7 @@ def test_own_script(engine, single):
 
 def compile_ours(brian):
     """What learning adds is compiled with cython; what Brian2 does with it is left to numpy."""
-    for obj in brian.network.sorted_objects:
-        if not of_learning(obj):
-            obj.codeobj_class = NumpyCodeObject
-    prefs.codegen.target = "cython"
+    compile_some(brian.network, lambda obj: of_learning(obj) and once_each(obj))
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from brian2.core.names import Nameable
 from brian2.units import DimensionMismatchError
+from covering import EVERY_CASE
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from whole_networks import whole_networks
 
@@ -187,7 +188,7 @@ def test_whole_networks_are_right_or_refused():
 
 @pytest.mark.slow
 @pytest.mark.hypothesis
-@pytest.mark.parametrize("shard", range(2))
+@pytest.mark.parametrize("shard", range(2 if EVERY_CASE else 1))
 def test_many_whole_networks_are_right_or_refused(shard):
     number = max(20, settings().max_examples // 5)
     assert_enough(try_networks(100 * (shard + 1), number, synapses=1), number)
@@ -258,6 +259,6 @@ def test_credit_of_several_hops_meets_other_code_where_it_runs(order, slot):
     code = f"P.run_regularly('v *= 0.9', dt=1*ms, when='{slot}')"
     names = {"math": math}
     exec(text + ALONG + code, names)
-    report = eval("L.check(40*ms, network, synapses=2)", names)
+    report = eval("L.check(40*ms, network, synapses=1)", names)
     assert report.passed, str(report)
     assert report.spikes >= 5

@@ -16,6 +16,7 @@ from brian2 import (
     start_scope,
 )
 from brian_networks import BLOCKS, DT, build, connect, difference, spike_source
+from covering import parametrize_pairs
 from random_networks import random_network, random_task
 
 from brian_eprop import (
@@ -73,12 +74,10 @@ def several_updates(network, inputs, targets, trials, update, bounds=None):
     return network
 
 
-@pytest.mark.first_case_is_fast
-@pytest.mark.slow_unless(trials=[2], feedback=["given"])
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("trials", [1, 2])
-@pytest.mark.parametrize("feedback", ["symmetric", "given"])
+@pytest.mark.slow
+@parametrize_pairs(
+    engine=list(ENGINES), optimizer=list(OPTIMIZERS), trials=[1, 2], feedback=["symmetric", "given"]
+)
 def test_updates_are_those_of_the_reference(engine, optimizer, trials, feedback):
     changes = {"feedback": None} if feedback == "symmetric" else {}
     network = random_network(21, rate_strength=3.0, rate_target=0.1, **changes)

@@ -7,6 +7,7 @@ import pytest
 from brian2 import ms, mV, second
 from brian2.units import DimensionMismatchError
 from brian_networks import DT, build, difference
+from covering import parametrize_pairs
 from random_networks import random_network, random_task
 
 from brian_eprop import Adam, GradientDescent, ParameterTraining
@@ -49,11 +50,8 @@ def reference(network, inputs, targets, order):
     return expected
 
 
-@pytest.mark.first_case_is_fast
-@pytest.mark.slow_unless(max_delay=[3])
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("max_delay", [0, 3])
-@pytest.mark.parametrize("path_v", ["explicit", "implicit", "detached"])
+@pytest.mark.slow
+@parametrize_pairs(order=ORDERS, max_delay=[0, 3], path_v=["explicit", "implicit", "detached"])
 def test_gradients_equal_the_reference(order, max_delay, path_v):
     network = varied_network(3, max_delay=max_delay, reset_path={"v": path_v}, rate_strength=20.0)
     task = random_task(3, "mse", batch=2)

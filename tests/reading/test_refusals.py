@@ -4,6 +4,7 @@ import math
 
 import pytest
 from brian2 import NeuronGroup, Synapses, ms
+from covering import parametrize_pairs
 from own_networks import LIF, SPIKING, WIDE, Small, T, refusal
 
 from brian_eprop import EProp, TrainableSynapses
@@ -54,15 +55,18 @@ def test_a_name_that_no_group_knows_is_refused(engine):
 DEPRESSING = """u += 0.2*(1 - u)
 v_post += 9*mV*u*x
 x -= u*x"""
+PLASTIC = {
+    "one": DEPRESSING,
+    "two": {"pre": "v_post += 9*mV*u*x", "then": "x *= 0.5"},
+}
 RECOVERING = "dx/dt = (1 - x)/(50*ms) : 1 (event-driven)\ndu/dt = -u/(90*ms) : 1 (event-driven)"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("on_pre", [DEPRESSING, {"pre": "v_post += 9*mV*u*x", "then": "x *= 0.5"}])
-@pytest.mark.parametrize("model", ["u : 1\nx : 1", RECOVERING])
-@pytest.mark.parametrize("order", [1, 2, math.inf])
+@parametrize_pairs(on_pre=list(PLASTIC), model=["u : 1\nx : 1", RECOVERING], order=[1, 2, math.inf])
 def test_short_term_plasticity_of_plain_synapses_is_given_or_refused(model, on_pre, order):
     """Of Tsodyks & Markram: what a spike does depends on the spikes before it."""
+    on_pre = PLASTIC[on_pre]
 
     def others(small):
         other, *trained = second_group(small)
@@ -73,7 +77,7 @@ def test_short_term_plasticity_of_plain_synapses_is_given_or_refused(model, on_p
 
     if order == 1:
         small = built(others)
-        check = small.learner.check(T * ms, small.network, synapses=2)
+        check = small.learner.check(T * ms, small.network, synapses=1)
         assert check.passed, str(check)
         return
     small = built(others, order=order)

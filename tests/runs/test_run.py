@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -285,6 +286,11 @@ def test_resume_from_the_command_line(short, unbroken):
 )
 def test_wrong_options_are_told_in_words(tmp_path, arguments, message, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    if "--cluster" in arguments:
+        distributed = pytest.importorskip("distributed")
+        # nobody answers within 10 seconds either
+        soon = partial(distributed.Client, timeout="1s")
+        monkeypatch.setattr(distributed, "Client", lambda address, timeout: soon(address))
     done = brian_eprop("train", *arguments)
     assert done.exit_code == 2 and "Traceback" not in done.output
     assert message in done.output

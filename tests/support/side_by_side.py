@@ -57,53 +57,6 @@ def allowed(case):
     return case["order"] == 1 or case["windows"] == "whole"
 
 
-def values(case):
-    return set(case.items())
-
-
-def pairs(case):
-    return set(itertools.combinations(case.items(), 2))
-
-
-def all_values():
-    return {(name, value) for name, options in FACTORS.items() for value in options}
-
-
-def all_pairs():
-    """Every pair of values of two factors that some case may have."""
-    found = set()
-    for (a, xs), (b, ys) in itertools.combinations(FACTORS.items(), 2):
-        found |= {((a, x), (b, y)) for x in xs for y in ys}
-    never = {(("windows", w), ("order", o)) for w in ("within", "carried") for o in (2, math.inf)}
-    return found - never
-
-
-def covering(seed=0):
-    """Few cases in which every pair of values occurs."""
-    rng = np.random.default_rng(seed)
-    left, cases = all_pairs(), []
-    while left:
-        # each candidate begins with a pair that is still missing
-        start = dict(sorted(left, key=str)[0])
-        best, gain = None, -1
-        for _ in range(200):
-            case = {n: start.get(n, v[rng.integers(len(v))]) for n, v in FACTORS.items()}
-            if allowed(case) and len(pairs(case) & left) > gain:
-                best, gain = case, len(pairs(case) & left)
-        cases.append(best)
-        left -= pairs(best)
-    return cases
-
-
-def with_every_value(cases):
-    """Those of the cases {name: case} that are needed for every value to occur."""
-    left, names = all_values(), []
-    while left:
-        names.append(max(cases, key=lambda name: len(values(cases[name]) & left)))
-        left -= values(cases[names[-1]])
-    return names
-
-
 @dataclass(eq=False)
 class Side:
     """One of the networks: its objects, and what is compared after a run."""
