@@ -174,7 +174,7 @@ class Credit:
     def onto_neurons_by_sums(self, total, names):
         """Plan synapses that neurons sum up in every step."""
         population = self.learner.population(total.target)
-        population.take_sum(total)
+        total = population.take_sum(total)
         states = population.linearize(total, names).states
         population.derive_again()
         return SummedPathway(self, population, total, states)
@@ -373,8 +373,8 @@ class Credit:
                 new = True
             for action in path.actions:
                 if self._can_follow_sum(action):
-                    total, population = sum_of(action), learner.populations[action.target]
-                    population.take_sum(total)
+                    population = learner.populations[action.target]
+                    total = population.take_sum(sum_of(action))
                     SummedPathway(self, population, total).install(action.owner, reader.keep)
                     new = True
                 elif not past_spikes and self._can_follow(action):

@@ -206,11 +206,7 @@ class ArrivalsInTurn(Pathway):
 
     def send_back_to(self, population, state, row, origin):
         """Let credit flow to a state of the presynaptic neurons that arrivals depend on."""
-        changes = {
-            target: change
-            for target, jump in self.jumps.items()
-            if (change := derivative(jump, symbol(f"{state}_pre"))) != 0
-        }
+        changes = self.changes_along(f"{state}_pre")
         local = internal("passed", state, str(len(self.heard)))
         code = f"({self._credit(local, (origin,), changes)})*__arrived"
         place = internal("sum", state, str(len(self.heard)))
@@ -312,7 +308,7 @@ class ArrivalsInTurn(Pathway):
     def players(self):
         """Code that gives every arrival of a step its credit."""
         code = [] if self.whole else self._replayed()
-        if self.effects:
+        if self.code:
             grad = "\n".join(self.code_of_credit) if self.whole else self.code
             code.append(self._in_turn(grad, "credit"))
         return code

@@ -10,6 +10,7 @@ the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 
 from typing import ClassVar
 
+from attrs import evolve
 from sympy import sympify
 
 from ..brian import schedule
@@ -143,14 +144,22 @@ class CreditPopulation:
             return frozenset()
         if "spike" not in self.group.events:
             return frozenset([*state_names(self.group), *self.sums])
-        summed = (s.passed_on for s in self.engine.sums if s.source is self)
+        summed = (s.read_elsewhere for s in self.engine.sums if s.source is self)
         return frozenset(self.engine.heard(self.group)).union(*summed)
 
     def take_sum(self, total):
-        """Take a variable for a state that is set in each step to a sum over synapses."""
+        """Take a variable for a state that is set in each step to a sum over synapses.
+
+        Returns
+        -------
+        Sum
+            With the parameters that are trained.
+        """
+        total = evolve(total, trained=frozenset(self.engine.learner.trainable))
         for k in total.sloped:
             declare(self.group, total.holder(k))
         self.sums[total.variable] = total
+        return total
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
