@@ -23,7 +23,7 @@ from ..calculus.one_step import one_step
 from ..calculus.sums import sum_of
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
-from .heard import hear
+from .heard import hear, hear_parameters
 from .history import SpikeRecorder, available_memory
 from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation, CreditReadout
@@ -309,6 +309,7 @@ class Credit:
                             "frequent updates"
                         )
         hear(self, self._in_turn, reading)
+        hear_parameters(self, self._active)
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()

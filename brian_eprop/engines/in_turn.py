@@ -184,7 +184,7 @@ class ArrivalsInTurn(Pathway):
         terms = []
         for state, factor in (factors or self.effects).items():
             output = self.receiver.output(
-                {state: sympy.S.One}, self.early, rows, self.synapses.name
+                {state: sympy.S.One}, self.early, rows, through=self.synapses.name
             )
             after = f"*{AFTER}_{state}" if state in self.own else ""
             credit = self._refer(f"{local}_{state}", output)

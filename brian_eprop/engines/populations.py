@@ -140,12 +140,12 @@ class CreditPopulation:
 
         Of rate units, all that may be.
         """
+        heard = frozenset(self.engine.heard(self.group))
         if not self.engine.crosses_synapses:
-            return frozenset()
+            return heard
         if "spike" not in self.group.events:
             return frozenset([*state_names(self.group), *self.sums])
-        summed = (s.read_elsewhere for s in self.engine.sums if s.source is self)
-        return frozenset(self.engine.heard(self.group)).union(*summed)
+        return heard.union(*(s.read_elsewhere for s in self.engine.sums if s.source is self))
 
     def take_sum(self, total):
         """Take a variable for a state that is set in each step to a sum over synapses.

@@ -233,13 +233,14 @@ def check_names(reading, namespace):
 
 
 def check_parameters(reading, action):
-    """What spikes of plain synapses do must not depend on a trained parameter."""
-    if action.kind != "synapses" or action.name in reading.projections:
+    """What plain synapses do, or sum up, must not depend on a trained parameter of their target."""
+    followed = action.name in reading.projections or action.name in reading.learner.engine.summed
+    if action.kind not in ("synapses", "summed") or followed:
         return
-    population = reading.learner.populations.get(action.target)
-    used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
+    population, group = reading.learner.populations.get(action.target), action.target
+    read = {variable for effect in action.effects for variable in effect.reads}
     for parameter in getattr(population, "parameters", ()):
-        if parameter in used:
+        if group.variables[parameter] in read:
             raise UnreadableNetworkError(
                 f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
                 "depends on it; make it TrainableSynapses(..., fixed=True)"

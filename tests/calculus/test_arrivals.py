@@ -173,6 +173,6 @@ def test_synapses_on_the_way_of_credit_that_scale_a_state_are_named():
         return [synapses]
 
     error = refusal(lambda: Small(others=others, order=math.inf).run())
-    assert "'shunts_pre'" in error
-    assert "choose order=1" in error
+    assert "'shunts' may carry spikes from one trial into the next" in error
+    assert "delay=0*ms, or Learner(reset=[shunts])" in error
     assert_passes(Small(others=others))
