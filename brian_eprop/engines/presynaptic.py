@@ -132,8 +132,11 @@ class Pathway:
         return " + ".join(terms)
 
     def _refer(self, local, output):
-        """A name of the synapse for the credit at the time of its arrival."""
+        """A name of the synapse for the credit at the time of its arrival, one for each output."""
         variables, group = self.synapses.variables, self.receiver.group
+        known = [name for name, read in self.read.items() if read == output]
+        if known:
+            return known[0]
         if self.later:
             kept = self.receiver.delayed(output)
             variables.add_reference(local, group, kept, index="__arrival_idx")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..brian.internals import fires_by, get_identifiers, parent_group, refractoriness
+from .actions import variables_read
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -238,8 +239,11 @@ def check_parameters(reading, action):
     if action.kind not in ("synapses", "summed") or followed:
         return
     population, group = reading.learner.populations.get(action.target), action.target
-    read = {variable for effect in action.effects for variable in effect.reads}
-    for parameter in getattr(population, "parameters", ()):
+    if population is None:
+        return
+    names = (n.removesuffix("_post") for n in get_identifiers(action.code) if n[-4:] != "_pre")
+    read = variables_read(group, " ".join(names))
+    for parameter in population.parameters:
         if group.variables[parameter] in read:
             raise UnreadableNetworkError(
                 f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
