@@ -30,7 +30,7 @@ def hear(engine, pathways, reading):
             continue
         states = [name for name in pathway.seen if name in source.adjoint.states]
         _check(pathway, source, states, engine.learner.feedback_is("symmetric") or not onto_readout)
-        source.check_heard(states, synapses, reading.position[synapses.pre.name])
+        source.check_heard(states, synapses, reading.position)
         if pathway.heard:
             continue
         rows = {"credit": "credit"} if onto_readout else engine.rows_with_inflow

@@ -112,6 +112,13 @@ class ArrivalsInTurn(Pathway):
             )
         changed = set(assigned_names(statements_of(synapses.pre.code)))
         for seen in self.seen:
+            own = {f"{seen}_post", seen} & changed - synapses.equations.names
+            if own and parent_group(synapses.source) is self.receiver.group:
+                raise ValueError(
+                    f"'{name}' changes '{seen}' of neurons whose own spikes depend on it, as "
+                    f"'{seen}_pre', in the same step: let them depend on a variable that only "
+                    "their reset changes"
+                )
             if f"{seen}_pre" in changed:
                 raise ValueError(
                     f"'{name}' changes '{seen}_pre' once for each of its synapses, and the next "

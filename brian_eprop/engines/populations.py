@@ -231,19 +231,27 @@ class CreditPopulation:
             after = position[losses.name]
             self.read_at[moment] = sum(stage < after for stage in places.values())
 
-    def check_heard(self, states, synapses, place):
+    def check_heard(self, states, synapses, position):
         """Raise an error unless states are at the threshold what arrivals depend on.
 
         Parameters
         ----------
         states : iterable of str
         synapses : Synapses
-        place : int
-            Where the arrivals are in the network that runs.
+        position : dict of str to int
+            Of the objects of the network, as they run.
         """
-        transitions = self.adjoint.transitions
+        transitions, place = self.adjoint.transitions, position[synapses.pre.name]
         threshold = self.step.order.index("threshold")
         between = [t for t, at in zip(transitions, self.stages, strict=True) if at < place]
+        for pathway in self._projections():
+            changed = {*pathway.effects, *pathway.jumps} & {*states}
+            if changed and self.stages[threshold] < position[pathway.synapses.pre.name] < place:
+                raise ValueError(
+                    f"'{pathway.synapses.name}' changes '{min(changed)}' of group "
+                    f"'{self.group.name}', on which the spikes of '{synapses.name}' depend, before "
+                    "these arrive in the same step: give its .pre a higher order than theirs"
+                )
         for state in states:
             if len(between) <= threshold or any(t.moves(state) for t in between[threshold + 1 :]):
                 raise ValueError(
