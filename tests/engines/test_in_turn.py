@@ -225,7 +225,7 @@ def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkey
 # ------------------------------------------------------------------------------ what is refused
 def inputs_change_it_first():
     small = Small(
-        "dv/dt = -v/(20*ms) : volt\ndu/dt = (0.3 - u)/(50*ms) : 1",
+        "dv/dt = (u*mV - v)/(20*ms) : volt\ndu/dt = (0.3 - u)/(50*ms) : 1",
         recurrent("v_post += w*u_pre*mV"), order=2, on_pre="v_post += w*mV; u_post += w",
     )  # fmt: skip
     small.recurrent.pre.order = 1
