@@ -70,7 +70,11 @@ class LearningCode(OfLearning, CodeRunner):
 
 
 class LearningSum(OfLearning, SummedVariableUpdater):
-    """A sum over synapses that learning adds."""
+    """A sum over synapses that learning adds, into a variable of learning: these have no unit."""
+
+    def before_run(self, run_namespace):
+        """Prepare the code, without the check of units."""
+        super(SummedVariableUpdater, self).before_run(run_namespace)
 
 
 def unhidden(run_namespace, group):

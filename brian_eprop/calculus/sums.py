@@ -66,6 +66,8 @@ class Sum:
     terms : tuple of Term
     synaptic : frozenset of str
         Variables of the synapses besides the weight.
+    trained : frozenset of str
+        Parameters of neurons that are trained.
     """
 
     text: str
@@ -75,6 +77,7 @@ class Sum:
     weight: str
     terms: tuple
     synaptic: frozenset = frozenset()
+    trained: frozenset = frozenset()
 
     @classmethod
     def of(cls, variable, expression, ends, equations, weight="", namespace=None):
@@ -146,9 +149,9 @@ class Sum:
 
     @cached_property
     def sloped(self):
-        """Numbers of the terms through which the target's own state acts on the sum."""
-        states = {symbol(n) for n in state_names(self.target)}
-        return [k for k, term in enumerate(self.terms) if term.post.free_symbols & states]
+        """Numbers of the terms through which the target's state, or what it learns, acts."""
+        own = {symbol(n) for n in {*state_names(self.target), *self.trained}}
+        return [k for k, term in enumerate(self.terms) if term.post.free_symbols & own]
 
     @cached_property
     def piece(self):

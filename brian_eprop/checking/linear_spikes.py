@@ -244,7 +244,7 @@ class Population:
 
 
 class FoundAtSource:
-    """Variables of presynaptic neurons that their spikes find when they arrive elsewhere.
+    """Variables, and trained parameters, that spikes find at their own neuron when they arrive.
 
     With a limited number of hops they are those of the recorded run, and what has moved them in
     the run before: the way over a synapse is a hop, like that of a spike.
@@ -262,7 +262,9 @@ class FoundAtSource:
         self.variables = [
             known[n]
             for n in sorted(names & known.keys())
-            if isinstance(known[n], ArrayVariable) and not known[n].constant and _is_real(known[n])
+            if isinstance(known[n], ArrayVariable)
+            and _is_real(known[n])
+            and (not known[n].constant or f"grad_{n}" in known)
         ]
         self.recorded, self.values, self.moved = [], [], None
 

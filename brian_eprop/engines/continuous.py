@@ -5,6 +5,7 @@ of all rows that count,
 
     grad_ji  += Σ_k W_k' Σ_t X_k,i^t (Y_k,j λ_j)^t        one matrix product per window
     λ_i[q]   += Σ_k ∂X_k,i/∂q Σ_j W_k (Y_k,j λ_j)         in each step, of order above 1
+    dE/dp_i  += Σ_t Σ_k ∂X_k,i/∂p Σ_j W_k (Y_k,j λ_j)     for a trained parameter p of the source
 
 X and Y are recorded just before Brian2 sums up, and Y λ is kept while the window is played
 backwards. What the sum does to the state of its own target is a stage of the target's step.
@@ -207,9 +208,10 @@ class SummedPathway:
             return
         self.source, code = population, []
         group = self.sum.source
-        may_change = [n for n in sorted(self.sum.read(group, "pre")) if _may_change(group, n)]
+        read = sorted(self.sum.read(group, "pre"))
+        varied = [n for n in read if _may_change(group, n) or n in population.parameters]
         for k, term in enumerate(self.sum.terms):
-            slopes = {q: derivative(term.pre, symbol(q)) for q in may_change}
+            slopes = {q: derivative(term.pre, symbol(q)) for q in varied}
             for q, slope in slopes.items():
                 if slope != 0:
                     name = self.slopes[k, q] = internal(self.name, "slope", str(k), q)
@@ -233,9 +235,10 @@ class SummedPathway:
         self.of_source.change("\n".join(code), kept, schedule.just_before(self.updater))
 
     @property
-    def passed_on(self):
+    def read_elsewhere(self):
         """States of the source that the sum reads."""
-        return frozenset(q for _, q in self.slopes)
+        parameters = self.source.parameters if self.source is not None else ()
+        return frozenset(q for _, q in self.slopes) - {*parameters}
 
     def collectors(self):
         """Code that sums up what each source receives, after the sweep of a step."""
@@ -248,15 +251,16 @@ class SummedPathway:
         return players
 
     def taking_in(self):
-        """Code that adds what came back to the credit of the sources' states."""
+        """Code that adds what came back to the credit of the sources' states and parameters."""
         if not self.inflows:
             return []
         group, lines = self.sum.source, []
-        counted = self.source.adjoint.states
+        states, parameters = self.source.adjoint.states, self.source.parameters
         for (row, k), inflow in self.inflows.items():
             for (of, q), slope in self.slopes.items():
-                if of == k and q in counted:
-                    lines.append(f"{row_variable(row, q)} += {internal('past', slope)}*{inflow}")
+                if of == k and q in {*states, *parameters}:
+                    receives = row_variable(row, q) if q in states else f"grad_{q}"
+                    lines.append(f"{receives} += {internal('past', slope)}*{inflow}")
         variables = group.variables
         replayed = [
             (variables[internal("past", n)], variables[internal("kept", n)])

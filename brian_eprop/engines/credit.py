@@ -15,20 +15,19 @@ import numpy as np
 from brian2 import prefs
 
 from ..brian.code import see_new_variables
-from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group, statements_of
+from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group
 from ..brian.step_flags import EPISODE, declare_flags
-from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre, changing_at_source
+from ..calculus.arrivals import changing_at_source
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
-from ..calculus.sums import sum_of
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
-from .heard import hear
+from .crossing import cross
+from .heard import hear, hear_parameters
 from .history import SpikeRecorder, available_memory
 from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation, CreditReadout
 from .presynaptic import Pathway, collector
-from .trials import of_this_trial
 
 #: Longest trial, in steps, whose past is kept as a whole at order 1.
 WHOLE = 5000
@@ -167,14 +166,14 @@ class Credit:
         jump = on_pre.jumps(step, known if whole else effects)
         if not (whole or own_jumps(jump)):
             jump = {}
-        pathway = self._pathway(on_pre, population, effects, jump, linearization.states, timing)
+        pathway = self.pathway(on_pre, population, effects, jump, linearization.states, timing)
         pathway.left_out = frozenset(changed.keys() - effects.keys())
         return pathway
 
     def onto_neurons_by_sums(self, total, names):
         """Plan synapses that neurons sum up in every step."""
         population = self.learner.population(total.target)
-        population.take_sum(total)
+        total = population.take_sum(total)
         states = population.linearize(total, names).states
         population.derive_again()
         return SummedPathway(self, population, total, states)
@@ -190,7 +189,7 @@ class Credit:
             if pathway.trained:
                 pathway.multiply(steps)
 
-    def _pathway(self, on_pre, owner, effects, jumps, states, timing):
+    def pathway(self, on_pre, owner, effects, jumps, states, timing):
         """A projection in the backward pass; in turn where an arrival depends on what is there."""
         parts = owner, effects, jumps, states, timing
         used = [*effects.values(), *jumps.values()]
@@ -211,7 +210,7 @@ class Credit:
         """Plan synapses onto the readout."""
         step = one_step(on_pre.target, names)
         effects, jumps = on_pre.effects(step), on_pre.jumps(step)
-        return self._pathway(on_pre, self.readout, effects, jumps, ("y",), timing)
+        return self.pathway(on_pre, self.readout, effects, jumps, ("y",), timing)
 
     def send_back(self, pathway, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
@@ -285,7 +284,7 @@ class Credit:
         UnreadableNetworkError
             For a path that credit would have to go and cannot.
         """
-        while self._go_along(reading, reader):
+        while cross(self, reading, reader):
             reading.read_paths()
         self._join_sums()
         self.running = {id(obj) for obj in reading.objects}
@@ -309,6 +308,7 @@ class Credit:
                             "frequent updates"
                         )
         hear(self, self._in_turn, reading)
+        hear_parameters(self, self._active)
         reading.check_paths(crosses=self.crosses_synapses)
         # All variables are there when the network is stored, or restored before its first run
         self._join()
@@ -348,59 +348,6 @@ class Credit:
                 if isinstance(pathway.synapses.variables.get(name), ArrayVariable):
                     yield pathway.synapses, name
 
-    def _go_along(self, reading, reader):
-        """Let credit flow along paths of plain synapses and of groups that do not learn.
-
-        Returns
-        -------
-        bool
-            Whether something is followed that was not before.
-        """
-        learner, new = self.learner, False
-        for path in reading.paths:
-            onto_readout = path.end is learner.readout
-            if onto_readout and not learner.feedback_is("symmetric"):
-                continue  # errors come back along feedback weights of their own
-            past_spikes = not path.crosses_spikes
-            alone = onto_readout and len(path.actions) == 1
-            if not (self.crosses_synapses or alone or past_spikes):
-                continue
-            senders = path.senders if self.crosses_synapses else ()
-            for group in (g for g in senders if g not in learner.populations):
-                self._check_clock(group)
-                learner.populations[group] = self.population(group, reader.keep)
-                learner.populations[group].derive(())
-                new = True
-            for action in path.actions:
-                if self._can_follow_sum(action):
-                    total, population = sum_of(action), learner.populations[action.target]
-                    population.take_sum(total)
-                    SummedPathway(self, population, total).install(action.owner, reader.keep)
-                    new = True
-                elif not past_spikes and self._can_follow(action):
-                    self._check_clock(action.owner.source)
-                    self._check_clock(action.owner.target)
-                    self._follow_synapses(action, reading, reader)
-                    new = True
-        return new
-
-    def _can_follow_sum(self, action):
-        """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
-        if action.kind != "summed" or action.source is self.learner.readout:
-            return False
-        population = self.learner.populations.get(action.target)
-        return action.name not in self.summed and population is not None and population.learns
-
-    def _check_clock(self, group):
-        """Raise an error for a group on the way of credit that has another time step."""
-        readout = self.learner.readout
-        if group.clock.dt_ != readout.clock.dt_:
-            raise ValueError(
-                f"EProp(order={self.learner.rule.order}): credit would have to cross group "
-                f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
-                f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
-            )
-
     @property
     def _active(self):
         """The projections whose spikes arrive."""
@@ -419,56 +366,6 @@ class Credit:
     def followed_synapses(self):
         """The synapses along which credit flows."""
         return [pathway.synapses for pathway in (*self.pathways, *self.sums)]
-
-    def _can_follow(self, action):
-        """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
-        if action.kind != "synapses" or action.runner.prepost != "pre":
-            return False
-        synapses = action.owner
-        known = any(pathway.synapses is synapses for pathway in self.pathways)
-        target = parent_group(synapses.target)
-        receives = target is self.learner.readout or target in self.learner.populations
-        of_spikes = action.runner.objname == "pre" and action.runner.event == "spike"
-        return not known and receives and of_spikes
-
-    def _follow_synapses(self, action, reading, reader):
-        """Let credit flow along plain synapses, as if they were trained and fixed."""
-        synapses, learner = action.owner, self.learner
-        target, readout = parent_group(synapses.target), learner.readout
-        owner = self.readout if target is readout else learner.populations[target]
-        step = one_step(target, learner.namespace)
-        names = synapses.equations.names if synapses.equations is not None else set()
-        statements = of_this_trial(statements_of(action.code))
-        synaptic = frozenset(names | OF_ALL_SYNAPSES)
-        try:
-            on_pre = OnPre(
-                action.code,
-                statements,
-                "",
-                target,
-                synaptic,
-                synapses.source,
-                target is not readout,
-            )
-            jump = on_pre.jumps(step)
-        except NoDerivativeError as error:
-            raise NoDerivativeError(
-                f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "
-                "choose order=1"
-            ) from None
-        if not jump:
-            raise ValueError(
-                f"{action} lets spikes of '{synapses.source.name}' change no state of group "
-                f"'{target.name}', but a parameter, through which credit of order "
-                f"{learner.rule.order} would have to flow: let them change a variable with an "
-                "equation of its own, or choose order=1"
-            )
-        timing = reading.timing_of(synapses, learner)
-        pathway = self._pathway(on_pre, owner, {}, jump, (), timing)
-        pathway.install(synapses, reader.keep)
-        if target is learner.readout:
-            source = learner.populations[parent_group(synapses.source)]
-            self.send_back(pathway, source, None)
 
     def _reach(self, pathway):
         """The largest delay of a pathway, in steps; that of a window where it is not known."""

@@ -112,6 +112,13 @@ class ArrivalsInTurn(Pathway):
             )
         changed = set(assigned_names(statements_of(synapses.pre.code)))
         for seen in self.seen:
+            own = {f"{seen}_post", seen} & changed - synapses.equations.names
+            if own and parent_group(synapses.source) is self.receiver.group:
+                raise ValueError(
+                    f"'{name}' changes '{seen}' of neurons whose own spikes depend on it, as "
+                    f"'{seen}_pre', in the same step: let them depend on a variable that only "
+                    "their reset changes"
+                )
             if f"{seen}_pre" in changed:
                 raise ValueError(
                     f"'{name}' changes '{seen}_pre' once for each of its synapses, and the next "
@@ -206,11 +213,7 @@ class ArrivalsInTurn(Pathway):
 
     def send_back_to(self, population, state, row, origin):
         """Let credit flow to a state of the presynaptic neurons that arrivals depend on."""
-        changes = {
-            target: change
-            for target, jump in self.jumps.items()
-            if (change := derivative(jump, symbol(f"{state}_pre"))) != 0
-        }
+        changes = self.changes_along(f"{state}_pre")
         local = internal("passed", state, str(len(self.heard)))
         code = f"({self._credit(local, (origin,), changes)})*__arrived"
         place = internal("sum", state, str(len(self.heard)))
@@ -312,7 +315,7 @@ class ArrivalsInTurn(Pathway):
     def players(self):
         """Code that gives every arrival of a step its credit."""
         code = [] if self.whole else self._replayed()
-        if self.effects:
+        if self.code:
             grad = "\n".join(self.code_of_credit) if self.whole else self.code
             code.append(self._in_turn(grad, "credit"))
         return code

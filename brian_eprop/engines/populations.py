@@ -10,6 +10,7 @@ the way: A^t = δ^t + γ A^{t+1}, or δ^t where t + 1 ends the episode.
 
 from typing import ClassVar
 
+from attrs import evolve
 from sympy import sympify
 
 from ..brian import schedule
@@ -144,13 +145,21 @@ class CreditPopulation:
             return heard
         if "spike" not in self.group.events:
             return frozenset([*state_names(self.group), *self.sums])
-        return heard.union(*(s.passed_on for s in self.engine.sums if s.source is self))
+        return heard.union(*(s.read_elsewhere for s in self.engine.sums if s.source is self))
 
     def take_sum(self, total):
-        """Take a variable for a state that is set in each step to a sum over synapses."""
+        """Take a variable for a state that is set in each step to a sum over synapses.
+
+        Returns
+        -------
+        Sum
+            With the parameters that are trained.
+        """
+        total = evolve(total, trained=frozenset(self.engine.learner.trainable))
         for k in total.sloped:
             declare(self.group, total.holder(k))
         self.sums[total.variable] = total
+        return total
 
     def _take(self, linearization, trained, attach):
         """Record, from now on, what the backward pass of this linearization needs."""
@@ -222,19 +231,27 @@ class CreditPopulation:
             after = position[losses.name]
             self.read_at[moment] = sum(stage < after for stage in places.values())
 
-    def check_heard(self, states, synapses, place):
+    def check_heard(self, states, synapses, position):
         """Raise an error unless states are at the threshold what arrivals depend on.
 
         Parameters
         ----------
         states : iterable of str
         synapses : Synapses
-        place : int
-            Where the arrivals are in the network that runs.
+        position : dict of str to int
+            Of the objects of the network, as they run.
         """
-        transitions = self.adjoint.transitions
+        transitions, place = self.adjoint.transitions, position[synapses.pre.name]
         threshold = self.step.order.index("threshold")
         between = [t for t, at in zip(transitions, self.stages, strict=True) if at < place]
+        for pathway in self._projections():
+            changed = {*pathway.effects, *pathway.jumps} & {*states}
+            if changed and self.stages[threshold] < position[pathway.synapses.pre.name] < place:
+                raise ValueError(
+                    f"'{pathway.synapses.name}' changes '{min(changed)}' of group "
+                    f"'{self.group.name}', on which the spikes of '{synapses.name}' depend, before "
+                    "these arrive in the same step: give its .pre a higher order than theirs"
+                )
         for state in states:
             if len(between) <= threshold or any(t.moves(state) for t in between[threshold + 1 :]):
                 raise ValueError(

@@ -54,7 +54,7 @@ class Pathway:
         self.early = timing.early or owner.acts_at_once
         self.later = not timing.without_delay or timing.lag > 0
         self.traces = owner.traces if engine.carries else {}
-        self.backwards, self.collected = [], []
+        self.backwards, self.code, self.heard_parameters = [], "", []
 
     @property
     def variables(self):
@@ -133,8 +133,11 @@ class Pathway:
         return " + ".join(terms)
 
     def _refer(self, local, output):
-        """A name of the synapse for the credit at the time of its arrival."""
+        """A name of the synapse for the credit at the time of its arrival, one for each output."""
         variables, group = self.synapses.variables, self.receiver.group
+        known = [name for name, read in self.read.items() if read == output]
+        if known:
+            return known[0]
         if self.later:
             kept = self.receiver.delayed(output)
             variables.add_reference(local, group, kept, index="__arrival_idx")
@@ -157,6 +160,33 @@ class Pathway:
                 credit = self._credit(internal("arriving", name), self.owner.credit_rows, changes)
                 code.append(f"grad_{name}_post += {credit}")
         return code
+
+    def send_back_to_parameters(self, names, rows):
+        """Let credit flow to parameters of the presynaptic neurons that arrivals depend on.
+
+        ::
+
+            dE/dp_i += Σ_j Σ_arrivals ∂Δ_ji/∂p_i·credit_j
+
+        Parameters
+        ----------
+        names : iterable of str
+        rows : tuple of str
+            The rows that it comes from.
+        """
+        for name in names:
+            changes = self.changes_along(f"{name}_pre")
+            self._check_constant(changes)
+            credit = self._credit(internal("heard", name), rows, changes)
+            self.code += f"\ngrad_{name}_pre += {credit}"
+            self.heard_parameters.append(name)
+
+    def changes_along(self, name):
+        """∂Δ/∂name for each state, where it is not 0; a name of the synapses is their own."""
+        if is_synaptic(self.synapses, name):
+            return {}
+        changes = {state: derivative(jump, symbol(name)) for state, jump in self.jumps.items()}
+        return {state: change for state, change in changes.items() if change != 0}
 
     def send_back(self, population, variable, name, weight, row):
         """Let credit flow to the neurons that the spikes came from.
@@ -248,7 +278,7 @@ class Pathway:
     def players(self):
         """Code that gives every arrival of the spikes of one step its credit."""
         synapses = self.synapses
-        if not self.effects:
+        if not self.code:
             return []
         return [
             player(

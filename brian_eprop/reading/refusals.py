@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..brian.internals import fires_by, get_identifiers, parent_group, refractoriness
+from .actions import variables_read
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
 
@@ -233,14 +234,27 @@ def check_names(reading, namespace):
 
 
 def check_parameters(reading, action):
-    """What spikes of plain synapses do must not depend on a trained parameter."""
-    if action.kind != "synapses" or action.name in reading.projections:
+    """What plain synapses do, or sum up, must not depend on a trained parameter.
+
+    One of the source counts as given at order 1; above, credit comes back to it with that of the
+    spikes, but to sums that depend on nothing else of the source no path leads.
+    """
+    followed = action.name in reading.projections or action.name in reading.learner.engine.summed
+    if action.kind not in ("synapses", "summed") or followed:
         return
-    population = reading.learner.populations.get(action.target)
-    used = {name.removesuffix("_post") for name in get_identifiers(action.code)}
-    for parameter in getattr(population, "parameters", ()):
-        if parameter in used:
-            raise UnreadableNetworkError(
-                f"the parameter '{parameter}' is trained, and {action} acts by an amount that "
-                "depends on it; make it TrainableSynapses(..., fixed=True)"
-            )
+    ends = {"_post": action.target}
+    if action.kind == "summed" and reading.learner.rule.order > 1:
+        ends["_pre"] = action.source
+    for suffix, group in ends.items():
+        population = reading.learner.populations.get(group)
+        names = get_identifiers(action.code)
+        of_end = {n.removesuffix(suffix) for n in names if n.endswith(suffix)}
+        of_end |= {n for n in names if suffix == "_post" and not n.endswith("_pre")}
+        read = variables_read(group, " ".join(of_end)) if population is not None else ()
+        for parameter in getattr(population, "parameters", ()):
+            if group.variables[parameter] in read:
+                raise UnreadableNetworkError(
+                    f"the parameter '{parameter}' of group '{group.name}' is trained, and {action} "
+                    "acts by an amount that depends on it; make it TrainableSynapses(..., "
+                    "fixed=True)"
+                )

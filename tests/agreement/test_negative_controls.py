@@ -184,7 +184,7 @@ PATHS = {
 def test_a_path_that_is_not_followed(monkeypatch, path):
     others, order = PATHS[path]
     assert_passes(Small(others=others, order=order))
-    monkeypatch.setattr(Credit, "_go_along", lambda *_: False)
+    monkeypatch.setattr("brian_eprop.engines.credit.cross", lambda *_: False)
     assert refusal(Small(others=others, order=order).run)
     monkeypatch.setattr(NetworkReading, "check_paths", lambda *_, **__: None)
     assert_found(Small(others=others, order=order))

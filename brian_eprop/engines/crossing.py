@@ -1,0 +1,117 @@
+"""What is not trained and credit crosses: plain synapses, sums over them, and further groups."""
+
+from ..brian.internals import parent_group, statements_of
+from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
+from ..calculus.derivatives import NoDerivativeError
+from ..calculus.one_step import one_step
+from ..calculus.sums import sum_of
+from .continuous import SummedPathway
+from .trials import of_this_trial
+
+
+def cross(engine, reading, reader):
+    """Let credit flow along paths of plain synapses and of groups that do not learn.
+
+    Returns
+    -------
+    bool
+        Whether something is followed that was not before.
+    """
+    learner, new = engine.learner, False
+    for path in reading.paths:
+        onto_readout = path.end is learner.readout
+        if onto_readout and not learner.feedback_is("symmetric"):
+            continue  # errors come back along feedback weights of their own
+        past_spikes = not path.crosses_spikes
+        alone = onto_readout and len(path.actions) == 1
+        if not (engine.crosses_synapses or alone or past_spikes):
+            continue
+        senders = path.senders if engine.crosses_synapses else ()
+        for group in (g for g in senders if g not in learner.populations):
+            _check_clock(engine, group)
+            learner.populations[group] = engine.population(group, reader.keep)
+            learner.populations[group].derive(())
+            new = True
+        for action in path.actions:
+            if _can_follow_sum(engine, action):
+                population = learner.populations[action.target]
+                total = population.take_sum(sum_of(action))
+                SummedPathway(engine, population, total).install(action.owner, reader.keep)
+                new = True
+            elif not past_spikes and _can_follow(engine, action):
+                _check_clock(engine, action.owner.source)
+                _check_clock(engine, action.owner.target)
+                _follow_synapses(engine, action, reading, reader)
+                new = True
+    return new
+
+
+def _can_follow_sum(engine, action):
+    """Whether an action is a sum over synapses, onto what credit is for, and not followed."""
+    if action.kind != "summed" or action.source is engine.learner.readout:
+        return False
+    population = engine.learner.populations.get(action.target)
+    return action.name not in engine.summed and population is not None and population.learns
+
+
+def _can_follow(engine, action):
+    """Whether an action is a presynaptic pathway of plain synapses, onto what credit is for."""
+    if action.kind != "synapses" or action.runner.prepost != "pre":
+        return False
+    synapses = action.owner
+    known = any(pathway.synapses is synapses for pathway in engine.pathways)
+    target = parent_group(synapses.target)
+    receives = target is engine.learner.readout or target in engine.learner.populations
+    of_spikes = action.runner.objname == "pre" and action.runner.event == "spike"
+    return not known and receives and of_spikes
+
+
+def _check_clock(engine, group):
+    """Raise an error for a group on the way of credit that has another time step."""
+    readout = engine.learner.readout
+    if group.clock.dt_ != readout.clock.dt_:
+        raise ValueError(
+            f"EProp(order={engine.learner.rule.order}): credit would have to cross group "
+            f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
+            f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
+        )
+
+
+def _follow_synapses(engine, action, reading, reader):
+    """Let credit flow along plain synapses, as if they were trained and fixed."""
+    synapses, learner = action.owner, engine.learner
+    target, readout = parent_group(synapses.target), learner.readout
+    owner = engine.readout if target is readout else learner.populations[target]
+    step = one_step(target, learner.namespace)
+    names = synapses.equations.names if synapses.equations is not None else set()
+    statements = of_this_trial(statements_of(action.code))
+    synaptic = frozenset(names | OF_ALL_SYNAPSES)
+    try:
+        on_pre = OnPre(
+            action.code,
+            statements,
+            "",
+            target,
+            synaptic,
+            synapses.source,
+            target is not readout,
+        )
+        jump = on_pre.jumps(step)
+    except NoDerivativeError as error:
+        raise NoDerivativeError(
+            f"{action} is on the way of the credit of order {learner.rule.order}: {error}; or "
+            "choose order=1"
+        ) from None
+    if not jump:
+        raise ValueError(
+            f"{action} lets spikes of '{synapses.source.name}' change no state of group "
+            f"'{target.name}', but a parameter, through which credit of order "
+            f"{learner.rule.order} would have to flow: let them change a variable with an "
+            "equation of its own, or choose order=1"
+        )
+    timing = reading.timing_of(synapses, learner)
+    pathway = engine.pathway(on_pre, owner, {}, jump, (), timing)
+    pathway.install(synapses, reader.keep)
+    if target is learner.readout:
+        source = learner.populations[parent_group(synapses.source)]
+        engine.send_back(pathway, source, None)
