@@ -32,22 +32,22 @@ class EverySynapse(LearningCode):
 
     Attributes
     ----------
-    changed_by_spikes : bool
-        Whether arriving spikes write the numbers, too.
+    changed_elsewhere : bool
+        Whether arriving spikes, or other code of a step, write the numbers, too.
     in_blocks : bool
         Whether nothing else reads or writes them within a trial.
     """
 
     in_blocks = False
 
-    def __init__(self, synapses, code, moment, name, changed_by_spikes):
+    def __init__(self, synapses, code, moment, name, changed_elsewhere):
         super().__init__(synapses, code, moment, name, template_kwds={"synapses": synapses})
-        self.changed_by_spikes = changed_by_spikes
+        self.changed_elsewhere = changed_elsewhere
 
     def before_run(self, run_namespace):
         """Choose the template of the present target."""
         self.template = "every_synapse" if is_standalone() else "stateupdate"
-        if is_standalone() and self.in_blocks and not self.changed_by_spikes:
+        if is_standalone() and self.in_blocks and not self.changed_elsewhere:
             self.template = "synapses_in_blocks"
             variables = self.group.variables
             names = sorted(get_identifiers(self.abstract_code) & variables.keys())
@@ -134,12 +134,18 @@ class Eligibility:
         see_target(synapses, self.advance)
         traces = f"{name}_traces"
         every = EverySynapse(
-            synapses, self.advance, schedule.TRACES, traces, changed_by_spikes=bool(self.on_pre)
+            synapses,
+            self.advance,
+            schedule.TRACES,
+            traces,
+            changed_elsewhere=bool(self.on_pre or self.move_on),
         )
         add_to(synapses, every)
         if self.move_on:
             see_target(synapses, self.move_on)
-            self.mover = EverySynapse(synapses, self.move_on, schedule.MOVE_ON, f"{name}_move_on")
+            self.mover = EverySynapse(
+                synapses, self.move_on, schedule.MOVE_ON, f"{name}_move_on", changed_elsewhere=True
+            )
             add_to(synapses, self.mover)
         cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:

@@ -132,7 +132,7 @@ def test_arrivals_per_synapse_cannot_wait_for_the_end_of_a_block(
     """The same network in blocks nevertheless: it is seen."""
     monkeypatch.setenv("BRIAN_EPROP_CACHE", str(tmp_path_factory.mktemp("wrong")))
     never = property(lambda self: False, lambda self, value: None)
-    monkeypatch.setattr(eligibility.EverySynapse, "changed_by_spikes", never, raising=False)
+    monkeypatch.setattr(eligibility.EverySynapse, "changed_elsewhere", never, raising=False)
     expected = of_numpy(with_delays())
     wrong = gradients(with_delays())
     assert any(name.startswith("rec") for name in in_blocks)
