@@ -20,7 +20,6 @@ from brian2 import (
 )
 from brian2.units import second
 
-from ..brian.code import internal
 from ..brian.internals import (
     KNOWN_EVERYWHERE,
     PARAMETER,
@@ -359,7 +358,8 @@ def checked_condition(learn, readout, namespace):
     renamed = {}
     for used in sorted(get_identifiers(learn) - {"t", "dt", "and", "or", "not", "True", "False"}):
         if used in namespace and isinstance(namespace[used], int | float | Quantity | TimedArray):
-            renamed[used] = internal("learn", used)
+            # Brian2 refuses a monitor of the readout if a name in its namespace begins with "_"
+            renamed[used] = f"learn_{used}"
             readout.namespace[renamed[used]] = namespace[used]
         elif used not in KNOWN_EVERYWHERE:
             raise ValueError(

@@ -192,6 +192,12 @@ def test_only_errors_of_learning_steps_count(periods):
         assert_same(every.gradients, expected.gradients)
 
 
+def test_a_condition_with_constants_leaves_the_readout_to_monitors():
+    """Brian2 refuses monitors of a group in whose namespace a name begins with an underscore."""
+    net = Net(learn="t > BEGIN", **WHOLE)
+    assert StateMonitor(net.readout, "y", record=True).source is net.readout
+
+
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("order", [2, np.inf])
 def test_credit_of_higher_order_comes_from_learning_steps_alone(order):
