@@ -1,6 +1,7 @@
 """The order of the examples in the gallery, and what is done between two of them."""
 
 from brian2 import defaultclock, ms, prefs, set_device, start_scope
+from brian2.devices.device import all_devices
 from sphinx_gallery.sorting import ExplicitOrder
 
 #: From what most come for to what few do; an example that is missing here ends the build.
@@ -31,6 +32,8 @@ ORDER = ExplicitOrder(
 def forget_brian2(gallery_conf, file):
     """An example starts with Brian2 as it is after its import: device, preferences, objects."""
     set_device("runtime")
+    # the program of an example before has been built, and takes no more objects
+    all_devices["cpp_standalone"].reinit()
     prefs.reset_to_defaults()
     defaultclock.dt = 0.1 * ms
     start_scope()
