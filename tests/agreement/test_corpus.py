@@ -68,13 +68,17 @@ def learning_groups(net, kind):
     return [obj for obj in net.objects if isinstance(obj, NeuronGroup) and obj.name in names]
 
 
-def trained(script):
-    """The network of a script, all of whose projections learn, with two outputs; its learner."""
+def trained(script, trial=None):
+    """The network of a script, all of whose projections learn, with two outputs; its learner.
+
+    Where credit is given in whole trials only, the whole script is one, or `trial`.
+    """
     steps = round(script.DURATION / script.DT)
     target = np.random.default_rng(2).standard_normal((steps, 2))
     readout = LeakyReadout(2, tau=20 * ms, target=target, name="output")
     rule = EProp(surrogate=script.SURROGATE, engine=getattr(script, "ENGINE", "credit"))
-    learner = Learner(readout, rule)
+    trial = (trial or script.DURATION) if getattr(script, "IN_TRIALS", False) else None
+    learner = Learner(readout, rule, update_every=trial, reset_every=trial)
     weight = getattr(script, "WEIGHT", "w")
     net = script.network(partial(TrainableSynapses, learner=learner, weight=weight))
     groups = learning_groups(net, TrainableSynapses)
@@ -134,14 +138,14 @@ def test_a_published_model_learns_with_the_right_gradient(name):
     """Right: as finite differences of the network itself, over the first part of the run."""
     fifth = np.sort(np.concatenate([times for _, times in plain_spikes(name).values()]))[4]
     script = prepared(name)
-    net, learner, _ = trained(script)
-    projections = {obj.name for obj in net.objects if isinstance(obj, TrainableSynapses)}
     # Names of the equations are looked up where the check is called: in the script
     call = "learner.check(steps*DT, net, synapses=1, seed=1)"
     # Enough for spikes; a difference over a long time is one of chaos
     enough = min(fifth / float(script.DT), 400)
     for most in (n for n in (100, 200, 400) if n >= enough):
         steps = min(round(60 * ms / script.DT), round(script.DURATION / script.DT), most)
+        net, learner, _ = trained(prepared(name), steps * script.DT)
+        projections = {obj.name for obj in net.objects if isinstance(obj, TrainableSynapses)}
         report = eval(call, vars(script), {"learner": learner, "net": net, "steps": steps})
         moved = {row.projection for row in report.rows if row.finite_difference != 0}
         if report.spikes >= 3 and projections <= moved:

@@ -12,6 +12,7 @@ from brian_eprop import PiecewiseLinear
 
 DT, DURATION = 0.1 * ms, 150 * ms
 SURROGATE = PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)
+IN_TRIALS = True  # credit goes through saturating jumps in whole trials only
 
 C, g_L, E_L, E_e, E_i, V_th = 200 * pF, 10 * nS, -70 * mV, 0 * mV, -80 * mV, -50 * mV
 beta_AMPA, beta_NMDA, beta_GABA = 0.18 / ms, 0.0066 / ms, 0.18 / ms

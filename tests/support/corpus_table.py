@@ -30,6 +30,8 @@ def row(name):
     title, paper = title.removesuffix("."), re.sub(r"^Papers?: ", "", paper).replace("\n", " ")
     found = constants(name)
     outcome = "learns"
+    if "IN_TRIALS" in found:
+        outcome += " in trials"
     if "ENGINE" in found:
         outcome += f' with `engine="{found["ENGINE"]}"`'
     if "REFUSED" in found:
