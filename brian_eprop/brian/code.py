@@ -74,7 +74,7 @@ class LearningSum(OfLearning, SummedVariableUpdater):
 
     def before_run(self, run_namespace):
         """Prepare the code, without the check of units."""
-        super(SummedVariableUpdater, self).before_run(run_namespace)
+        super(SummedVariableUpdater, self).before_run(unhidden(run_namespace, self.group))
 
 
 def unhidden(run_namespace, group):

@@ -22,6 +22,8 @@ def cross(engine, reading, reader):
         onto_readout = path.end is learner.readout
         if onto_readout and not learner.feedback_is("symmetric"):
             continue  # errors come back along feedback weights of their own
+        if learner.readout in path.senders:
+            continue  # check_paths refuses what the output feeds back
         past_spikes = not path.crosses_spikes
         alone = onto_readout and len(path.actions) == 1
         if not (engine.crosses_synapses or alone or past_spikes):

@@ -92,7 +92,6 @@ NOT_FOLLOWED = {
         "'plain_a'",
         "one Synapses object of each",
     ),
-    "no threshold": (helper, "'helper' has no threshold", "write its equations into those"),
     "an event": (burst, "'burst'", "let spikes do what it does"),
 }
 
@@ -113,6 +112,12 @@ def test_what_credit_cannot_cross_is_given_at_order_1(case):
     assert "order=1" in error
     assert "fixed=True" not in error
     assert_passes(build(1))
+
+
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_credit_crosses_a_group_without_threshold_that_is_summed_up(order):
+    equations = "dv/dt = -v*(1 + g)/(20*ms) : volt\ng : 1"
+    assert_passes(Small(equations, helper, order=order))
 
 
 def test_plain_synapses_whose_effect_other_code_changes_are_given_at_order_1():
