@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import matplotlib
 import typer
 from attrs import evolve
 from brian2 import BrianLogger
@@ -26,6 +27,7 @@ from .runs import (
 )
 from .runs import train as run_training
 from .runs.doctor import findings
+from .runs.following import ReportServer
 from .tasks import available_tasks
 
 #: What the user can mend; anything else is a mistake of ours, with a traceback.
@@ -309,12 +311,24 @@ def plot(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Serve it here, drawn anew as the run goes on.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="With --follow; 0 for one that is free.")] = 0,
+):
     """Write a run's report, one HTML file; checks the gradients, exit code 1 if they are wrong.
 
+    With --follow nothing is written and checked: the page is served on this machine until Ctrl-C.
     Nothing in the folder is executed.
     """
     with _errors_in_words():
+        if port and not follow:
+            raise ValueError("--port is where the report is served: give it with --follow")
+        if follow:
+            _serve(run, port)
+            return
         path, check = write_report(run)
     typer.echo(f"written to {path}")
     if check is None:
@@ -324,6 +338,18 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder.")]):
         typer.echo(f"gradients from Brian2 and from {check.against} {agree}")
         raise typer.Exit(0 if check.passed else 1)
     typer.echo(f"gradients were not checked: {check.reason}")
+
+
+def _serve(run, port):
+    """Serve the report of a run until Ctrl-C."""
+    matplotlib.use("agg")  # windows are for the main thread, and pages are drawn in others
+    with ReportServer(run, port) as server:
+        typer.echo(f"the report of {run}, drawn anew as the run goes on, until Ctrl-C:")
+        typer.echo(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo()
 
 
 @app.command()

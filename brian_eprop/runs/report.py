@@ -249,9 +249,28 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
         If the report cannot be written; an older one stays as it was.
     """
     run = RunContents.read(folder)
-    task, check, equations = run.task(), None, []
+    task, check = run.task(), None
     if run.network is not None and task is not None:
         check = check_gradients(run.network, task, run.configuration.seed)
+    path = run.folder / REPORT
+    with replacing(path, "the report") as file:
+        file.write(page(run, task, check).encode())
+    return path, check
+
+
+def page(run: RunContents, task, check: GradientCheck | None, follow: str = "") -> str:
+    """The report of a run as HTML.
+
+    Parameters
+    ----------
+    run : RunContents
+    task : task or None
+    check : GradientCheck or None
+    follow : str
+        Where a page that follows the run asks how far it is; "" for one that stays as it is.
+    """
+    equations = []
+    if run.network is not None and task is not None:
         d = run.network.description
         equations = [model_equations(population, d.rule) for population in d.populations]
     milestones = _milestones(run.history)
@@ -264,7 +283,7 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
     )
     templates.filters |= {"number": _number, "scientific": _scientific}
     templates.filters |= {"duration": _duration, "base64": _base64}
-    text = templates.get_template("page.html").render(
+    return templates.get_template("page.html").render(
         run=run,
         title=Path(run.configuration.task).stem.replace("_", " ").capitalize(),
         setup=run.configuration.setup,
@@ -279,11 +298,8 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
         matrices=_matrices(run.network),
         toml=(run.folder / CONFIGURATION).read_text(encoding="utf-8"),
         now=environment(),
+        follow=follow,
     )
-    path = run.folder / REPORT
-    with replacing(path, "the report") as file:
-        file.write(text.encode())
-    return path, check
 
 
 def _figures(run, task):
