@@ -1,12 +1,11 @@
 """Compiled targets give the numbers of the numpy target."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 from attrs import evolve
 from brian2 import Synapses, device, prefs, set_device
 from brian_networks import BLOCKS, DT, build, difference
+from compiled_programs import compile_some
 from random_networks import random_network, random_task
 
 from brian_eprop import Adam
@@ -138,13 +137,6 @@ def test_presynaptic_traces_in_standalone(numpy_target, standalone):
         assert difference(found[f"gradient {name}"] / 3, getattr(reference, name)) < 1e-10
 
 
-def with_numpy(before_run, namespace):
-    """Code of one object that is left to numpy: see below."""
-    target, prefs.codegen.target = prefs.codegen.target, "numpy"
-    before_run(namespace)
-    prefs.codegen.target = target
-
-
 #: Learning adds nothing to the source and the monitors, and to the synapses of the inputs, to
 #: those of the outputs and to the readout here what it adds to the recurrent ones and the neurons.
 ALIKE = ("spikes", "output", "inputs", "synapses_in")
@@ -157,18 +149,6 @@ def once_each(obj):
     return not obj.name.startswith(ALIKE)
 
 
-def compile_some(network, chosen):
-    """Compile these objects of a network with cython, each a module that takes 2.5 s.
-
-    The code of the others is that of numpy; the standalone program has all of it in C++.
-    """
-    left = [obj for obj in network.sorted_objects if not chosen(obj)]
-    for obj in left:
-        obj.before_run = partial(with_numpy, obj.before_run)
-    prefs.codegen.target = "cython"
-    return left
-
-
 @pytest.mark.slow
 @pytest.mark.cython
 def test_all_features_with_cython(numpy_target):
@@ -179,6 +159,7 @@ def test_all_features_with_cython(numpy_target):
         expected = final_results(everything(**options))
         brian = everything(**options)
         # Brian2 alone compiles how synapses are made
-        assert len(compile_some(brian.network, once_each)) < 25
+        _, left = compile_some(brian.network, once_each)
+        assert len(left) < 25
         assert_same(final_results(brian), expected)
         prefs.codegen.target = "numpy"

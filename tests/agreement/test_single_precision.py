@@ -7,7 +7,7 @@ import pytest
 from brian2 import Hz, ms, prefs
 from brian_networks import BLOCKS, difference
 from comparing import assert_gradients_equal
-from compiled_programs import programs_in
+from compiled_programs import compile_some, programs_in
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork
 from brian_eprop.brian.code import of_learning
@@ -16,7 +16,7 @@ from brian_eprop.network.projections import BatchShape
 from brian_eprop.network.workers import Workers
 from brian_eprop.reference import gradients
 
-from .test_devices import compile_some, everything, final_results, once_each
+from .test_devices import everything, final_results, once_each
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

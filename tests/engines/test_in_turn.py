@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from brian2 import Synapses, device, ms, mV, prefs, set_device
+from compiled_programs import compile_some
 from own_networks import CHANNELS, INPUTS, STEPS, WEIGHTS, Small, T, refusal
 from own_networks import N as NEURONS
 
@@ -301,12 +302,14 @@ def compiled_saturating():
 
 
 @pytest.mark.slow
+@pytest.mark.cython
 def test_cython_has_the_same_gradients():
     on_pre = "v_post += w*u_pre*x_pre/2*(E - v_post)"
     expected = depressing(on_pre, order=math.inf)
     expected.run()
-    prefs.codegen.target = "cython"
     found = depressing(on_pre, order=math.inf)
+    compiled, _ = compile_some(found.network)
+    assert {"neurons_stages", "recurrent_recorder_pre", "answers_replay"} < set(compiled)
     found.run()
     assert found.loss == pytest.approx(expected.loss, rel=1e-12)
     for ours, theirs in (

@@ -27,6 +27,7 @@ from brian2.core.base import BrianObjectException
 from brian2.devices.device import reset_device
 from brian2.parsing.sympytools import str_to_sympy
 from brian2.units.fundamentalunits import DimensionMismatchError
+from compiled_programs import compile_some
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,9 +112,10 @@ def network(group, *losses, rule=None, readout=False, weight=4, steps=T, recurre
     return Network(*parts), L, made
 
 
-def gradients(group, *losses, **options):
+def gradients(group, *losses, prepare=lambda network: None, **options):
     """(gradients, losses of the neurons) of one trial."""
     net, _, made = network(group, *losses, **options)
+    prepare(net)
     net.run(T * ms)
     return np.concatenate([synapses.grad[:] for synapses in made]), np.array(group.loss[:])
 
@@ -513,7 +515,7 @@ def test_membranes_learn_to_follow_a_teacher():
     assert group.loss[:].sum() - before < 1e-2 * first
 
 
-def all_at_once(engine):
+def all_at_once(engine, **options):
     """Gradients and losses of a network with every kind of loss, and of its trained parameter."""
     group = neurons(FILTERED + "\ngain : 1 (constant)", "v -= 15*mV; x += 1", gain="1 + 0.1*i")
     values = np.where(np.random.default_rng(2).random((T, N)) < 0.6, 0.3, np.nan)
@@ -524,45 +526,35 @@ def all_at_once(engine):
         Loss(group, "(x - known(t, i))**2", gaps=True, namespace=gaps),
     ]
     rule = EProp(surrogate=WIDE, engine=engine, order=math.inf if engine == "credit" else 1)
-    options = {"trainable": ["gain"]} if engine == "credit" else {}
+    parameters = ["gain"] if engine == "credit" else []
+    options |= {"trainable": parameters} if parameters else {}
     found, loss = gradients(group, *losses, rule=rule, readout=True, **options)
-    return np.concatenate([found, loss, *([group.grad_gain[:]] if options else [])])
-
-
-@pytest.fixture
-def compiled(request, tmp_path):
-    """Run Brian2 with a compiled target."""
-    before = prefs.codegen.target
-    if request.param == "standalone":
-        set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
-        standalone = get_device()
-    else:
-        prefs.codegen.target = request.param
-    yield
-    prefs.codegen.target = before
-    if request.param == "standalone":
-        # it still knows of this program, for the next one that is built
-        standalone.reinit()
-        reset_device()
+    return np.concatenate([found, loss, *(group.grad_gain[:] for _ in parameters)])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "compiled",
-    [
-        pytest.param("cython", marks=pytest.mark.cython),
-        pytest.param("standalone", marks=pytest.mark.standalone),
-    ],
-    indirect=True,
-)
+@pytest.mark.standalone
 @pytest.mark.parametrize("engine", ["credit", "traces"])
-def test_compiled_targets_give_the_same_numbers(engine, compiled):
-    found = all_at_once(engine)
-    target = prefs.codegen.target
-    reset_device("runtime")
-    prefs.codegen.target = "numpy"
+def test_programs_give_the_same_numbers(engine, tmp_path):
     expected = all_at_once(engine)
-    prefs.codegen.target = target
+    set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
+    try:
+        found = all_at_once(engine)
+    finally:
+        # it still knows of this program, for the next one that is built
+        get_device().reinit()
+        reset_device()
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.cython
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_cython_gives_the_same_numbers(engine):
+    expected = all_at_once(engine)
+    compiled = []
+    found = all_at_once(engine, prepare=lambda net: compiled.extend(compile_some(net)[0]))
+    assert sum("_losses_" in name for name in compiled) == 2
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 

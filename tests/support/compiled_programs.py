@@ -1,18 +1,22 @@
-"""Compiled programs: the device that has them, their processes, and results that are the same."""
+"""Compiled code: programs and their processes, objects that Cython compiles, and same results."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import MethodType
 
 import numpy as np
 import pytest
 from attrs import fields
 from brian2 import get_device, prefs, set_device
 from brian2.devices.device import reset_device
+
+from brian_eprop.brian.code import of_learning
 
 FLAGS = "codegen.cpp.extra_compile_args_gcc"
 
@@ -67,3 +71,44 @@ def stopped(pids, then):
     timer.start()
     yield
     timer.join()
+
+
+#: Ends of names of what learning adds to every network alike; tests/agreement/test_devices.py
+#: compiles it, and the objects that learning is added to.
+COMMON = re.compile(
+    r"(step_clock|trial_start|started|spikes_recorder"
+    r"|(readout|answers|learner)(_\d+)?_recorder)$"
+)
+
+
+def special(obj):
+    """Whether learning has added an object, and adds no such code to every network."""
+    return of_learning(obj) and not COMMON.search(obj.name)
+
+
+def with_numpy(obj, namespace):
+    """Leave the code of an object to numpy."""
+    target, prefs.codegen.target = prefs.codegen.target, "numpy"
+    type(obj).before_run(obj, namespace)
+    prefs.codegen.target = target
+
+
+def compile_some(network, chosen=special):
+    """Compile these objects of a network with Cython, each a module that takes two seconds.
+
+    The code of the others is that of numpy.
+
+    Returns
+    -------
+    compiled, left : list of str
+        Names of objects, by who generates their code.
+    """
+    compiled, left = [], []
+    for obj in network.sorted_objects:
+        if chosen(obj):
+            compiled.append(obj.name)
+        else:
+            left.append(obj.name)
+            obj.before_run = MethodType(with_numpy, obj)
+    prefs.codegen.target = "cython"
+    return compiled, left
