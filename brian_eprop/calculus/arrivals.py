@@ -113,6 +113,11 @@ class OnPre:
             )
         return effects
 
+    def changed(self, step):
+        """States that an arrival changes : set of str."""
+        names = {name for name, jump in self.changes.items() if jump != 0}
+        return {name.removesuffix("_post") for name in names} & {*step.states}
+
     def jumps(self, step, among=None):
         """What is added to each state (or each of some), the weight's part and others."""
         jumps, among = {}, step.states if among is None else among

@@ -108,6 +108,29 @@ def test_what_spikes_find_at_their_own_neuron_passes_the_check(options, order):
     assert_passes(small)
 
 
+@pytest.mark.slow_unless(order=[1])
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+def test_states_that_count_because_spikes_depend_on_them_are_followed(order):
+    """Spikes change u, which counts since x_pre does, and that is known when all is connected."""
+    small = depressing("v_post += w*x_pre*mV; u_post += 0.01", order=order, U=False)
+    assert_passes(small)
+
+
+@pytest.mark.slow_unless(engine=["credit"])
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_the_check_keeps_what_an_arrival_adds_to_a_state_that_spikes_depend_on(engine):
+    """The same v is of the neuron that fires, and given at order 1, and of the one that hears."""
+    options = {"trained": engine == "traces", "U": False, "small": {"engine": engine}}
+    assert_passes(depressing("v_post += w*v_pre/9", **options))
+
+
+def test_the_check_says_what_it_cannot_tell_apart():
+    found = depressing("v_post += w*(v_pre - v_post)/20", trained=False, U=False)
+    found = found.learner.check(T * ms, found.network, synapses=1)
+    assert not found.passed
+    assert "depend on 'v' of both their neuron and their target" in found.reason
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [1, math.inf])
 def test_clamped_states_are_deaf_in_turn(order):
@@ -252,6 +275,14 @@ def inputs_change_it_first():
         (
             lambda: depressing("v_post += w*x_pre*mV; x_post -= 0.1*x_pre"),
             "let them depend on a variable that only their reset changes",
+        ),
+        (
+            lambda: depressing("v_post += w*x_pre*mV; u_post += 0.1*w", order=2, U=False),
+            "changes 'u' of group 'neurons', which counts since",
+        ),
+        (
+            lambda: depressing("v_post += w*x_pre*mV; u_post *= 0.9", order=2, U=False),
+            "changes 'u' of group 'neurons', which counts since",
         ),
         (
             lambda: saturating(2, trained=False, delays=False, delay=1 * ms, kept=False),
