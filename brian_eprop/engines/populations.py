@@ -218,8 +218,8 @@ class CreditPopulation:
                 raise ValueError(
                     f"'{pathway.synapses.name}' changes '{min(left_out)}' of group "
                     f"'{self.group.name}', which counts since other code, a sum over synapses, or "
-                    "spikes on arrival, read it: create the synapses with the sum first, write what "
-                    "is read into the equations, or let only the reset change it"
+                    "spikes on arrival, read it: create the synapses with the sum first, write "
+                    "what is read into the equations, or let only the reset change it"
                 )
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)

@@ -430,8 +430,10 @@ def check_complete(learner):
                 "switch learning off instead (Learner.learning = False), or these synapses too"
             )
     learning = {group: p for group, p in learner.populations.items() if p.learns}
-    equations = [equation for group in learning for equation in group.equations.values()]
-    check_known(learner.trainable, {e.varname for e in equations if e.type == PARAMETER})
+    known = {name for group in learning for name in _parameters_of(group)}
+    objects = [obj for n in networks for obj in n.sorted_objects] if learner.trainable else []
+    others = [obj for obj in objects if isinstance(obj, NeuronGroup)]
+    check_known(learner.trainable, known, {n: g.name for g in others for n in _parameters_of(g)})
     for group, population in learning.items():
         if not learner.engine.reaches(population):
             raise ValueError(
@@ -439,3 +441,8 @@ def check_complete(learner):
                 "adaptive feedback go backwards along a trainable projection onto the "
                 "readout; connect one, choose feedback='random', or give a loss on the group"
             )
+
+
+def _parameters_of(group):
+    """Names of the parameters of a group."""
+    return {e.varname for e in group.equations.values() if e.type == PARAMETER}

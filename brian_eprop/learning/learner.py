@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -361,13 +361,15 @@ class Learner:
         """Raise an error if something that learning needs is missing, switched off or unknown."""
         check_complete(self)
 
-    def train_parameters(self, group: NeuronGroup) -> tuple[str, ...]:
+    def train_parameters(
+        self, group: NeuronGroup, attach: Callable[[Update], None] | None = None
+    ) -> tuple[str, ...]:
         """Names of the trained parameters of a group, which is given their updates."""
         trained = own_parameters(group, self.trainable)
         for name in trained:
             declare(group, f"grad_{name}")
         if trained and self.interval is not None:
-            install(group, trained, self)
+            install(group, trained, self, attach)
         return tuple(trained)
 
     def losses_of(self, group: NeuronGroup) -> dict[str, LossCode]:
