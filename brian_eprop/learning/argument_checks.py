@@ -24,6 +24,7 @@ from ..brian.internals import (
     KNOWN_EVERYWHERE,
     PARAMETER,
     EquationError,
+    Subexpression,
     add_to,
     get_identifiers,
     is_boolean_expression,
@@ -67,6 +68,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
                 f"TrainableSynapses.{name} = {shown(group)} is not a group of neurons, such as a "
                 "NeuronGroup"
             )
+        _check_names_itself(parent_group(group))
     if on_pre is not None and not isinstance(on_pre, str):
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
@@ -93,6 +95,17 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
             f"TrainableSynapses.target = '{group.name}' is a {type(group).__name__}; trainable "
             "synapses end on a NeuronGroup or on the learner's readout"
         )
+
+
+def _check_names_itself(group):
+    """Raise an error for an expression of a group that uses its own name, as Brian2 has it."""
+    for name, variable in getattr(group, "variables", {}).items():
+        if isinstance(variable, Subexpression) and name in get_identifiers(variable.expr):
+            raise ValueError(
+                f"'{group.name}' has a variable '{name}' = '{variable.expr}', in which the name is "
+                f"this variable itself: give the TimedArray or the constant '{name}' another name, "
+                "such as 'given_rates'"
+            )
 
 
 def _check_readout(readout, learner, arrival):
