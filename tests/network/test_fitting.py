@@ -432,5 +432,5 @@ def test_a_program_that_draws_other_numbers_each_time_is_refused(tmp_path):
         net, learner, _, _ = network(noise="randn()", sigma=2 * mV)
         with pytest.raises(ValueError, match=r"seed\(1\)"):
             quick(net, learner)
-        with pytest.raises(ValueError, match="optimizer is missing"):
+        with pytest.raises(ValueError, match="has run already"):
             quick(net, learner)
