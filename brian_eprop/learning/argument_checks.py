@@ -113,7 +113,7 @@ def _check_readout(readout, learner, arrival):
         raise ValueError(
             f"TrainableSynapses.target = '{readout.name}' is not the readout of the learner, "
             f"which is '{learner.readout.name}'; one learner reduces the error of one readout: "
-            "use one LeakyReadout with more outputs, or a second Learner"
+            "use one LeakyReadout with more outputs, or for other outputs a NeuronGroup with a Loss"
         )
     if arrival != "synapses":
         raise ValueError(
@@ -290,8 +290,8 @@ def checked_readout(readout, losses):
         )
     if not isinstance(readout, LeakyReadout):
         raise TypeError(
-            f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
-            "of one"
+            f"Learner.readout = {readout!r} is not a LeakyReadout; give one, and losses=[Loss(output, "
+            "'(y - y_data(t, i))**2')] on a group of leaky integrators for a further one"
         )
     if readout.learner is not None:
         raise ValueError(

@@ -8,8 +8,8 @@ Its code computes ℓ and ∂ℓ/∂h there, one variable of the group per state
 The engine ``credit`` adds the recorded error to the adjoint of the state, λ ← λ + ∂ℓ/∂h, at the
 moment at which ℓ reads it; ``traces`` multiplies it by the eligibility vector of this moment,
 grad ← grad + ∂ℓ/∂h · s. Of order 1 is what a synapse does to the loss of its own neuron; λ of order
-m carries it across synapses. What spikes do is seen by states that the reset changes (a count, a filtered spike train, "has not fired yet"),
-whose path z → h the linearization knows already.
+m carries it across synapses. What spikes do is seen by states that the reset changes (a count, a
+filtered spike train, "has not fired yet"), whose path z → h the linearization knows already.
 """
 
 import ast

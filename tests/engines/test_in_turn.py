@@ -4,11 +4,23 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Synapses, device, ms, mV, prefs, set_device
-from own_networks import CHANNELS, INPUTS, STEPS, WEIGHTS, Small, T, refusal
+from brian2 import (
+    Network,
+    NeuronGroup,
+    Synapses,
+    TimedArray,
+    defaultclock,
+    device,
+    ms,
+    mV,
+    prefs,
+    set_device,
+    start_scope,
+)
+from own_networks import CHANNELS, INPUTS, SPIKING, STEPS, WEIGHTS, WIDE, Small, T, refusal
 from own_networks import N as NEURONS
 
-from brian_eprop import TrainableSynapses
+from brian_eprop import EProp, Learner, Loss, TrainableSynapses
 from brian_eprop.engines import in_turn
 from brian_eprop.engines.in_turn import ArrivalsInTurn
 
@@ -243,6 +255,66 @@ def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkey
     small = depressing(order=math.inf)
     found = small.learner.check(T * ms, small.network, synapses=2)
     assert not found.passed
+
+
+# ------------------------------------------------------- short-term plasticity as in textbooks
+TEXTBOOK = """w : 1
+du/dt = (U - u)/(100*ms) : 1 (event-driven)
+dx/dt = (1 - x)/(80*ms) : 1 (event-driven)
+U : 1 (constant)"""
+AT_SOURCE = """du/dt = (U - u)/(100*ms) : 1
+dx/dt = (1 - x)/(80*ms) : 1
+U : 1 (constant)"""
+
+
+def plastic(engine, at_source, order=1):
+    """Facilitation and depression in the synapses, or in the neurons that they come from."""
+    start_scope()
+    defaultclock.dt = 1 * ms
+    fires = np.zeros((T, CHANNELS))
+    fires[STEPS, INPUTS] = 1
+    source = NeuronGroup(
+        CHANNELS, AT_SOURCE if at_source else "", threshold="fires(t, i) > 0.5", method="exact",
+        reset="u += U*(1 - u); x -= u*x" if at_source else "",
+        namespace={"fires": TimedArray(fires, dt=1 * ms)},
+    )  # fmt: skip
+    group = NeuronGroup(NEURONS, "dv/dt = -v/(20*ms) : volt", **SPIKING)
+    learner = Learner(
+        rule=EProp(engine=engine, order=order, surrogate=WIDE),
+        losses=[Loss(group, "(v/mV - 5)**2")],
+        reset_every=T * ms,
+    )
+    text = "u += U*(1 - u); v_post += 3*w*u*x*mV; x -= u*x"
+    if at_source:  # the spike arrives before the reset, which changes u first
+        text = "v_post += 3*w*(u_pre + U_pre*(1 - u_pre))*x_pre*mV"
+    synapses = TrainableSynapses(
+        source, group, "w : 1" if at_source else TEXTBOOK, on_pre=text, learner=learner,
+        delay=0 * ms, method="exact",
+    )  # fmt: skip
+    synapses.connect()
+    synapses.w = WEIGHTS
+    owner = source if at_source else synapses
+    owner.U, owner.u, owner.x = 0.3, 0.3, 1
+    learner.reset_with_trial(owner)
+    return Network(source, group, synapses), synapses, group
+
+
+def test_short_term_plasticity_of_synapses_is_refused_with_what_to_do():
+    error = refusal(lambda: plastic("credit", at_source=False)[0].run(T * ms))
+    assert "give it to the presynaptic neurons, whose reset changes it, and read 'u_pre'" in error
+
+
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_the_remedy_for_short_term_plasticity_is_the_same_network(order):
+    """What the message says to do: the same run, the same gradient, and the engine credit."""
+    textbook, expected, heard = plastic("traces", at_source=False)
+    network, found, group = plastic("credit", at_source=True, order=order)
+    for net in (textbook, network):
+        net.run(T * ms)
+    # exp(-dt/tau) n times, and once for n steps
+    np.testing.assert_allclose(group.loss[:], heard.loss[:], rtol=1e-11)
+    assert np.abs(expected.grad[:]).max() > 1
+    np.testing.assert_allclose(found.grad[:], expected.grad[:], rtol=1e-10, atol=1e-10)
 
 
 # ------------------------------------------------------------------------------ what is refused
