@@ -290,8 +290,8 @@ def checked_readout(readout, losses):
         )
     if not isinstance(readout, LeakyReadout):
         raise TypeError(
-            f"Learner.readout = {readout!r} is not a LeakyReadout; give one, and losses=[Loss(output, "
-            "'(y - y_data(t, i))**2')] on a group of leaky integrators for a further one"
+            f"Learner.readout = {readout!r} is not a LeakyReadout; give one, and losses=[Loss("
+            "output, '(y - y_data(t, i))**2')] on a group of leaky integrators for a further one"
         )
     if readout.learner is not None:
         raise ValueError(
