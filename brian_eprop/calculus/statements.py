@@ -77,7 +77,8 @@ class Phase:
                     raise ValueError(
                         f"two projections onto one group need different values of '{name}': "
                         f"'{mine[name]}' and '{theirs[name]}'; give them the same surrogate and "
-                        "reset_path"
+                        "reset_path, or create those with a sum over synapses first; or choose "
+                        "EProp(engine='credit')"
                     )
             merged[kind] = {**mine, **theirs}
         return Phase(**merged)
