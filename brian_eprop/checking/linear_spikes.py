@@ -249,11 +249,6 @@ class FoundAtSource:
 
     With a limited number of hops they are those of the recorded run, and what has moved them in
     the run before: the way over a synapse is a hop, like that of a spike.
-
-    Parameters
-    ----------
-    pathway : SynapticPathway
-    source : NeuronGroup
     """
 
     def __init__(self, pathway, source):
@@ -273,18 +268,17 @@ class FoundAtSource:
     def _changed_by(self, pathway, source):
         """Those among the variables that the spikes themselves change, of their targets."""
         read, changed = {variable.name for variable in self.variables}, set()
-        if whole_group(pathway.target) is not source:
-            return changed
-        for target, operation, value in statements_of(pathway.code):
+        read -= pathway.synapses.equations.names
+        onto_itself = whole_group(pathway.target) is source
+        for target, operation, value in statements_of(pathway.code) if onto_itself else ():
             name = target.removesuffix("_post")
-            if name not in read or name in pathway.synapses.equations.names:
+            if name not in read:
                 continue
             used = {n.removesuffix("_post") for n in get_identifiers(value)}
             if operation not in ("+=", "-=") or name in _all_names(source, " ".join(used)):
                 raise NotCheckable(
                     f"the spikes of '{pathway.synapses.name}' depend on '{name}' of both their "
-                    "neuron and their target, and change it: let them depend on a variable that "
-                    "only their reset changes"
+                    "neuron and their target: let them depend on what only their reset changes"
                 )
             changed.add(name)
         return changed

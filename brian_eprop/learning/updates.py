@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from attrs import frozen
@@ -97,6 +98,10 @@ def checked_bounds(name, bounds, dimensions):
     return low, high
 
 
+#: Lets code run with a network.
+Attach: TypeAlias = Callable[[GatedCode], None]
+
+
 class Update(GatedCode):
     """The update of the trained variables of a group, in the steps in which one is due.
 
@@ -120,7 +125,7 @@ class Update(GatedCode):
         learner: Learning,
         trained: Callable[[], Sequence[Trained]],
         name: str,
-        attach: Callable[[GatedCode], None] | None = None,
+        attach: Attach | None = None,
     ) -> None:
         learner.share(group, "__update_due", "__updates")
         super().__init__(group, "", "__update_due", schedule.OPTIMIZER, name)
