@@ -288,7 +288,8 @@ def check_not_compiled(what):
     if getattr(get_device(), "has_been_run", False):
         raise ValueError(
             f"{what} was changed after the C++ standalone program had been built, which knows "
-            "nothing of it: change it before device.build(), or use a runtime device"
+            "nothing of it: change it before device.build(), or use a runtime device; for another "
+            "network call device.reinit() and set_device('cpp_standalone', ...) first"
         )
 
 

@@ -113,6 +113,11 @@ class OnPre:
             )
         return effects
 
+    def changed(self, step):
+        """States that an arrival changes : set of str."""
+        names = {name for name, jump in self.changes.items() if jump != 0}
+        return {name.removesuffix("_post") for name in names} & {*step.states}
+
     def jumps(self, step, among=None):
         """What is added to each state (or each of some), the weight's part and others."""
         jumps, among = {}, step.states if among is None else among
@@ -269,7 +274,18 @@ def check_constant(synapses, group, expressions, learner, recorded=frozenset()):
                 f"what a spike of '{synapses.name}' does depends on '{name}', which changes "
                 "with time; the engine 'credit' looks at it at the end of a window: "
                 f"{remedy(learner, synapses)}"
+                f"{_at_source(synapses, name)}"
             )
+
+
+def _at_source(synapses, name):
+    """What to do, besides, about a variable of synapses that is the same for all of a neuron."""
+    if not is_synaptic(synapses, name):
+        return ""
+    return (
+        f"; or, where '{name}' is the same for all synapses of a neuron and they have no delay, "
+        f"give it to the presynaptic neurons, whose reset changes it, and read '{name}_pre'"
+    )
 
 
 def remedy(learner, synapses):

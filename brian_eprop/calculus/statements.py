@@ -77,7 +77,8 @@ class Phase:
                     raise ValueError(
                         f"two projections onto one group need different values of '{name}': "
                         f"'{mine[name]}' and '{theirs[name]}'; give them the same surrogate and "
-                        "reset_path"
+                        "reset_path, or create those with a sum over synapses first; or choose "
+                        "EProp(engine='credit')"
                     )
             merged[kind] = {**mine, **theirs}
         return Phase(**merged)
@@ -410,3 +411,27 @@ def as_latex(linearization):
         for name, value in without_repetition(linearization.definitions, "q_")
     ]
     return r"$$\begin{aligned} " + "\\\\ ".join(rows) + r" \end{aligned}$$"
+
+
+def looked_up_once(code, functions):
+    """Lines of code in which what some functions give is looked up once for each argument.
+
+    Parameters
+    ----------
+    code : str
+        Statements.
+    functions : set of str
+        Their names, as of TimedArrays.
+    """
+    tree = ast.parse(code)
+    calls = {
+        ast.unparse(call)
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) in functions
+    }
+    rows = {call: f"_row_{number}" for number, call in enumerate(sorted(calls, key=len))}
+    lines = [ast.unparse(statement) for statement in tree.body]
+    # The longest first: an argument may be such a call itself
+    for call in sorted(rows, key=len, reverse=True):
+        lines = [line.replace(call, rows[call]) for line in lines]
+    return [*(f"{row} = {call}" for call, row in rows.items()), *lines]

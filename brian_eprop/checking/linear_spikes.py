@@ -24,6 +24,7 @@ from ..brian.internals import (
     remove_variables,
     reset_of,
     statements_of,
+    whole_group,
 )
 
 RANDOM = {"rand", "randn", "poisson", "xi"}
@@ -248,11 +249,6 @@ class FoundAtSource:
 
     With a limited number of hops they are those of the recorded run, and what has moved them in
     the run before: the way over a synapse is a hop, like that of a spike.
-
-    Parameters
-    ----------
-    pathway : SynapticPathway
-    source : NeuronGroup
     """
 
     def __init__(self, pathway, source):
@@ -266,7 +262,26 @@ class FoundAtSource:
             and _is_real(known[n])
             and (not known[n].constant or f"grad_{n}" in known)
         ]
+        self.changed = self._changed_by(pathway, source)
         self.recorded, self.values, self.moved = [], [], None
+
+    def _changed_by(self, pathway, source):
+        """Those among the variables that the spikes themselves change, of their targets."""
+        read, changed = {variable.name for variable in self.variables}, set()
+        read -= pathway.synapses.equations.names
+        onto_itself = whole_group(pathway.target) is source
+        for target, operation, value in statements_of(pathway.code) if onto_itself else ():
+            name = target.removesuffix("_post")
+            if name not in read:
+                continue
+            used = {n.removesuffix("_post") for n in get_identifiers(value)}
+            if operation not in ("+=", "-=") or name in _all_names(source, " ".join(used)):
+                raise NotCheckable(
+                    f"the spikes of '{pathway.synapses.name}' depend on '{name}' of both their "
+                    "neuron and their target: let them depend on what only their reset changes"
+                )
+            changed.add(name)
+        return changed
 
     def start(self, *, recording, follows):
         """Begin a run: one that records, or that follows the last one, or that is the first."""
@@ -294,13 +309,17 @@ class FoundAtSource:
             self.recorded.append(found)
             deliver()
             return
-        for k, array in enumerate(arrays):
-            array[:] = self.recorded[step][k]
-            if self.moved is not None:
-                array += self.moved[step][k]
-        deliver()
-        for array, values in zip(arrays, found, strict=True):
+        given = self.recorded[step]
+        if self.moved is not None:
+            given = [then + moved for then, moved in zip(given, self.moved[step], strict=True)]
+        for array, values in zip(arrays, given, strict=True):
             array[:] = values
+        deliver()
+        for variable, array, values, then in zip(self.variables, arrays, found, given, strict=True):
+            if variable.name not in self.changed:
+                array[:] = values
+            elif not np.array_equal(values, then):
+                array += values - then
 
 
 def _is_real(variable):

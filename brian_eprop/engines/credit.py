@@ -168,6 +168,8 @@ class Credit:
             jump = {}
         pathway = self.pathway(on_pre, population, effects, jump, linearization.states, timing)
         pathway.left_out = frozenset(changed.keys() - effects.keys())
+        if whole:
+            pathway.jumps_later(on_pre, on_pre.changed(step) - {*known})
         return pathway
 
     def onto_neurons_by_sums(self, total, names):

@@ -1,6 +1,6 @@
 """What is not trained and credit crosses: plain synapses, sums over them, and further groups."""
 
-from ..brian.internals import parent_group, statements_of
+from ..brian.internals import PARAMETER, parent_group, statements_of
 from ..calculus.arrivals import OF_ALL_SYNAPSES, OnPre
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
@@ -18,6 +18,11 @@ def cross(engine, reading, reader):
         Whether something is followed that was not before.
     """
     learner, new = engine.learner, False
+    for group, population in list(learner.populations.items()):
+        # Its errors come back along trained synapses onto the readout; no others are on it
+        if not population.learns and _own_parameters(group, learner.trainable):
+            _derive(engine, group, reader)
+            new = True
     for path in reading.paths:
         onto_readout = path.end is learner.readout
         if onto_readout and not learner.feedback_is("symmetric"):
@@ -29,11 +34,10 @@ def cross(engine, reading, reader):
         if not (engine.crosses_synapses or alone or past_spikes):
             continue
         senders = path.senders if engine.crosses_synapses else ()
-        for group in (g for g in senders if g not in learner.populations):
-            _check_clock(engine, group)
-            learner.populations[group] = engine.population(group, reader.keep)
-            learner.populations[group].derive(())
-            new = True
+        for group in senders:
+            if group not in learner.populations or not learner.populations[group].learns:
+                _derive(engine, group, reader)
+                new = True
         for action in path.actions:
             if _can_follow_sum(engine, action):
                 population = learner.populations[action.target]
@@ -46,6 +50,25 @@ def cross(engine, reading, reader):
                 _follow_synapses(engine, action, reading, reader)
                 new = True
     return new
+
+
+def _own_parameters(group, names):
+    """Which names are those of parameters of a group."""
+    return [
+        e.varname for e in group.equations.values() if e.type == PARAMETER and e.varname in names
+    ]
+
+
+def _derive(engine, group, reader):
+    """Let a group on the way of credit learn: its trained parameters, or nothing of its own."""
+    learner = engine.learner
+    _check_clock(engine, group)
+    if group not in learner.populations:
+        learner.populations[group] = engine.population(group)
+    population = learner.populations[group]
+    # Brian2 has asked the group already for what it contains
+    population.attach = reader.keep
+    population.derive(learner.train_parameters(group, reader.keep))
 
 
 def _can_follow_sum(engine, action):

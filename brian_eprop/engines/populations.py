@@ -213,12 +213,13 @@ class CreditPopulation:
             self._take(linearization, self.adjoint.parameters, reader.keep)
             self.followed = (order, list(stages.pieces), frozenset(), read)
         for pathway in self._projections():
-            if left_out := pathway.left_out & {*self.adjoint.states}:
+            left_out = pathway.left_out & {*self.adjoint.states}
+            if left_out := left_out | pathway.count(self.step, self.adjoint.states):
                 raise ValueError(
                     f"'{pathway.synapses.name}' changes '{min(left_out)}' of group "
-                    f"'{self.group.name}', which counts since other code, or a sum over synapses, "
-                    "reads it: create the synapses with the sum first, or write what is read into "
-                    "the equations"
+                    f"'{self.group.name}', which counts since other code, a sum over synapses, or "
+                    "spikes on arrival, read it: create the synapses with the sum first, write "
+                    "what is read into the equations, or let only the reset change it"
                 )
         just_before = reader.reading.just_before
         self._record_step(reader.keep, just_before)

@@ -38,11 +38,14 @@ class Pathway:
     on_pre : tuple of (target, operation, expression)
         Statements of learning when a spike arrives: none.
     left_out : frozenset of str
-        States that a spike changes, and that did not count when the synapses were created.
+        States that the weight acts on, and that did not count when the synapses were created.
+    unread : set of str
+        Further states that a spike changes, and that did not count then.
     """
 
     on_pre = ()
     left_out: frozenset[str] = frozenset()
+    unread: Set[str] = frozenset()
     #: Arrivals of a step are passed through one after the other.
     in_turn = False
     #: Names in on_pre whose values are recorded at each arrival.
@@ -55,6 +58,39 @@ class Pathway:
         self.later = not timing.without_delay or timing.lag > 0
         self.traces = owner.traces if engine.carries else {}
         self.backwards, self.code, self.heard_parameters = [], "", []
+
+    def jumps_later(self, on_pre, states):
+        """Read what a spike does to further states when they count."""
+        self._on_pre, self.unread = on_pre, states
+
+    def count(self, step, states):
+        """Take what a spike does to states that have come to count in the network that runs.
+
+        Parameters
+        ----------
+        step : OneStep
+            Of the target.
+        states : iterable of str
+            Those that count.
+
+        Returns
+        -------
+        set of str
+            States of which the arrivals' part cannot be taken any more.
+        """
+        if not (new := self.unread.intersection(states)):
+            return set()
+        jumps = self._on_pre.jumps(step, new)
+        names = {f"{name}{side}" for name in self.owner.parameters for side in ("", "_post")}
+        trained = {*map(symbol, names)}
+        late = {
+            state
+            for state, jump in jumps.items()
+            if self.backwards or jump.free_symbols & {*trained, symbol(f"{state}_post")}
+        }
+        self.jumps = {**self.jumps, **jumps}
+        self.unread = self.unread - new
+        return late
 
     @property
     def variables(self):

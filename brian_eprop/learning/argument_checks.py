@@ -24,6 +24,7 @@ from ..brian.internals import (
     KNOWN_EVERYWHERE,
     PARAMETER,
     EquationError,
+    Subexpression,
     add_to,
     get_identifiers,
     is_boolean_expression,
@@ -67,6 +68,7 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
                 f"TrainableSynapses.{name} = {shown(group)} is not a group of neurons, such as a "
                 "NeuronGroup"
             )
+        _check_names_itself(parent_group(group))
     if on_pre is not None and not isinstance(on_pre, str):
         raise TypeError(
             f"TrainableSynapses.on_pre = {on_pre!r} must be text: one pathway carries the weight"
@@ -95,12 +97,23 @@ def check_arguments(source, target, on_pre, learner, arrival, delay, kind, as_sy
         )
 
 
+def _check_names_itself(group):
+    """Raise an error for an expression of a group that uses its own name, as Brian2 has it."""
+    for name, variable in getattr(group, "variables", {}).items():
+        if isinstance(variable, Subexpression) and name in get_identifiers(variable.expr):
+            raise ValueError(
+                f"'{group.name}' has a variable '{name}' = '{variable.expr}', in which the name is "
+                f"this variable itself: give the TimedArray or the constant '{name}' another name, "
+                "such as 'given_rates'"
+            )
+
+
 def _check_readout(readout, learner, arrival):
     if readout is not learner.readout:
         raise ValueError(
             f"TrainableSynapses.target = '{readout.name}' is not the readout of the learner, "
             f"which is '{learner.readout.name}'; one learner reduces the error of one readout: "
-            "use one LeakyReadout with more outputs, or a second Learner"
+            "use one LeakyReadout with more outputs, or for other outputs a NeuronGroup with a Loss"
         )
     if arrival != "synapses":
         raise ValueError(
@@ -277,8 +290,8 @@ def checked_readout(readout, losses):
         )
     if not isinstance(readout, LeakyReadout):
         raise TypeError(
-            f"Learner.readout = {readout!r} is not a LeakyReadout; each learner reduces the error "
-            "of one"
+            f"Learner.readout = {readout!r} is not a LeakyReadout; give one, and losses=[Loss("
+            "output, '(y - y_data(t, i))**2')] on a group of leaky integrators for a further one"
         )
     if readout.learner is not None:
         raise ValueError(
@@ -430,8 +443,10 @@ def check_complete(learner):
                 "switch learning off instead (Learner.learning = False), or these synapses too"
             )
     learning = {group: p for group, p in learner.populations.items() if p.learns}
-    equations = [equation for group in learning for equation in group.equations.values()]
-    check_known(learner.trainable, {e.varname for e in equations if e.type == PARAMETER})
+    known = {name for group in learning for name in _parameters_of(group)}
+    objects = [obj for n in networks for obj in n.sorted_objects] if learner.trainable else []
+    others = [obj for obj in objects if isinstance(obj, NeuronGroup)]
+    check_known(learner.trainable, known, {n: g.name for g in others for n in _parameters_of(g)})
     for group, population in learning.items():
         if not learner.engine.reaches(population):
             raise ValueError(
@@ -439,3 +454,8 @@ def check_complete(learner):
                 "adaptive feedback go backwards along a trainable projection onto the "
                 "readout; connect one, choose feedback='random', or give a loss on the group"
             )
+
+
+def _parameters_of(group):
+    """Names of the parameters of a group."""
+    return {e.varname for e in group.equations.values() if e.type == PARAMETER}

@@ -60,7 +60,7 @@ from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp
-from .updates import Update, changing, going_on, is_trained
+from .updates import Attach, Update, changing, going_on, is_trained
 
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
@@ -361,13 +361,13 @@ class Learner:
         """Raise an error if something that learning needs is missing, switched off or unknown."""
         check_complete(self)
 
-    def train_parameters(self, group: NeuronGroup) -> tuple[str, ...]:
+    def train_parameters(self, group: NeuronGroup, attach: Attach | None = None) -> tuple[str, ...]:
         """Names of the trained parameters of a group, which is given their updates."""
         trained = own_parameters(group, self.trainable)
         for name in trained:
             declare(group, f"grad_{name}")
         if trained and self.interval is not None:
-            install(group, trained, self)
+            install(group, trained, self, attach)
         return tuple(trained)
 
     def losses_of(self, group: NeuronGroup) -> dict[str, LossCode]:

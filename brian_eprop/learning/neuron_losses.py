@@ -5,12 +5,11 @@ A `Loss` is an expression ℓ of the state h of a group, read at one moment of e
     E = Σ_t Σ_j ℓ(h_j^t, t)  (+ the loss of the readout)
 
 Its code computes ℓ and ∂ℓ/∂h there, one variable of the group per state: the *error* of the state.
-The engine ``credit`` adds the recorded error to
-the adjoint of the state, λ ← λ + ∂ℓ/∂h, at the moment at which ℓ reads it; the engine ``traces``
-multiplies it by the eligibility vector of this moment, grad ← grad + ∂ℓ/∂h · s. Of order 1 is what
-a synapse does to the loss of its own neuron; λ of order m carries it across synapses. What spikes
-do is seen by states that the reset changes (a count, a filtered spike train, "has not fired yet"),
-whose path z → h the linearization knows already.
+The engine ``credit`` adds the recorded error to the adjoint of the state, λ ← λ + ∂ℓ/∂h, at the
+moment at which ℓ reads it; ``traces`` multiplies it by the eligibility vector of this moment,
+grad ← grad + ∂ℓ/∂h · s. Of order 1 is what a synapse does to the loss of its own neuron; λ of order
+m carries it across synapses. What spikes do is seen by states that the reset changes (a count, a
+filtered spike train, "has not fired yet"), whose path z → h the linearization knows already.
 """
 
 import ast
@@ -47,7 +46,7 @@ from ..brian.internals import (
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import drawing, state_names, subexpressions_of
 from ..calculus.programs import expand, resolved, symbol
-from ..calculus.statements import printed
+from ..calculus.statements import looked_up_once, printed
 from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
 from ..engines.contract import Learning
 from .readout import LeakyReadout
@@ -415,8 +414,9 @@ class LossCode(LearningCode):
         # For one loss (v - u(t, i))**2/mV**2 in the steps from 10 to 20 of a trial:
         #
         # _in_0 = int(__trial_step >= 10)*int(__trial_step < 20)
-        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - __loss_0_given_u(t, i))/mV**2))
-        # loss += __scored*__signal_scale*(_in_0*1.0*((v - __loss_0_given_u(t, i))**2/mV**2))
+        # _row_0 = __loss_0_given_u(t, i)
+        # __error_v_end = __counts*__signal_scale*(_in_0*1.0*(2*(v - _row_0)/mV**2))
+        # loss += __scored*__signal_scale*(_in_0*1.0*((v - _row_0)**2/mV**2))
         inside, lines = [""] * len(self.losses), []
         for number, loss in enumerate(self.losses):
             if loss._steps is not None:
@@ -431,6 +431,7 @@ class LossCode(LearningCode):
                 f"{place}{word_substitute(code, names)}" for place, code, names in terms if code
             )
 
+        first = len(lines)
         for state, error in self.errors.items():
             slopes = total(lambda loss, state=state: loss._slope(state))
             lines.append(f"{error} = __counts*__signal_scale*({slopes})")
@@ -441,6 +442,8 @@ class LossCode(LearningCode):
             lambda loss: "*".join((repr(float(loss.strength)), f"({loss._code})", *loss._seen))
         )
         lines.append(f"loss += __scored*__signal_scale*({values})")
+        functions = {known for renamed in self.renamed for known in renamed.values()}
+        lines[first:] = looked_up_once("\n".join(lines[first:]), functions)
         return "\n".join(lines)
 
     @property

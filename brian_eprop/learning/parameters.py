@@ -136,24 +136,39 @@ def check_refractoriness(name, refractory, owner):
         )
 
 
-def check_known(trainable, known):
-    """Raise an error for a name that is not among the known."""
+def check_known(trainable, known, elsewhere=()):
+    """Raise an error for a name that is not among the known.
+
+    ``elsewhere`` has the names of parameters of groups that do not learn, and of these groups.
+    """
     known = sorted(known)
     for name in trainable:
-        if name not in known:
+        if name in known:
+            continue
+        if name in elsewhere:
             raise ValueError(
-                f"trainable names '{name}', which is no parameter of the neurons that learn"
-                f"{suggest(name, known)}; there are {', '.join(known) or 'none'}"
+                f"trainable names '{name}' of group '{elsewhere[name]}', which does not learn: no "
+                "credit is worked out for it. Make synapses onto it TrainableSynapses(..., "
+                "learner=learner), with fixed=True if their weights are to stay, or give a Loss on "
+                "the group"
             )
+        raise ValueError(
+            f"trainable names '{name}', which is no parameter of the neurons that learn"
+            f"{suggest(name, known)}; there are {', '.join(known) or 'none'}"
+        )
 
 
-def install(group, trained, learner):
-    """Add the updates of the trained parameters of a group, which has ``grad_<name>`` for each."""
+def install(group, trained, learner, attach=None):
+    """Add the updates of the trained parameters of a group, which has ``grad_<name>`` for each.
+
+    ``attach`` lets them run with a network that is there already.
+    """
     Update(
         group,
         learner,
         lambda: [_trained(group, name, training, learner) for name, training in trained.items()],
         f"{group.name}_optimizer",
+        attach,
     )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 from attrs import frozen
@@ -97,6 +98,10 @@ def checked_bounds(name, bounds, dimensions):
     return low, high
 
 
+#: Lets code run with a network.
+Attach: TypeAlias = Callable[[GatedCode], None]
+
+
 class Update(GatedCode):
     """The update of the trained variables of a group, in the steps in which one is due.
 
@@ -110,16 +115,26 @@ class Update(GatedCode):
     trained : callable
         Returns the `Trained` variables, when there is an optimizer for the first time.
     name : str
+    attach : callable, optional
+        What lets it run with a network that has been read. Default: it is a part of the group.
     """
 
     def __init__(
-        self, group, learner: Learning, trained: Callable[[], Sequence[Trained]], name: str
+        self,
+        group,
+        learner: Learning,
+        trained: Callable[[], Sequence[Trained]],
+        name: str,
+        attach: Attach | None = None,
     ) -> None:
         learner.share(group, "__update_due", "__updates")
         super().__init__(group, "", "__update_due", schedule.OPTIMIZER, name)
         self.learner, self._trained = learner, trained
         self.states: dict[str, ArrayVariable] = {}
-        add_to(group, self)
+        if attach is None:
+            add_to(group, self)
+        else:
+            attach(self)
         learner.updates.append(self)
         if learner.optimizer is not None:
             self.adopt(learner.optimizer)

@@ -156,17 +156,23 @@ class InPython(_Evaluations):
             fitted.variable(fitted.trained.gradient).set_value(0)
 
 
+def already_run():
+    """The error for a C++ standalone program that is there before its fit."""
+    return ValueError(
+        "fit: the network of a C++ standalone program has run already, and would run again in each "
+        "evaluation: fit it before, without run(); after another fit, call device.reinit() and "
+        "set_device('cpp_standalone', build_on_run=False), and create the network again"
+    )
+
+
 class InProgram(_Evaluations):
     """Evaluations by a C++ standalone program, which is built once; a context."""
 
     def __init__(self, learner, network, namespace):
         super().__init__(learner, network)
         self.namespace, self.device = namespace, get_device()
-        if self.device.has_been_run or network.t_ > 0:
-            raise ValueError(
-                "fit: the network of a C++ standalone program has run already, and would run "
-                "again in each evaluation; fit it before, without run()"
-            )
+        if network.t_ > 0:
+            raise already_run()
 
     def __enter__(self):
         with plain_errors():

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from attrs import frozen
-from brian2 import Network, Quantity, Synapses, get_local_namespace
+from brian2 import Network, Quantity, Synapses, get_device, get_local_namespace
 from tqdm import tqdm
 
 from ..brian.internals import is_standalone, networks_of, runs_in_python
 from ..brian.step_flags import EPISODE
 from ..checks import Entry, Floats, check_seed, flag, number, shown, whole_number
 from ..learning.learner import Learner
-from .evaluations import InProgram, InPython
+from .evaluations import InProgram, InPython, already_run
 from .training import TrainingDiverged, ended_by
 from .validation import entries_of
 
@@ -137,6 +137,8 @@ def fit(
         raise TypeError(
             f"fit.learner = {shown(learner)} is not a Learner; a RecurrentNetwork has a method fit"
         )
+    if is_standalone() and get_device().has_been_run:
+        raise already_run()
     optimizer = _check_learner(learner)
     network = _network_of(learner, network)
     whole_number("fit.iterations", iterations)

@@ -191,6 +191,7 @@ class NetworkReader(BrianObject):
         self._networks()
         if self.error is not None:
             raise self.error
+        self.learner.check_complete()
         if self.reading is not None:
             check_names(self.reading, run_namespace)
             self._between_runs.check(self._seen)

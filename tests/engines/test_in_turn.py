@@ -4,12 +4,24 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Synapses, device, ms, mV, prefs, set_device
+from brian2 import (
+    Network,
+    NeuronGroup,
+    Synapses,
+    TimedArray,
+    defaultclock,
+    device,
+    ms,
+    mV,
+    prefs,
+    set_device,
+    start_scope,
+)
 from compiled_programs import compile_some
-from own_networks import CHANNELS, INPUTS, STEPS, WEIGHTS, Small, T, refusal
+from own_networks import CHANNELS, INPUTS, SPIKING, STEPS, WEIGHTS, WIDE, Small, T, refusal
 from own_networks import N as NEURONS
 
-from brian_eprop import TrainableSynapses
+from brian_eprop import EProp, Learner, Loss, TrainableSynapses
 from brian_eprop.engines import in_turn
 from brian_eprop.engines.in_turn import ArrivalsInTurn
 
@@ -107,6 +119,29 @@ def test_what_spikes_find_at_their_own_neuron_passes_the_check(options, order):
     """`u_pre` is read when the spike arrives, and credit flows back to it at this moment."""
     small = depressing(U=order > 2, order=order, **options)
     assert_passes(small)
+
+
+@pytest.mark.slow_unless(order=[1])
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+def test_states_that_count_because_spikes_depend_on_them_are_followed(order):
+    """Spikes change u, which counts since x_pre does, and that is known when all is connected."""
+    small = depressing("v_post += w*x_pre*mV; u_post += 0.01", order=order, U=False)
+    assert_passes(small)
+
+
+@pytest.mark.slow_unless(engine=["credit"])
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_the_check_keeps_what_an_arrival_adds_to_a_state_that_spikes_depend_on(engine):
+    """The same v is of the neuron that fires, and given at order 1, and of the one that hears."""
+    options = {"trained": engine == "traces", "U": False, "small": {"engine": engine}}
+    assert_passes(depressing("v_post += w*v_pre/9", **options))
+
+
+def test_the_check_says_what_it_cannot_tell_apart():
+    found = depressing("v_post += w*(v_pre - v_post)/20", trained=False, U=False)
+    found = found.learner.check(T * ms, found.network, synapses=1)
+    assert not found.passed
+    assert "depend on 'v' of both their neuron and their target" in found.reason
 
 
 @pytest.mark.slow
@@ -223,6 +258,66 @@ def test_the_check_finds_credit_that_does_not_reach_the_presynaptic_state(monkey
     assert not found.passed
 
 
+# ------------------------------------------------------- short-term plasticity as in textbooks
+TEXTBOOK = """w : 1
+du/dt = (U - u)/(100*ms) : 1 (event-driven)
+dx/dt = (1 - x)/(80*ms) : 1 (event-driven)
+U : 1 (constant)"""
+AT_SOURCE = """du/dt = (U - u)/(100*ms) : 1
+dx/dt = (1 - x)/(80*ms) : 1
+U : 1 (constant)"""
+
+
+def plastic(engine, at_source, order=1):
+    """Facilitation and depression in the synapses, or in the neurons that they come from."""
+    start_scope()
+    defaultclock.dt = 1 * ms
+    fires = np.zeros((T, CHANNELS))
+    fires[STEPS, INPUTS] = 1
+    source = NeuronGroup(
+        CHANNELS, AT_SOURCE if at_source else "", threshold="fires(t, i) > 0.5", method="exact",
+        reset="u += U*(1 - u); x -= u*x" if at_source else "",
+        namespace={"fires": TimedArray(fires, dt=1 * ms)},
+    )  # fmt: skip
+    group = NeuronGroup(NEURONS, "dv/dt = -v/(20*ms) : volt", **SPIKING)
+    learner = Learner(
+        rule=EProp(engine=engine, order=order, surrogate=WIDE),
+        losses=[Loss(group, "(v/mV - 5)**2")],
+        reset_every=T * ms,
+    )
+    text = "u += U*(1 - u); v_post += 3*w*u*x*mV; x -= u*x"
+    if at_source:  # the spike arrives before the reset, which changes u first
+        text = "v_post += 3*w*(u_pre + U_pre*(1 - u_pre))*x_pre*mV"
+    synapses = TrainableSynapses(
+        source, group, "w : 1" if at_source else TEXTBOOK, on_pre=text, learner=learner,
+        delay=0 * ms, method="exact",
+    )  # fmt: skip
+    synapses.connect()
+    synapses.w = WEIGHTS
+    owner = source if at_source else synapses
+    owner.U, owner.u, owner.x = 0.3, 0.3, 1
+    learner.reset_with_trial(owner)
+    return Network(source, group, synapses), synapses, group
+
+
+def test_short_term_plasticity_of_synapses_is_refused_with_what_to_do():
+    error = refusal(lambda: plastic("credit", at_source=False)[0].run(T * ms))
+    assert "give it to the presynaptic neurons, whose reset changes it, and read 'u_pre'" in error
+
+
+@pytest.mark.parametrize("order", [1, math.inf])
+def test_the_remedy_for_short_term_plasticity_is_the_same_network(order):
+    """What the message says to do: the same run, the same gradient, and the engine credit."""
+    textbook, expected, heard = plastic("traces", at_source=False)
+    network, found, group = plastic("credit", at_source=True, order=order)
+    for net in (textbook, network):
+        net.run(T * ms)
+    # exp(-dt/tau) n times, and once for n steps
+    np.testing.assert_allclose(group.loss[:], heard.loss[:], rtol=1e-11)
+    assert np.abs(expected.grad[:]).max() > 1
+    np.testing.assert_allclose(found.grad[:], expected.grad[:], rtol=1e-10, atol=1e-10)
+
+
 # ------------------------------------------------------------------------------ what is refused
 def inputs_change_it_first():
     small = Small(
@@ -253,6 +348,14 @@ def inputs_change_it_first():
         (
             lambda: depressing("v_post += w*x_pre*mV; x_post -= 0.1*x_pre"),
             "let them depend on a variable that only their reset changes",
+        ),
+        (
+            lambda: depressing("v_post += w*x_pre*mV; u_post += 0.1*w", order=2, U=False),
+            "changes 'u' of group 'neurons', which counts since",
+        ),
+        (
+            lambda: depressing("v_post += w*x_pre*mV; u_post *= 0.9", order=2, U=False),
+            "changes 'u' of group 'neurons', which counts since",
         ),
         (
             lambda: saturating(2, trained=False, delays=False, delay=1 * ms, kept=False),

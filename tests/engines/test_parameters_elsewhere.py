@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 import pytest
-from brian2 import Synapses, ms
-from own_networks import Small, T, refusal
+from brian2 import NeuronGroup, Synapses, ms, mV
+from own_networks import SPIKING, Small, T, refusal
 
-from brian_eprop import TrainableSynapses
+from brian_eprop import Adam, TrainableSynapses
 from brian_eprop.calculus.sums import Sum
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -127,6 +127,75 @@ def test_errors_of_the_readout_come_back_to_parameters(text, order):
     assert_same(of_parameter(ONTO_READOUT[text], order, **options), expected)
 
 
+# ------------------------------------------------------------------ groups without trained inputs
+
+LEAKY = """dv/dt = (E - v)/tau : volt
+tau : second (constant)
+E : volt (constant)"""
+
+
+def layers(order, fixed=False, trained=True, **learner):
+    """Inputs → neurons → (plain, or fixed) `small.second` → the readout, and tau of both."""
+
+    def first(small):
+        small.group.tau, small.group.E = "(15 + i)*ms", 1 * mV
+
+    def others(small):
+        second = NeuronGroup(3, LEAKY, name="second", **SPIKING)
+        second.tau, second.E = "(20 + i)*ms", 2 * mV
+        kind, options = Synapses, {}
+        if fixed:
+            kind, options = TrainableSynapses, {"learner": small.learner, "fixed": True}
+        between = kind(
+            small.group, second, "w : 1", on_pre="v_post += w*mV", delay=1 * ms, **options
+        )
+        onto = {"learner": small.learner} if trained else {}
+        last = (TrainableSynapses if trained else Synapses)(
+            second, small.readout, "w : 1", on_pre="y_post += w", name="last", **onto
+        )
+        between.connect(), last.connect()
+        between.w, last.w = "6*cos(i*3.1 + j*1.7) + 3", 1
+        if not fixed:
+            small.learner.reset_with_trial(between)
+        small.second = second
+        return [second, between, last]
+
+    return Small(LEAKY, others, first, order=order, learner={"trainable": ["tau"], **learner})
+
+
+@pytest.mark.slow_unless(order=[2])
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+def test_parameters_learn_where_only_plain_synapses_arrive(order):
+    plain, fixed = layers(order), layers(order, fixed=True)
+    for small in (plain, fixed):
+        small.run()
+    for name in ("second", "group"):
+        assert_same(getattr(plain, name).grad_tau[:], getattr(fixed, name).grad_tau[:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trained", [True, False])
+@pytest.mark.parametrize("order", [2, math.inf])
+def test_the_check_passes_where_only_plain_synapses_arrive(order, trained):
+    small = layers(order, trained=trained)
+    found = small.learner.check(T * ms, small.network, synapses=2)
+    assert found.passed, str(found)
+    assert {"neurons.tau", "second.tau"} <= {row.projection for row in found.rows}
+
+
+def test_parameters_are_updated_where_only_plain_synapses_arrive():
+    plain, fixed = (
+        layers(2, fixed, optimizer=Adam(0.01), update_every=T * ms) for fixed in (False, True)
+    )
+    for small in (plain, fixed):
+        small.network.run(2 * T * ms)
+        small.learner.optimizer = Adam(0.02)
+        small.network.run(T * ms)
+    found = plain.second.tau[:] / ms
+    np.testing.assert_allclose(found, fixed.second.tau[:] / ms, rtol=1e-12)
+    assert np.all(np.abs(found - [20, 21, 22]) > 0.1)
+
+
 # ------------------------------------------------------------------ negative controls
 
 
@@ -167,7 +236,29 @@ def plain(text, **options):
     return lambda: network(text, 1, trained=False, **options).run()
 
 
+def silent():
+    """A group that has q and only plain synapses, of order 1."""
+
+    def others(small):
+        second = NeuronGroup(3, LEAKY + "\nq : 1 (constant)", name="second", **SPIKING)
+        second.tau = 20 * ms
+        between = Synapses(small.group, second, on_pre="v_post += 3*mV*q_post")
+        between.connect()
+        return [second, between]
+
+    return Small(others=others, learner={"trainable": ["q"]})
+
+
 REFUSED = {
+    "a group that does not learn": (
+        lambda: layers(1, trained=False, trainable=["b"]).run(),
+        "no parameter of the neurons that learn",
+    ),
+    "a group that no credit is worked out for": (
+        lambda: silent().run(),
+        "'q' of group 'second', which does not learn: no credit is worked out for it. Make "
+        "synapses onto it TrainableSynapses(..., learner=learner), with fixed=True",
+    ),
     "a plain jump": (plain(POST["jump"]), "make it TrainableSynapses(..., fixed=True)"),
     "a plain sum": (plain(SUM.format("b_post")), "make it TrainableSynapses(..., fixed=True)"),
     "a plain sum of it alone": (

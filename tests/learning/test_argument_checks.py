@@ -507,3 +507,11 @@ class TestOptimizersAndRegularizers:
     def test_the_duration_is_not_a_rate(self):
         with pytest.raises(DimensionMismatchError):
             FiringRateRegularizer(1 * second)
+
+
+def test_rates_that_are_named_as_what_poisson_groups_call_them_are_refused():
+    rates = TimedArray(np.full((5, 2), 50) * Hz, dt=1 * ms)
+    assert rates.values.size  # Brian2 looks for the name in PoissonGroup first, and finds its own
+    source = PoissonGroup(2, "rates(t, i)", name="inputs")
+    with refused(ValueError, "'inputs'", "'rates' = 'rates(t, i)'", "another name"):
+        TrainableSynapses(source, lif(), on_pre="v_post += w", learner=learner())

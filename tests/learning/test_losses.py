@@ -164,6 +164,65 @@ def test_losses_add_up_with_each_other_and_with_a_readout(options):
     assert_checked(group, *losses, readout=True, **options)
 
 
+def two_outputs(order, own, **options):
+    """Gradients of two readouts, as parts of one or as groups of one's own: (dE/dw, learner)."""
+    group = neurons()
+    rng, tau = np.random.default_rng(5), 20 * ms
+    target, strengths = rng.standard_normal((T, 2)), (1, 0.3)
+    outputs = readout = None
+    if own:
+        names = {f"data_{k}": TimedArray(target[:, k], dt=1 * ms) for k in range(2)}
+        made = {"method": "exact", "namespace": {"tau": tau}}
+        outputs = [NeuronGroup(1, "dy/dt = -y/tau : 1", **made) for _ in strengths]
+        losses = [
+            Loss(output, f"0.5*(y - data_{k}(t))**2", strength=strength, namespace=names)
+            for k, (output, strength) in enumerate(zip(outputs, strengths, strict=True))
+        ]
+    else:
+        # ½ s (y − y*)² is ½ (√s y − √s y*)²
+        scale = np.sqrt(strengths)
+        readout, losses = LeakyReadout(2, tau=tau, target=target * scale), []
+    learner = Learner(
+        readout, EProp(surrogate=WIDE, order=order), losses=losses, reset_every=T * ms, **options
+    )
+    steps, channels = np.nonzero(np.random.default_rng(1).random((T, INPUTS)) < 0.3)
+    source = SpikeGeneratorGroup(INPUTS, channels, steps * ms)
+    w_out, made = rng.standard_normal((N, 2)), []
+    for pre, weights in ((source, 4 * rng.standard_normal(INPUTS * N) + 4), (group, None)):
+        made.append(TrainableSynapses(pre, group, on_pre="v_post += w*mV", learner=learner))
+        made[-1].connect()
+        made[-1].w = 2 * rng.standard_normal(N * N) if weights is None else weights
+    onto = list(enumerate(outputs)) if own else [(slice(None), readout)]
+    for k, output in onto:
+        made.append(TrainableSynapses(group, output, on_pre="y_post += w", learner=learner))
+        made[-1].connect()
+        made[-1].w = np.ravel(w_out[:, k] * (1 if own else np.sqrt(strengths)))
+    net = Network(source, group, *([readout] if readout else outputs), *made)
+    return net, learner, made
+
+
+@pytest.mark.slow_unless(order=[1])
+@pytest.mark.parametrize("order", [1, 2, math.inf])
+def test_groups_of_ones_own_are_further_readouts_of_one_order_less(order):
+    """The way over the synapses onto a group counts as a hop, and that onto a readout does not."""
+    found, expected = two_outputs(order + 1, own=True), two_outputs(order, own=False)
+    for net, _, _ in (found, expected):
+        net.run(T * ms)
+    for ours, theirs in zip(found[2][:2], expected[2][:2], strict=True):
+        assert np.abs(theirs.grad[:]).max() > 1e-2
+        # sums of a few hundred terms in another order
+        np.testing.assert_allclose(ours.grad[:], theirs.grad[:], rtol=0, atol=1e-11)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [2, math.inf])
+def test_the_check_knows_further_readouts(order):
+    net, learner, _ = two_outputs(order, own=True)
+    found = learner.check(network=net, synapses=3)
+    assert found.passed, str(found)
+    assert found.spikes > 5
+
+
 #: What a group has for a loss on its spikes: equations, reset, initial values, loss and window.
 SPIKES = {
     "van Rossum distance": ("dx/dt = -x/(10*ms) : 1", "x += 1", {}, "(x - x_data(t, i))**2", None),
@@ -671,7 +730,7 @@ REFUSED = {
     "nothing in the network": (nothing_of_it_in_the_network, "are not in one network"),
     "another time step": (another_time_step, "created when dt was 1. ms, but the group runs with"),
     "two learners": (two_learners, "already, and cannot learn with that of"),
-    "several readouts": (several_readouts, "Learner.readout = .* is not a LeakyReadout"),
+    "several readouts": (several_readouts, "is not a LeakyReadout.*and losses=.*for a further one"),
     "rewards": (
         lambda: Learner(ActorCriticReadout(2, 20 * ms, 0.9), losses=[of_group()]),
         "has rewards, .*give the losses a Learner of their own",

@@ -402,8 +402,6 @@ def test_a_program_finds_the_same(tmp_path, noise):
         assert made[0].w[:] == pytest.approx(found.weights[f"{made[0].name}.w"], rel=1e-14)
         assert monitor.v.shape == (N, T * TRIALS) and np.ptp(monitor.v) > 5 * mV
         assert group.loss[:].sum() / TRIALS == pytest.approx(found.loss, rel=1e-12)
-        with pytest.raises(ValueError, match="optimizer is missing"):
-            quick(net, learner)
     if noise == "0":
         assert found.losses(1) == pytest.approx(expected.losses(1), rel=1e-10)
         assert found.weights[f"{made[0].name}.w"] == pytest.approx(
@@ -413,10 +411,26 @@ def test_a_program_finds_the_same(tmp_path, noise):
 
 @pytest.mark.slow
 @pytest.mark.standalone
+def test_a_second_fit_in_a_program_is_refused_and_the_remedy_works(tmp_path):
+    with program(tmp_path / "first"):
+        net, learner, _, _ = network()
+        first = quick(net, learner, iterations=2)
+        with pytest.raises(ValueError, match=r"device.reinit\(\) and set_device\('cpp_standalone'"):
+            quick(net, learner)
+        with pytest.raises(ValueError, match=r"another network call device.reinit\(\)"):
+            network()
+        get_device().reinit()
+        set_device("cpp_standalone", directory=str(tmp_path / "second"), build_on_run=False)
+        second = quick(*network()[:2], iterations=2)
+    assert second.loss == first.loss
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
 def test_a_program_that_draws_other_numbers_each_time_is_refused(tmp_path):
     with program(tmp_path):
         net, learner, _, _ = network(noise="randn()", sigma=2 * mV)
         with pytest.raises(ValueError, match=r"seed\(1\)"):
             quick(net, learner)
-        with pytest.raises(ValueError, match="optimizer is missing"):
+        with pytest.raises(ValueError, match="has run already"):
             quick(net, learner)
