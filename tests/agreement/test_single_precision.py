@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import Hz, ms, prefs
 from brian_networks import BLOCKS, difference
 from comparing import assert_gradients_equal
 from compiled_programs import compile_some, programs_in
+from covering import covering
+from scipy.sparse import csr_array, issparse
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork
 from brian_eprop.brian.code import of_learning
@@ -32,6 +35,23 @@ CASES = {
 }
 #: What all of them have besides.
 COMMON = dict(regularizers=[FiringRateRegularizer(20 * Hz, 5.0)], delays={"w_rec": 2 * ms}, seed=0)
+
+#: Options of networks, of which every pair of values is computed with both precisions.
+OPTIONS = {
+    "rule": [EProp(), EProp(engine="traces"), EProp(order=2), EProp(order=math.inf)],
+    "loss": ["mse", "cross_entropy", "linear"],
+    "feedback": ["symmetric", "random", "adaptive"],
+    "normalize": [False, True],
+    "average": [False, True],
+    "window": [None, 20],
+    "delays": [{}, {"w_in": 3 * ms, "w_rec": 2 * ms}],
+    "sparse": [False, True],
+}
+BATTERY = covering(
+    {name: list(range(len(values))) for name, values in OPTIONS.items()},
+    # higher orders with the feedback that makes them BPTT's
+    lambda case: case["rule"] < 2 or case["feedback"] == 0,
+)
 
 
 def network(case):
@@ -94,6 +114,33 @@ def test_gradients_of_programs(case, single, request):
     kinds = {name: dtype for arrays in exchanged.values() for name, (dtype, _) in arrays.items()}
     doubles = {name for name, dtype in kinds.items() if dtype == "<f8"}
     assert doubles == {"brian_eprop_targets.values", "brian_eprop_call.duration", "seconds"}
+
+
+def with_options(case):
+    """A network with options, and its learning window."""
+    chosen = {name: OPTIONS[name][number] for name, number in case.items()}
+    sparse, window = chosen.pop("sparse"), chosen.pop("window")
+    neurons = [("lif", 6, {"t_ref": 3 * ms}), ("alif", 6, {"tau_a": 100 * ms})]
+    if sparse:
+        rng = np.random.default_rng(2)
+        dense = 0.5 * rng.standard_normal((12, 12)) * (rng.random((12, 12)) < 0.5)
+        chosen["weights"] = {"w_rec": csr_array(dense * (1 - np.eye(12)))}
+    return RecurrentNetwork(neurons, 20, 12, 3, seed=0, **chosen), window
+
+
+def dense(gradients):
+    """The same with arrays in the place of sparse ones."""
+    w_rec = gradients.w_rec
+    return evolve(gradients, w_rec=w_rec.toarray()) if issparse(w_rec) else gradients
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("case", BATTERY, ids=lambda case: "-".join(map(str, case.values())))
+def test_every_pair_of_options(case, single):
+    one, window = with_options(case)
+    expected = dense(one.gradients(*trials(), window))
+    single()
+    assert_single(dense(one.gradients(*trials(), window)), expected)
 
 
 def test_another_preference_is_another_program(single):
