@@ -89,8 +89,8 @@ class PatternRecall(SampledTask):
     """
 
     bits: int = field(default=20, validator=whole(1))
-    patterns: int = field(default=40, validator=whole(1))
-    held_out_patterns: int = field(default=10, validator=whole(1))
+    patterns: int = field(default=200, validator=whole(1))
+    held_out_patterns: int = field(default=20, validator=whole(1))
     trials_per_pattern: int = field(default=5, validator=whole(1))
     distance: int = field(default=3, validator=whole(1))
     density: float = field(default=0.2, validator=fraction())
@@ -140,11 +140,11 @@ class PatternRecall(SampledTask):
 
     @property
     def defaults(self) -> TrainingSetup:
-        """100 ALIF neurons, whose thresholds remember for 1.6 s."""
+        """200 ALIF neurons, whose thresholds remember for 1.6 s."""
         tau_a = 1600 * ms
         alif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms, "tau_a": tau_a}
         return TrainingSetup(
-            neurons=(("alif", 100, alif | {"beta": published_beta(self.dt, tau_a)}),),
+            neurons=(("alif", 200, alif | {"beta": published_beta(self.dt, tau_a)}),),
             tau_out=20 * ms,
             loss="mse",
             normalize=True,

@@ -15,6 +15,7 @@ from .parts import SampledTask, drawable_rate, in_steps, lif_and_alif, spike_pro
 __all__ = [
     "TASK",
     "TwelveAX",
+    "right_answers",
 ]
 
 #: Characters, each with inputs of its own.
