@@ -89,7 +89,7 @@ class PatternRecall(SampledTask):
     """
 
     bits: int = field(default=20, validator=whole(1))
-    patterns: int = field(default=200, validator=whole(1))
+    patterns: int = field(default=100, validator=whole(1))
     held_out_patterns: int = field(default=20, validator=whole(1))
     trials_per_pattern: int = field(default=5, validator=whole(1))
     distance: int = field(default=3, validator=whole(1))
@@ -180,8 +180,8 @@ class PatternRecall(SampledTask):
                 )
         raise ValueError(
             f"PatternRecall.patterns = {self.patterns} and held_out_patterns = "
-            f"{self.held_out_patterns} are more than were found: {len(found)} of {self.bits} bits "
-            f"that differ in distance = {self.distance} bits; ask for fewer, or a smaller distance"
+            f"{self.held_out_patterns} are {sum(sizes)} in all, but {len(found)} were found that "
+            f"differ in distance = {self.distance} bits; ask for fewer, or a smaller distance"
         )
 
     def held_out(self, split: Literal["validation", "test"]) -> tuple[Bools, Floats]:
