@@ -45,7 +45,7 @@ class Randman(Decision):
     ----------
     classes : int
         At least 2.
-    inputs : int
+    embedding : int
         Dimension of the space in which the manifolds are.
     dimension : int
         Of the manifolds.
@@ -72,7 +72,7 @@ class Randman(Decision):
     """
 
     classes: int = field(default=10, validator=whole(2))
-    inputs: int = field(default=20, validator=whole(1))
+    embedding: int = field(default=20, validator=whole(1))
     dimension: int = field(default=1, validator=whole(1))
     smoothness: float = field(default=3.0, validator=real("be a number above 0", low=ABOVE_0))
     shown: Quantity = field(default=50 * ms, validator=in_steps())
@@ -90,7 +90,7 @@ class Randman(Decision):
     @property
     def input_groups(self) -> dict[str, int]:
         """All inputs are one group."""
-        return {"manifold": self.inputs}
+        return {"manifold": self.embedding}
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -113,16 +113,16 @@ class Randman(Decision):
 
     @cached_property
     def coefficients(self) -> Floats:
-        """A, B and C: (3, classes, inputs, dimension, K) ndarray."""
+        """A, B and C: (3, classes, embedding, dimension, K) ndarray."""
         terms = int(min(np.ceil(SMALLEST ** (-1 / self.smoothness)), MOST_TERMS))
         rng = np.random.default_rng([self.seed, 1])
-        return rng.random((3, self.classes, self.inputs, self.dimension, terms))
+        return rng.random((3, self.classes, self.embedding, self.dimension, terms))
 
     @cached_property
     def ranges(self) -> Floats:
-        """Least and largest value of every function on its manifold: (2, classes, inputs)."""
+        """Least and largest value of every function on its manifold: (2, classes, embedding)."""
         grid = np.linspace(0, 1, GRID)
-        low, high = np.ones((2, self.classes, self.inputs))
+        low, high = np.ones((2, self.classes, self.embedding))
         for k in range(self.classes):
             # the factors of a product depend on a coordinate each
             for j in range(self.dimension):
@@ -144,9 +144,9 @@ class Randman(Decision):
 
         Returns
         -------
-        (batch, inputs) ndarray
+        (batch, embedding) ndarray
         """
-        values = np.ones((len(classes), self.inputs))
+        values = np.ones((len(classes), self.embedding))
         for j in range(self.dimension):
             values *= self._factor(classes, coordinates[:, j], j)
         low, high = self.ranges[:, classes]
@@ -154,10 +154,10 @@ class Randman(Decision):
         return np.clip((values - low) / (high - low), 0, 1)
 
     def _factor(self, classes, x, j):
-        """The factor of coordinate j: (batch, inputs)."""
+        """The factor of coordinate j: (batch, embedding)."""
         a, b, c = self.coefficients[..., j, :]
         k = np.arange(1, a.shape[-1] + 1)
-        found = np.empty((len(classes), self.inputs))
+        found = np.empty((len(classes), self.embedding))
         # a class at a time: a number for each point, input and term is much memory
         for number in np.unique(classes):
             points = x[classes == number, np.newaxis, np.newaxis]

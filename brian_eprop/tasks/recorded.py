@@ -188,8 +188,8 @@ class Recorded(RecordedDecision):
         if np.prod(shape, dtype=float) > MOST_BYTES:
             raise ValueError(
                 f"Recorded: the spikes of {shape[0]} trials, {shape[1]} steps and {shape[2]} "
-                "inputs are more than 2 GiB; make the batch or held_out_trials smaller, dt larger, or "
-                "pool channels"
+                "inputs are more than 2 GiB; make the batch or held_out_trials smaller, dt larger, "
+                "or pool channels"
             )
         spikes = np.zeros(shape, bool)
         end = steps_of(self, "duration")
