@@ -101,7 +101,7 @@ class MackeyGlass(SampledTask):
     tau: float = field(default=17.0, validator=real("be a number above 0", low=ABOVE_0))
     lyapunov_time: float = field(default=197.0, validator=real("be a number above 0", low=ABOVE_0))
     past: float = field(default=0.7206597, validator=real())
-    points: int = field(default=60, validator=whole(2, most=DENSITY * LYAPUNOV_TIMES // 2 - 1))
+    points: int = field(default=60, validator=whole(2))
     warm_up: int = field(default=15, validator=whole(0))
     n_in: int = field(default=40, validator=whole(2))
     shown: Quantity = field(default=10 * ms, validator=in_steps())
@@ -111,6 +111,11 @@ class MackeyGlass(SampledTask):
     n_out = 1
 
     def __attrs_post_init__(self):
+        most = DENSITY * LYAPUNOV_TIMES // 2 - 1
+        if self.points > most:
+            raise ValueError(
+                f"MackeyGlass.points = {self.points} must be at most {most}, all of the validation"
+            )
         if self.warm_up >= self.points:
             raise ValueError(
                 f"MackeyGlass.warm_up = {self.warm_up} must be less than points = {self.points}"
@@ -264,7 +269,8 @@ class MackeyGlass(SampledTask):
         """
         half = LYAPUNOV_TIMES * DENSITY
         name = "MackeyGlass.free_run"
-        whole_number(f"{name}: horizon", horizon, most=half, why="the series ends there")
+        if whole_number(f"{name}: horizon", horizon) > half:
+            raise ValueError(f"{name}: horizon = {horizon} must be at most {half} points")
         whole_number(f"{name}: trials", trials)
         first = half + np.linspace(0, half - horizon, trials).astype(int)
         values = self.series[first[:, np.newaxis] + np.arange(-self.points, horizon)]
