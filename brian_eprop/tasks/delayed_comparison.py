@@ -104,7 +104,7 @@ class DelayedComparison(ConditionedTask, Decision):
             )
 
     @property
-    def condition_ranges(self):
+    def condition_ranges(self) -> dict[str, tuple[Quantity, Quantity]]:
         """Both frequencies may be any from the lowest to the highest."""
         return dict.fromkeys(("first", "second"), (self.lowest, self.highest))
 

@@ -161,7 +161,7 @@ class EnvironmentTrials(SampledTask):
     @property
     def n_out(self) -> int:
         """Number of actions."""
-        actions = getattr(self._source, "action_space", None)
+        actions: Any = getattr(self._source, "action_space", None)
         if not hasattr(actions, "n"):
             raise ValueError(
                 f"EnvironmentTrials.environment has the action space {actions!r}; a decision is "

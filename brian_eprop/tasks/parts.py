@@ -144,7 +144,10 @@ class Decision(SampledTask):
     trial, ``_decisions(rng, batch)``. Targets are the probability 1 of the right output.
     """
 
-    n_out = 2
+    @property
+    def n_out(self) -> int:
+        """Number of classes."""
+        return 2
 
     @property
     @abstractmethod

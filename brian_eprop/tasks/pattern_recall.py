@@ -94,9 +94,9 @@ class PatternRecall(SampledTask):
     trials_per_pattern: int = field(default=5, validator=whole(1))
     distance: int = field(default=3, validator=whole(1))
     density: float = field(default=0.2, validator=fraction())
-    characters: int = field(default=4, validator=whole(2))
+    characters: int = field(default=3, validator=whole(2))
     character: Quantity = field(default=200 * ms, validator=in_steps())
-    rate: Quantity = field(default=100 * Hz, validator=drawable_rate())
+    rate: Quantity = field(default=400 * Hz, validator=drawable_rate())
     seed: int = field(default=0, validator=any_seed())
     dt: Quantity = field(default=1 * ms, validator=time())
 
@@ -149,14 +149,14 @@ class PatternRecall(SampledTask):
             loss="mse",
             normalize=True,
             average=True,
-            gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            gains={"w_in": 0.6, "w_rec": 0.3, "w_out": 0.5, "feedback": 0.5},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=CosineDecay(1e-2, 1e-3, 400),
-            iterations=400,
+            learning_rate=CosineDecay(1e-2, 1e-3, 1000),
+            iterations=1000,
             batch_size=64,
             rate_target=10 * Hz,
-            rate_strength=0.2 * self.learning_window,
+            rate_strength=4.0,
         )
 
     @property

@@ -107,7 +107,7 @@ class ReadySetGo(ConditionedTask):
         return steps_of(self, "pause") + int(np.ceil((1 + TOP) * steps_of(self, "longest")))
 
     @property
-    def condition_ranges(self):
+    def condition_ranges(self) -> dict[str, tuple[Quantity, Quantity]]:
         """The interval is one that can be drawn."""
         return {"interval": (self.shortest, self.longest)}
 
