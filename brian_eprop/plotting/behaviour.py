@@ -124,16 +124,18 @@ def plot_reaction_times(
     ValueError
         If the shapes differ, or there is no reaction at all.
     """
-    size, times = np.abs(np.asarray(strength, dtype=float)), as_milliseconds(times, "times")
-    if size.ndim != 1 or size.shape != times.shape:
+    size = np.abs(np.asarray(strength, dtype=float))
+    if size.ndim != 1 or size.shape != np.shape(times):
         raise ValueError(
-            f"'strength' has the shape {size.shape} and 'times' {times.shape}; expected (trials,)"
+            f"'strength' has the shape {size.shape} and 'times' {np.shape(times)}; expected "
+            "(trials,)"
         )
-    reacted = np.isfinite(times)
+    reacted = np.isfinite(np.asarray(times))
     if not reacted.any():
         raise ValueError("'times' are all NaN: there is no reaction; choose a lower bound")
-    x = np.unique(size[reacted])
-    groups = [times[reacted & (size == value)] for value in x]
+    size, when = size[reacted], as_milliseconds(times[reacted], "times")
+    x = np.unique(size)
+    groups = [when[size == value] for value in x]
     mean = [group.mean() for group in groups]
     error = [group.std(ddof=1) / np.sqrt(len(group)) if len(group) > 1 else 0 for group in groups]
     ax = prepare(ax)

@@ -200,6 +200,28 @@ class TestReadySetGo:
         np.testing.assert_allclose(float(late), 0.23, rtol=1e-12)
         assert np.isnan(float(never))
 
+    def test_the_metric_shows_whether_intervals_are_measured(self):
+        task = load_task("ready_set_go")
+        rng = np.random.default_rng(0)
+        conditions = task.conditions(rng, 300)
+        _, targets = task.trials(rng, conditions)
+        interval = np.asarray(conditions["interval"] / ms)
+        # who always goes after 270 ms, and who knows the interval up to 10 %
+        at_set = 50 + interval[:, np.newaxis]
+        since = np.maximum(np.arange(950) - at_set, 0)
+        always = since[..., np.newaxis] / 270
+        found = task.metric(always, targets)
+        np.testing.assert_allclose(found, np.mean(abs(270 - interval) / interval), rtol=1e-12)
+        assert 0.15 < found < 0.2
+        slow = (since / np.round(1.1 * interval)[:, np.newaxis])[..., np.newaxis]
+        np.testing.assert_allclose(task.metric(slow, targets), 0.1, rtol=0.02)
+        assert task.metric(0 * targets, targets) == 1 and task.metric(targets, targets) == 0
+        # what an error of the ramp does not show
+        mean = np.clip(since / 290, 0, 1.25)
+        assert (
+            np.sum((mean - targets[..., 0]) ** 2) / np.sum((targets - targets.mean()) ** 2) < 0.04
+        )
+
     def test_signals_must_not_overlap(self):
         with pytest.raises(ValueError, match=r"signal = .* must be at most shortest"):
             load_task("ready_set_go", signal=300 * ms)

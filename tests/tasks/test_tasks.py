@@ -17,7 +17,7 @@ def is_decision(task):
 
 DECISIONS = [name for name in available_tasks() if is_decision(made(name))]
 #: Whose metric is 1 for a constant.
-NORMALIZED = ("handwriting", "pattern_generation", "ready_set_go")
+NORMALIZED = ("handwriting", "pattern_generation")
 KINDS = ("sines", "trajectory")
 
 
