@@ -40,9 +40,9 @@ network.weights.update({name: trained[name] for name in network.weights})
 # Trials of a subject
 # -------------------
 #
-# The grey line is the observer who counts all spikes: nobody can do better. Reaction times are those
-# at which the mean probability of one of the sides in 50 ms comes to 0.8. The network was asked for
-# an answer after 500 ms only: what its outputs say before, it has never been taught.
+# The grey line is the observer who counts all spikes: nobody can do better. Reaction times are
+# those at which the mean probability of one of the sides in 50 ms comes to 0.8. The network was
+# asked for an answer after 500 ms only: what its outputs say before, it has never been taught.
 
 strengths = np.array([-0.256, -0.128, -0.064, -0.032, 0, 0.032, 0.064, 0.128, 0.256])
 coherence = np.repeat(strengths, 128)
