@@ -14,7 +14,6 @@ from .parts import (
     ConditionedTask,
     drawable_rate,
     in_steps,
-    lif_and_alif,
     spike_probability,
     steps_of,
 )
@@ -113,9 +112,11 @@ class ReadySetGo(ConditionedTask):
 
     @property
     def defaults(self) -> TrainingSetup:
-        """50 LIF and 50 ALIF neurons, whose thresholds remember for 400 ms."""
+        """50 LIF and 100 ALIF neurons, whose thresholds remember for 600 ms, by BPTT."""
+        lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms}
         return TrainingSetup(
-            neurons=lif_and_alif(50, 400 * ms, 0.15),
+            neurons=(("lif", 50, lif), ("alif", 100, lif | {"tau_a": 600 * ms, "beta": 0.3})),
+            order=np.inf,
             tau_out=30 * ms,
             loss="mse",
             normalize=True,
@@ -123,11 +124,12 @@ class ReadySetGo(ConditionedTask):
             gains={"w_in": 1.0, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=CosineDecay(5e-3, 1e-4, 400),
-            iterations=400,
+            learning_rate=CosineDecay(1e-2, 5e-4, 800),
+            iterations=800,
             batch_size=32,
+            evaluation_trials=640,
             rate_target=15 * Hz,
-            rate_strength=2.0,
+            rate_strength=0.5,
         )
 
     def conditions(self, rng: np.random.Generator, batch: int) -> dict[str, Quantity]:
