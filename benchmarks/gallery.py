@@ -1,6 +1,6 @@
 """Trains to the end what the gallery's examples train for a few iterations only.
 
-    python benchmarks/gallery.py            # all five, about 20 minutes
+    python benchmarks/gallery.py            # all six, about 20 minutes
     python benchmarks/gallery.py vowels
 
 The cells of ``examples/plot_NAME.py`` before the one called "Training" are executed as they are, so
@@ -45,6 +45,12 @@ def store_recall(network, task, setup, **_):
     return {"history": history} | network.weights
 
 
+def behaviour(network, task, setup, **_):
+    """All iterations of the recommended set-up."""
+    history = network.fit(task, setup.iterations, setup.batch_size, seed=0)
+    return {"history": history} | network.weights
+
+
 def vowels(network, task, setup, **_):
     """All iterations of the recommended set-up."""
     history = network.fit(task, setup.iterations, setup.batch_size, seed=0)
@@ -73,6 +79,7 @@ TRAININGS = {
     for training in (
         evidence_accumulation,
         store_recall,
+        behaviour,
         vowels,
         trained_time_constants,
         reward_cart_pole,

@@ -3,7 +3,7 @@
 import math
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import matplotlib
 import typer
@@ -29,6 +29,7 @@ from .runs import train as run_training
 from .runs.doctor import findings
 from .runs.following import ReportServer
 from .tasks import available_tasks
+from .tasks.event_files import Layout, convert_events
 
 #: What the user can mend; anything else is a mistake of ours, with a traceback.
 ERRORS = (
@@ -297,6 +298,29 @@ def tasks():
     """List the tasks."""
     for name in available_tasks():
         typer.echo(name.replace("_", "-"))
+
+
+@app.command()
+def events(
+    source: Annotated[Path, typer.Argument(help="A file, or a folder of files.")],
+    path: Annotated[Path, typer.Argument(help="The event file to write.")],
+    layout: Annotated[str, typer.Option(help=f"Of the source: {', '.join(get_args(Layout))}.")],
+    channels: Annotated[int | None, typer.Option(help="Of a table.")] = None,
+    sensor: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(help="Polarities, height and width, of dvs.", metavar="<int int int>"),
+    ] = None,
+    label: Annotated[
+        str, typer.Option(help="Of neo and nwb: the annotation, or column, that is the class.")
+    ] = "label",
+):
+    """Write labelled events of another layout as a file that the task 'recorded' learns from."""
+    with _errors_in_words():
+        file = convert_events(source, path, layout, channels=channels, sensor=sensor, label=label)
+    typer.echo(
+        f"{len(file.labels)} trials of {len(file.names)} classes and {file.channels} channels, "
+        f"written to {path}"
+    )
 
 
 @app.command()

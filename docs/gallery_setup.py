@@ -14,6 +14,7 @@ ORDER = ExplicitOrder(
         "plot_fit_network.py",
         "plot_evidence_accumulation.py",
         "plot_store_recall.py",
+        "plot_behaviour.py",
         "plot_vowels.py",
         "plot_trained_time_constants.py",
         "plot_reward_own_network.py",

@@ -7,6 +7,7 @@ by the colour-blind.
 """
 
 from .animation import LearningAnimation
+from .behaviour import plot_psychometric, plot_reaction_times, plot_task
 from .fitting import plot_fit
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
 from .network import plot_network
@@ -33,12 +34,15 @@ __all__ = [
     "plot_learning_curve",
     "plot_network",
     "plot_order",
+    "plot_psychometric",
     "plot_raster",
+    "plot_reaction_times",
     "plot_readout",
     "plot_rule_errors",
     "plot_rule_learning",
     "plot_rule_map",
     "plot_spread",
+    "plot_task",
     "plot_traces",
     "plot_trial",
     "plot_weights",

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from ..checks import ABOVE_0, Floats, real
 from ..tasks.encoding import population_code
+from ..tasks.environment_trials import made_environment, observed_range
 
 
 @define(eq=False, slots=False)
@@ -68,7 +69,7 @@ class CodedEnvironment:
 
     def __attrs_post_init__(self):
         if isinstance(self.environment, str):
-            self.environment = _made(self.environment)
+            self.environment = made_environment("CodedEnvironment", self.environment)
         actions = getattr(self.environment, "action_space", None)
         # Spaces of other kinds have no number of elements.
         if not hasattr(actions, "n"):
@@ -85,29 +86,7 @@ class CodedEnvironment:
         self.n_in = len(self._coded(0 if self.elements else self.low))
 
     def _set_range(self, space):
-        if len(getattr(space, "shape", None) or ()) != 1:
-            raise ValueError(
-                f"CodedEnvironment.environment has the observation space {space!r}; observations "
-                "are vectors, as in Gymnasium's Box of shape (d,): flatten them by a wrapper"
-            )
-        for name in ("low", "high"):
-            bound = getattr(self, name)
-            values = np.array(getattr(space, name) if bound is None else bound, dtype=float)
-            try:
-                values = np.broadcast_to(values, space.shape).copy()
-            except ValueError:
-                raise ValueError(
-                    f"CodedEnvironment.{name} has the shape {values.shape}; give one number, or "
-                    f"one for each of the {space.shape[0]} in an observation"
-                ) from None
-            # the largest number of single precision stands for no bound
-            wrong = ~(np.abs(values) < np.finfo(np.float32).max)
-            if wrong.any():
-                raise ValueError(
-                    f"CodedEnvironment.{name}[{np.argmax(wrong)}] = {values[wrong][0]} is no end "
-                    f"of a range to be coded; give {name}=[...], {space.shape[0]} finite numbers"
-                )
-            setattr(self, name, values)
+        self.low, self.high = observed_range("CodedEnvironment", space, self.low, self.high)
 
     def _coded(self, observation):
         if self.elements is not None:
@@ -124,17 +103,6 @@ class CodedEnvironment:
         """Act, as in Gymnasium, with a coded observation."""
         observation, *outcome = self.environment.step(action)
         return self._coded(observation), *outcome
-
-
-def _made(name):
-    try:
-        import gymnasium
-    except ImportError:
-        raise ImportError(
-            f"CodedEnvironment.environment = '{name}' is one of Gymnasium, which is not installed; "
-            "install it with: python3 -m pip install 'brian_eprop[rl]'"
-        ) from None
-    return gymnasium.make(name)
 
 
 class Environment(Protocol):

@@ -209,7 +209,7 @@ class TaskWithSetup(Task, Protocol):
 
 
 #: Modules that tasks are made of.
-PARTS = {"encoding", "metrics", "parts"}
+PARTS = {"behaviour", "encoding", "event_files", "event_sources", "metrics", "parts"}
 
 
 def available_tasks() -> list[str]:

@@ -54,7 +54,7 @@ def wrong_decisions(task, outputs, targets):
     ValueError
         If the shapes differ or are not those of the task.
     """
-    outputs, targets = _same_shape(outputs, targets, (task.steps, task.n_out))
+    outputs, targets = same_shape(outputs, targets, (task.steps, task.n_out))
     decisions, right = (
         values[..., -task.learning_window :, :].mean(axis=-2).argmax(axis=-1)
         for values in (outputs, targets)
@@ -82,7 +82,7 @@ def normalized_error(outputs, targets):
     ValueError
         If the shapes differ, or the targets are constant.
     """
-    outputs, targets = _same_shape(outputs, targets)
+    outputs, targets = same_shape(outputs, targets)
     mean = targets.mean(axis=tuple(range(targets.ndim - 1)))
     variation = ((targets - mean) ** 2).sum()
     if variation == 0:
@@ -94,25 +94,25 @@ def normalized_error(outputs, targets):
 
 def mean_squared_error(task, outputs, targets):
     """Σ_k (y_k − y*_k)² / n_out, mean over the steps of all trials that count."""
-    outputs, targets = _same_shape(outputs, targets)
+    outputs, targets = same_shape(outputs, targets)
     return _mean(np.mean((outputs - targets) ** 2, axis=-1), counted_steps(task, targets))
 
 
 def cross_entropy(task, outputs, targets):
     """−Σ_k y*_k log softmax(y)_k in nats, mean over the steps of all trials that count."""
-    outputs, targets = _same_shape(outputs, targets)
+    outputs, targets = same_shape(outputs, targets)
     log_softmax = outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True)
     return _mean(-np.sum(targets * log_softmax, axis=-1), counted_steps(task, targets))
 
 
 def fraction_right(task, outputs, targets):
     """Fraction of trials of which the largest output is right in every step that counts."""
-    outputs, targets = _same_shape(outputs, targets)
+    outputs, targets = same_shape(outputs, targets)
     right = outputs.argmax(axis=-1) == targets.argmax(axis=-1)
     return float(np.mean(np.all(right | ~counted_steps(task, targets), axis=-1)))
 
 
-def _same_shape(outputs, targets, trial=("steps", "n_out")):
+def same_shape(outputs, targets, trial=("steps", "n_out")):
     """Both as arrays of float; an error unless both have the shape of a trial, or of a batch."""
     outputs, targets = np.asarray(outputs, dtype=float), np.asarray(targets, dtype=float)
     other = trial[0] != "steps" and targets.shape[-2:] != trial

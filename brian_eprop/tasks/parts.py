@@ -10,7 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 from attrs import field, frozen
-from brian2.units.fundamentalunits import Quantity
+from brian2.units.fundamentalunits import (
+    Quantity,
+    get_dimensions,
+    get_unit,
+    have_same_dimensions,
+)
 from brian2.units.stdunits import Hz, ms
 
 from ..checks import (
@@ -19,6 +24,9 @@ from ..checks import (
     any_seed,
     check_frequency,
     check_time,
+    check_unit,
+    entries,
+    finite_array,
     keep,
     steps,
     time,
@@ -42,21 +50,46 @@ def in_steps(may_be_zero=False):
     return validator
 
 
-def drawable_rate(may_be_zero=False):
-    """The validator of a rate that gives at most one spike in a time step of the task."""
+def drawable_rate(may_be_zero=False, most=1.0):
+    """The validator of a rate that gives at most so many spikes in a time step of the task."""
 
     def validator(task, field, value):
         name = f"{type(task).__name__}.{field.name}"
         keep(task, field, check_frequency(name, value, may_be_zero))
         check_time(f"{type(task).__name__}.dt", task.dt)
         p = spike_probability(task, field.name)
-        if p > 1:
+        if p > most:
             raise ValueError(
                 f"{name} = {value!r} gives {p:g} spikes in a step of dt = {task.dt!r}; at most "
-                f"{float(1 / task.dt):g} Hz can be drawn with this dt"
+                f"{float(most / task.dt):g} Hz can be drawn with this dt"
             )
 
     return validator
+
+
+def strengths(most=1.0):
+    """The validator of a list of different numbers from 0 on, such as coherences."""
+
+    def validator(task, field, value):
+        name = f"{type(task).__name__}.{field.name}"
+        numbers = finite_array(name, list(entries(name, value, "(0, 0.1, 0.5)")))
+        if not len(numbers) or numbers.min() < 0 or numbers.max() > most:
+            raise ValueError(f"{name} = {value!r} must be one or more numbers from 0 to {most:g}")
+        if len(set(numbers)) < len(numbers):
+            raise ValueError(f"{name} = {value!r} has a number twice")
+        keep(task, field, tuple(float(number) for number in numbers))
+
+    return validator
+
+
+def signed(rng, values, batch):
+    """Draw one of the values and its sign for each trial, all with equal chance."""
+    return rng.choice(values, batch) * rng.choice([-1, 1], batch)
+
+
+def side_of(rng, signed):
+    """1 where a number is above 0, else 0; a toss-up where it is 0."""
+    return np.where(signed == 0, rng.integers(2, size=len(signed)), signed > 0).astype(int)
 
 
 def steps_of(task, name):
@@ -111,7 +144,10 @@ class Decision(SampledTask):
     trial, ``_decisions(rng, batch)``. Targets are the probability 1 of the right output.
     """
 
-    n_out = 2
+    @property
+    def n_out(self) -> int:
+        """Number of classes."""
+        return 2
 
     @property
     @abstractmethod
@@ -155,6 +191,78 @@ class Decision(SampledTask):
         return wrong_decisions(self, outputs, targets)
 
 
+class ConditionedTask(SampledTask):
+    """
+    A task whose trials differ in named conditions, such as a coherence, which can be chosen.
+
+    A task has the range of each condition, ``condition_ranges``, draws them, ``conditions``, and
+    makes trials of them, ``_presented(rng, conditions)``.
+    """
+
+    @property
+    @abstractmethod
+    def condition_ranges(self) -> Mapping[str, tuple[Any, Any]]:
+        """The smallest and the largest value of each condition."""
+
+    @abstractmethod
+    def conditions(self, rng: np.random.Generator, batch: int) -> dict[str, Any]:
+        """
+        Draw the conditions of trials to learn from.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        batch : int
+
+        Returns
+        -------
+        dict of str to (batch,) ndarray or Quantity
+        """
+
+    @abstractmethod
+    def _presented(self, rng, conditions):
+        """Inputs and targets of trials with these conditions, which are numbers in SI units."""
+
+    def trials(
+        self, rng: np.random.Generator, conditions: Mapping[str, Any]
+    ) -> tuple[Bools, Floats]:
+        """
+        Trials with conditions of one's choice, as a psychometric curve needs them.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        conditions : dict of str to (batch,) array or Quantity
+            Those that :meth:`conditions` draws.
+
+        Returns
+        -------
+        inputs, targets : ndarray
+            As from :meth:`sample`.
+
+        Raises
+        ------
+        ValueError, DimensionMismatchError
+            For conditions that are missing, unknown, of different lengths, without their unit or
+            outside of their range.
+        """
+        name = f"{type(self).__name__}.trials: conditions"
+        expected = self.condition_ranges
+        if set(conditions) != set(expected):
+            raise ValueError(f"{name} has {_quoted(conditions)}; expected {_quoted(expected)}")
+        in_si = {
+            key: _in_range(f"{name}[{key!r}]", conditions[key], *ends)
+            for key, ends in expected.items()
+        }
+        shapes = {np.shape(values) for values in in_si.values()}
+        if len(shapes) > 1 or len(min(shapes)) != 1 or min(shapes) == (0,):
+            raise ValueError(f"{name} has the shapes {shapes}; expected one (batch,), not empty")
+        return self._presented(rng, in_si)
+
+    def _draw(self, rng, batch):
+        return self.trials(rng, self.conditions(rng, batch))
+
+
 class RecordedDecision(Decision):
     """A decision about recorded examples, of which some are never learned from."""
 
@@ -195,11 +303,7 @@ class RecordedDecision(Decision):
         ValueError
             For another name.
         """
-        if split not in ("validation", "test"):
-            raise ValueError(
-                f"{type(self).__name__}.held_out: split = {split!r} must be 'validation' or "
-                "'test', trials that are not learned from"
-            )
+        check_held_out(self, split)
         examples, classes = self.split[split]
         return self._encoded(examples), self._targets(classes)
 
@@ -269,6 +373,33 @@ class FrozenPattern(SampledTask):
     def metric(self, outputs: Floats, targets: Floats) -> float:
         """Normalised error, see :mod:`.tasks.metrics`."""
         return normalized_error(outputs, targets)
+
+
+def check_held_out(task, split):
+    """Raise ValueError unless a part of the trials is one that is not learned from."""
+    if split not in ("validation", "test"):
+        raise ValueError(
+            f"{type(task).__name__}.held_out: split = {split!r} must be 'validation' or "
+            "'test', trials that are not learned from"
+        )
+
+
+def _in_range(name, values, low, high):
+    """Values from low to high, as numbers in SI units."""
+    check_unit(name, values, get_unit(get_dimensions(low)), f"{high!r}")
+    numbers = finite_array(name, np.asarray(values))
+    outside = (numbers < float(low)) | (numbers > float(high))
+    if outside.any():
+        wrong = np.asarray(values)[outside].flat[0]
+        raise ValueError(
+            f"{name} has {wrong:g}, which is not from {float(low):g} to {float(high):g}"
+            + ("" if have_same_dimensions(low, 1) else f", in {get_unit(get_dimensions(low))!r}")
+        )
+    return numbers
+
+
+def _quoted(names):
+    return ", ".join(f"'{name}'" for name in names) or "none"
 
 
 def lif_and_alif(count, tau_a, beta, **of_lif):

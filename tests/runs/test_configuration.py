@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from brian2 import Hz, ms, second
+from task_options import options_of
 
 from brian_eprop import Bounds, CosineDecay, DaleLaw, DeepR
 from brian_eprop.runs.configuration import Configuration
@@ -90,7 +91,7 @@ def test_a_configuration_in_full_reads_back_the_same(everything, tmp_path):
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", available_tasks())
 def test_what_a_task_recommends_reads_back_the_same(name, tmp_path):
-    recommended = Configuration.of_task(name)
+    recommended = Configuration.of_task(name, **options_of(name))
     recommended.write(tmp_path / "task.toml")
     again = Configuration.read(tmp_path / "task.toml")
     assert again.text() == recommended.text()
