@@ -424,3 +424,15 @@ class TestEventFile:
             file["spikes/times"][3], file["spikes/units"][3] = [], []
         ((times, units),) = EventFile.read(path).events([3])
         assert len(times) == len(units) == 0
+
+
+def test_the_command_converts_and_says_what_is_wrong(tmp_path):
+    from typer.testing import CliRunner
+
+    from brian_eprop.cli import app
+
+    source, out = str(write_table(tmp_path / "events.csv")), str(tmp_path / "out.h5")
+    done = CliRunner().invoke(app, ["events", source, out, "--layout", "table"])
+    assert done.exit_code == 0 and "3 trials of 2 classes and" in done.output
+    wrong = CliRunner().invoke(app, ["events", source, out, "--layout", "tabel"])
+    assert wrong.exit_code == 2 and "did you mean 'table'" in wrong.output
