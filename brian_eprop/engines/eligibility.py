@@ -209,7 +209,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
         f"e_trace = {' + '.join(read) or '0'}",
-        "e_bar = __kappa*e_bar + __gain*e_trace",
+        f"e_bar = {'__kappa*e_bar + ' if learner.rule.filtered else ''}__gain*e_trace",
         *_gradient(learner, "L_post*e_bar"),
         *_of_losses(entries, arrived, at_synapse),
         *(["__e_sum += e_trace"] if regularized else []),

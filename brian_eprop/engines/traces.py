@@ -230,7 +230,14 @@ class Population:
         pieces = [total.piece for total in self.sums.values()]
         order = (*(piece.name for piece in pieces), *STANDARD)
         neuron = linearize_neuron(
-            self.group, surrogate, paths, namespace, pieces, order, errors=self.errors
+            self.group,
+            surrogate,
+            paths,
+            namespace,
+            pieces,
+            order,
+            errors=self.errors,
+            rule=self.rule,
         )
         linearization = neuron.driven_by(on_pre)
         self.driven.update(linearization.states)

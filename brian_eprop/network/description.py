@@ -27,7 +27,7 @@ from ..checks import (
 from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES, FiringRateRegularizer
 from ..learning.parameters import Trainable, checked_trainable
-from ..learning.rule import EProp
+from ..learning.rule import Rule
 from .connectivity import checked_structure, fitted, values_of
 from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint
@@ -72,7 +72,7 @@ class NetworkDescription:
     populations: tuple = field()
     connectivity: Mapping = field(factory=dict)
     delays: Mapping = field(factory=dict)
-    rule: EProp = field()
+    rule: Rule = field()
     regularizers: Sequence[FiringRateRegularizer] = field()
     constraints: Sequence[Constraint] = field(default=())
 
@@ -154,7 +154,7 @@ class NetworkDescription:
 
     @rule.validator
     def _check_rule(self, field, rule):
-        if not isinstance(rule, EProp):
+        if not isinstance(rule, Rule):
             raise TypeError(f"RecurrentNetwork.rule = {rule!r} is not a rule; give EProp()")
         if isinstance(rule.surrogate, Mapping):
             raise ValueError(

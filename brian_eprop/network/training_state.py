@@ -20,6 +20,7 @@ from ..learning.losses import FiringRateRegularizer
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from ..learning.parameters import ParameterTraining
 from ..learning.rule import EProp
+from ..learning.rules import RULES
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
@@ -226,7 +227,7 @@ SAVED: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *(NetworkDescription, PopulationDescription, NeuronModel),
-        *(EProp, FiringRateRegularizer, ParameterTraining),
+        *(EProp, *RULES.values(), FiringRateRegularizer, ParameterTraining),
         *(SURROGATES | OPTIMIZERS | SCHEDULES | CONSTRAINTS).values(),
     )
 }

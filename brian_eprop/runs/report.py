@@ -323,7 +323,7 @@ def _network(network):
         "Outputs": f"{d.n_out}, with a time constant of {_number(float(d.tau_out / ms))} ms",
         "Time step": f"{_number(float(d.dt / ms))} ms",
         "Loss": LOSSES[d.loss].title,
-        "Rule": f"e-prop of order {_number(d.rule.order)}",
+        "Rule": d.rule.title,
         "Feedback": d.feedback,
         "Optimizer": f"{type(network.optimizer).__name__}({network.optimizer.learning_rate})",
         "Trained as well": ", ".join(d.trainable),
