@@ -39,7 +39,7 @@ from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .one_step import OneStep, drawing, one_step
+from .one_step import OURS, OneStep, drawing, one_step
 from .programs import Program, checked_statements, resolved, symbol
 from .statements import (
     PSI,
@@ -245,9 +245,7 @@ class Linearization:
             used |= nested
         names = {s.name for s in used - self.definitions.keys()}
         changing = names & (self.step.varying | self.step.per_neuron)
-        if self.step.clamped & {*self.states}:
-            changing |= {"not_refractory"}
-        return sorted(changing)
+        return sorted({"not_refractory" if name in OURS else name for name in changing})
 
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
         """Raise NoDerivativeError for random numbers that a derivative would draw anew."""

@@ -14,8 +14,8 @@ def _credit_only(rule, attribute, engine):
     if engine == "traces":
         raise ValueError(
             "OSTL.engine = 'traces': the influence of a weight on a recurrent layer has a number "
-            "for each neuron of the layer, which no trace of a synapse holds; choose engine='credit', "
-            "which sweeps its adjoint, or SuperSpike or OTTT for a local rule"
+            "for each neuron of the layer, which no trace of a synapse holds; choose "
+            "engine='credit', which sweeps its adjoint, or SuperSpike or OTTT for a local rule"
         )
 
 

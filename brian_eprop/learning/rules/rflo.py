@@ -17,9 +17,9 @@ class RFLO(Rule):
         dE/dW_ji ≈ Σ_t L_j^t F_κ(e_ji)^t
 
     It keeps the diagonal of F', what each state makes of itself. It drops what the states do to
-    each other, the reset, J = 1, and what a spike does to its own neuron, k = 0. So it is e-prop
-    for LIF neurons with an explicit or detached reset, and for leaky rate units, for which it was
-    published (Murray 2019, eLife 8:e43299).
+    each other, the reset, J = 1, and what a spike does to its own neuron, k = 0. For LIF neurons
+    with an explicit or detached reset it is e-prop, as it is for the leaky rate units for which it
+    was published (Murray 2019, eLife 8:e43299).
 
     A neuron whose synapses act on a state that the threshold does not read, a current or a
     conductance, has no path through a diagonal: it is refused; `SuperSpike` keeps it. The paper
