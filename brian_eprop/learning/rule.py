@@ -7,7 +7,7 @@ the others.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Self
 
 import sympy
@@ -127,6 +127,24 @@ class Rule:
             Of the synapses onto the group, with what the rule keeps.
         group : NeuronGroup
         """
+
+    def check_parameters(self, owner: str, names: Iterable[str]) -> None:
+        """Raise ValueError for parameters of neurons to train, unless the rule has their gradient.
+
+        Parameters
+        ----------
+        owner : str
+            Whose argument ``trainable`` it is, in the message.
+        names : iterable of str
+        """
+        why = f"{owner}.trainable = {list(names)}: "
+        if self.engine != "credit":
+            raise ValueError(f"{why}parameters have no traces; choose EProp(engine='credit')")
+        if not self.complete:
+            raise ValueError(
+                f"{why}{self.title} keeps a part of the derivative of weights, and says nothing of "
+                "parameters; choose EProp()"
+            )
 
     @property
     def title(self) -> str:

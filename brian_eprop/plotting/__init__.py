@@ -6,6 +6,7 @@ the axes. Times may be Brian2 quantities or numbers in ms. The figures can be re
 by the colour-blind.
 """
 
+from .alignment import plot_alignment
 from .animation import LearningAnimation
 from .fitting import plot_fit
 from .learning import plot_gradient_match, plot_learning_curve, plot_weights
@@ -25,6 +26,7 @@ from .trial import plot_decision, plot_trial
 __all__ = [
     "DIVERGING",
     "LearningAnimation",
+    "plot_alignment",
     "plot_cost",
     "plot_decision",
     "plot_eligibility",

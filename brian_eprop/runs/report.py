@@ -275,7 +275,7 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
         equations=equations,
         figures=_figures(run, task),
         milestones=milestones,
-        columns={k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)},
+        columns=_columns(milestones),
         matrices=_matrices(run.network),
         toml=(run.folder / CONFIGURATION).read_text(encoding="utf-8"),
         now=environment(),
@@ -284,6 +284,13 @@ def write_report(folder: FilePath) -> tuple[Path, GradientCheck | None]:
     with replacing(path, "the report") as file:
         file.write(text.encode())
     return path, check
+
+
+def _columns(milestones):
+    """Keys and titles of the columns of the table, those of an alignment of all weights last."""
+    known = {k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)}
+    aligned = [k for m in milestones for k in m if k.startswith("cosine ") and k.endswith(" all")]
+    return known | {k: k.removesuffix(" all").capitalize() for k in aligned}
 
 
 def _figures(run, task):
