@@ -182,9 +182,9 @@ class AlignmentMonitor:
             name, options = (rule, {}) if isinstance(rule, str) else _in_reference(rule)
             _check_influence(name, problem.network, 1)
             gradients[label_of(rule)] = _of_reference(problem, name, **options)
-        groups, edges = problem_groups(learner), {}
-        for group, first in groups.items():
-            edges[group.name] = slice(first, first + len(group))
+        edges = {}
+        for group, first in _first_units(learner).items():
+            edges[f"population {group.name}"] = slice(first, first + len(group))
         columns = self._columns(truth, gradients, edges if len(edges) > 1 else {})
         self._keep_neurons(number, truth, gradients)
         return columns
@@ -248,7 +248,7 @@ class AlignmentMonitor:
                 _check_influence(rule, d, shape[0] if len(shape) == 3 else 1)
 
 
-def problem_groups(learner):
+def _first_units(learner):
     """The first unit of each group that learns, as `problem_of_learner` numbers them."""
     groups = [g for g, p in learner.populations.items() if p.learns]
     edges = np.cumsum([0, *map(len, groups)]).tolist()
