@@ -10,7 +10,7 @@ from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
 from .learning.recordings import recorded_signals, recorded_spikes
 from .learning.rule import BPTT, EProp, Rule
-from .learning.rules import OSTL, OTTT, RFLO, SuperSpike
+from .learning.rules import MDGL, OSTL, OTTT, RFLO, SuperSpike
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
@@ -31,6 +31,7 @@ from .reference import Gradients
 
 __all__ = [
     "BPTT",
+    "MDGL",
     "OSTL",
     "OTTT",
     "RFLO",

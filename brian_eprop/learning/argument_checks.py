@@ -40,7 +40,7 @@ from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
 from .parameters import check_known
 from .readout import LeakyReadout
-from .rule import Rule
+from .rules import check_rule
 
 #: Slots in which spikes may arrive: after the threshold (they act on the next step), or
 #: between state update and threshold (they act on this one).
@@ -299,8 +299,8 @@ def checked_readout(readout, losses):
 
 def check_types(rule, regularizers):
     """Raise an error unless these are a learning rule and regularizers."""
-    if rule is not None and not isinstance(rule, Rule):
-        raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
+    if rule is not None:
+        check_rule("Learner.rule", rule)
     name, example = "Learner.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
     if not all(hasattr(r, "pressure") for r in entries(name, regularizers, example)):
         raise TypeError(

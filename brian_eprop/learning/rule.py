@@ -86,6 +86,9 @@ class Rule:
     #: The filter F_κ of the readout follows the trace; else the error of a step meets its trace.
     filtered: ClassVar[bool] = True
 
+    #: A hop to other neurons comes back as a modulation; see `engines.modulation`.
+    hops: ClassVar[bool] = False
+
     engine: Engine = field(default="credit", validator=choice(ENGINES))
     surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(
         default=None, hash=False, validator=in_field(_surrogates)()
@@ -155,7 +158,7 @@ class Rule:
     def complete(self) -> bool:
         """Whether all paths of its order are kept, so that finite differences know the gradient."""
         own, whole = type(self), Rule
-        return self.filtered and own.kept is whole.kept
+        return self.filtered and not self.hops and own.kept is whole.kept
 
     def with_engine(self, engine: Engine) -> Self:
         """The same rule by another engine; of higher orders what traces have, order 1."""

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from ..checks import FilePath, whole_number
 from ..learning.rule import EProp, Rule
-from ..learning.rules import OSTL, OTTT, RFLO, SuperSpike
+from ..learning.rules import MDGL, OSTL, OTTT, RFLO, SuperSpike
 from ..network import RecurrentNetwork
 from ..network.runtime import numpy_runtime
 from ..rule_study.alignment import AlignmentMonitor
@@ -18,7 +18,7 @@ from . import folder as files
 from .configuration import Configuration
 
 #: What is measured when nobody says which.
-DEFAULT = (EProp(), EProp(order=2), EProp(order=3), SuperSpike(), RFLO(), OTTT(), OSTL())
+DEFAULT = (EProp(), EProp(order=2), EProp(order=3), MDGL(), SuperSpike(), RFLO(), OTTT(), OSTL())
 
 
 @frozen

@@ -9,6 +9,7 @@ from support.kept_steps import LeakOnly, WithoutReset, kept_gradient
 from support.steps_in_brian2 import MODELS, distance, firing
 
 from brian_eprop import (
+    MDGL,
     OSTL,
     OTTT,
     RFLO,
@@ -24,6 +25,7 @@ from brian_eprop import (
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.learning.rule import Rule
+from brian_eprop.reference.rules import cell_types
 from brian_eprop.rule_study.recorded_steps import RecordedGroup
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -54,7 +56,10 @@ def known(neurons, rule, **options):
         seed=1,
         **options,
     )
-    return network, rng.random((2, 40, 4)) < 0.3, rng.normal(size=(2, 40, 2))
+    inputs = rng.random((2, 40, 4)) < 0.3
+    # MDGL counts no slope in the first step, in which no spike of another neuron can arrive
+    inputs[:, 0] = False
+    return network, inputs, rng.normal(size=(2, 40, 2))
 
 
 def weights_of(gradients):
@@ -79,6 +84,7 @@ CASES = [
     (OTTT(), "ottt"),
     (OTTT(engine="traces"), "ottt"),
     (OSTL(), "ostl"),
+    (MDGL(), "mdgl"),
     # on these neurons the leak is all there is of a state update
     (RFLO(), "superspike"),
     (RFLO(engine="traces"), "superspike"),
@@ -121,6 +127,7 @@ ANY = {
     "superspike": (SuperSpike, WithoutReset, True, ["adex", "conductance", "alpha_conductance"]),
     "rflo": (RFLO, LeakOnly, True, ["delta_adex", "izhikevich"]),
     "ostl": (OSTL, RecordedGroup, False, ["adex", "conductance"]),
+    "mdgl": (MDGL, RecordedGroup, True, ["adex", "conductance", "alpha_conductance"]),
 }
 
 
@@ -131,9 +138,9 @@ ANY = {
 def test_on_any_neuron_they_are_sums_over_the_steps_that_brian2_has_taken(name, model, monkeypatch):
     rule, kept, filtered, _ = ANY[name]
     monkeypatch.setitem(MODELS, "delta_adex", (DELTA_ADEX, {}, 0.1 * ms, 80))
-    for engine in ("credit",) if rule is OSTL else ("credit", "traces"):
+    for engine in {OSTL: ("credit",), MDGL: ("traces",)}.get(rule, ("credit", "traces")):
         network, *trial = firing(model, batch=2, rule=rule(engine=engine))
-        of_reference = "bptt" if rule is OSTL else "eprop"
+        of_reference = {OSTL: "bptt", MDGL: "mdgl"}.get(rule, "eprop")
         expected = kept_gradient(
             network, trial, kept, monkeypatch, filtered=filtered, rule=of_reference
         )
@@ -243,3 +250,122 @@ def test_windows_within_a_trial_and_updates_in_every_step():
     first, *others = found.values()
     for other in others:
         np.testing.assert_allclose(other, first, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_with_a_readout_of_the_layers_own_ottt_is_decolle(engine):
+    """Fixed random weights, and a readout that forgets within a step."""
+    network, *trial = known("alif", EProp())
+    same = network.reference_network()
+    decolle = reference.RULES["decolle"].at_work(same, np.random.default_rng(0))
+    expected = reference.gradients(same, *trial, "decolle", seed=np.random.default_rng(0))
+    own, *_ = known("alif", OTTT(engine=engine))
+    own = RecurrentNetwork.from_description(attrs.evolve(own.description, tau_out=0.01 * ms))
+    own.weights.update(network.weights | {"w_out": decolle.local_readout})
+    assert distance(gradients_of(own, *trial), weights_of(expected)) < EXACT
+    own.weights["w_out"] = 2 * decolle.local_readout
+    assert distance(gradients_of(own, *trial), weights_of(expected)) > 0.1
+
+
+def test_modulations_by_type_of_cell_are_a_variable_of_the_synapses():
+    T, n_in, n, rng = 40, 4, 6, np.random.default_rng(1)
+    defaultclock.dt, types = 1 * ms, np.array([0, 0, 0, 1, 1, 1])
+    inputs, target = rng.random((T, n_in)) < 0.3, rng.normal(size=(T, 2))
+    inputs[0] = False
+    mask = ~np.eye(n, dtype=bool)
+    w = {
+        "w_in": rng.normal(0.3, 0.3, (n_in, n)),
+        "w_rec": rng.normal(0, 0.4, (n, n)) * mask,
+        "w_out": rng.normal(size=(n, 2)),
+    }
+    network = RecurrentNetwork("lif", n_in, n, 2, tau_out=10 * ms, weights=w)
+    same = network.reference_network()
+    means = cell_types.type_means(w["w_rec"][np.newaxis], types, mask)[0]
+    model, (steps, channels) = load_model("lif"), np.nonzero(inputs)
+
+    def found(rule):
+        source = SpikeGeneratorGroup(n_in, channels, steps * ms, when="start")
+        group, readout = model.group(n), LeakyReadout(2, tau=10 * ms, target=target)
+        learner = Learner(readout, rule, reset_every=T * ms)
+        objects = []
+        for pre, post, name, on_pre, arrival in (
+            (source, group, "w_in", model.on_input, "after_groups"),
+            (group, group, "w_rec", model.on_pre, "synapses"),
+            (group, readout, "w_out", "y_post += w", "synapses"),
+        ):
+            equations = "w : 1\nm : 1 (constant)"
+            S = TrainableSynapses(
+                pre, post, equations, on_pre=on_pre, learner=learner, arrival=arrival
+            )
+            S.connect("i != j" if name == "w_rec" else True)
+            S.w = w[name][S.i[:], S.j[:]]
+            if name == "w_rec":
+                S.m = means[S.i[:], S.j[:]]
+            objects.append(S)
+        Network(source, group, readout, *objects).run(T * ms)
+        by_place = [np.zeros(w[name].shape) for name in ("w_in", "w_rec")]
+        for matrix, S in zip(by_place, objects, strict=False):
+            matrix[S.i[:], S.j[:]] = S.grad[:]
+        return np.concatenate(by_place).ravel()
+
+    def expected(**options):
+        return weights_of(reference.gradients(same, inputs, target, "mdgl", **options))
+
+    by_type, by_neuron = found(MDGL(modulation="m")), found(MDGL())
+    assert distance(by_type, expected(types=types)) < EXACT
+    assert distance(by_neuron, expected()) < EXACT
+    assert distance(by_type, by_neuron) > 1e-4
+    with pytest.raises(ValueError, match=r"MDGL\.modulation = 'g' is no variable of synapses"):
+        found(MDGL(modulation="g"))
+
+
+def test_modulations_that_cannot_come_back_are_refused():
+    network, *trial = known("lif", MDGL(), delays={"w_rec": 2 * ms})
+    with pytest.raises(ValueError, match=r"MDGL goes back .* but spikes of .* have delays"):
+        network.gradients(*trial)
+    with pytest.raises(ValueError, match=r"MDGL\.engine = 'credit': its hop is a product"):
+        MDGL(engine="credit")
+    with pytest.raises(ValueError, match="is no name of a variable"):
+        MDGL(modulation="a b")
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("decolle", "it is OTTT.* with a readout of the layer's own"),
+        ("ModProp", "one constant slope for all steps"),
+        ("kernl", "it learns a kernel from noise"),
+        ("eprop3", "it learns to predict derivatives"),
+        ("superspike", r"give the rule itself, SuperSpike\(\)"),
+        (3, r"give EProp\(order=1\)"),
+    ],
+)
+def test_rules_that_do_not_run_in_brian2_are_refused_by_name(rule, message):
+    with pytest.raises(TypeError, match=message):
+        RecurrentNetwork("lif", 2, 3, 1, rule=rule)
+    with pytest.raises(TypeError, match=message):
+        Learner(LeakyReadout(1, tau=10 * ms, target=np.zeros((5, 1))), rule)
+
+
+def test_networks_with_a_rule_are_saved_and_one_of_ones_own_class_is_not(tmp_path):
+    network, *trial = known("alif", SuperSpike(engine="traces"))
+    network.save(tmp_path / "network.npz")
+    again = RecurrentNetwork.load(tmp_path / "network.npz")
+    assert again.description.rule == network.description.rule
+    np.testing.assert_array_equal(gradients_of(again, *trial), gradients_of(network, *trial))
+    network, *trial = known("alif", Halved())
+    with pytest.raises(TypeError, match=r"Halved.* cannot be saved"):
+        network.save(tmp_path / "own.npz")
+
+
+def test_the_check_by_differences_says_that_paths_are_left_out():
+    group = load_model("lif").group(2)
+    readout = LeakyReadout(1, tau=10 * ms, target=np.zeros((9, 1)))
+    learner = Learner(readout, SuperSpike(), reset_every=9 * ms)
+    source = SpikeGeneratorGroup(1, [0], [1] * ms)
+    S = TrainableSynapses(source, group, on_pre="v_post += w", learner=learner)
+    R = TrainableSynapses(group, readout, on_pre="y_post += w", learner=learner)
+    S.connect()
+    R.connect()
+    found = learner.check(network=Network(source, group, readout, S, R))
+    assert not found.passed and "SuperSpike leaves out paths" in found.reason
