@@ -45,11 +45,11 @@ class MDGL(Rule):
 
     Parameters
     ----------
+    surrogate, reset_path
+        As for `EProp`.
     engine : {"traces"}
     modulation : str, optional
         The variable of the synapses that is m. Default: their weight.
-    surrogate, reset_path
-        As for `EProp`.
     """
 
     hops: ClassVar[bool] = True

@@ -40,6 +40,7 @@ class OSTL(Rule):
     ----------
     surrogate, reset_path
         As for `EProp`.
+    engine : {"credit"}
     """
 
     order: ClassVar[float] = math.inf
