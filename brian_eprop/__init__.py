@@ -9,7 +9,8 @@ from .learning.optimizers import Adam, CosineDecay, GradientDescent, StepDecay
 from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
 from .learning.recordings import recorded_signals, recorded_spikes
-from .learning.rule import BPTT, EProp
+from .learning.rule import BPTT, EProp, Rule
+from .learning.rules import MDGL, OSTL, OTTT, RFLO, SuperSpike
 from .learning.synapses import TrainableSynapses
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
@@ -30,6 +31,10 @@ from .reference import Gradients
 
 __all__ = [
     "BPTT",
+    "MDGL",
+    "OSTL",
+    "OTTT",
+    "RFLO",
     "Adam",
     "Arctan",
     "Bounds",
@@ -53,7 +58,9 @@ __all__ = [
     "ParameterTraining",
     "PiecewiseLinear",
     "RecurrentNetwork",
+    "Rule",
     "StepDecay",
+    "SuperSpike",
     "TrainableSynapses",
     "WeightDecay",
     "available_models",

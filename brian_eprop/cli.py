@@ -18,6 +18,7 @@ from .rule_study import RuleComparison, format_rules, format_table
 from .runs import (
     Configuration,
     Sweep,
+    align,
     backend,
     check_script,
     plot_run,
@@ -39,6 +40,7 @@ ERRORS = (
     ArithmeticError,
     ImportError,
     RuntimeError,
+    MemoryError,
     DimensionMismatchError,
 )
 #: By how a run ended; 0 else.
@@ -374,6 +376,24 @@ def _serve(run, port):
             server.serve_forever()
         except KeyboardInterrupt:
             typer.echo()
+
+
+@app.command("align")
+def align_command(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    rules: Annotated[
+        list[str] | None,
+        typer.Argument(help="Rules of the reference, such as mdgl. Default: those of Brian2."),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="How many.")] = 8,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Execute the .py that is its task.")
+    ] = False,
+):
+    """Compare the gradients of rules with that of back-propagation in a trained network."""
+    with _errors_in_words():
+        given = {"rules": tuple(rules)} if rules else {}
+        typer.echo(str(align(run, trials=trials, trust=trust, **given)))
 
 
 @app.command()

@@ -57,6 +57,10 @@ LOSS_AT_END = Moment("end", 1)
 EPISODE = Moment("end", 2)
 FEEDBACK = Moment("end", 2)
 LEARNING_SIGNAL = Moment("end", 3)
+#: What a neuron tells those whose spikes reach it, before A and D become those of the next step.
+SLOPE = Moment("end", 3.2)
+MODULATORS = Moment("end", 3.4)
+MODULATION = Moment("end", 3.6)
 #: A and D carry the eligibility vector from this step to the next: after the reset.
 COEFFICIENTS = Moment("end", 4)
 #: The trace of a readout's synapses contains the spikes of the present step.

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import sympy
 from attrs import evolve, field, frozen
@@ -39,7 +39,7 @@ from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .one_step import OneStep, drawing, one_step
+from .one_step import OURS, OneStep, drawing, one_step
 from .programs import Program, checked_statements, resolved, symbol
 from .statements import (
     PSI,
@@ -55,6 +55,16 @@ from .statements import (
 
 if TYPE_CHECKING:
     from ..neurons.neuron_model import NeuronModel
+
+
+class Keeps(Protocol):
+    """A learning rule, as the linear system sees it: what of a step it keeps."""
+
+    def kept(self, stage: str, entries: sympy.Matrix) -> sympy.Matrix:
+        """What it has in place of the Jacobian of a stage, or of the jump of a spike."""
+
+    def check(self, linearization: Linearization, group: NeuronGroup) -> None:
+        """Raise an error for neurons that the rule is not defined for."""
 
 
 @frozen
@@ -83,6 +93,8 @@ class Linearization:
     read_elsewhere : frozenset of str
         States that other neurons sum up, or that arrivals of the neuron's spikes depend on: to
         which credit comes back past the spikes.
+    rule : Keeps, optional
+        What keeps a part of the step's derivative only. Default: all of it is kept.
     """
 
     step: OneStep
@@ -93,6 +105,20 @@ class Linearization:
     synaptic: frozenset[str] = frozenset()
     errors: Mapping[str, Mapping[str, str]] = field(factory=dict)
     read_elsewhere: frozenset[str] = frozenset()
+    rule: Keeps | None = None
+
+    def _kept(self, stage, entries):
+        """What the rule has in place of the derivative of a stage of the step."""
+        if self.rule is None:
+            return entries
+        kept = self.rule.kept(stage, sympy.Matrix(entries))
+        shape = getattr(kept, "shape", None)
+        if shape != entries.shape:
+            raise ValueError(
+                f"{type(self.rule).__name__}.kept('{stage}', …) gives {kept!r}; it must be a SymPy "
+                f"matrix of {entries.shape[0]} × {entries.shape[1]} entries, as it was given"
+            )
+        return sympy.Matrix(kept)
 
     @property
     def scored(self) -> set[str]:
@@ -126,6 +152,8 @@ class Linearization:
     def jacobian_of(self, program: Program) -> tuple[sympy.Matrix, dict]:
         """The Jacobian of a stage of the step, (states, states), and its definitions."""
         matrix, definitions = program.jacobian(self.states)
+        if program is self.step.update:
+            matrix = self._kept("update", matrix)
         random = _random((*program.values.values(), *program.definitions.values()))
         if random and _random((*matrix, *definitions.values())):
             raise NoDerivativeError(
@@ -142,12 +170,13 @@ class Linearization:
         after = sympy.Matrix(
             [[derivative(self.step.reset[row.name], column) for column in names] for row in names]
         )
+        after = self._kept("reset", after)
         return identity + SPIKED * (after - identity)
 
     @cached_property
     def jump(self) -> sympy.Matrix:
         """k = R(h) − h where the path through the spike is implicit : (states,) SymPy matrix."""
-        return self._jump_along("implicit")
+        return self._kept("spike", self._jump_along("implicit"))
 
     @cached_property
     def explicit_jump(self) -> sympy.Matrix:
@@ -208,6 +237,16 @@ class Linearization:
         between = driven & closure(read | self.scored, edges)
         return tuple(n for n in self.states if n in between)
 
+    @property
+    def changing_in_transition(self) -> list[str]:
+        """Names in A and D that are not one number for all neurons of the group in all steps."""
+        used = {*self.A.free_symbols, *self.D.free_symbols}
+        while nested := {s for n in used for s in self.definitions.get(n, n).free_symbols} - used:
+            used |= nested
+        names = {s.name for s in used - self.definitions.keys()}
+        changing = names & (self.step.varying | self.step.per_neuron)
+        return sorted({"not_refractory" if name in OURS else name for name in changing})
+
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
         """Raise NoDerivativeError for random numbers that a derivative would draw anew."""
         step = self.step
@@ -242,6 +281,12 @@ class Linearization:
             synaptic=frozenset({*on_pre.synaptic, on_pre.weight}),
         )
         states = whole.states_between_weight_and_threshold
+        if not states and evolve(whole, rule=None).states_between_weight_and_threshold:
+            raise NoDerivativeError(
+                f"{type(self.rule).__name__} keeps no path from what '{on_pre.text}' changes to "
+                f"the threshold of group '{parent_group(on_pre.target).name}': choose a rule that "
+                "keeps what states do to each other, such as SuperSpike() or EProp()"
+            )
         if not states:
             threshold = f"the threshold '{self.step.condition}'" if self.step.condition else "a use"
             raise NoDerivativeError(
@@ -249,7 +294,10 @@ class Linearization:
                 f"'{parent_group(on_pre.target).name}', or a loss on it: every gradient would be "
                 "zero"
             )
-        return whole.restricted_to(states)
+        driven = whole.restricted_to(states)
+        if self.rule is not None:
+            self.rule.check(driven, parent_group(on_pre.target))
+        return driven
 
     def restricted_to(self, states: tuple[str, ...]) -> Self:
         """The linearization of some of the states."""
@@ -356,13 +404,20 @@ def linearize(
 
 
 def linearize_neuron(
-    group, surrogate, reset_path, namespace, *in_network, errors=None, read_elsewhere=frozenset()
+    group,
+    surrogate,
+    reset_path,
+    namespace,
+    *in_network,
+    errors=None,
+    read_elsewhere=frozenset(),
+    rule=None,
 ):
     """The linearization of all states of a group, whatever arrives there.
 
     Parameters and errors are those of :func:`linearize`, followed by those of `one_step`; and
-    the ``errors`` and ``read_elsewhere`` of a `Linearization`. With one of these the group needs
-    no threshold: a rate unit has no ψ, and acts through its states alone.
+    the ``errors``, ``read_elsewhere`` and ``rule`` of a `Linearization`. With one of the first
+    two the group needs no threshold: a rate unit has no ψ, and acts through its states alone.
     """
     namespace = namespace or {}
     model = getattr(parent_group(group), "neuron_model", None)
@@ -386,6 +441,7 @@ def linearize_neuron(
         reset_path=_complete_reset_path(step, getattr(model, "reset_path", {}), reset_path, name),
         errors=errors or {},
         read_elsewhere=frozenset(read_elsewhere) & set(step.states),
+        rule=rule,
     )
     linearization.check_drawn_numbers(parent_group(group), namespace)
     return linearization

@@ -106,6 +106,11 @@ class Credit:
         return ("credit", *(f"credit{q}" for q in range(1, hops + 1)))
 
     @property
+    def feedback_rows(self):
+        """The rows of the readout that neurons receive: those of the filter, or of the step."""
+        return ("credit",) if self.learner.rule.filtered else ("instant",)
+
+    @property
     def rows_with_inflow(self):
         """Rows that credit flows into from other neurons: {row: the row that it comes from}."""
         if self.unlimited:
@@ -125,7 +130,8 @@ class Credit:
             rows.append(Row(name, " + ".join(terms), inflow.get(name, "")))
         if self.carries:
             rows += [Row(f"carry_{state}", "") for state in states]
-            rows.append(Row("carrybar", "__credit_filter"))
+            if self.learner.rule.filtered:
+                rows.append(Row("carrybar", "__credit_filter"))
             if regularized:
                 rows.append(Row("carrysum", "1"))
         return rows
@@ -218,7 +224,7 @@ class Credit:
         """Let the error flow backwards along synapses onto the readout."""
         signal = population.add_summand()
         name = f"{pathway.synapses.name}_feedback"
-        pathway.send_back(population, signal, name, weight, ("credit",))
+        pathway.send_back(population, signal, name, weight, self.feedback_rows)
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
@@ -454,7 +460,7 @@ class Credit:
                 summed.send_back(learning[summed.sum.source])
 
     def _dense_collector(self, synapses, population):
-        output = self.readout.receiver.output({"y": 1}, True, ("credit",))
+        output = self.readout.receiver.output({"y": 1}, True, self.feedback_rows)
         local = "__passed_error"
         if local not in synapses.variables:
             synapses.variables.add_reference(

@@ -112,6 +112,8 @@ class Eligibility:
     move_on : str
         Statements for every synapse just before the state update of the target, where sums over
         synapses come before it.
+    way : object, optional
+        How a modulation comes back along the synapses; see modulation.py.
     """
 
     learner: object
@@ -121,6 +123,7 @@ class Eligibility:
     presynaptic: PresynapticTraces | None
     effect: object = None
     move_on: str = ""
+    way: object = None
 
     def install(self, synapses):
         """Add the code to a Synapses object that has the variables."""
@@ -150,6 +153,8 @@ class Eligibility:
         cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
+        if self.way is not None:
+            learner.engine.modulation.install(self.way, synapses)
         if "__e_sum" in self.variables:
             code = "grad += __rate_pressure_post*__e_sum\n__e_sum = 0"
             see_target(synapses, code)
@@ -209,8 +214,10 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
     advance = [
         f"e_trace = {' + '.join(read) or '0'}",
-        "e_bar = __kappa*e_bar + __gain*e_trace",
-        *_gradient(learner, "L_post*e_bar"),
+        # what the trace of the step before has done to other neurons
+        *(["_hop = __modulation_post*e_bar"] if learner.rule.hops else []),
+        f"e_bar = {'__kappa*e_bar + ' if learner.rule.filtered else ''}__gain*e_trace",
+        *_gradient(learner, "L_post*e_bar" + " + _hop" * learner.rule.hops),
         *_of_losses(entries, arrived, at_synapse),
         *(["__e_sum += e_trace"] if regularized else []),
     ]

@@ -84,7 +84,8 @@ class CreditPopulation:
     def traces(self):
         """Variables that synapses carry from window to window besides s, and their rows."""
         summed = {"__e_sum": "carrysum"} if "__rate_pressure" in self.group.variables else {}
-        return {"e_bar": "carrybar"} | summed
+        filtered = {"e_bar": "carrybar"} if self.engine.learner.rule.filtered else {}
+        return filtered | summed
 
     @property
     def parameters(self):
@@ -132,6 +133,7 @@ class CreditPopulation:
             *in_network,
             errors=self.errors,
             read_elsewhere=self._read_elsewhere,
+            rule=rule,
         )
 
     @property
@@ -389,8 +391,9 @@ class CreditReadout:
         self.receiver = Receiver(readout, engine, lambda early: 0)
         self.receiver.keep(dict.fromkeys(recorded, END))
         of_rewards = ["__advantage", "__continued"] if readout.rewarded else []
+        of_step = [] if engine.learner.rule.filtered else ["__instant_y"]
         carried = ["__carry_y_y", "__credit_filter"] if engine.carries else []
-        for variable in ("credit_y", *of_rewards, *carried):
+        for variable in ("credit_y", *of_step, *of_rewards, *carried):
             declare(readout, variable, shared=variable == "__credit_filter")
         kept = {name: internal("kept", name) for name in recorded}
         name = f"{readout.name}_recorder"
@@ -411,13 +414,15 @@ class CreditReadout:
     def player(self):
         """Code of one step of the backward pass."""
         code = ["__credit_filter = __kappa*__credit_filter"] if self.engine.carries else []
-        credit = "credit_y = __kappa*credit_y + __gain*__signal_scale"
+        credit = "__gain*__signal_scale*__past_error"
+        if self.group.rewarded:
+            credit += "*__advantage"
+        if not self.engine.learner.rule.filtered:
+            code.append(f"__instant_y = {credit}")
+        code.append(f"credit_y = __kappa*credit_y + {credit}")
         if self.group.rewarded:
             # The TD error of the step before becomes known in a step.
-            code.append(f"{credit}*__advantage*__past_error")
             code.append("__advantage = __past_td_error + __past_continued*__advantage")
-        else:
-            code.append(f"{credit}*__past_error")
         if self.engine.carries:
             code.append("__carry_y_y = __kappa*__carry_y_y")
         outputs = list(self.receiver.outputs.values())

@@ -16,6 +16,7 @@ from ..calculus.one_step import STANDARD, one_step, symbol
 from ..calculus.statements import Phase, printed
 from ..calculus.sums import Sum, sum_of
 from .eligibility import Eligibility, of_neurons, of_readout
+from .modulation import Modulation
 
 
 class Traces:
@@ -33,9 +34,12 @@ class Traces:
         self.learner = learner
         #: Sums over synapses, by the names of what computes them: trained ones, and given ones
         self.summed: dict[str, Sum] = {}
+        self.modulation = Modulation(learner) if learner.rule.hops else None
 
     def population(self, group):
         """The coefficients and the learning signal of a group."""
+        if self.modulation is not None:
+            self.modulation.begin(group)
         return Population(group, self.learner.rule, self.learner.errors_of(group))
 
     def learn_from_losses(self, population):
@@ -44,18 +48,27 @@ class Traces:
     def onto_neurons(self, on_pre, names, timing):
         """Plan synapses onto a population."""
         population = self.learner.population(parent_group(on_pre.target))
+        linearization, effects = population.linearize(on_pre, names)
         eligibility = of_neurons(
             self.learner,
-            *population.linearize(on_pre, names),
+            linearization,
+            effects,
             early=timing.early,
             uniform_delay=timing.unconditional,
             regularized="__rate_pressure" in population.group.variables,
         )
+        if self.modulation is not None:
+            eligibility.way = self.modulation.way(on_pre, linearization, effects, timing)
         see_new_variables(on_pre.target)
         return eligibility
 
     def onto_neurons_by_sums(self, total, names):
         """Plan synapses that neurons sum up in every step."""
+        if self.modulation is not None:
+            raise ValueError(
+                f"MDGL: '{total.text}' is summed up in every step, while the hop of the rule is "
+                "that of a spike; choose EProp(engine='traces')"
+            )
         population = self.learner.population(total.target)
         population.take_sum(total)
         eligibility = of_neurons(
@@ -109,6 +122,8 @@ class Traces:
         reading : NetworkReading
         reader : NetworkReader
         """
+        if self.modulation is not None:
+            self.modulation.check_delays()
         if self._take_given_sums(reading):
             reading.read_paths()
         for group, stages in reading.stages.items():
@@ -230,7 +245,14 @@ class Population:
         pieces = [total.piece for total in self.sums.values()]
         order = (*(piece.name for piece in pieces), *STANDARD)
         neuron = linearize_neuron(
-            self.group, surrogate, paths, namespace, pieces, order, errors=self.errors
+            self.group,
+            surrogate,
+            paths,
+            namespace,
+            pieces,
+            order,
+            errors=self.errors,
+            rule=self.rule,
         )
         linearization = neuron.driven_by(on_pre)
         self.driven.update(linearization.states)

@@ -41,7 +41,7 @@ from ..engines.contract import Learning
 from ..neurons.model_checks import check_method
 from .parameters import check_known
 from .readout import LeakyReadout
-from .rule import EProp
+from .rules import check_rule
 
 #: Slots in which spikes may arrive: after the threshold (they act on the next step), or
 #: between state update and threshold (they act on this one).
@@ -312,8 +312,8 @@ def checked_readout(readout, losses):
 
 def check_types(rule, regularizers):
     """Raise an error unless these are a learning rule and regularizers."""
-    if rule is not None and not isinstance(rule, EProp):
-        raise TypeError(f"Learner.rule = {rule!r} is not a learning rule; give EProp(...)")
+    if rule is not None:
+        check_rule("Learner.rule", rule)
     name, example = "Learner.regularizers", "[FiringRateRegularizer(10*Hz, 0.1)]"
     if not all(hasattr(r, "pressure") for r in entries(name, regularizers, example)):
         raise TypeError(

@@ -59,7 +59,7 @@ from .neuron_losses import Loss, LossCode, install_losses
 from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
-from .rule import EProp
+from .rule import EProp, Rule
 from .updates import Attach, Update, changing, going_on, is_trained
 
 #: What may be assigned to a learner.
@@ -80,7 +80,8 @@ class Learner:
         Whose error is to be reduced, or whose rewards are to grow. One learner to a readout. With
         losses on the neurons themselves none is needed; the attribute is then one that listens to
         nothing, and runs with the first loss's group.
-    rule : EProp
+    rule : Rule
+        `EProp` of some order, or one that keeps a part of it.
     feedback : {"symmetric", "random", "adaptive"}, array_like or dict
         The weights B of the learning signal L_j = Σ_k B_kj error_k: those of the readout's
         synapses; fixed and random, N(0, 1/n_j) for the n_j neurons of a group; starting
@@ -134,7 +135,7 @@ class Learner:
     def __init__(
         self,
         readout: LeakyReadout | None = None,
-        rule: EProp | None = None,
+        rule: Rule | None = None,
         feedback: Feedback | ArrayLike = "symmetric",
         optimizer: Optimizer | None = None,
         regularizers: Sequence[FiringRateRegularizer] = (),
@@ -157,7 +158,8 @@ class Learner:
         must = "be a fraction, at least 0 and below 1"
         feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
         check_seed("Learner.seed", seed)
-        self.readout, self.rule = readout, rule or EProp()
+        self.readout = readout
+        self.rule: Rule = rule or EProp()
         self.feedback = checked_feedback(feedback, readout)
         self.feedback_decay = feedback_decay
         if self.feedback_decay and not self.feedback_is("adaptive"):
@@ -178,11 +180,8 @@ class Learner:
             )
         self.given = checked_objects("Learner.given", given, "[operation]", NetworkOperation)
         self.trainable = checked_trainable(trainable)
-        if self.trainable and self.rule.engine != "credit":
-            raise ValueError(
-                f"Learner.trainable = {list(self.trainable)}: parameters have no traces; choose "
-                "EProp(engine='credit')"
-            )
+        if self.trainable:
+            self.rule.check_parameters("Learner", self.trainable)
         self.populations: dict[NeuronGroup, Population] = {}
         self.projections: list[Projection] = []
         self.feedback_weights: list[FeedbackWeights] = []

@@ -1,13 +1,21 @@
-"""The learning rule: which gradient is computed, and by which engine."""
+"""The learning rule: which gradient is computed, and by which engine.
+
+Here are what all rules have in common, and e-prop of any order; `rules` has one file for each of
+the others.
+"""
+
+from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self
 
-from attrs import field, frozen
+import sympy
+from attrs import evolve, field, frozen
 from brian2 import NeuronGroup, Subgroup
 
 from ..brian.internals import assigned_names, get_identifiers, reset_of
-from ..calculus.linearization import RESET_PATHS
+from ..calculus.linearization import RESET_PATHS, Linearization
 from ..checks import (
     Engine,
     ResetPath,
@@ -50,8 +58,128 @@ def _reset_paths(name, value):
     return {key: one_of(f"{name}['{key}']", path, RESET_PATHS) for key, path in paths.items()}
 
 
+@frozen(kw_only=True)
+class Rule:
+    """What a learning rule keeps of the gradient, whatever the neuron.
+
+    All rules are the same linear system (A, b, c), derived from the equations of the neuron::
+
+        s_ji ← A_j s_ji + D_j b x_ji        A = F'(J + k cᵀ),  D = F' J
+        e_ji = c_j · s_ji                   c = ψ ∂distance/∂h
+        dE/dW_ji ≈ Σ_t L_j^t F(e_ji)^t
+
+    with F' the Jacobian of the integrator, J that of the reset, k what a spike adds along implicit
+    reset paths. A rule says which entries of F', J and k it keeps (`kept`), whether the filter of
+    the readout follows the trace (`filtered`), and how many explicit edges count (`order`).
+
+    A rule of one's own is a class that inherits from this one, decorated with ``attrs.frozen``,
+    with a method `kept`, or another value of `filtered`. Both engines follow it.
+
+    Parameters
+    ----------
+    engine, surrogate, reset_path
+        As for `EProp`.
+    """
+
+    #: Paths of at most so many explicit edges count, minus one.
+    order: ClassVar[float] = 1
+    #: The filter F_κ of the readout follows the trace; else the error of a step meets its trace.
+    filtered: ClassVar[bool] = True
+
+    #: A hop to other neurons comes back as a modulation; see `engines.modulation`.
+    hops: ClassVar[bool] = False
+
+    engine: Engine = field(default="credit", validator=choice(ENGINES))
+    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(
+        default=None, hash=False, validator=in_field(_surrogates)()
+    )
+    reset_path: Mapping[str, ResetPath] = field(
+        factory=dict, hash=False, validator=in_field(_reset_paths)()
+    )
+
+    def __attrs_post_init__(self):
+        if self.engine == "traces" and self.order != 1:
+            raise ValueError(
+                f"{type(self).__name__}.order = {self.order!r}: eligibility traces are local, "
+                "which is order 1; leave out engine='traces' for higher orders"
+            )
+
+    def kept(self, stage: str, entries: sympy.Matrix) -> sympy.Matrix:
+        """What the rule has in place of the derivative of a stage of the step.
+
+        Parameters
+        ----------
+        stage : {"update", "reset", "spike"}
+            F' of the integrator's step; J of the reset of a neuron that has fired; k, the jump of
+            the states at a spike along implicit reset paths.
+        entries : (states, states) SymPy matrix; (states, 1) for "spike"
+
+        Returns
+        -------
+        SymPy matrix
+            Of the same shape. Here the same: nothing is left out.
+        """
+        return entries
+
+    def check(self, linearization: Linearization, group: NeuronGroup) -> None:
+        """Raise an error for neurons that the rule is not defined for; here for none.
+
+        Parameters
+        ----------
+        linearization : Linearization
+            Of the synapses onto the group, with what the rule keeps.
+        group : NeuronGroup
+        """
+
+    def check_parameters(self, owner: str, names: Iterable[str]) -> None:
+        """Raise ValueError for parameters of neurons to train, unless the rule has their gradient.
+
+        Parameters
+        ----------
+        owner : str
+            Whose argument ``trainable`` it is, in the message.
+        names : iterable of str
+        """
+        why = f"{owner}.trainable = {list(names)}: "
+        if self.engine != "credit":
+            raise ValueError(f"{why}parameters have no traces; choose EProp(engine='credit')")
+        if not self.complete:
+            raise ValueError(
+                f"{why}{self.title} keeps a part of the derivative of weights, and says nothing of "
+                "parameters; choose EProp()"
+            )
+
+    @property
+    def title(self) -> str:
+        """The name of the rule, in reports."""
+        return type(self).__name__
+
+    @property
+    def complete(self) -> bool:
+        """Whether all paths of its order are kept, so that finite differences know the gradient."""
+        own, whole = type(self), Rule
+        return self.filtered and not self.hops and own.kept is whole.kept
+
+    def with_engine(self, engine: Engine) -> Self:
+        """The same rule by another engine; of higher orders what traces have, order 1."""
+        return evolve(self, engine=engine)
+
+    def surrogate_of(self, group: NeuronGroup) -> Surrogate | None:
+        """ψ of a group, as it is given here; None for what its neuron model suggests."""
+        if isinstance(self.surrogate, Mapping):
+            return self.surrogate.get(group)
+        return self.surrogate
+
+    def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
+        """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
+        known = set(assigned_names(reset_of(group)))
+        used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
+        known |= {"lastspike"} & used
+        return {name: path for name, path in self.reset_path.items() if name in known}
+
+
 @frozen
-class EProp:
+class EProp(Rule):
     """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).
 
     ::
@@ -86,34 +214,17 @@ class EProp:
         For a value that is not among these.
     """
 
-    order: float = field(default=1, validator=in_field(_order)())
-    engine: Engine = field(default="credit", validator=choice(ENGINES))
-    surrogate: Surrogate | Mapping[NeuronGroup, Surrogate] | None = field(
-        default=None, hash=False, validator=in_field(_surrogates)()
-    )
-    reset_path: Mapping[str, ResetPath] = field(
-        factory=dict, hash=False, validator=in_field(_reset_paths)()
-    )
+    order: float = field(default=1, validator=in_field(_order)())  # type: ignore[misc]
 
-    def __attrs_post_init__(self):
-        if self.engine == "traces" and self.order != 1:
-            raise ValueError(
-                f"EProp.order = {self.order!r}: eligibility traces are local, which is order 1; "
-                "leave out engine='traces' for higher orders"
-            )
+    @property
+    def title(self) -> str:
+        """The name of the rule, in reports."""
+        return f"e-prop of order {self.order}".replace("order inf", "order ∞")
 
-    def surrogate_of(self, group: NeuronGroup) -> Surrogate | None:
-        """ψ of a group, as it is given here; None for what its neuron model suggests."""
-        if isinstance(self.surrogate, Mapping):
-            return self.surrogate.get(group)
-        return self.surrogate
-
-    def paths_of(self, group: NeuronGroup) -> dict[str, ResetPath]:
-        """``reset_path`` of what the reset of a group changes; other groups may have the rest."""
-        known = set(assigned_names(reset_of(group)))
-        used = group.user_equations.identifiers | get_identifiers(group.events.get("spike", ""))
-        known |= {"lastspike"} & used
-        return {name: path for name, path in self.reset_path.items() if name in known}
+    def with_engine(self, engine: Engine) -> Self:
+        """The same rule by another engine; of higher orders what traces have, order 1."""
+        order = 1 if engine == "traces" else self.order
+        return evolve(self, order=order, engine=engine)
 
 
 def _check_group(group):

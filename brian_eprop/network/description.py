@@ -27,7 +27,8 @@ from ..checks import (
 from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES, FiringRateRegularizer
 from ..learning.parameters import Trainable, checked_trainable
-from ..learning.rule import EProp
+from ..learning.rule import Rule
+from ..learning.rules import check_rule
 from .connectivity import checked_structure, fitted, values_of
 from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint
@@ -72,7 +73,7 @@ class NetworkDescription:
     populations: tuple = field()
     connectivity: Mapping = field(factory=dict)
     delays: Mapping = field(factory=dict)
-    rule: EProp = field()
+    rule: Rule = field()
     regularizers: Sequence[FiringRateRegularizer] = field()
     constraints: Sequence[Constraint] = field(default=())
 
@@ -154,8 +155,7 @@ class NetworkDescription:
 
     @rule.validator
     def _check_rule(self, field, rule):
-        if not isinstance(rule, EProp):
-            raise TypeError(f"RecurrentNetwork.rule = {rule!r} is not a rule; give EProp()")
+        check_rule("RecurrentNetwork.rule", rule)
         if isinstance(rule.surrogate, Mapping):
             raise ValueError(
                 "RecurrentNetwork.rule: EProp.surrogate names groups, but this network makes its "

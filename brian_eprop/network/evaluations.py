@@ -5,7 +5,7 @@ the network was given, random numbers included. In Python it is run step by step
 that was generated once; a C++ standalone program is built once, and called with the values.
 """
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,18 @@ class InPython(_Evaluations):
 
     def __exit__(self, *error):
         self._stack.close()
+
+    @contextmanager
+    def set_aside(self, values):
+        """A context in which the network is as the user has given it, but for the values."""
+        self.__exit__()
+        given = self.values()
+        self._write(values)
+        try:
+            yield
+        finally:
+            self._write(given)
+            self.__enter__()
 
     def _clear(self):
         """Forget losses and gradients of before."""

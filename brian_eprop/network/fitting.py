@@ -20,7 +20,7 @@ from ..brian.step_flags import EPISODE
 from ..checks import Entry, Floats, check_seed, flag, number, shown, whole_number
 from ..learning.learner import Learner
 from .evaluations import InProgram, InPython, already_run
-from .training import TrainingDiverged, ended_by
+from .training import Alignment, TrainingDiverged, check_alignment, ended_by
 from .validation import entries_of
 
 
@@ -84,6 +84,7 @@ def fit(
     callbacks: Sequence[Callable[[Entry], object]] = (),
     progress: bool = True,
     seed: int | None = None,
+    alignment: Alignment | None = None,
 ) -> FitResult:
     """Fit what a learner trains in one's own network, parameters and weights, to its losses.
 
@@ -119,6 +120,9 @@ def fit(
         Show a bar, with the loss and the best so far.
     seed : int, optional
         Of the starts that are drawn.
+    alignment : AlignmentMonitor, optional
+        Of `brian_eprop.rule_study`: how rules point along the gradient of back-propagation, on the
+        first trial of every so many evaluations; in Python only.
 
     Returns
     -------
@@ -149,9 +153,15 @@ def fit(
     callbacks = entries_of("fit.callbacks", callbacks, Callable, "function of an entry", "print")
     flag("fit.progress", progress)
     check_seed("fit.seed", seed)
+    check_alignment(alignment)
+    if alignment is not None and is_standalone():
+        raise ValueError(
+            "fit.alignment looks at what single steps have left, which a compiled program does not "
+            "show: leave out set_device('cpp_standalone'), or alignment"
+        )
     evaluated = InProgram if is_standalone() else InPython
     run = evaluated(learner, network, get_local_namespace(level=1))
-    search = _Search(run, optimizer, iterations, starts, patience, tolerance, callbacks)
+    search = _Search(run, optimizer, iterations, starts, patience, tolerance, callbacks, alignment)
     learner.optimizer = None
     try:
         with run, tqdm(total=iterations * starts, disable=not progress) as bar:
@@ -217,11 +227,14 @@ class _Search:
     Parameters
     ----------
     run : InPython or InProgram
-    optimizer, iterations, starts, patience, tolerance, callbacks
+    optimizer, iterations, starts, patience, tolerance, callbacks, alignment
         As for `fit`.
     """
 
-    def __init__(self, run, optimizer, iterations, starts, patience, tolerance, callbacks):
+    def __init__(
+        self, run, optimizer, iterations, starts, patience, tolerance, callbacks, alignment
+    ):
+        self.alignment = alignment
         self.run, self.optimizer = run, optimizer
         self.iterations, self.starts = iterations, starts
         self.patience, self.tolerance, self.callbacks = patience, tolerance, callbacks
@@ -270,6 +283,11 @@ class _Search:
                 self.loss, self.best, self.start = loss, values, start
             found.append(loss)
             entry = {"start": start, "iteration": iteration, "loss": loss}
+            if self.alignment is not None and self.alignment.due(iteration):
+                with self.run.set_aside(values):
+                    entry |= self.alignment.of_learner(
+                        self.run.learner, self.run.network, self.run.namespace, iteration
+                    )
             self.history.append(entry | {"seconds": time.perf_counter() - self.began})
             bar.set_postfix_str(f"loss {loss:.4g}, best {self.loss:.4g}", refresh=False)
             bar.update()

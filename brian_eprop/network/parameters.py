@@ -25,11 +25,8 @@ def check_trainable(description):
         Naming the parameter and the model.
     """
     d = description
-    if d.trainable and d.rule.engine != "credit":
-        raise ValueError(
-            f"RecurrentNetwork.trainable = {list(d.trainable)}: parameters have no traces; choose "
-            "rule=EProp(engine='credit')"
-        )
+    if d.trainable:
+        d.rule.check_parameters("RecurrentNetwork", d.trainable)
     check_known(d.trainable, {name for p in d.populations for name in p.model.parameters})
     for parameter in trained(d):
         _check_use(d, parameter)

@@ -29,7 +29,7 @@ from ..checks import (
 from ..learning.losses import FiringRateRegularizer, LossName
 from ..learning.optimizers import Optimizer
 from ..learning.parameters import Trainable
-from ..learning.rule import EProp
+from ..learning.rule import EProp, Rule
 from ..recording import Recording
 from ..reference import Gradients, SpikingNetwork
 from . import training
@@ -97,7 +97,7 @@ class RecurrentNetwork:
         in multiples of dt; default none. Recurrent spikes take a step besides. Spikes that would
         arrive after the end of their trial are lost. Symmetric and adaptive feedback comes back
         with the delays of w_out, other feedback at once.
-    rule : EProp
+    rule : Rule
     optimizer : GradientDescent or Adam, optional
         For :meth:`fit`. Its learning rate is a number, as the weights are.
     regularizers : sequence of FiringRateRegularizer
@@ -165,7 +165,7 @@ class RecurrentNetwork:
         weights: Mapping[str, ArrayLike] | None = None,
         connectivity: Mapping[Matrix, ArrayLike] | None = None,
         delays: Mapping[Matrix, Quantity] | None = None,
-        rule: EProp | None = None,
+        rule: Rule | None = None,
         optimizer: Optimizer | None = None,
         regularizers: Sequence[FiringRateRegularizer] = (),
         trainable: Trainable = (),

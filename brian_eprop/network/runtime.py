@@ -130,7 +130,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
     Recording
     """
     # Traces are there to be looked at with the engine that has them.
-    d = evolve(description, rule=evolve(description.rule, order=1, engine="traces"))
+    d = evolve(description, rule=description.rule.with_engine("traces"))
     trials = BatchShape(1, len(inputs), window)
     with numpy_runtime():
         silent = BatchShape(1, len(inputs), window, learning=False)

@@ -131,6 +131,21 @@ class Judge(Protocol):
         """One number, lower for better outputs."""
 
 
+class Alignment(Protocol):
+    """What measures rules while a network trains, a ``brian_eprop.rule_study.AlignmentMonitor``."""
+
+    def due(self, iteration: int) -> bool:
+        """Whether it measures in an iteration."""
+
+    def of_network(
+        self, network: Any, inputs: Any, targets: Any, learning_window: int | None = None
+    ) -> Entry:
+        """What it adds to the entry of an iteration."""
+
+    def of_learner(self, learner: Any, network: Any, namespace: Any, number: int) -> Entry:
+        """The same for one's own network."""
+
+
 class TrainableNetwork(Protocol):
     """The network that is trained, a :class:`~brian_eprop.network.recurrent.RecurrentNetwork`."""
 
@@ -165,6 +180,7 @@ def fit(
     patience: int | None = None,
     max_rate: Quantity = 200 * Hz,
     previous: Sequence[Entry] = (),
+    alignment: Alignment | None = None,
 ) -> list[Entry]:
     """Train a network on a task.
 
@@ -208,6 +224,9 @@ def fit(
         A mean rate above it in ten iterations in a row is taken for runaway activity.
     previous : sequence of dict
         Entries of iterations before, for training that is continued.
+    alignment : AlignmentMonitor, optional
+        Of `brian_eprop.rule_study`: how rules point along the gradient of back-propagation, on the
+        trials of every so many iterations, before their update.
 
     Returns
     -------
@@ -251,6 +270,7 @@ def fit(
         "the list that an earlier fit has returned",
     )
     check_seed("seed", seed)
+    check_alignment(alignment)
     check_criteria(goal, max_rate)
     max_rate = float(Quantity(max_rate) / Hz)
     entropy = np.random.SeedSequence(seed).entropy
@@ -261,7 +281,7 @@ def fit(
     with Workers(network, workers, threads) as pool:
         for _ in range(iterations):
             try:
-                entry, gradients = _iteration(pool, task, batch_size, entropy)
+                entry, gradients = _iteration(pool, task, batch_size, entropy, alignment)
             except FloatingPointError as error:
                 network.state = good
                 raise TrainingDiverged(
@@ -291,6 +311,15 @@ def fit(
     return history[first:]
 
 
+def check_alignment(alignment):
+    """Raise TypeError for what cannot measure the alignment of rules."""
+    if alignment is not None and not hasattr(alignment, "of_network"):
+        raise TypeError(
+            f"fit.alignment = {alignment!r} is no monitor; give "
+            "AlignmentMonitor([EProp(), EProp(order=2)]) of brian_eprop.rule_study"
+        )
+
+
 def check_task(task, method):
     """Raise TypeError for a task that lacks a method."""
     if not callable(getattr(task, method, None)):
@@ -311,7 +340,7 @@ def check_sizes(task, inputs, targets, description):
         )
 
 
-def _iteration(pool, task, batch_size, entropy):
+def _iteration(pool, task, batch_size, entropy, alignment=None):
     """One batch of trials: its entry of the history, and its gradients."""
     network = pool.network
     iteration = network.updates
@@ -327,6 +356,8 @@ def _iteration(pool, task, batch_size, entropy):
     }
     if hasattr(task, "metric"):
         entry["metric"] = float(task.metric(gradients.readout, targets))
+    if alignment is not None and alignment.due(iteration):
+        entry |= alignment.of_network(network, inputs, targets, window)
     return entry, gradients
 
 

@@ -19,7 +19,8 @@ from ..files import replacing
 from ..learning.losses import FiringRateRegularizer
 from ..learning.optimizers import OPTIMIZERS, SCHEDULES, GradientDescent
 from ..learning.parameters import ParameterTraining
-from ..learning.rule import EProp
+from ..learning.rule import EProp, Rule
+from ..learning.rules import RULES
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
@@ -204,6 +205,11 @@ def encode(value, without=()):
         For anything else, also inside of ``value``.
     """
     if is_described(type(value)):
+        if isinstance(value, Rule) and SAVED.get(type(value).__name__) is not type(value):
+            raise TypeError(
+                f"{value!r} of the class '{type(value).__name__}' cannot be saved: a file has "
+                "the rules of brian_eprop only; give the network that is read your rule again"
+            )
         names = [f.name for f in fields_of(type(value)) if f.name not in without]
         content = {name: encode(getattr(value, name)) for name in names}
         return {"class": type(value).__name__, "fields": content}
@@ -226,7 +232,7 @@ SAVED: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *(NetworkDescription, PopulationDescription, NeuronModel),
-        *(EProp, FiringRateRegularizer, ParameterTraining),
+        *(EProp, *RULES.values(), FiringRateRegularizer, ParameterTraining),
         *(SURROGATES | OPTIMIZERS | SCHEDULES | CONSTRAINTS).values(),
     )
 }

@@ -6,6 +6,7 @@ the axes. Times may be Brian2 quantities or numbers in ms. The figures can be re
 by the colour-blind.
 """
 
+from .alignment import plot_alignment
 from .animation import LearningAnimation
 from .behaviour import plot_psychometric, plot_reaction_times, plot_task
 from .fitting import plot_fit
@@ -26,6 +27,7 @@ from .trial import plot_decision, plot_trial
 __all__ = [
     "DIVERGING",
     "LearningAnimation",
+    "plot_alignment",
     "plot_cost",
     "plot_decision",
     "plot_eligibility",

@@ -7,6 +7,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from .alignment import QUANTITIES, plot_alignment
 from .learning import plot_learning_curve, plot_weights
 from .style import CYCLE, STYLE, VERMILLION, logarithmic, plain, prepare, save_figures
 from .trial import plot_decision, plot_trial
@@ -46,7 +47,19 @@ def _figures(history, weights, recordings, task):
                 window=getattr(task, "learning_window", None),
                 names=getattr(task, "output_names", None),
             )
-    return figures | {"learning_curve": _learning(history), "weights": _weights(weights)}
+    figures |= {"learning_curve": _learning(history), "weights": _weights(weights)}
+    aligned = any(key.startswith("cosine ") for entry in history for key in entry)
+    return figures | ({"learning_alignment": _alignment(history)} if aligned else {})
+
+
+def _alignment(history):
+    """Cosine and norm ratio of all weights of the recurrent layer against the iteration."""
+    figure = Figure(figsize=(9, 2.8), layout="constrained")
+    for ax, quantity in zip(figure.subplots(1, 2), QUANTITIES, strict=True):
+        plot_alignment(history, quantity=quantity, ax=ax)
+        if quantity == "cosine":
+            ax.get_legend().remove()
+    return figure
 
 
 def _learning(history):

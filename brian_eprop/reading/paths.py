@@ -139,7 +139,7 @@ def as_text(reading):
     reading : NetworkReading
     """
     learner, readout, shown = reading.learner, reading.learner.readout, set()
-    rule = f"e-prop of order {learner.rule.order}".replace("order inf", "order ∞")
+    rule = learner.rule.title
     lines = [f"What the learner of readout '{readout.name}' sees ({rule})"]
     leak = [a for a in reading.actions if a.runner is readout.state_updater]
     onto_readout = [a for a in reading.actions if a.kind == "synapses" and a.target is readout]

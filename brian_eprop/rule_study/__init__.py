@@ -3,6 +3,7 @@
 The study behind ``brian-eprop compare``. Nothing of the reference depends on it.
 """
 
+from .alignment import AlignmentMonitor
 from .comparison import Comparison, compare, compare_own_network
 from .learning import Training, train
 from .study import RuleComparison, format_rules, format_table
@@ -10,6 +11,7 @@ from .tasks import TASKS
 
 __all__ = [
     "TASKS",
+    "AlignmentMonitor",
     "Comparison",
     "RuleComparison",
     "Training",

@@ -7,7 +7,6 @@ units, have those of a user's own equations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from brian2 import StateMonitor
 from numpy.typing import ArrayLike
 
 from ..checks import ABOVE_0, FilePath, number
+from ..learning.rule import BPTT
 from ..network import RecurrentNetwork
 from ..network.checked_model import TAU_STEPS, firing_scale, weight_unit
 from ..network.model_check import time_step
@@ -77,7 +77,7 @@ def problem_in_brian2(
     described = _described(d, weights)
     d = evolve(
         d,
-        rule=evolve(d.rule, order=math.inf, engine="credit"),
+        rule=BPTT(d.rule.surrogate, d.rule.reset_path),
         feedback="symmetric",
         feedback_decay=0.0,
     )

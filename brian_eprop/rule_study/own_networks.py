@@ -111,6 +111,7 @@ def _check_learner(learner):
         "runs as a compiled program: leave out set_device('cpp_standalone')": not runs_in_python(),
         f"has the engine '{rule.engine}', which keeps no past: {BPTT}": rule.engine != "credit",
         f"has the order 1, which records no paths over synapses: {BPTT}": rule.order == 1,
+        f"has the rule {rule.title}, which leaves out paths: {BPTT}": not rule.complete,
         "has rewards, whose rules are others": readout.rewarded,
         "has losses on neurons, of which these rules know nothing: leave losses=[…] out": (
             learner.losses

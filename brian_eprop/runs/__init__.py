@@ -1,5 +1,6 @@
 """Training from configurations: run folders, sweeps, clusters, reports, checks."""
 
+from .alignment import Alignment, align
 from .configuration import Configuration
 from .folder import Result
 from .report import write_report
@@ -9,10 +10,12 @@ from .sweeps import Sweep, run_sweep, sweep_table
 from .verification import GradientCheck, check_gradients, check_script
 
 __all__ = [
+    "Alignment",
     "Configuration",
     "GradientCheck",
     "Result",
     "Sweep",
+    "align",
     "backend",
     "check_gradients",
     "check_script",

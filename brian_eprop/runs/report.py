@@ -294,12 +294,19 @@ def page(run: RunContents, task, check: GradientCheck | None, follow: str = "") 
         equations=equations,
         figures=_figures(run, task),
         milestones=milestones,
-        columns={k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)},
+        columns=_columns(milestones),
         matrices=_matrices(run.network),
         toml=(run.folder / CONFIGURATION).read_text(encoding="utf-8"),
         now=environment(),
         follow=follow,
     )
+
+
+def _columns(milestones):
+    """Keys and titles of the columns of the table, those of an alignment of all weights last."""
+    known = {k: title for k, title in COLUMNS.items() if any(k in m for m in milestones)}
+    aligned = [k for m in milestones for k in m if k.startswith("cosine ") and k.endswith(" all")]
+    return known | {k: k.removesuffix(" all").capitalize() for k in aligned}
 
 
 def _figures(run, task):
@@ -339,7 +346,7 @@ def _network(network):
         "Outputs": f"{d.n_out}, with a time constant of {_number(float(d.tau_out / ms))} ms",
         "Time step": f"{_number(float(d.dt / ms))} ms",
         "Loss": LOSSES[d.loss].title,
-        "Rule": f"e-prop of order {_number(d.rule.order)}",
+        "Rule": d.rule.title,
         "Feedback": d.feedback,
         "Optimizer": f"{type(network.optimizer).__name__}({network.optimizer.learning_rate})",
         "Trained as well": ", ".join(d.trainable),

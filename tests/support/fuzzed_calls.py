@@ -98,6 +98,7 @@ def fit_arguments():
         learner=made,
         network=Network(group),
         iterations=2,
+        alignment=None,
         starts=1,
         patience=2,
         tolerance=0.1,
@@ -150,6 +151,24 @@ def calls():
             eprop.EProp,
             lambda: dict(
                 order=1, engine="credit", surrogate=surrogate(), reset_path={"v": "implicit"}
+            ),
+        ),
+        **{
+            name: (
+                getattr(eprop, name),
+                lambda name=name: dict(
+                    engine="credit", surrogate=surrogate(), reset_path={"v": "implicit"}
+                ),
+            )
+            for name in ("OSTL", "OTTT", "RFLO", "Rule", "SuperSpike")
+        },
+        "MDGL": (
+            eprop.MDGL,
+            lambda: dict(
+                engine="traces",
+                surrogate=surrogate(),
+                reset_path={"v": "implicit"},
+                modulation="m",
             ),
         ),
         "BPTT": (eprop.BPTT, lambda: dict(surrogate=surrogate(), reset_path={"v": "implicit"})),

@@ -1,0 +1,56 @@
+"""OTTT: a trace of each presynaptic neuron, and the error of the same step."""
+
+from typing import ClassVar
+
+import sympy
+from attrs import frozen
+from brian2 import NeuronGroup
+
+from ...calculus.linearization import Linearization
+from ..rule import Rule
+
+
+@frozen
+class OTTT(Rule):
+    """The trace belongs to the presynaptic neuron, and meets ψ and the error of the same step.
+
+    ::
+
+        â_i ← F' â_i + F' b x_i                   one for all synapses of a neuron
+        dE/dW_ji ≈ Σ_t L_j^t g ψ_j^t ∂distance/∂h · â_i^t
+
+    g is the gain of the readout. It keeps the Jacobian F' of the integrator; it drops the reset,
+    J = 1, what a spike does to its own neuron, k = 0, and the filter F_κ of the readout: what a
+    spike still does to later outputs does not count (Xiao et al. 2022, NeurIPS 35,
+    arXiv 2210.04195). Gradients that are summed over a trial are OTTT_A of the paper, updates in
+    every step, with ``engine="traces"``, OTTT_O. Errors go back along the readout's own weights
+    there, the default of the learner.
+
+    A trace of the presynaptic neuron alone exists where F' is the same number for all neurons of
+    the target in all steps: LIF, ALIF, with synaptic currents too. Other neurons, whose F' depends
+    on their state, are refused; `SuperSpike` has a trace for each synapse.
+
+    Parameters
+    ----------
+    engine, surrogate, reset_path
+        As for `EProp`; reset paths have no effect, since the rule has none.
+    """
+
+    filtered: ClassVar[bool] = False
+
+    def kept(self, stage: str, entries: sympy.Matrix) -> sympy.Matrix:
+        """F' as it is; the reset changes nothing, and spikes add nothing."""
+        if stage == "reset":
+            return sympy.eye(entries.rows)
+        return sympy.zeros(*entries.shape) if stage == "spike" else entries
+
+    def check(self, linearization: Linearization, group: NeuronGroup) -> None:
+        """Raise an error unless the trace is one of the presynaptic neuron alone."""
+        changing = linearization.changing_in_transition
+        if changing:
+            raise ValueError(
+                f"OTTT has one trace for each presynaptic neuron, but what group '{group.name}' "
+                f"makes of an arrival depends on '{changing[0]}', which is not the same for all "
+                "its neurons in all steps: give parameters one value, or choose SuperSpike(), "
+                "which has a trace for each synapse"
+            )
