@@ -314,7 +314,7 @@ def test_bounds_are_a_pair(bounds):
 
 
 def test_traces_have_no_parameters():
-    with pytest.raises(ValueError, match=r"no traces; choose rule=EProp\(engine='credit'\)"):
+    with pytest.raises(ValueError, match=r"no traces; choose EProp\(engine='credit'\)"):
         mixed_network(rule=EProp(engine="traces"))
 
 

@@ -156,7 +156,7 @@ def test_wrong_units_are_refused_by_name(arguments, message):
     [
         (dict(optimizer="adam"), r"optimizer = 'adam' is not an optimizer; .*Adam\(5e-3\)"),
         (dict(optimizer=Adam), "is not an optimizer"),
-        (dict(rule="eprop"), r"rule = 'eprop' is not a rule; give EProp\(\)"),
+        (dict(rule="eprop"), r"rule = 'eprop' is not a rule .*: give EProp\(order=1\)"),
         (dict(regularizers=["rate"]), "regularizers holds 'rate', which is no regularizer"),
         (dict(regularizers=FiringRateRegularizer()), r"is one regularizer; give a list"),
     ],
