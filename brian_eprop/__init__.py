@@ -10,7 +10,9 @@ from .learning.parameters import ParameterTraining
 from .learning.readout import LeakyReadout
 from .learning.recordings import recorded_signals, recorded_spikes
 from .learning.rule import BPTT, EProp
+from .learning.signals import Signal
 from .learning.synapses import TrainableSynapses
+from .learning.trace_filters import TraceFilter
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
@@ -53,7 +55,9 @@ __all__ = [
     "ParameterTraining",
     "PiecewiseLinear",
     "RecurrentNetwork",
+    "Signal",
     "StepDecay",
+    "TraceFilter",
     "TrainableSynapses",
     "WeightDecay",
     "available_models",

@@ -260,7 +260,7 @@ def checked_objects(name, objects, example, *kinds):
     return objects
 
 
-def checked_readout(readout, losses):
+def checked_readout(readout, losses, signal):
     """The readout of a learner; without one, one that listens to nothing, beside losses.
 
     It has the flags and the clock of the learner, and its error is 0.
@@ -289,7 +289,8 @@ def checked_readout(readout, losses):
             f"readout '{readout.name}' has rewards, which weigh what led to them, and losses "
             "count by themselves: give the losses a Learner of their own"
         )
-    if readout.target is None and not readout.rewarded and not losses:
+    needless = readout.rewarded or losses or not getattr(signal, "reads_errors", True)
+    if readout.target is None and not needless:
         raise ValueError(
             f"readout '{readout.name}' has no target and therefore no error to learn from; create "
             "it with LeakyReadout(..., target=...)"

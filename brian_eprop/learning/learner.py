@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -60,7 +59,9 @@ from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp
-from .updates import Update, changing, going_on, is_trained
+from .signals import Signal, checked_signal, install_signal, signal_of
+from .trace_filters import TraceFilter, checked_filter
+from .updates import Update, changing, is_trained, warn_of_what_goes_on
 
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
@@ -101,6 +102,10 @@ class Learner:
         learner's objects enter the network: what the neurons do before is no trial. Default:
         nothing is ever reset. ``"episode"``: when the environment of an `ActorCriticReadout` ends
         an episode.
+    signal : Signal or dict of NeuronGroup to Signal, optional
+        Equations of what reaches a neuron in place of the errors: a third factor.
+    trace_filter : TraceFilter, optional
+        What follows the eligibility trace in place of the readout's filter F_κ.
     losses : list of Loss
         On variables of the neurons themselves, besides that of the readout.
     learning_window : Quantity, optional
@@ -141,6 +146,8 @@ class Learner:
         update_every: Quantity | Literal["episode"] | None = None,
         reset_every: Quantity | Literal["episode"] | None = None,
         *,
+        signal: Signal | Mapping[NeuronGroup, Signal] | None = None,
+        trace_filter: TraceFilter | None = None,
         losses: Sequence[Loss] = (),
         learning_window: Quantity | None = None,
         learn: str | None = None,
@@ -151,13 +158,16 @@ class Learner:
         seed: int | None = None,
     ) -> None:
         losses = checked_objects("Learner.losses", losses, "[Loss(group, 'v/mV')]", Loss)
-        readout = checked_readout(readout, losses)
         check_types(rule, regularizers)
+        readout = checked_readout(readout, losses, signal)
         checked_optimizer("Learner.optimizer", optimizer)
         must = "be a fraction, at least 0 and below 1"
         feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
         check_seed("Learner.seed", seed)
         self.readout, self.rule = readout, rule or EProp()
+        self.signal = checked_signal(signal, readout, self.rule, losses)
+        self.trace_filter = checked_filter(trace_filter, self.rule)
+        self.signals: dict[NeuronGroup, NeuronGroup] = {}
         self.feedback = checked_feedback(feedback, readout)
         self.feedback_decay = feedback_decay
         if self.feedback_decay and not self.feedback_is("adaptive"):
@@ -347,6 +357,8 @@ class Learner:
             weights = dense_feedback(self, group)
             self.share(group, "__signal_scale")
             population = self.engine.population(group)
+            if (signal := signal_of(self, group)) is not None:
+                self.signals[group] = install_signal(self, group, signal, population)
             self.reset_with_trial(group)
             if self.regularizers and "spike" in group.events:
                 regularize(self, group)
@@ -421,17 +433,9 @@ class Learner:
 
     def warn_of_what_goes_on(self) -> None:
         """Warn, once, of states that the end of a trial does not reset."""
-        if self.trial is None or self._warned:
-            return
-        self._warned = True
-        continuing = going_on(self)
-        if continuing:
-            warnings.warn(
-                f"trials of the learner of '{self.readout.name}' are reset, but these go on from "
-                f"one to the next: {'; '.join(continuing)}. To reset them too, name them in "
-                "Learner(reset=[...])",
-                stacklevel=2,
-            )
+        if self.trial is not None and not self._warned:
+            self._warned = True
+            warn_of_what_goes_on(self)
 
     def feedback_is(self, *kinds: Feedback) -> bool:
         """Whether the feedback is one of the named kinds (and not an array)."""
