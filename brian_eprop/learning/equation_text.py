@@ -102,7 +102,7 @@ def constants_of(name, equations, names, given, may_be_unknown=False):
     """
     found = {}
     for used in sorted(equations.identifiers - equations.names - {"t", "dt", "i", "N"}):
-        if used not in given and used in KNOWN_EVERYWHERE or used.startswith("xi"):
+        if (used not in given and used in KNOWN_EVERYWHERE) or used.startswith("xi"):
             continue
         if used not in {**names, **given}:
             if may_be_unknown:

@@ -12,7 +12,6 @@ from ..brian import schedule
 from ..brian.internals import (
     SUBEXPRESSION,
     check_equation_units,
-    get_identifiers,
     never_runs,
     word_substitute,
 )
@@ -160,7 +159,7 @@ class TraceFilter:
 
 
 def checked_filter(trace_filter, rule):
-    """The argument ``trace_filter`` of a learner; an error for another one, or where none can be."""
+    """The argument ``trace_filter`` of a learner; an error where there can be none."""
     if trace_filter is None:
         return None
     if not isinstance(trace_filter, TraceFilter):
