@@ -6,6 +6,7 @@ Each message names the object, the value and the remedy.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import numpy as np
 from brian2 import (
@@ -423,6 +424,12 @@ def check_complete(learner):
             raise ValueError(
                 f"{loss!r}: group '{loss.group.name}' and readout '{learner.readout.name}' are not "
                 "in one network: add them, or give a Learner without this loss"
+            )
+    for group in learner.signal if isinstance(learner.signal, Mapping) else ():
+        if group not in learner.signals:
+            raise ValueError(
+                f"Learner.signal names group '{group.name}', which does not learn: connect "
+                "TrainableSynapses onto it, or leave it out"
             )
     for group in (learner.readout, *learner.populations):
         if not group.active:

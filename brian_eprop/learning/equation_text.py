@@ -73,8 +73,9 @@ def without_calls(name, code, functions):
 
 def checked_equations(name, code, example):
     """The equations of a text; an error that names it if they cannot be read."""
+    text(name, code, example)
     try:
-        return Equations(text(name, code, example))
+        return Equations(code)
     except (EquationError, SyntaxError, ValueError, TypeError) as error:
         raise ValueError(
             f"{name} = {code!r} cannot be read as equations ({' '.join(str(error).split())}); "
@@ -101,6 +102,12 @@ def constants_of(name, equations, names, given, may_be_unknown=False):
         Numbers, functions and `TimedArray`.
     """
     found = {}
+    drawn = {"rand", "randn", "poisson"} & equations.identifiers
+    if drawn:
+        raise ValueError(
+            f"{name} draws random numbers by '{min(drawn)}', others each time it is looked at: "
+            "write noise as xi in a differential equation, or draw it in the neurons"
+        )
     for used in sorted(equations.identifiers - equations.names - {"t", "dt", "i", "N"}):
         if (used not in given and used in KNOWN_EVERYWHERE) or used.startswith("xi"):
             continue

@@ -24,6 +24,7 @@ from ..brian.internals import (
     add_to,
     check_equation_units,
     get_identifiers,
+    never_runs,
 )
 from ..checks import check_time, finite_array, in_field, shown, steps, table, unit_name
 from ..engines.contract import Learning
@@ -292,6 +293,11 @@ def install_signal(learner: Learning, group, signal: Signal, population) -> Neur
     name, own = f"Signal.equations for group '{group.name}'", signal._equations
     held = signal._held(group)
     equations = own + held
+    both = sorted((equations.names - {SIGNAL}) & group.variables.keys())
+    if both:
+        raise ValueError(
+            f"{name} define '{both[0]}', which is a variable of the group, too; rename it"
+        )
     external = own.identifiers - equations.names - {ERROR, "t", "dt", "i", "N", "j"}
     unknown = sorted(
         used
@@ -317,7 +323,11 @@ def install_signal(learner: Learning, group, signal: Signal, population) -> Neur
     for used in sorted(variables & group.variables.keys()):
         index = "0" if group.variables[used].scalar else "_idx"
         part.variables.add_reference(used, group, used, index=index)
-    check_equation_units(name, part)
+    try:
+        check_equation_units(name, part)
+    except DimensionMismatchError:
+        never_runs(part)
+        raise
     part.state_updater.when, part.state_updater.order = schedule.SIGNAL
     learner.reset_with_trial(part)
     for call in signal._calls:

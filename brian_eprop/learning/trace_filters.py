@@ -29,6 +29,8 @@ from .equation_text import (
 from .signals import checked_delay
 
 TRACE, FILTERED = "e_trace", "e_bar"
+#: Names that synapses that learn have already.
+RESERVED = (TRACE, "grad", "credit_trace")
 EXAMPLE = "de_bar/dt = (e_trace - e_bar)/(500*ms) : 1"
 
 
@@ -133,10 +135,11 @@ class TraceFilter:
                     f"TraceFilter.equations: '{equation.varname}' has the unit "
                     f"'{unit_name(equation.dim)}', and traces have none: divide by it"
                 )
-            if equation.flags or equation.varname == TRACE:
+            taken = equation.varname in RESERVED or equation.varname.startswith("eps_")
+            if equation.flags or taken:
                 raise ValueError(
-                    f"TraceFilter.equations: '{equation.varname}' has a flag, or the name of what "
-                    "is filtered; remove the flag, or rename it"
+                    f"TraceFilter.equations: '{equation.varname}' "
+                    + ("is a name of learning; rename it" if taken else "has a flag; remove it")
                 )
         if "t" in equations.identifiers or equations.is_stochastic:
             raise ValueError(

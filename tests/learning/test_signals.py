@@ -5,13 +5,13 @@ import pytest
 from brian2 import (
     NeuronGroup,
     SpikeGeneratorGroup,
-    SpikeMonitor,
     StateMonitor,
     Synapses,
     TimedArray,
+    device,
     ms,
-    mV,
-    second,
+    prefs,
+    set_device,
 )
 from brian2.units import DimensionMismatchError
 from signal_networks import (
@@ -26,7 +26,7 @@ from signal_networks import (
     low_pass,
 )
 
-from brian_eprop import Adam, EProp, LeakyReadout, Learner, Signal, TraceFilter
+from brian_eprop import EProp, LeakyReadout, Learner, Signal, TraceFilter
 
 #: The same sums in another order, of numbers around 1.
 TOLERANCE = 1e-10
@@ -111,7 +111,9 @@ SIGNALS = {
     ),
     "a reward for all": (
         lambda: signal("drho/dt = (reward(t) - rho)/tau : 1\nL = rho : 1"),
-        lambda errors, start, v: np.repeat(low_pass(REWARD[start : start + T, None], TAU), N, axis=1),
+        lambda errors, start, v: np.repeat(
+            low_pass(REWARD[start : start + T, None], TAU), N, axis=1
+        ),
     ),
 }
 #: name → (trace filter, e → e_bar)
@@ -123,9 +125,7 @@ FILTERS = {
     ),
     # Within a step the first stage's output of the step before drives the second, exactly
     "cascade": (
-        lambda: TraceFilter(
-            "dx/dt = (e_trace - x)/(5*ms) : 1\nde_bar/dt = (x - e_bar)/(9*ms) : 1"
-        ),
+        lambda: TraceFilter("dx/dt = (e_trace - x)/(5*ms) : 1\nde_bar/dt = (x - e_bar)/(9*ms) : 1"),
         lambda e: cascade(e, 5.0, 9.0),
     ),
     "double exponential": (
@@ -178,7 +178,6 @@ def own(network):
 
 
 class TestSignals:
-    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("name", SIGNALS)
     def test_gradient_is_the_sum_over_what_was_recorded(self, name):
         make, signal_of = SIGNALS[name]
@@ -192,7 +191,6 @@ class TestSignals:
         late = network.expected(lambda *of: delayed(signal_of(*of), 1), kappa_filter)
         assert agree(found, late) > 1e-3
 
-    @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("name", FILTERS)
     def test_gradient_is_that_of_the_filter(self, name):
         make, filter_of = FILTERS[name]
@@ -206,3 +204,172 @@ class TestSignals:
         other = network.expected(lambda errors, start, v: errors, kappa_filter)
         assert agree(found, other) > 1e-2
 
+
+class TestBesideErrors:
+    def test_spikes_of_other_groups_end_on_the_signal(self):
+        steps = np.array([3, 4, 20, 41, 65, 90])
+        release = SpikeGeneratorGroup(1, np.zeros(len(steps), int), steps * ms)
+
+        def dopaminergic(network):
+            signals = network.learner.signals[network.neurons]
+            onto = Synapses(release, signals, on_pre="dopamine_post += 0.5")
+            onto.connect()
+            return release, onto
+
+        text = "ddopamine/dt = -dopamine/tau : 1\nL = dopamine : 1"
+        network = own(SignalNetwork(signal(text), others=dopaminergic, target=False))
+        spikes = np.zeros(T * TRIALS)
+        spikes[steps] = 0.5
+
+        def signal_of(errors, start, v):
+            # After the update of a step its spikes arrive; they act in the next update's decay
+            jumps = np.repeat(spikes[start : start + T, None], N, axis=1)
+            return low_pass(jumps, TAU, gain=np.exp(-DT / TAU))
+
+        assert agree(network.gradients(), network.expected(signal_of, kappa_filter)) < TOLERANCE
+
+    def test_errors_as_they_are_change_nothing(self):
+        plain = SignalNetwork().run().gradients()
+        same = SignalNetwork(Signal("L = error : 1")).run().gradients()
+        assert agree(same, plain) < TOLERANCE
+
+    def test_signal_of_a_group_that_does_not_learn_is_refused(self):
+        group = NeuronGroup(2, "dv/dt = -v/ms : 1", threshold="v > 1", reset="v = 0")
+        network = SignalNetwork({group: Signal("L = error : 1")})
+        assert not network.learner.signals
+        with pytest.raises(ValueError, match="does not learn"):
+            network.learner.check_complete()
+
+    def test_signal_is_0_while_learning_is_off(self):
+        network = SignalNetwork(SIGNALS["dopamine with kinetics and a delay"][0]())
+        network.run(1)
+        before = [g.copy() for g in network.gradients()]
+        network.learner.learning = False
+        network.run(1)
+        for now, then in zip(network.gradients(), before, strict=True):
+            np.testing.assert_array_equal(now, then)
+        assert abs(network.state.L[:, T:]).max() == 0
+
+    def test_signals_can_be_recorded(self):
+        def monitors(network):
+            signals = network.learner.signals[network.neurons]
+            network.seen = StateMonitor(
+                signals, ("error", "dopamine"), record=True, when="after_end"
+            )
+            return [network.seen]
+
+        make, _ = SIGNALS["dopamine with kinetics and a delay"]
+        network = own(SignalNetwork(make(), others=monitors))
+        np.testing.assert_allclose(network.state.L, 2 * network.seen.dopamine, rtol=1e-12)
+        errors = network.feedback.T @ network.error.error
+        np.testing.assert_allclose(network.seen.error, errors, rtol=1e-12, atol=1e-14)
+
+    def test_without_trials_what_is_delayed_goes_on(self):
+        make, signal_of = SIGNALS["dopamine with kinetics and a delay"]
+        network = own(SignalNetwork(make(), reset_every=None))
+        errors = network.error.error.T @ network.feedback
+        expected = signal_of(errors, 0, None)
+        np.testing.assert_allclose(network.state.L.T, expected, rtol=1e-10, atol=1e-13)
+
+
+def with_everything():
+    """Gradients with a signal and a filter that keep what was, and a matrix."""
+    filtered = TraceFilter("de_bar/dt = (e_trace - delayed(e_trace))/dt : 1", delay=11 * ms)
+    late = signal(
+        "dc/dt = (delayed(error) - c + 0.3*laplacian(c))/tau : 1\nL = c*v : 1",
+        delay=7 * ms,
+        matrices={"laplacian": LAPLACIAN},
+    )
+    return [g.copy() for g in own(SignalNetwork(late, filtered)).gradients()]
+
+
+@pytest.mark.slow
+@pytest.mark.cython
+def test_cython_computes_the_same():
+    expected = with_everything()
+    prefs.codegen.target = "cython"
+    assert agree(with_everything(), expected) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
+def test_compiled_programs_compute_the_same(tmp_path):
+    expected = with_everything()
+    set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
+    try:
+        assert agree(with_everything(), expected) < TOLERANCE
+    finally:
+        device.reinit()
+        set_device("runtime")
+
+
+WRONG_SIGNALS = {
+    "L in volts": ("L = 1*mV : volt", {}, DimensionMismatchError, "has the unit 'volt'"),
+    "no rate": ("dc/dt = error : 1\nL = c : 1", {}, DimensionMismatchError, "Inconsistent units"),
+    "no L": ("M = error : 1", {}, ValueError, "do not define 'L'"),
+    "parameter": ("L = a : 1\na : 1", {}, ValueError, "the parameter 'a'"),
+    "error": ("L = error : 1\nerror = 1 : 1", {}, ValueError, "define 'error'"),
+    "unknown": ("L = error*nothing : 1", {}, ValueError, "use 'nothing'"),
+    "future": ("L = reward(t + 1*ms) : 1", {}, ValueError, "in the future"),
+    "twice as fast": ("L = reward(2*t) : 1", {}, ValueError, "in the future"),
+    "any time": ("L = reward(v*second) : 1", {}, ValueError, "at the present time"),
+    "delay below 0": ("L = delayed(error) : 1", {"delay": -1 * ms}, ValueError, "positive"),
+    "delay off the grid": ("L = delayed(error) : 1", {"delay": 1.5 * ms}, ValueError, "multiple"),
+    "no delay": ("L = delayed(error) : 1", {}, ValueError, "which have one"),
+    "unused delay": ("L = error : 1", {"delay": 1 * ms}, ValueError, "which have none"),
+    "expression": ("L = delayed(2*error) : 1", {"delay": 1 * ms}, ValueError, "one variable"),
+    "shape": ("L = m(error) : 1", {"matrices": {"m": np.eye(3)}}, ValueError, "6 neurons"),
+    "not square": ("L = m(error) : 1", {"matrices": {"m": np.ones((2, 3))}}, ValueError, "n, n"),
+    "unused": ("L = error : 1", {"matrices": {"m": np.eye(N)}}, ValueError, "not used"),
+    "own name": ("dv/dt = -v/ms : 1\nL = v : 1", {}, ValueError, "of the group, too"),
+    "random": ("L = rand()*error : 1", {}, ValueError, "draws random numbers"),
+    "flag": ("L = error : 1 (shared)", {}, ValueError, "flagged"),
+    "both": (
+        "dc/dt = m(c)/ms : 1\nL = m(c) : 1",
+        {"matrices": {"m": np.eye(N)}},
+        ValueError,
+        "second name",
+    ),
+}
+WRONG_FILTERS = {
+    "no rate": ("de_bar/dt = e_trace - e_bar : 1", DimensionMismatchError, "Inconsistent"),
+    "volts": ("e_bar = e_trace*mV : volt", DimensionMismatchError, "has the unit 'volt'"),
+    "no e_bar": ("x = e_trace : 1", ValueError, "do not define 'e_bar'"),
+    "unknown": ("e_bar = e_trace*nothing : 1", ValueError, "uses 'nothing'"),
+    "time": ("e_bar = e_trace*t/ms : 1", ValueError, "time t"),
+    "name": ("dgrad/dt = -grad/ms : 1\ne_bar = grad : 1", ValueError, "name of learning"),
+}
+
+
+class TestBadInput:
+    @pytest.mark.parametrize("case", WRONG_SIGNALS)
+    def test_wrong_signal_is_refused(self, case):
+        text, options, error, message = WRONG_SIGNALS[case]
+        with pytest.raises(error, match=message):
+            SignalNetwork(signal(text, **options))
+
+    @pytest.mark.parametrize("case", WRONG_FILTERS)
+    def test_wrong_filter_is_refused(self, case):
+        text, error, message = WRONG_FILTERS[case]
+        with pytest.raises(error, match=message):
+            TraceFilter(text)
+
+    def test_credit_has_no_third_factors(self):
+        readout = LeakyReadout(1, 10 * ms, target=np.zeros(5))
+        for argument, value in (
+            ("signal", Signal("L = error : 1")),
+            ("trace_filter", TraceFilter("e_bar = e_trace : 1")),
+        ):
+            with pytest.raises(ValueError, match="engine='traces'"):
+                Learner(readout, **{argument: value})
+            with pytest.raises(TypeError, match=f"Learner.{argument}"):
+                Learner(readout, EProp(engine="traces"), **{argument: "L = error : 1"})
+
+    def test_differences_of_the_loss_are_none_of_a_signal(self):
+        network = SignalNetwork(Signal("L = sign(error) : 1"))
+        with pytest.raises(ValueError, match=r"Learner\.signal makes"):
+            network.learner.check(network=network.network)
+
+    def test_readout_without_target_has_no_errors(self):
+        with pytest.raises(ValueError, match="no target"):
+            SignalNetwork(Signal("L = error : 1"), target=False)

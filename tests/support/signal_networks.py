@@ -1,4 +1,4 @@
-"""A small network that learns by third factors, and the same gradient from what it did, in NumPy."""
+"""A small network that learns by third factors, and its gradient from what it did, in NumPy."""
 
 from __future__ import annotations
 
