@@ -79,6 +79,8 @@ class TraceFilter:
     states: tuple[str, ...] = field(init=False, default=(), repr=False)
     code: str = field(init=False, default="", repr=False)
     _calls: tuple[Call, ...] = field(init=False, default=(), repr=False)
+    #: What Brian2 reads the equations by: a compiled program names it, though it never runs.
+    _group: NeuronGroup = field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self):
         name = "TraceFilter.equations"
@@ -115,6 +117,7 @@ class TraceFilter:
             ("states", tuple(sorted(states))),
             ("code", code.strip()),
             ("_calls", calls),
+            ("_group", group),
         ):
             object.__setattr__(self, attribute, value)
 
