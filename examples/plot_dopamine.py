@@ -2,8 +2,8 @@
 Dopamine that comes late, and stays
 ===================================
 
-A third factor as equations. The error of a readout is released as dopamine 20 ms later, and is taken
-up with a time constant of 60 ms; cells with D1 receptors learn with one sign, cells with D2
+A third factor as equations. The error of a readout is released as dopamine 20 ms later, and is
+taken up with a time constant of 60 ms; cells with D1 receptors learn with one sign, cells with D2
 receptors with the other. Eligibility traces that are as late as the dopamine save most of what the
 delay costs (Frémaux & Gerstner 2016, Front. Neural Circuits 9:85, on three-factor rules and the
 timing of their traces).
@@ -20,7 +20,6 @@ from brian2 import (
     ms,
     mV,
     prefs,
-    second,
     start_scope,
 )
 

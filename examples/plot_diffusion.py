@@ -1,0 +1,126 @@
+"""
+Errors that diffuse over a grid
+===============================
+
+On a 10 × 10 grid of spiking neurons with local connections only one in ten neurons projects to the
+readout. Symmetric e-prop gives the others no learning signal at all. If the error diffuses to
+neighbours, as nitric oxide or a neuropeptide would, they learn as well (the set-up of
+Barretto-Bittar et al. 2026, arXiv 2603.08949: 50 LIF and 50 ALIF neurons there, LIF neurons here).
+How good is what they learn? Gradients of one and the same trial, beside back-propagation.
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+from brian2 import Network, SpikeGeneratorGroup, SpikeMonitor, defaultclock, ms, prefs, start_scope
+
+from brian_eprop import EProp, LeakyReadout, Learner, Signal, TrainableSynapses, load_model
+
+prefs.codegen.target = "numpy"  # short runs, which are not worth compiling
+defaultclock.dt = 1 * ms
+side, n_in, n_out, steps = 10, 40, 2, 200
+n = side**2
+column, row = np.arange(n) % side, np.arange(n) // side
+apart = np.hypot(column[:, None] - column, row[:, None] - row)
+
+# %%
+# ``laplacian(c)`` in the equations is the sum of what the neighbours have more, with no flux over
+# the border. The learning signal is the concentration.
+
+laplacian = (apart == 1) - np.diag((apart == 1).sum(axis=0)).astype(float)
+diffusing = Signal(
+    """
+    dc/dt = (error - c + 3*laplacian(c)/4)/(5*ms) : 1
+    L = c : 1
+    """,
+    matrices={"laplacian": laplacian},
+)
+
+rng = np.random.default_rng(3)
+spikes_in = rng.random((steps, n_in)) < 0.04
+local = (apart > 0) & (rng.random((n, n)) < np.exp(-(apart**2) / 4))
+projects = rng.permutation(n)[: n // 10]
+weights = {
+    "inputs": rng.standard_normal((n_in, n)) * 0.3 * (rng.random((n_in, n)) < 0.5),
+    "recurrent": 0.2 * rng.standard_normal((n, n)) * local / math.sqrt(local.sum(axis=0).mean()),
+    "outputs": rng.standard_normal((len(projects), n_out)) * 0.5,
+}
+targets = np.sin(2 * np.pi * np.arange(steps)[:, None] * [1, 2] / steps)
+
+
+def gradient(rule, signal=None):
+    """dE/dW of the recurrent synapses in one trial : (synapses,), their targets, and the spikes."""
+    start_scope()
+    step, channel = np.nonzero(spikes_in)
+    inputs = SpikeGeneratorGroup(n_in, channel, step * ms)
+    neurons = load_model("lif").group(n, tau_m=20 * ms, v_th=0.6, t_ref=3 * ms)
+    readout = LeakyReadout(n_out, 20 * ms, target=targets)
+    learner = Learner(readout, rule, signal=signal, reset_every=steps * ms)
+    made = []
+    onto = "v_post += w*exp(dt_post/tau_m_post)"
+    for source, target, on_pre, values, exist in (
+        (inputs, neurons, onto, weights["inputs"], weights["inputs"] != 0),
+        (neurons, neurons, onto, weights["recurrent"], local),
+        (neurons, readout, "y_post += w", None, None),
+    ):
+        synapses = TrainableSynapses(
+            source, target, on_pre=on_pre, delay=0 * ms, learner=learner, fixed=target is readout
+        )
+        if exist is not None:
+            pre, post = np.nonzero(exist)
+            synapses.connect(i=pre, j=post)
+            synapses.w = values[pre, post]
+        else:
+            synapses.connect(i=np.repeat(projects, n_out), j=np.tile(range(n_out), len(projects)))
+            synapses.w = weights["outputs"].ravel()
+        made.append(synapses)
+    fired = SpikeMonitor(neurons)
+    Network(inputs, neurons, readout, *made, fired).run(steps * ms)
+    return made[1].grad[:].copy(), made[1].j[:].copy(), fired.count[:].copy()
+
+
+# %%
+# The exact gradient of the surrogate, the orders of e-prop, and e-prop with diffusing errors.
+
+exact, target_of, count = gradient(EProp(order=math.inf))
+found = {
+    "e-prop": gradient(EProp(engine="traces"))[0],
+    "diffusion": gradient(EProp(engine="traces"), diffusing)[0],
+    "order 2": gradient(EProp(order=2))[0],
+    "order 3": gradient(EProp(order=3))[0],
+}
+
+
+def per_neuron(grad):
+    """Norm of the gradient of each neuron's incoming synapses."""
+    return np.sqrt(np.bincount(target_of, weights=grad**2, minlength=n))
+
+
+def cosine(grad):
+    return grad @ exact / np.linalg.norm(grad) / np.linalg.norm(exact)
+
+
+print(f"{count.sum()} spikes, {1000 * count.mean() / steps:.0f} spikes/s")
+for name, grad in found.items():
+    reached = (per_neuron(grad) > 0).mean()
+    print(f"{name}: {100 * reached:.0f} % of the neurons learn, cosine {cosine(grad):.2f}")
+
+figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
+for axis, (name, grad) in zip(
+    axes, {"e-prop": found["e-prop"], "diffusion": found["diffusion"], "exact": exact}.items(),
+    strict=False,
+):
+    norms = per_neuron(grad)
+    image = axis.imshow((norms / norms.max()).reshape(side, side), cmap="magma", vmin=0, vmax=1)
+    axis.scatter(column[projects], row[projects], s=14, facecolors="none", edgecolors="w", lw=0.8)
+    axis.set(title=name, xticks=[], yticks=[])
+bar = figure.colorbar(image, ax=axes[2], shrink=0.8)
+bar.set_label("Norm of the gradient (of the largest)")
+axes[3].bar(list(found), [cosine(grad) for grad in found.values()], color=["0.6", "C3", "C0", "C0"])
+axes[3].set(ylabel="Cosine to the exact gradient", ylim=(None, 1))
+axes[3].tick_params(axis="x", rotation=45)
+axes[3].axhline(0, color="k", lw=0.8)
+axes[3].spines[["top", "right"]].set_visible(False)
+figure.savefig("diffusion.png", dpi=150)
+plt.show()
