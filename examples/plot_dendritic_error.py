@@ -70,13 +70,13 @@ def gradient(signal, i_dend):
     fired = SpikeMonitor(neurons)
     seen = StateMonitor(neurons, ("L", "u"), record=range(3), when="after_end")
     network = Network(inputs, neurons, readout, soma, outputs, fired, seen)
+    shift = None
     if signal is not None:
-        shift = StateMonitor(learner.signals[neurons], ("shift", "error"), record=range(3))
+        shift = StateMonitor(learner.signals[neurons], "error", record=[0], when="after_end")
         network.add(shift)
-        seen.shift_of_u = shift
     network.run(steps * defaultclock.dt)
     assert fired.num_spikes > n
-    return soma.grad_[:].copy(), seen
+    return soma.grad_[:].copy(), seen, shift
 
 
 def cosine(one, other):
@@ -90,15 +90,15 @@ def cosine(one, other):
 currents = np.array([-200, 0, 200, 400]) * pA
 found = []
 for i_dend in currents:
-    exact, _ = gradient(None, i_dend)
-    found.append(cosine(gradient(dendritic(50 * pA), i_dend)[0], exact))
+    plain, *_ = gradient(None, i_dend)
+    found.append(cosine(gradient(dendritic(50 * pA), i_dend)[0], plain))
     print(f"I_dend = {i_dend / pA:.0f} pA: cosine to e-prop {found[-1]:.2f}")
-_, seen = gradient(dendritic(50 * pA), 200 * pA)
+_, seen, shift = gradient(dendritic(50 * pA), 200 * pA)
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 2.8), layout="constrained")
 left.plot(seen.t / ms, 1000 * seen.u_[0], color="C0", lw=1)
 left.set(xlabel="Time (ms)", ylabel="Potential of the dendrite (mV)")
-errors = seen.shift_of_u.error[0]
+errors = shift.error[0]
 middle.plot(seen.t / ms, errors / abs(errors).max(), color="0.6", lw=1, label="error")
 middle.plot(seen.t / ms, seen.L[0] / abs(seen.L[0]).max(), color="C3", lw=1, label="signal L")
 middle.set(xlabel="Time (ms)", ylabel="Of its largest value")
