@@ -89,57 +89,59 @@ def rule(order, engine="credit"):
     return EProp(order=order, engine=engine, reset_path={"v": "implicit"})
 
 
-# %%
-# The exact gradient of the surrogate, the orders of e-prop, and e-prop with diffusing errors.
-
-exact, target_of, count = gradient(rule(math.inf))
-found = {
-    "e-prop": gradient(rule(1, "traces"))[0],
-    "diffusion": gradient(rule(1, "traces"), diffusing)[0],
-    "order 2": gradient(rule(2))[0],
-    "order 3": gradient(rule(3))[0],
-}
-
-
-def per_neuron(grad):
+def per_neuron(grad, target_of):
     """Norm of the gradient of each neuron's incoming synapses."""
     return np.sqrt(np.bincount(target_of, weights=grad**2, minlength=n))
 
 
-def cosine(grad, synapses=slice(None)):
-    """To the exact gradient; 0 where there is none."""
-    one, other = grad[synapses], exact[synapses]
-    return one @ other / max(np.linalg.norm(one), 1e-300) / np.linalg.norm(other)
+def cosine(grad, exact):
+    """0 where nothing learns."""
+    return grad @ exact / max(np.linalg.norm(grad), 1e-300) / np.linalg.norm(exact)
 
 
-others = ~np.isin(target_of, projects)  # synapses onto neurons that do not project to the readout
+# %%
+# The exact gradient of the surrogate, orders of e-prop, and e-prop with errors that diffuse: for
+# the synapses onto neurons that do not project to the readout themselves. What reaches these by
+# diffusion has the sign of their neighbours' error. If they excite their neighbours, that is right;
+# through weights of any sign it is not.
 
-
-print(f"{count.sum()} spikes, {1000 * count.mean() / steps:.0f} spikes/s")
-for name, grad in found.items():
-    reached = (per_neuron(grad) > 0).mean()
-    print(
-        f"{name}: {100 * reached:.0f} % of the neurons learn, cosine {cosine(grad):.2f}; "
-        f"{cosine(grad, others):.2f} for those that do not project to the readout"
-    )
-
-figure, axes = plt.subplots(1, 4, figsize=(10, 2.9), layout="constrained")
-for axis, (name, grad) in zip(
-    axes,
-    {"e-prop": found["e-prop"], "diffusion": found["diffusion"], "exact": exact}.items(),
-    strict=False,
+random_signs = weights["recurrent"]
+cosines, maps = {}, {}
+for kind, recurrent in (
+    ("excitatory", 0.6 * abs(random_signs)),
+    ("of both signs", random_signs),
 ):
-    norms = per_neuron(grad)
+    weights["recurrent"] = recurrent
+    exact, target_of, count = gradient(rule(math.inf))
+    found = {
+        "e-prop": gradient(rule(1, "traces"))[0],
+        "diffusion": gradient(rule(1, "traces"), diffusing)[0],
+        "order 2": gradient(rule(2))[0],
+    }
+    others = ~np.isin(target_of, projects)
+    cosines[kind] = [cosine(grad[others], exact[others]) for grad in found.values()]
+    maps.setdefault("e-prop", per_neuron(found["e-prop"], target_of))
+    maps.setdefault("diffusion", per_neuron(found["diffusion"], target_of))
+    maps.setdefault("exact", per_neuron(exact, target_of))
+    print(f"recurrent synapses {kind}: {1000 * count.mean() / steps:.0f} spikes/s")
+    for name, grad in found.items():
+        reached = 100 * (per_neuron(grad, target_of) > 0).mean()
+        there = cosine(grad[others], exact[others])
+        print(f"  {name}: {reached:.0f} % of the neurons learn; cosine of the others {there:.2f}")
+
+figure, axes = plt.subplots(1, 4, figsize=(11, 2.9), layout="constrained")
+for axis, (name, norms) in zip(axes, maps.items(), strict=False):
     image = axis.imshow((norms / norms.max()).reshape(side, side), cmap="magma", vmin=0, vmax=1)
     axis.scatter(column[projects], row[projects], s=14, facecolors="none", edgecolors="w", lw=0.8)
     axis.set(title=name, xticks=[], yticks=[])
 bar = figure.colorbar(image, ax=axes[2], shrink=0.8)
-bar.set_label("Norm of the gradient (of the largest)")
-axes[3].bar(
-    list(found), [cosine(grad, others) for grad in found.values()], color=["0.6", "C3", "C0", "C0"]
-)
-axes[3].set(ylabel="Cosine to the exact gradient", title="other neurons", ylim=(-0.1, 1))
-axes[3].tick_params(axis="x", rotation=45)
+bar.set_label("Norm of the gradient")
+places = np.arange(len(found))
+for shift, (kind, values), colour in zip((-0.2, 0.2), cosines.items(), ("C3", "0.6"), strict=True):
+    axes[3].bar(places + shift, values, 0.36, color=colour, label=kind)
+axes[3].set(ylabel="Cosine to the exact gradient", ylim=(-0.1, 1.05))
+axes[3].set_xticks(places, list(found))
+axes[3].legend(title="Recurrent synapses", frameon=False, fontsize=8, loc="upper left")
 axes[3].axhline(0, color="k", lw=0.8)
 axes[3].spines[["top", "right"]].set_visible(False)
 figure.savefig("diffusion.png", dpi=150)
