@@ -59,7 +59,7 @@ from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp
-from .signals import Signal, checked_signal, install_signal, signal_of
+from .signals import Signal, checked_signal, install_signal
 from .trace_filters import TraceFilter, checked_filter
 from .updates import Update, changing, is_trained, warn_of_what_goes_on
 
@@ -103,7 +103,7 @@ class Learner:
         nothing is ever reset. ``"episode"``: when the environment of an `ActorCriticReadout` ends
         an episode.
     signal : Signal or dict of NeuronGroup to Signal, optional
-        Equations of what reaches a neuron in place of the errors: a third factor.
+        A third factor: equations of what reaches a neuron in place of the errors.
     trace_filter : TraceFilter, optional
         What follows the eligibility trace in place of the readout's filter F_κ.
     losses : list of Loss
@@ -167,7 +167,6 @@ class Learner:
         self.readout, self.rule = readout, rule or EProp()
         self.signal = checked_signal(signal, readout, self.rule, losses)
         self.trace_filter = checked_filter(trace_filter, self.rule)
-        self.signals: dict[NeuronGroup, NeuronGroup] = {}
         self.feedback = checked_feedback(feedback, readout)
         self.feedback_decay = feedback_decay
         if self.feedback_decay and not self.feedback_is("adaptive"):
@@ -179,8 +178,8 @@ class Learner:
         self.interval = checked_period("update_every", update_every, readout)
         self.window = checked_period("learning_window", learning_window, readout)
         check_durations(self)
-        example = "[inhibitory_synapses]"
-        reset = checked_objects("Learner.reset", reset, example, NeuronGroup, Synapses)
+        kinds = NeuronGroup, Synapses
+        reset = checked_objects("Learner.reset", reset, "[inhibitory_synapses]", *kinds)
         if reset and self.trial is None:
             raise ValueError(
                 "Learner.reset names what returns to its start at the end of a trial, but there "
@@ -194,17 +193,16 @@ class Learner:
                 "EProp(engine='credit')"
             )
         self.populations: dict[NeuronGroup, Population] = {}
+        self.signals: dict[NeuronGroup, NeuronGroup] = {}
         self.projections: list[Projection] = []
         self.feedback_weights: list[FeedbackWeights] = []
         self.namespace: dict[str, object] = {}
-        self.restored: set[Group] = set()
-        self.parameters_restored: set[NeuronGroup] = set()
         self.updates: list[Update] = []
+        self.restored, self.parameters_restored = set[Group](), set[NeuronGroup]()
         self.loss_code: dict[NeuronGroup, dict[str, LossCode]] = {}
-        self._seeds = np.random.SeedSequence(seed)
+        self._seeds, self._warned = np.random.SeedSequence(seed), False
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
-        self._warned = False
         self.losses, groups = losses, dict.fromkeys(loss.group for loss in losses)
         names = get_local_namespace(level=1)
         with unchanged_if_refused(readout, *groups):
@@ -316,8 +314,7 @@ class Learner:
     @learning.setter
     def learning(self, learning: bool) -> None:
         check_not_compiled("Learner.learning")
-        on = flag("Learner.learning", learning)
-        self.readout.variables["learning"].set_value(on)
+        self.readout.variables["learning"].set_value(flag("Learner.learning", learning))
 
     def start_trial(self) -> None:
         """Let a trial begin with the next step, and take the present state to return to.
@@ -357,8 +354,7 @@ class Learner:
             weights = dense_feedback(self, group)
             self.share(group, "__signal_scale")
             population = self.engine.population(group)
-            if (signal := signal_of(self, group)) is not None:
-                self.signals[group] = install_signal(self, group, signal, population)
+            install_signal(self, group, population)
             self.reset_with_trial(group)
             if self.regularizers and "spike" in group.events:
                 regularize(self, group)
@@ -408,8 +404,8 @@ class Learner:
         """Start every trial of a group from the state in which it started the first.
 
         Groups with trained synapses onto or from them are reset without being asked for. Synapses
-        are not: to where they started return variables that their equations or pathways change
-        (a trained weight does not), and spikes on the way along them are dropped.
+        are not: variables that their equations or pathways change return to where they started (a
+        trained weight does not), and spikes on the way along them are dropped.
 
         Parameters
         ----------

@@ -276,20 +276,16 @@ def checked_signal(signal, readout, rule, losses):
     return signal if isinstance(signal, Signal) else by_group
 
 
-def signal_of(learner: Learning, group) -> Signal | None:
-    """The signal of a group; None if errors reach it at once."""
-    signal = learner.signal
-    return signal.get(group) if isinstance(signal, Mapping) else signal
+def install_signal(learner: Learning, group, population) -> None:
+    """Let the signal of a group, if it has one, take the place of the errors in its L.
 
-
-def install_signal(learner: Learning, group, signal: Signal, population) -> NeuronGroup:
-    """Let a signal take the place of the errors in the learning signal of a group.
-
-    Returns
-    -------
-    NeuronGroup
-        Its equations: one "neuron" for each of the group.
+    The equations are ``learner.signals[group]``: one "neuron" for each of the group.
     """
+    signal = learner.signal
+    if isinstance(signal, Mapping):
+        signal = signal.get(group)
+    if signal is None:
+        return
     name, own = f"Signal.equations for group '{group.name}'", signal._equations
     held = signal._held(group)
     equations = own + held
@@ -343,7 +339,7 @@ def install_signal(learner: Learning, group, signal: Signal, population) -> Neur
     code = f"__L = __signal_scale*__learns*{SIGNAL}"
     run_code(part, code, schedule.SIGNAL_READ, f"{part.name}_read")
     add_to(group, part)
-    return part
+    learner.signals[group] = part
 
 
 def _couple(part, signal, call):
