@@ -11,7 +11,9 @@ from .learning.readout import LeakyReadout
 from .learning.recordings import recorded_signals, recorded_spikes
 from .learning.rule import BPTT, EProp, Rule
 from .learning.rules import MDGL, OSTL, OTTT, RFLO, SuperSpike
+from .learning.signals import Signal
 from .learning.synapses import TrainableSynapses
+from .learning.trace_filters import TraceFilter
 from .network import RecurrentNetwork, connectivity
 from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
@@ -59,8 +61,10 @@ __all__ = [
     "PiecewiseLinear",
     "RecurrentNetwork",
     "Rule",
+    "Signal",
     "StepDecay",
     "SuperSpike",
+    "TraceFilter",
     "TrainableSynapses",
     "WeightDecay",
     "available_models",

@@ -45,6 +45,7 @@ from brian2.parsing.statements import parse_statement
 from brian2.parsing.sympytools import str_to_sympy, sympy_to_str
 from brian2.stateupdaters.base import UnsupportedEquationsException
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
+from brian2.units.fundamentalunits import DimensionMismatchError
 from brian2.utils.logger import catch_logs
 from brian2.utils.stringtools import get_identifiers, word_substitute
 
@@ -208,6 +209,14 @@ def add_to(group, obj):
 
 
 # -------------------------------------------------------------------------- groups
+def check_equation_units(name, group):
+    """Raise an error that names the equations of a group if their units do not fit."""
+    try:
+        group.equations.check_units(group, run_namespace={})
+    except DimensionMismatchError as error:
+        raise DimensionMismatchError(f"{name}: {' '.join(str(error).split())}") from None
+
+
 def remove_variables(group, names):
     """Take variables away that were added to a group, as far as they are there."""
     for name in names:

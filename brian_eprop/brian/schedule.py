@@ -57,16 +57,24 @@ LOSS_AT_END = Moment("end", 1)
 EPISODE = Moment("end", 2)
 FEEDBACK = Moment("end", 2)
 LEARNING_SIGNAL = Moment("end", 3)
+#: Equations of a signal: what matrices make of the present state, the update, what they make of
+#: the new one, L, and what will be needed after a delay.
+SUMS_OF_SIGNAL = Moment("end", 3.1)
+SIGNAL = Moment("end", 3.2)
+SUMS_OF_L = Moment("end", 3.3)
+SIGNAL_READ = Moment("end", 3.4)
+DELAY_LINES = Moment("end", 3.5)
 #: What a neuron tells those whose spikes reach it, before A and D become those of the next step.
-SLOPE = Moment("end", 3.2)
-MODULATORS = Moment("end", 3.4)
-MODULATION = Moment("end", 3.6)
+SLOPE = Moment("end", 3.6)
+MODULATORS = Moment("end", 3.7)
+MODULATION = Moment("end", 3.8)
 #: A and D carry the eligibility vector from this step to the next: after the reset.
 COEFFICIENTS = Moment("end", 4)
 #: The trace of a readout's synapses contains the spikes of the present step.
 READOUT_TRACES = Moment("end", 4)
 #: e^t from s^t, then the gradient, then s^{t+1}, in one pass over the synapses.
 TRACES = Moment("end", 5)
+DELAY_LINES_OF_TRACES = Moment("end", 5.5)
 #: Presynaptic traces are read by that pass: they move on after it.
 PRESYNAPTIC_TRACES = Moment("end", 6)
 REGULARIZATION = Moment("end", 7)

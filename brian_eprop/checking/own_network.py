@@ -45,6 +45,12 @@ def check_network(learner, duration, network, synapses, seed, namespace, level):
             f"readout '{learner.readout.name}' has rewards, whose gradient is no difference of a "
             "loss that is known; check the network with a LeakyReadout and a target"
         )
+    if learner.signal is not None or learner.trace_filter is not None:
+        which = "signal" if learner.signal is not None else "trace_filter"
+        raise ValueError(
+            f"Learner.{which} makes of the gradient what is no difference of a loss; check the "
+            f"network with a Learner without {which}, whose traces are the same"
+        )
     network = network_of(learner, network, level + 1)
     duration = _duration(learner, duration, network)
     rule = learner.rule

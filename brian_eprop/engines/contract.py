@@ -143,6 +143,9 @@ class Learning(Protocol):
     engine: Engine
     namespace: dict[str, object]
     updates: list[Any]
+    signal: Any
+    signals: dict[NeuronGroup, NeuronGroup]
+    trace_filter: Any
     restored: set[Any]
     parameters_restored: set[NeuronGroup]
     populations: dict[NeuronGroup, Any]

@@ -144,6 +144,8 @@ class Eligibility:
             changed_elsewhere=bool(self.on_pre or self.move_on),
         )
         add_to(synapses, every)
+        if "e_bar" in self.variables and learner.trace_filter is not None:
+            learner.trace_filter.install(learner, synapses)
         if self.move_on:
             see_target(synapses, self.move_on)
             self.mover = EverySynapse(
@@ -212,11 +214,13 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     #          eps_v = _next_v
     #          __arrived_v = 0
     read = (f"{at_synapse(entry)}*eps_{name}" for name, entry in entries.c.items())
+    trace_filter = learner.trace_filter
+    filtered = [f"e_bar = {'__kappa*e_bar + ' if learner.rule.filtered else ''}__gain*e_trace"]
     advance = [
         f"e_trace = {' + '.join(read) or '0'}",
         # what the trace of the step before has done to other neurons
         *(["_hop = __modulation_post*e_bar"] if learner.rule.hops else []),
-        f"e_bar = {'__kappa*e_bar + ' if learner.rule.filtered else ''}__gain*e_trace",
+        *(filtered if trace_filter is None else trace_filter.code.split("\n")),
         *_gradient(learner, "L_post*e_bar" + " + _hop" * learner.rule.hops),
         *_of_losses(entries, arrived, at_synapse),
         *(["__e_sum += e_trace"] if regularized else []),
@@ -237,6 +241,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         advance, move_on = [*advance, *move_on], []
     variables = {f"eps_{n}": n for n in at_synapses} | {internal("arrived", n): n for n in waiting}
     others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
+    others += () if trace_filter is None else trace_filter.states
     variables |= dict.fromkeys(others)
     return Eligibility(
         learner,

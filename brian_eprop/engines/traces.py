@@ -158,7 +158,7 @@ class Traces:
 
     def reaches(self, population):
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
-        return bool(population.signals or population.errors)
+        return bool(population.signals or population.errors or population.without_errors)
 
 
 @define(slots=False)
@@ -224,6 +224,8 @@ class Population:
         self.effects = {}
         self.runners = {}
         self.signals = []
+        #: The variable that holds the errors where a signal is made of them
+        self.weighed, self.without_errors = "", False
         self.step, self.watched, self.multiplied = None, (), set()
         #: Sums over synapses that are states, and what the synapses do that were created so far
         self.sums, self.projections = {}, []
@@ -455,8 +457,20 @@ class Population:
         name = internal("L", str(len(self.signals)))
         declare(self.group, name)
         self.signals.append(name)
-        self.signal_code.abstract_code = f"L = __signal_scale*({' + '.join(self.signals)})"
+        self._sum_signals()
         return name
+
+    def weigh_errors(self, variable, needed):
+        """Put the errors that feedback brings into a variable of the group, and not into L."""
+        self.weighed, self.without_errors = variable, not needed
+        self._sum_signals()
+
+    def _sum_signals(self):
+        total = " + ".join(self.signals) or "0"
+        if self.weighed:
+            self.signal_code.abstract_code = f"{self.weighed} = {total}"
+        else:
+            self.signal_code.abstract_code = f"L = __signal_scale*({total})"
 
     @property
     def learns(self):

@@ -6,6 +6,7 @@ Each message names the object, the value and the remedy.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import numpy as np
 from brian2 import (
@@ -273,7 +274,7 @@ def checked_objects(name, objects, example, *kinds):
     return objects
 
 
-def checked_readout(readout, losses):
+def checked_readout(readout, losses, signal):
     """The readout of a learner; without one, one that listens to nothing, beside losses.
 
     It has the flags and the clock of the learner, and its error is 0.
@@ -302,7 +303,8 @@ def checked_readout(readout, losses):
             f"readout '{readout.name}' has rewards, which weigh what led to them, and losses "
             "count by themselves: give the losses a Learner of their own"
         )
-    if readout.target is None and not readout.rewarded and not losses:
+    needless = readout.rewarded or losses or not getattr(signal, "reads_errors", True)
+    if readout.target is None and not needless:
         raise ValueError(
             f"readout '{readout.name}' has no target and therefore no error to learn from; create "
             "it with LeakyReadout(..., target=...)"
@@ -435,6 +437,12 @@ def check_complete(learner):
             raise ValueError(
                 f"{loss!r}: group '{loss.group.name}' and readout '{learner.readout.name}' are not "
                 "in one network: add them, or give a Learner without this loss"
+            )
+    for group in learner.signal if isinstance(learner.signal, Mapping) else ():
+        if group not in learner.signals:
+            raise ValueError(
+                f"Learner.signal names group '{group.name}', which does not learn: connect "
+                "TrainableSynapses onto it, or leave it out"
             )
     for group in (learner.readout, *learner.populations):
         if not group.active:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -60,7 +59,9 @@ from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp, Rule
-from .updates import Attach, Update, changing, going_on, is_trained
+from .signals import Signal, checked_signal, install_signal
+from .trace_filters import TraceFilter, checked_filter
+from .updates import Attach, Update, changing, is_trained, warn_of_what_goes_on
 
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
@@ -102,6 +103,10 @@ class Learner:
         learner's objects enter the network: what the neurons do before is no trial. Default:
         nothing is ever reset. ``"episode"``: when the environment of an `ActorCriticReadout` ends
         an episode.
+    signal : Signal or dict of NeuronGroup to Signal, optional
+        A third factor: equations of what reaches a neuron in place of the errors.
+    trace_filter : TraceFilter, optional
+        What follows the eligibility trace in place of the readout's filter F_κ.
     losses : list of Loss
         On variables of the neurons themselves, besides that of the readout.
     learning_window : Quantity, optional
@@ -142,6 +147,8 @@ class Learner:
         update_every: Quantity | Literal["episode"] | None = None,
         reset_every: Quantity | Literal["episode"] | None = None,
         *,
+        signal: Signal | Mapping[NeuronGroup, Signal] | None = None,
+        trace_filter: TraceFilter | None = None,
         losses: Sequence[Loss] = (),
         learning_window: Quantity | None = None,
         learn: str | None = None,
@@ -152,14 +159,16 @@ class Learner:
         seed: int | None = None,
     ) -> None:
         losses = checked_objects("Learner.losses", losses, "[Loss(group, 'v/mV')]", Loss)
-        readout = checked_readout(readout, losses)
         check_types(rule, regularizers)
+        readout = checked_readout(readout, losses, signal)
         checked_optimizer("Learner.optimizer", optimizer)
         must = "be a fraction, at least 0 and below 1"
         feedback_decay = number("Learner.feedback_decay", feedback_decay, must, high=BELOW_1)
         check_seed("Learner.seed", seed)
         self.readout = readout
         self.rule: Rule = rule or EProp()
+        self.signal = checked_signal(signal, readout, self.rule, losses)
+        self.trace_filter = checked_filter(trace_filter, self.rule)
         self.feedback = checked_feedback(feedback, readout)
         self.feedback_decay = feedback_decay
         if self.feedback_decay and not self.feedback_is("adaptive"):
@@ -171,8 +180,8 @@ class Learner:
         self.interval = checked_period("update_every", update_every, readout)
         self.window = checked_period("learning_window", learning_window, readout)
         check_durations(self)
-        example = "[inhibitory_synapses]"
-        reset = checked_objects("Learner.reset", reset, example, NeuronGroup, Synapses)
+        kinds = NeuronGroup, Synapses
+        reset = checked_objects("Learner.reset", reset, "[inhibitory_synapses]", *kinds)
         if reset and self.trial is None:
             raise ValueError(
                 "Learner.reset names what returns to its start at the end of a trial, but there "
@@ -183,17 +192,16 @@ class Learner:
         if self.trainable:
             self.rule.check_parameters("Learner", self.trainable)
         self.populations: dict[NeuronGroup, Population] = {}
+        self.signals: dict[NeuronGroup, NeuronGroup] = {}
         self.projections: list[Projection] = []
         self.feedback_weights: list[FeedbackWeights] = []
         self.namespace: dict[str, object] = {}
-        self.restored: set[Group] = set()
-        self.parameters_restored: set[NeuronGroup] = set()
         self.updates: list[Update] = []
+        self.restored, self.parameters_restored = set[Group](), set[NeuronGroup]()
         self.loss_code: dict[NeuronGroup, dict[str, LossCode]] = {}
-        self._seeds = np.random.SeedSequence(seed)
+        self._seeds, self._warned = np.random.SeedSequence(seed), False
         self._optimizer: Optimizer | None = None
         self._last_kind: type[Optimizer] | None = None
-        self._warned = False
         self.losses, groups = losses, dict.fromkeys(loss.group for loss in losses)
         names = get_local_namespace(level=1)
         with unchanged_if_refused(readout, *groups):
@@ -305,8 +313,7 @@ class Learner:
     @learning.setter
     def learning(self, learning: bool) -> None:
         check_not_compiled("Learner.learning")
-        on = flag("Learner.learning", learning)
-        self.readout.variables["learning"].set_value(on)
+        self.readout.variables["learning"].set_value(flag("Learner.learning", learning))
 
     def start_trial(self) -> None:
         """Let a trial begin with the next step, and take the present state to return to.
@@ -346,6 +353,7 @@ class Learner:
             weights = dense_feedback(self, group)
             self.share(group, "__signal_scale")
             population = self.engine.population(group)
+            install_signal(self, group, population)
             self.reset_with_trial(group)
             if self.regularizers and "spike" in group.events:
                 regularize(self, group)
@@ -395,8 +403,8 @@ class Learner:
         """Start every trial of a group from the state in which it started the first.
 
         Groups with trained synapses onto or from them are reset without being asked for. Synapses
-        are not: to where they started return variables that their equations or pathways change
-        (a trained weight does not), and spikes on the way along them are dropped.
+        are not: variables that their equations or pathways change return to where they started (a
+        trained weight does not), and spikes on the way along them are dropped.
 
         Parameters
         ----------
@@ -420,17 +428,9 @@ class Learner:
 
     def warn_of_what_goes_on(self) -> None:
         """Warn, once, of states that the end of a trial does not reset."""
-        if self.trial is None or self._warned:
-            return
-        self._warned = True
-        continuing = going_on(self)
-        if continuing:
-            warnings.warn(
-                f"trials of the learner of '{self.readout.name}' are reset, but these go on from "
-                f"one to the next: {'; '.join(continuing)}. To reset them too, name them in "
-                "Learner(reset=[...])",
-                stacklevel=2,
-            )
+        if self.trial is not None and not self._warned:
+            self._warned = True
+            warn_of_what_goes_on(self)
 
     def feedback_is(self, *kinds: Feedback) -> bool:
         """Whether the feedback is one of the named kinds (and not an array)."""

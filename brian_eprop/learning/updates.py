@@ -5,6 +5,7 @@ Also the list of what no trial resets.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias
@@ -232,6 +233,18 @@ def changing(synapses: Synapses) -> set[str]:
     if is_trained(synapses):
         variables = (variables & synapses.model_names) - {synapses.weight}
     return variables
+
+
+def warn_of_what_goes_on(learner: Learning) -> None:
+    """Warn of states that the end of a trial does not reset."""
+    continuing = going_on(learner)
+    if continuing:
+        warnings.warn(
+            f"trials of the learner of '{learner.readout.name}' are reset, but these go on from "
+            f"one to the next: {'; '.join(continuing)}. To reset them too, name them in "
+            "Learner(reset=[...])",
+            stacklevel=3,
+        )
 
 
 def going_on(learner: Learning) -> list[str]:

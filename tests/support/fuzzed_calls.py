@@ -196,6 +196,23 @@ def calls():
                 namespace={},
             ),
         ),
+        "Signal": (
+            eprop.Signal,
+            lambda: dict(
+                equations="L = delayed(error) + m(error) : 1",
+                delay=2 * ms,
+                matrices={"m": np.eye(3)},
+                namespace={},
+            ),
+        ),
+        "TraceFilter": (
+            eprop.TraceFilter,
+            lambda: dict(
+                equations="de_bar/dt = (e_trace - delayed(e_trace))/dt : 1",
+                delay=2 * ms,
+                namespace={},
+            ),
+        ),
         "DaleLaw": (eprop.DaleLaw, lambda: dict(inhibitory=[0], matrices=["w_rec"])),
         "Bounds": (eprop.Bounds, lambda: dict(low=0.0, high=1.0, matrices=["w_in"])),
         "WeightDecay": (eprop.WeightDecay, lambda: dict(rate=0.1, matrices=["w_in"])),
@@ -263,6 +280,8 @@ def calls():
                 feedback="adaptive",
                 optimizer=eprop.Adam(0.1),
                 regularizers=[eprop.FiringRateRegularizer()],
+                signal=None,
+                trace_filter=None,
                 losses=[],
                 update_every=STEPS * ms,
                 reset_every=STEPS * ms,
