@@ -269,7 +269,7 @@ class Network:
         return False
 
     def mask_of(self, name: str) -> np.ndarray | bool:
-        """Which of the weights or delays exist: a bool array of their last axes, or True for all."""
+        """Which weights or delays exist: a bool array of their last axes, or True for all."""
         kind, _, of = name.partition("_")
         return getattr(self, f"mask_{of}") if kind in ("w", "delay") else True
 

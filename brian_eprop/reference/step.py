@@ -328,8 +328,8 @@ def with_delays(steps, inputs, names):
 
         ∂u_j^t/∂d_ij = w_ij (s_i^{t−n−1} − s_i^{t−n}),     n = ⌊d_ij⌋
 
-    s is what is sent, one step later along recurrent connections. This is exact for a signal that is
-    split between two steps, and is the derivative to the right where d is whole. Along a
+    s is what is sent, one step later along recurrent connections. This is exact for a signal that
+    is split between two steps, and is the derivative to the right where d is whole. Along a
     trajectory of rounded delays it is the slope of the split signal.
 
     Parameters

@@ -153,5 +153,5 @@ def test_errors_name_what_is_wrong():
         evolve(network, delay_in=-0.5)
     with pytest.raises(ValueError, match=r"'parameters' contains 'delay_out'"):
         gradients(network, *task, parameters=["delay_out"])
-    with pytest.raises(ValueError, match="'snap' does not apply .* 'delay_rec' goes up to 0.5"):
+    with pytest.raises(ValueError, match=r"'snap' does not apply .* 'delay_rec' goes up to 0.5"):
         gradients(evolve(network, delay_rec=0.5), *task, "snap", n=1)
