@@ -16,7 +16,7 @@ from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.code import internal
-from ..brian.internals import is_standalone, known_values, restart_queue
+from ..brian.internals import is_standalone, itself, known_values, restart_queue
 from ..checks import entries, shown
 from .parameters import ParameterTraining, bounds_of, checked_trainable, scale_of
 from .updates import Trained, Update
@@ -153,7 +153,7 @@ class DelayUpdate(Update):
         super().run()
         if due:
             restart_queue(self.group.pre)
-            self.learner.engine.delays_changed(self.group)
+            self.learner.engine.delays_changed(itself(self.group))
 
 
 def check_delays(synapses):
