@@ -360,8 +360,7 @@ class Pathway:
             if self.later and local in names
         }
         return [
-            (self.synapses.variables[local], reach[output] + 1, n)
-            for output, local in read.items()
+            (self.synapses.variables[local], reach[output] + 1, n) for output, local in read.items()
         ]
 
 

@@ -25,13 +25,13 @@ from brian_eprop import (
     GradientDescent,
     LeakyReadout,
     Learner,
+    ParameterTraining,
     PiecewiseLinear,
     TrainableSynapses,
     load_model,
     reference,
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
-from brian_eprop.learning.parameters import ParameterTraining
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -249,8 +249,8 @@ def test_delays_onto_the_readout_learn():
     for k, (i, j) in enumerate(zip(extra.i[:], extra.j[:], strict=True)):
         n = math.floor(0.2 + i * 0.9 + 1e-9)
         for trial, t in zip(*np.nonzero(spikes[:, :, i]), strict=True):
-            by_hand[k] += 0.7 * network.readout_gain * (
-                lam[trial, t + n + 1, j] - lam[trial, t + n, j]
+            by_hand[k] += (
+                0.7 * network.readout_gain * (lam[trial, t + n + 1, j] - lam[trial, t + n, j])
             )
     assert np.abs(by_hand).max() > 0.1
     assert np.allclose(extra.grad_delay_ / STEPS_PER_SECOND, by_hand, rtol=0, atol=1e-9)
@@ -281,7 +281,11 @@ def reference_outputs(network, task, extra):
         ({"delay": (-1 * ms, 5 * ms)}, ValueError, r"no spike arrives before it was sent"),
         ({"delay": (0 * ms, 50 * ms)}, ValueError, r"reach over a trial of 40. ms"),
         ({"delay": (5 * ms, 1 * ms)}, ValueError, r"the first must not be above the second"),
-        ({"delay": (0, 5)}, DimensionMismatchError, r"in the unit of the trained variable, 'second'"),
+        (
+            {"delay": (0, 5)},
+            DimensionMismatchError,
+            r"in the unit of the trained variable, 'second'",
+        ),
         ({"delay": (0 * ms, math.inf * ms)}, ValueError, r"reach over a trial"),
         ({"delay": (math.nan * ms, 5 * ms)}, ValueError, r"must not be above"),
         ({"w": (0, 1), "delay": None}, ValueError, r"bounds of the weight are those of"),
