@@ -17,6 +17,7 @@ ORDER = ExplicitOrder(
         "plot_behaviour.py",
         "plot_vowels.py",
         "plot_trained_time_constants.py",
+        "plot_delays.py",
         "plot_reward_own_network.py",
         "plot_reward_cart_pole.py",
         "plot_order_of_eprop.py",

@@ -258,6 +258,12 @@ def pathways(synapses):
     return synapses._pathways
 
 
+def restart_queue(pathway):
+    """Drop the spikes under way along a pathway, and deliver the next ones with its delays."""
+    pathway.queue._restore_from_full_state(None)
+    pathway.initialise_queue()
+
+
 def reset_of(group):
     """The statements of the reset at a spike; none for a group without."""
     return statements_of(group.event_codes.get("spike", ""))

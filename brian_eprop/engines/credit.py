@@ -168,7 +168,7 @@ class Credit:
         step, known = population.step, population.adjoint.states
         changed = on_pre.effects(step)
         effects = {s: e for s, e in changed.items() if s in known}
-        whole = self.crosses_synapses or population.parameters
+        whole = self.crosses_synapses or population.parameters or timing.longest is not None
         jump = on_pre.jumps(step, known if whole else effects)
         if not (whole or own_jumps(jump)):
             jump = {}
@@ -204,6 +204,13 @@ class Credit:
         seen = changing_at_source(used, on_pre.source, {*on_pre.synaptic, on_pre.weight})
         if not (seen or own_jumps(jumps)):
             return Pathway(self, *parts)
+        if timing.longest is not None:
+            on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
+            raise NoDerivativeError(
+                f"on_pre = '{on_pre.text}': what a spike does depends on {on} at its arrival, so "
+                "that a delay has no derivative by the credit of its spikes alone; leave 'delay' "
+                "out of TrainableSynapses.trainable"
+            )
         if self.carries:
             on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
             raise NoDerivativeError(
@@ -341,11 +348,18 @@ class Credit:
         of_these = [pathway for pathway in self._in_turn if pathway.synapses is synapses]
         return {variables[name] for pathway in of_these for name in pathway.seen}
 
+    def delays_changed(self, synapses):
+        """Let arrivals find their credit where the delays of synapses now are."""
+        for pathway in self.pathways:
+            if pathway.synapses is synapses:
+                pathway.sort()
+
     def used_later(self):
         """Variables of synapses that are read when a window has ended, and the synapses."""
         for pathway in self._active:
             used = list(pathway.effects.values())
-            used += pathway.jumps.values() if pathway.backwards or pathway.in_turn else ()
+            whole = pathway.backwards or pathway.in_turn or pathway.delay_learns
+            used += pathway.jumps.values() if whole else ()
             names = {s.name for expression in used for s in expression.free_symbols}
             for name in sorted(names - pathway.recorded):
                 if isinstance(pathway.synapses.variables.get(name), ArrayVariable):

@@ -17,6 +17,10 @@ from ..brian.code import LearningCode, internal
 PROCESSES, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
+#: So close to a whole number of steps a delay is one.
+WHOLE_STEP = 1e-6
+
+
 def resize_rows(variable, size):
     """Give a variable its size, as zeros if that is a new one."""
     if variable.size != size:
@@ -71,6 +75,11 @@ def _free_in(folder, limit, used):
 def steps_of(delay, dt):
     """Delays in whole steps, rounded as Brian2's spike queue does."""
     return np.floor(np.asarray(delay, dtype=float) / dt + 0.5).astype(int)
+
+
+def steps_before(delay, dt):
+    """Whole steps ⌊d⌋ of delays; a multiple of dt is not one less by its round-off."""
+    return np.floor(np.asarray(delay, dtype=float) / dt + WHOLE_STEP).astype(int)
 
 
 class Recorder(LearningCode):

@@ -241,7 +241,7 @@ class ArrivalsInTurn(Pathway):
                 variables.add_dynamic_array(ring, size=0)
             resize_rows(variables[ring], (reach + 1) * len(source))
         if not self.engine.standalone:
-            self._sort()
+            self.sort()
 
     def _check_one_by_one(self):
         """Raise an error for code that NumPy runs statement by statement for all arrivals."""
@@ -261,7 +261,7 @@ class ArrivalsInTurn(Pathway):
                 "choose another target"
             )
 
-    def _sort(self):
+    def sort(self):
         """Order the synapses as their spikes arrive: by delay, from the longest, and by source."""
         variables, n = self.synapses.variables, len(parent_group(self.synapses.source))
         pre = variables["_synaptic_pre"].get_value()

@@ -2,6 +2,11 @@
 
 grad_ji += Σ_arrivals b·credit_j          and, across recurrent synapses,
 dE/dz_i += Σ_j Δ_ji·credit_j              Δ: what the spike adds to the neuron
+
+A delay of d steps that learns has the derivative of a spike that is split between the steps
+n = ⌊d⌋ and n + 1 after it:
+
+dE/dd_ji += Σ_spikes Δ_ji·(credit_j one step later − credit_j after n steps)
 """
 
 from collections.abc import Set
@@ -16,7 +21,7 @@ from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
 from ..calculus.statements import printed
 from .backward_pass import carry_on, player
-from .history import resize_rows, steps_of
+from .history import WHOLE_STEP, resize_rows, steps_before, steps_of
 
 
 class Pathway:
@@ -56,6 +61,7 @@ class Pathway:
         self.effects, self.jumps, self.states, self.timing = effects, jumps, states, timing
         self.early = timing.early or owner.acts_at_once
         self.later = not timing.without_delay or timing.lag > 0
+        self.delay_learns = timing.longest is not None
         self.traces = owner.traces if engine.carries else {}
         self.backwards, self.code, self.heard_parameters = [], "", []
 
@@ -116,7 +122,8 @@ class Pathway:
         variables, source = synapses.variables, parent_group(synapses.source)
         kept = self.engine.record_spikes(source, attach)
         variables.add_reference("__kept_spikes", source, kept, index="0")
-        for name in ("__row_first", "__row_order", "__arrival_idx"):
+        split = ("__first_idx", "__second_idx") if self.delay_learns else ()
+        for name in ("__row_first", "__row_order", "__arrival_idx", *split):
             variables.add_dynamic_array(name, size=0, dtype=np.int32)
         self._check_constant(self.effects)
         self.common = self._common()
@@ -133,7 +140,17 @@ class Pathway:
                 credit = self._credit(internal("arriving", name), (row,))
                 code.append(f"{internal('next', name)} += {credit}")
             carry_on(self)
+        if self.delay_learns:
+            code.append(self._of_delay())
         self.code = "\n".join([*code, *self._of_parameters()])
+
+    def _of_delay(self):
+        """Code of the gradient of the delay."""
+        self._check_constant(self.jumps)
+        rows = self.owner.credit_rows
+        second = self._credit("__second", rows, self.jumps, index="__second_idx")
+        first = self._credit("__first", rows, self.jumps, index="__first_idx")
+        return f"grad_delay += (({second}) - ({first}))/dt"
 
     def _check_constant(self, expressions):
         """Raise an error if what arrivals do is another thing when a window has ended."""
@@ -157,7 +174,7 @@ class Pathway:
             for s in {*self.jumps, *self.effects}
         )
 
-    def _credit(self, local, rows, factors=None):
+    def _credit(self, local, rows, factors=None, index="__arrival_idx"):
         """Code of Σ_state factor·credit (factor: b), reading names that begin with `local`."""
         early, receiver = self.early, self.receiver
         if factors is None and self.common is not None:
@@ -165,22 +182,28 @@ class Pathway:
         terms = []
         for state, factor in (factors or self.effects).items():
             output = receiver.output({state: sympy.S.One}, early, rows)
-            terms.append(f"({printed(factor)})*{self._refer(f'{local}_{state}', output)}")
+            name = self._refer(f"{local}_{state}", output, index)
+            terms.append(f"({printed(factor)})*{name}")
         return " + ".join(terms)
 
-    def _refer(self, local, output):
+    def _refer(self, local, output, index="__arrival_idx"):
         """A name of the synapse for the credit at the time of its arrival, one for each output."""
         variables, group = self.synapses.variables, self.receiver.group
-        known = [name for name, read in self.read.items() if read == output]
+        known = [name for name, read in self.read.items() if read == (output, index)]
         if known:
             return known[0]
         if self.later:
             kept = self.receiver.delayed(output)
-            variables.add_reference(local, group, kept, index="__arrival_idx")
+            variables.add_reference(local, group, kept, index=index)
         else:
             variables.add_reference(local, group, output, index="_postsynaptic_idx")
-        self.read[local] = output
+        self.read[local] = (output, index)
         return local
+
+    @property
+    def _outputs(self):
+        """The outputs of the receiver that synapses read."""
+        return {output for output, _ in self.read.values()}
 
     def _of_parameters(self):
         """Code of the gradients of parameters of the receiver that arrivals depend on."""
@@ -260,6 +283,8 @@ class Pathway:
         """Steps from a spike to its latest arrival; None if only the program will know."""
         if not self.later:
             return 0
+        if self.delay_learns:
+            return self.timing.longest + 1 + self.timing.lag
         try:
             delays = np.atleast_1d(self.synapses.pre.variables["delay"].get_value())
         except NotImplementedError:
@@ -268,23 +293,27 @@ class Pathway:
 
     def prepare(self, reach):
         """Size the ring buffers of credit for delays of so many steps."""
-        for output in set(self.read.values()):
+        for output in self._outputs:
             if self.later:
                 self.receiver.reach[output] = max(reach, self.receiver.reach[output])
         if not self.engine.standalone:
-            self._sort()
+            self.sort()
 
-    def _sort(self):
+    def sort(self):
         """Find the synapses of each source, and where each synapse finds its credit."""
         variables, n = self.synapses.variables, len(self.receiver.group)
         pre, post = (variables[f"_synaptic_{side}"].get_value() for side in ("pre", "post"))
         counts = np.bincount(pre, minlength=len(parent_group(self.synapses.source)))
-        delays = steps_of(self.synapses.pre.variables["delay"].get_value(), self.synapses.clock.dt_)
+        seconds, dt = self.synapses.pre.variables["delay"].get_value(), self.synapses.clock.dt_
+        delays = steps_of(seconds, dt)
         values = {
             "__row_first": np.concatenate([[0], np.cumsum(counts)]),
             "__row_order": np.argsort(pre, kind="stable"),
             "__arrival_idx": (delays + self.timing.lag) * n + post,
         }
+        if self.delay_learns:
+            first = (steps_before(seconds, dt) + self.timing.lag) * n + post
+            values |= {"__first_idx": first, "__second_idx": first + n}
         for name, value in values.items():
             resize_rows(variables[name], len(value))
             variables[name].set_value(value.astype(np.int32))
@@ -295,19 +324,22 @@ class Pathway:
             return []
         synapses = self.synapses
         place, delay = synapses.variables["__arrival_idx"], synapses.pre.variables["delay"]
+        split = ["__first_idx", "__second_idx"] if self.delay_learns else []
         return [
             player(
                 synapses,
                 "place_arrivals",
                 "",
                 f"{synapses.name}_places",
-                needed=["__arrival_idx", "_synaptic_post"],
+                needed=["__arrival_idx", "_synaptic_post", *split],
                 synapses=synapses,
                 place=place,
                 delay=delay,
                 lag=self.timing.lag,
-                reach=max(self.receiver.reach[output] for output in self.read.values()),
+                reach=max(self.receiver.reach[output] for output in self._outputs),
                 n=len(self.receiver.group),
+                split=[synapses.variables[name] for name in split],
+                whole_step=WHOLE_STEP,
             )
         ]
 
@@ -358,10 +390,13 @@ class Pathway:
     def _later(self, code):
         """The ring buffers of delayed credit that code reads, and their numbers of rows."""
         reach, n, names = self.receiver.reach, len(self.receiver.group), get_identifiers(code)
-        return [
-            (self.synapses.variables[local], reach[output] + 1, n)
-            for local, output in self.read.items()
+        read = {
+            output: local
+            for local, (output, _) in self.read.items()
             if self.later and local in names
+        }
+        return [
+            (self.synapses.variables[local], reach[output] + 1, n) for output, local in read.items()
         ]
 
 

@@ -35,20 +35,23 @@ class Timing(NamedTuple):
         It was stated that no synapse has a delay.
     crosses_trials : bool
         A spike of one trial could arrive in the next.
+    longest : int, optional
+        Steps of the longest delay that training may come to; None where delays do not learn.
     """
 
     early: bool
     lag: int
     without_delay: bool
     crosses_trials: bool
+    longest: int | None = None
 
     @classmethod
-    def of(cls, source, arrival, delay, learner):
+    def of(cls, source, arrival, delay, learner, longest=None):
         early = arrival == "after_groups"
         lag = int(early and not fires_early(source))
         without_delay = delay is not None and np.ndim(delay) == 0 and float(delay) == 0
         crosses_trials = learner.trial is not None and (lag > 0 or not without_delay)
-        return cls(early, lag, without_delay, crosses_trials)
+        return cls(early, lag, without_delay, crosses_trials, longest)
 
     @property
     def unconditional(self):

@@ -28,8 +28,10 @@ from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
 from . import argument_checks as validation
+from .delays import DelayUpdate, check_delays, checked_trained, longest_delay, trained_delay
 from .feedback import random_feedback
 from .learner import Learner
+from .parameters import Trainable
 from .updates import Trained, Update, checked_bounds
 
 #: Attributes that cannot be changed any more, and the arguments that they come from.
@@ -83,6 +85,12 @@ class TrainableSynapses(DirectSynapses):
     fixed : bool
         The weights stay as they are; credit of order above 1 flows across the synapses all the
         same.
+    trainable : list of str, or dict of str to (low, high) or ParameterTraining, optional
+        What learns: the weight alone by default; ``("w", "delay")`` the delay of each synapse too,
+        and ``("delay",)`` only that. A delay is a real number of its own, ``synapses.delay``, which
+        Brian2 rounds to time steps; ``grad_delay`` is dE/dd in loss per second, see Notes. Bounds
+        are from 0 to the length of a trial if no others are given, ``{"delay": (1*ms, 20*ms)}``;
+        the optimizer works on delay/scale, with a scale of 1 ms by default.
     delay : Quantity, optional
         One delay for all synapses. ``delay=0*ms`` tells that there will be none: compiled
         programs then deliver spikes without a queue, and traces that depend on the
@@ -107,6 +115,17 @@ class TrainableSynapses(DirectSynapses):
     With adaptive feedback the synapses onto the readout also have a variable ``B``, drawn
     from N(0, 1/n) for n presynaptic neurons at every :meth:`connect`; set it afterwards to
     choose other values.
+
+    The gradient of a delay of d steps is that of a spike of which a part of 1 − f arrives after
+    n = ⌊d⌋ steps and a part of f = d − n one step later,
+
+    .. math:: \frac{dE}{dd_{ji}} = w_{ji} \sum_s (λ_j^{s+n+1} − λ_j^{s+n})
+
+    with the sum over spikes s and λ what an arrival of unit weight adds to the loss, of any order.
+    Where d is whole it is the derivative to longer delays. Spikes themselves arrive after the
+    rounded delay, so that it is the slope of split spikes along the trajectory of rounded ones.
+    Delays learn with the engine ``credit`` in whole trials. An update between trials makes the
+    queue of spikes anew, which a C++ standalone program cannot: it is refused there.
     """
 
     def __init__(
@@ -121,6 +140,7 @@ class TrainableSynapses(DirectSynapses):
         arrival: str = "synapses",
         bounds: tuple[float | Quantity, float | Quantity] | None = None,
         fixed: bool = False,
+        trainable: Trainable | None = None,
         delay: Quantity | None = None,
         namespace: Mapping[str, Any] | None = None,
         **as_synapses: Any,
@@ -133,9 +153,11 @@ class TrainableSynapses(DirectSynapses):
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
         fixed = flag("TrainableSynapses.fixed", fixed)
+        fixed, training = checked_trained(trainable, weight, fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
         summed = validation.summed_weight(equations, weight, on_pre, delay, parent_group(target))
+        longest = longest_delay(training, learner, delay, summed)
         on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre
         statements = checked_statements("TrainableSynapses.on_pre", on_pre)
         validation.check_bounds_are_used(bounds, learner)
@@ -159,7 +181,7 @@ class TrainableSynapses(DirectSynapses):
         owners = (learner, learner.engine, learner.readout, *ends)
         # A group that learns already has taken note of what it was given
         with unchanged_if_refused(*(() if whole in learner.populations else owners)):
-            timing = Timing.of(source, arrival, delay, learner)
+            timing = Timing.of(source, arrival, delay, learner, longest)
             if summed is not None:
                 timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
             engine = learner.engine
@@ -181,6 +203,8 @@ class TrainableSynapses(DirectSynapses):
                 plan = planned(derived, names, timing)
             feedback = _feedback(learner, source, weight) if onto_readout else None
             dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
+            if training is not None:
+                dimensions["grad_delay"] = DIMENSIONLESS / second.dim
             public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
             added = Equations(
                 "\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items())
@@ -203,9 +227,10 @@ class TrainableSynapses(DirectSynapses):
                 **as_synapses,
             )
             attributes = ("learner", "weight", "arrival", "timing", "fixed", "user_on_pre", "acts")
-            for name in (*attributes, "model_names", "derived_namespace", "error_along"):
+            attributes += ("model_names", "derived_namespace", "error_along", "trained_delay")
+            for name in attributes:
                 self.add_attribute(name)
-            self.fixed, self.user_on_pre = fixed, on_pre
+            self.fixed, self.user_on_pre, self.trained_delay = fixed, on_pre, training
             self.model_names, self.derived_namespace = frozenset(equations.names), dict(namespace)
             self.learner, self.weight, self.arrival, self.timing = learner, weight, arrival, timing
             for name, dim in dimensions.items():
@@ -226,7 +251,7 @@ class TrainableSynapses(DirectSynapses):
             self.error_along = feedback
             if feedback is not None:
                 self._send_back(plan, feedback)
-            if learner.interval is not None and not fixed:
+            if learner.interval is not None and not (fixed and training is None):
                 self._add_update(bounds, ["B"] if feedback == "B" else [])
             learner.reset_with_trial(source)
             learner.projections.append(self)
@@ -274,14 +299,21 @@ class TrainableSynapses(DirectSynapses):
         kept = f"{1 - learner.feedback_decay!r}*" if moving_along else ""
         change = [f"{name} = {kept}{name} - _step" for name in (weight, *moving_along)]
         dim, mean = self.variables[weight].dim, f"grad/{learner.trials_per_update}"
-        trained = Trained(weight, "grad", weight, dim, mean, tuple(change), bounds)
-        Update(self, learner, lambda: [trained], f"{self.name}_optimizer")
+        trained, kind = [], Update
+        if not self.fixed:
+            trained.append(Trained(weight, "grad", weight, dim, mean, tuple(change), bounds))
+        if self.trained_delay is not None:
+            trained.append(trained_delay(self, self.trained_delay, learner))
+            kind = DelayUpdate
+        kind(self, learner, lambda: trained, f"{self.name}_optimizer")
 
     def before_run(self, run_namespace: Mapping[str, Any]) -> None:
         """Check what may have been changed since the synapses were created."""
         super().before_run(run_namespace)
         _check_namespace(self)
         validation.check_before_run(self)
+        if self.trained_delay is not None:
+            check_delays(self)
         self.learner.check_complete()
 
     def after_run(self) -> None:

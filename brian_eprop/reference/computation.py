@@ -17,7 +17,16 @@ from numpy.typing import ArrayLike
 from ..checks import one_of, whole_number
 from .backward import EligibilityVectors
 from .losses import feedback_of, rate_penalty, step_weights, task_error, task_loss
-from .problem import AnyNetwork, Gradients, Problem, as_network, as_sequences, as_targets, read
+from .problem import (
+    DELAYS,
+    AnyNetwork,
+    Gradients,
+    Problem,
+    as_network,
+    as_sequences,
+    as_targets,
+    read,
+)
 from .rule import RuleDoesNotApply
 from .rules import RULES, rule_named
 from .spiking import SpikingNetwork, held_by
@@ -132,8 +141,9 @@ def gradients(
     spikes : (T, n_rec) or (batch, T, n_rec) array, optional
         Spikes of a run made elsewhere, by Brian2 say, along which the gradient is taken.
     parameters : sequence of str
-        Those of "alpha", "rho", "beta" and "v_th" whose gradients are wanted, of a SpikingNetwork;
-        for rules that have them (``RULES[rule].parameters``).
+        Those of "alpha", "rho", "beta", "v_th", "delay_in" and "delay_rec" whose gradients are
+        wanted, of a SpikingNetwork; for rules that have them (``RULES[rule].parameters``). Where a
+        delay is whole its gradient is the derivative to the right.
     seed : int or numpy.random.Generator, optional
         Of stochastic rules.
     repetitions : int
@@ -217,6 +227,7 @@ def finite_differences(
         network, inputs, targets, learning_window, smooth=smooth, parameters=parameters
     )
     network, gradient = problem.network, {}
+    _check_between_steps(network, problem.parameters, step)
     of_units = {name: getattr(network, name) for name in problem.parameters}
     for name, weights in (network.parameters | of_units).items():
         gradient[name] = np.zeros_like(weights)
@@ -230,6 +241,25 @@ def finite_differences(
             gradient[name][index] = (sides[0] - sides[1]) / (2 * step)
         gradient[name] = gradient[name].reshape(np.shape(getattr(network, name)))
     return gradient
+
+
+def _check_between_steps(network, names, step):
+    """Raise an error for delays around which the loss is not smooth."""
+    for name in names:
+        if name not in DELAYS:
+            continue
+        delays = getattr(network, name)[network.mask_of(name)]
+        if network.rounded:
+            raise ValueError(
+                "finite differences of delays that are rounded are 0 or jumps; give a network with "
+                "rounded=False"
+            )
+        at_kink = np.abs(delays - np.round(delays)) <= step
+        if np.any(at_kink):
+            raise ValueError(
+                f"'{name}' contains {delays[at_kink][0]:g}: the loss has a kink where a delay is a "
+                "whole number of steps; give delays between two steps"
+            )
 
 
 @frozen(eq=False)

@@ -23,7 +23,7 @@ class Block(NamedTuple):
         What the weights multiply; the observable is that of the step before.
     mask : (n_pre, n_rec) bool ndarray
         Which connections exist.
-    delay : (n_pre, n_rec) int ndarray
+    delay : (n_pre, n_rec) ndarray
         Steps beyond the standard delay.
     """
 
@@ -36,6 +36,14 @@ class Block(NamedTuple):
 def decay(remedy):
     """The validator of one number from 0 to 1."""
     return real(f"be one number between 0 and 1: {remedy}", high=1.0)
+
+
+def split_delays(delay, rounded):
+    """Whole steps n of each delay, and the part f of what is sent that takes one step more."""
+    if rounded:
+        return np.floor(delay + 0.5).astype(int), np.zeros(np.shape(delay))
+    whole = np.floor(delay).astype(int)
+    return whole, delay - whole
 
 
 def read_only(array):
@@ -106,6 +114,20 @@ def mask(*axes):
     return array_of(*axes, low=0, high=1, must=must, kind=bool, default=default)
 
 
+def steps(*axes):
+    """The validator of numbers of steps, whole or not; whole ones are kept as integers."""
+    must = "a number of steps, 0 or more"
+    as_numbers = array_of(*axes, low=0, must=must, single=True, default=zero)
+
+    def validator(network, field, value):
+        as_numbers(network, field, value)
+        delays = getattr(network, field.name)
+        if np.all(delays == np.floor(delays)):
+            keep(network, field, read_only(delays.astype(int)))
+
+    return validator
+
+
 def whole_steps(*axes):
     """The validator of whole numbers of steps."""
     must = "a whole number of steps, 0 or more"
@@ -139,8 +161,12 @@ class Network:
         Feedback weights B of e-prop; None is symmetric feedback, B = w_out.T.
     mask_in, mask_rec, mask_out : bool arrays (n_pre, n_post), optional
         Which connections exist. The weights and the gradients of the others are 0.
-    delay_in, delay_rec : int arrays (n_pre, n_post), optional
-        Steps d beyond the standard delay (0 for inputs, 1 for recurrent connections).
+    delay_in, delay_rec : arrays (n_pre, n_post), optional
+        Steps d beyond the standard delay (0 for inputs, 1 for recurrent connections). What is not
+        whole splits what is sent: 1 − f of it arrives after n = ⌊d⌋ steps and f = d − n after
+        n + 1, so that the loss is a continuous function of d.
+    rounded : bool
+        All of it arrives after ⌊d + ½⌋ steps instead, as in a simulation of spikes.
     loss : {"mse", "cross_entropy", "linear"}
         ½Σ(y − y*)² or −Σ y* log softmax(y), summed over the steps that count.
     average : bool
@@ -161,8 +187,9 @@ class Network:
     mask_in: np.ndarray | None = field(default=None, validator=mask("n_in", "n_rec"))
     mask_rec: np.ndarray | None = field(default=None, validator=mask("n_rec", "n_rec"))
     mask_out: np.ndarray | None = None
-    delay_in: np.ndarray | None = field(default=None, validator=whole_steps("n_in", "n_rec"))
-    delay_rec: np.ndarray | None = field(default=None, validator=whole_steps("n_rec", "n_rec"))
+    delay_in: np.ndarray | None = field(default=None, validator=steps("n_in", "n_rec"))
+    delay_rec: np.ndarray | None = field(default=None, validator=steps("n_rec", "n_rec"))
+    rounded: bool = field(default=False, validator=truth())
     loss: str = field(default="mse", validator=choice(LOSSES))
     average: bool = field(default=False, validator=truth())
 
@@ -203,10 +230,20 @@ class Network:
         }
 
     @cached_property
+    def recurrent_shares(self) -> dict[int, np.ndarray]:
+        """{lag: (n_rec, n_rec) array}: which part of what is sent takes so many steps, 0 to 1."""
+        whole, later = split_delays(self.delay_rec, self.rounded)
+        shares = {}
+        for d in np.unique([whole, whole + 1]):
+            share = (whole == d) * (1.0 - later) + (whole + 1 == d) * later
+            if np.any(self.mask_rec & (share > 0)):
+                shares[1 + int(d)] = share * self.mask_rec
+        return shares or {1: 1.0 * self.mask_rec}
+
+    @cached_property
     def recurrent_lags(self) -> dict[int, np.ndarray]:
         """{lag: bool mask (n_rec, n_rec)}: the recurrent connections by the steps they take."""
-        lags = {int(d): self.mask_rec & (self.delay_rec == d) for d in np.unique(self.delay_rec)}
-        return {1 + d: mask for d, mask in lags.items() if mask.any()} or {1: self.mask_rec}
+        return {lag: share > 0 for lag, share in self.recurrent_shares.items()}
 
     @cached_property
     def parameters(self) -> dict[str, np.ndarray]:
@@ -232,8 +269,9 @@ class Network:
         return False
 
     def mask_of(self, name: str) -> np.ndarray | bool:
-        """Which of the weights exist: a bool array of their last axes, or True for all."""
-        return getattr(self, f"mask_{name[2:]}") if name.startswith("w_") else True
+        """Which weights or delays exist: a bool array of their last axes, or True for all."""
+        kind, _, of = name.partition("_")
+        return getattr(self, f"mask_{of}") if kind in ("w", "delay") else True
 
     def forced(self, targets: np.ndarray, weight: np.ndarray) -> list[np.ndarray] | None:
         """What the units send under teacher forcing; None without.

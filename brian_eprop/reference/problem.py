@@ -20,7 +20,7 @@ from .losses import LOSSES, feedback_of, rate_penalty, step_weights, task_error,
 from .network import Network
 from .rule import Signal, added
 from .spiking import FiringNetwork, Held, SpikingNetwork, held_by
-from .step import run
+from .step import run, with_delays
 
 
 @frozen(eq=False)
@@ -53,8 +53,9 @@ class Gradients:
         Of rate units and their readout.
     parameters : dict of str to (n_rec,) ndarray
         Gradients of those of alpha, rho, beta and v_th that were asked for. v_th is the threshold
-        and the size of the reset; height and width of the surrogate are constants. Of networks
-        that Brian2 runs: those of the trained parameters, in SI units.
+        and the size of the reset; height and width of the surrogate are constants. Those of
+        delay_in and delay_rec are (n_pre, n_rec), per step of delay. Of networks that Brian2
+        runs: those of the trained parameters, in SI units.
     """
 
     w_in: np.ndarray
@@ -140,6 +141,8 @@ def as_targets(network, targets, inputs_shape, single, weight):
 
 #: Attributes of a SpikingNetwork, (n_rec,) each
 PARAMETERS = ("alpha", "rho", "beta", "v_th")
+#: Matrices of delays, which have gradients too
+DELAYS = ("delay_in", "delay_rec")
 
 
 def as_parameters(parameters, network):
@@ -152,8 +155,8 @@ def as_parameters(parameters, network):
     """
     parameters = tuple(parameters)
     for name in parameters:
-        if name not in PARAMETERS:
-            known = ", ".join(f"'{known}'" for known in PARAMETERS)
+        if name not in (*PARAMETERS, *DELAYS):
+            known = ", ".join(f"'{known}'" for known in (*PARAMETERS, *DELAYS))
             raise ValueError(f"'parameters' contains {name!r}; give a sequence of names of {known}")
     if parameters and not isinstance(network, SpikingNetwork):
         raise ValueError(
@@ -254,7 +257,9 @@ class Problem:
     ):
         network = as_network(network, spiking=smooth or spikes is not None)
         self.parameters = as_parameters(parameters, network)
-        if self.parameters:
+        of_units = [name for name in self.parameters if name in PARAMETERS]
+        delays = [name for name in self.parameters if name in DELAYS]
+        if of_units:
             # beta and rho have an effect in first order also where beta is 0
             network = evolve(network, adaptive=True)
         self.inputs, self.single = as_sequences("inputs", inputs, network.n_in)
@@ -268,8 +273,10 @@ class Problem:
             held = steps if spikes is None else self._imposed(network, spikes)
         self.network, self.smooth = network, smooth
         self.steps = run(network, self.inputs, held, network.forced(self.targets, self.weight))
-        if self.parameters:
-            self.steps = with_direct_effects(self.steps, self.parameters)
+        if of_units:
+            self.steps = with_direct_effects(self.steps, of_units)
+        if delays:
+            self.steps = with_delays(self.steps, self.inputs, delays)
         evaluated = self._evaluate(self.steps, network.parameters)
         self.y, self.loss, self.penalty, self._rate = evaluated
         self.error = task_error(network, self.y, self.targets, self.weight)
@@ -361,7 +368,7 @@ class Problem:
         held, network = None, self.network
         if isinstance(network, SpikingNetwork):
             held = held_by(network, self.steps, own=True)
-        parameters = {name: varied[name] for name in PARAMETERS if name in varied}
+        parameters = {name: varied[name] for name in (*PARAMETERS, *DELAYS) if name in varied}
         weights = {name: varied.get(name, weights) for name, weights in network.parameters.items()}
         forced = network.forced(self.targets, self.weight)
         steps = run(evolve(network, **parameters), self.inputs, held, forced, weights)

@@ -95,7 +95,7 @@ class Rule:
     exact : bool
         Whether it gives the full (surrogate) gradient.
     parameters : bool
-        Whether it gives the gradients of alpha, rho, beta and v_th too.
+        Whether it gives the gradients of alpha, rho, beta, v_th and of delays too.
     facing : {"past", "future", "local"}
         Whether it carries the effect of weights on the present state, of the present state on the
         future loss, or neither across units (Marschall, Cho & Savin 2020): then a synapse needs
@@ -203,15 +203,15 @@ class Rule:
         if self.cells is not None and network.cell.name not in self.cells:
             known = ", ".join(f"'{name}'" for name in self.cells)
             raise self.refusal(network, f"{self.reason}; it is for {known}")
-        longest = int(network.delay_rec[network.mask_rec].max(initial=0))
+        longest = network.delay_rec[network.mask_rec].max(initial=0)
         if self.delays != "any" and longest:
             raise self.refusal(
-                network, f"'delay_rec' goes up to {longest}; it needs recurrent delays of 0"
+                network, f"'delay_rec' goes up to {longest:g}; it needs recurrent delays of 0"
             )
         delays = np.unique(network.delay_in[network.mask_in])
         if self.delays == "single" and len(delays) > 1:
             raise self.refusal(
-                network, f"'delay_in' goes from {delays[0]} to {delays[-1]}; it needs one value"
+                network, f"'delay_in' goes from {delays[0]:g} to {delays[-1]:g}; it needs one value"
             )
 
     def _check_names(self, options):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import evolve, field, frozen
 
+from .network import split_delays
+
 if TYPE_CHECKING:
     from .network import Network
 
@@ -48,6 +50,8 @@ class Step:
     parameters : mapping of str to (S, batch, n_rec) ndarray
         F of the parameters of the units that are asked for, ∂c_j/∂p_j; see
         :func:`~brian_eprop.reference.problem.with_direct_effects`.
+    delays : mapping of str to (gates, batch, n_pre, n_rec) ndarray
+        ∂u_j/∂d_ij of the delays that are asked for; see :func:`with_delays`.
     network : Network
 
     References
@@ -68,6 +72,7 @@ class Step:
     arrivals: Mapping[str, np.ndarray] | None = None
     recurrent: Mapping[int, np.ndarray] | None = None
     parameters: Mapping[str, np.ndarray] = field(factory=dict)
+    delays: Mapping[str, np.ndarray] = field(factory=dict)
     network: Network | None = None
 
     @property
@@ -76,16 +81,20 @@ class Step:
 
     @property
     def trained(self):
-        """Names of all that has a gradient: the blocks of weights, and `parameters`."""
-        return (*self.network.blocks, *self.parameters)
+        """Names of all that has a gradient: the blocks of weights, `parameters`, `delays`."""
+        return (*self.network.blocks, *self.parameters, *self.delays)
 
     def immediate(self, name):
         """F_ij = ∂c_j/∂W_ij at fixed c^{t−1} and h; (S, batch, gates, n_pre, n_rec).
 
-        0 for absent connections. A parameter is a weight of one gate and one presynaptic unit.
+        0 for absent connections. A parameter is a weight of one gate and one presynaptic unit; a
+        delay acts through all gates, and is counted as one.
         """
         if name in self.parameters:
             return self.parameters[name][:, :, np.newaxis, np.newaxis]
+        if name in self.delays:
+            gain = self.drive[:, self.network.blocks[f"w_{name[6:]}"].gates]
+            return np.einsum("sgbj,gbij->sbij", gain, self.delays[name])[:, :, np.newaxis]
         block = self.network.blocks[name]
         gain = self.drive[:, block.gates].swapaxes(1, 2)[:, :, :, np.newaxis]
         return gain * (self.arrivals[name][:, np.newaxis] * block.mask)
@@ -100,7 +109,7 @@ class Step:
         Returns
         -------
         dict of str to (gates, n_pre, n_rec) ndarray
-            (n_rec,) for a parameter.
+            (n_rec,) for a parameter, (n_pre, n_rec) for delays.
         """
         of_drive = np.einsum("sgbj,sbj->gbj", self.drive, credit)
         gradient = {}
@@ -112,6 +121,9 @@ class Step:
                 gradient[name] = np.einsum("bij,gbj->gij", arrival, signal)
         for name, immediate in self.parameters.items():
             gradient[name] = np.einsum("sbj,sbj->j", credit, immediate)
+        for name, slope in self.delays.items():
+            signal = of_drive[self.network.blocks[f"w_{name[6:]}"].gates]
+            gradient[name] = np.einsum("gbij,gbj->ij", slope, signal)
         return gradient
 
     def through_implicit(self, tangent):
@@ -218,9 +230,11 @@ class Simulation:
         # None before the first step
         self.last: Step = None  # type: ignore[assignment]
         self._past = {
-            "input": _History(np.zeros((batch, network.n_in)), network.delay_in),
-            "observable": _History(np.zeros((batch, network.n_rec)), network.delay_rec),
-            "one": _History(np.ones((batch, 1)), np.zeros((1, 1), int)),
+            "input": _History(np.zeros((batch, network.n_in)), network.delay_in, network.rounded),
+            "observable": _History(
+                np.zeros((batch, network.n_rec)), network.delay_rec, network.rounded
+            ),
+            "one": _History(np.ones((batch, 1)), np.zeros((1, 1))),
         }
 
     def step(self, x, weights, held=None) -> Step:
@@ -275,10 +289,11 @@ class Simulation:
 class _History:
     """The ring buffer of a signal, from which connections with delays read."""
 
-    def __init__(self, rest, delay):
+    def __init__(self, rest, delay, rounded=False):
         self._different = delay.size > 0 and np.any(delay != delay.flat[0])
-        self._delay = delay
-        longest = int(delay.max(initial=0))
+        self._whole, later = split_delays(delay, rounded)
+        self._later = later if np.any(later) else None
+        longest = int(self._whole.max(initial=0)) + 1
         self._values = deque([rest] * (longest + 1), maxlen=longest + 1)
 
     def append(self, value):
@@ -287,20 +302,66 @@ class _History:
     def replace_last(self, value):
         self._values[-1] = value
 
-    def arrivals(self):
+    def _sent(self, beyond):
+        """What was sent so many steps before that which arrives now."""
         if not self._different:
-            # all delays are the longest one
-            return self._values[0][..., np.newaxis]
+            return self._values[-1 - int(self._whole.max(initial=0)) - beyond][..., np.newaxis]
         past = np.stack(self._values)[::-1]
-        index = np.arange(self._delay.shape[0])[:, np.newaxis]
-        return past[self._delay, :, index].transpose(2, 0, 1)
+        index = np.arange(self._whole.shape[0])[:, np.newaxis]
+        return past[self._whole + beyond, :, index].transpose(2, 0, 1)
+
+    def arrivals(self):
+        if self._later is None:
+            return self._sent(0)
+        later = self._later if self._different else self._later.flat[0]
+        return (1 - later) * self._sent(0) + later * self._sent(1)
+
+    def slopes(self):
+        """∂arrival/∂d, what was sent a step earlier minus what arrives first."""
+        return self._sent(1) - self._sent(0)
+
+
+def with_delays(steps, inputs, names):
+    """The steps with ∂u/∂d of connections with delays, so that rules see a delay as a weight.
+
+    ::
+
+        ∂u_j^t/∂d_ij = w_ij (s_i^{t−n−1} − s_i^{t−n}),     n = ⌊d_ij⌋
+
+    s is what is sent, one step later along recurrent connections. This is exact for a signal that
+    is split between two steps, and is the derivative to the right where d is whole. Along a
+    trajectory of rounded delays it is the slope of the split signal.
+
+    Parameters
+    ----------
+    steps : list of Step
+        All of the sequence.
+    inputs : (batch, T, n_in) ndarray
+    names : sequence of {"delay_in", "delay_rec"}
+    """
+    network = steps[0].network
+    silent = np.zeros((len(inputs), network.n_rec))
+    sent = {
+        "delay_in": inputs.swapaxes(0, 1),
+        "delay_rec": [silent, *(step.observable for step in steps[:-1])],
+    }
+    past = {name: _History(np.zeros_like(sent[name][0]), getattr(network, name)) for name in names}
+    extended = []
+    for t, step in enumerate(steps):
+        slopes = {}
+        for name, history in past.items():
+            history.append(sent[name][t])
+            weights = network.parameters[f"w_{name[6:]}"][:, np.newaxis]
+            slopes[name] = weights * history.slopes()
+        extended.append(evolve(step, delays=slopes))
+    return extended
 
 
 def _by_lag(network, w_rec):
-    lags = network.recurrent_lags
-    if len(lags) == 1:
-        return dict.fromkeys(lags, w_rec)
-    return {lag: np.where(mask, w_rec, 0.0) for lag, mask in lags.items()}
+    shares = network.recurrent_shares
+    if len(shares) == 1:
+        return dict.fromkeys(shares, w_rec)
+    return {lag: share * w_rec for lag, share in shares.items()}
 
 
 def run(network, inputs, held=None, forced=None, weights=None) -> list[Step]:

@@ -182,7 +182,7 @@ def test_description_is_frozen_and_owns_its_arrays():
         ({"mask_rec": np.ones((2, 2))}, [".mask_rec", "(2, 2)", "(3, 3)"]),
         ({"mask_in": np.full((2, 3), 2)}, [".mask_in", "2", "True"]),
         ({"delay_rec": -1}, [".delay_rec", "-1", "steps"]),
-        ({"delay_in": 0.5}, [".delay_in", "0.5", "whole"]),
+        ({"delay_in": -0.5}, [".delay_in", "-0.5", "steps"]),
         ({"n_ref": 1.5}, [".n_ref", "1.5", "whole"]),
         ({"alpha": 20.0}, [".alpha", "20.0", "exp(-dt/tau_m)"]),
         ({"alpha": [0.9, 0.9]}, [".alpha", "(2,)", "(3,)"]),

@@ -166,6 +166,7 @@ def build(
     engine="credit",
     order=1,
     fixed_rec=False,
+    trainable=None,
     **for_learner,
 ):
     """The Brian2 objects of a reference network, whose trials follow each other.
@@ -195,6 +196,8 @@ def build(
         Of the rule.
     fixed_rec : bool
         The recurrent weights are not trained.
+    trainable : optional
+        Of the input and of the recurrent synapses.
     **for_learner
         Of the learner.
     """
@@ -250,6 +253,7 @@ def build(
             on_pre=on_input or model.on_input,
             arrival=arrival,
             name="synapses_in",
+            trainable=trainable,
             **delay_in,
             **options,
         ),
@@ -260,6 +264,7 @@ def build(
             arrival=arrival_rec,
             fixed=fixed_rec,
             name="synapses_rec",
+            trainable=trainable,
             **delay_rec,
             **options,
         ),

@@ -125,8 +125,8 @@ class MDGL(Recursion):
         weights = type_means(sum(step.recurrent.values()), self.types, network.mask_rec)
         activity = signal.learning * self.slope
         return {
-            lag: np.sum(activity @ (weights * mask).swapaxes(1, 2), axis=0)
-            for lag, mask in network.recurrent_lags.items()
+            lag: np.sum(activity @ (weights * share).swapaxes(1, 2), axis=0)
+            for lag, share in network.recurrent_shares.items()
         }
 
 

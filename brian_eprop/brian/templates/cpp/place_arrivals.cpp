@@ -6,9 +6,14 @@
     {% set delays = get_array_name(delay, access_data=False) %}
     {% set places = get_array_name(place, access_data=False) %}
     const size_t _num_targets = _num_synaptic_post;
+    {% if not split %}
     if ({{places}}.size() != _num_targets)
+    {% endif %}
     {
         {{places}}.resize(_num_targets);
+        {% for each in split %}
+        {{get_array_name(each, access_data=False)}}.resize(_num_targets);
+        {% endfor %}
         for (size_t _i=0; _i<_num_targets; _i++)
         {
             const double _delay = {{delays}}[{{delays}}.size() == 1 ? 0 : _i];
@@ -19,6 +24,11 @@
                              "window of learning" << std::endl;
                 std::exit(1);
             }
+            {% for each in split %}
+            {{get_array_name(each, access_data=False)}}[_i] =
+                ((int)std::floor(_delay/{{dt}} + {{whole_step}}) + {{lag}} + {{loop.index0}})*{{n}} +
+                {{get_array_name(synapses.variables['_synaptic_post'])}}[_i];
+            {% endfor %}
             {{places}}[_i] = _steps*{{n}} + {{get_array_name(synapses.variables['_synaptic_post'])}}[_i];
         }
     }
