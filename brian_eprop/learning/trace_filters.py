@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from attrs import field, frozen
-from brian2 import Equations, NeuronGroup, Quantity, get_local_namespace
+from brian2 import Equations, NeuronGroup, Quantity, Synapses, get_local_namespace
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 
 from ..brian import schedule
@@ -17,6 +17,7 @@ from ..brian.internals import (
 )
 from ..calculus.programs import integrator_code
 from ..checks import in_field, shown, steps, table, unit_name
+from ..engines.contract import Learning
 from ..engines.delay_line import DelayLine
 from .equation_text import (
     DELAYED,
@@ -156,7 +157,7 @@ class TraceFilter:
                     "nor of a variable with a differential equation"
                 )
 
-    def install(self, learner, synapses):
+    def install(self, learner: Learning, synapses: Synapses) -> None:
         """Let synapses keep what is delayed."""
         for call in self._calls:
             delay = steps("TraceFilter.delay", self.delay, synapses.clock.dt)
