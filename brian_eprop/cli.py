@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, get_args
 
-import matplotlib
 import typer
 from attrs import evolve
 from brian2 import BrianLogger
@@ -14,6 +13,7 @@ from brian2.units import DimensionMismatchError
 from .calculus.linearization import linearize
 from .network import check_model
 from .neurons.neuron_model import available_models, load_model
+from .plotting.style import draw_off_screen
 from .rule_study import RuleComparison, format_rules, format_table
 from .runs import (
     Configuration,
@@ -368,7 +368,7 @@ def report(
 
 def _serve(run, port):
     """Serve the report of a run until Ctrl-C."""
-    matplotlib.use("agg")  # windows are for the main thread, and pages are drawn in others
+    draw_off_screen()  # windows are for the main thread, and pages are drawn in others
     with ReportServer(run, port) as server:
         typer.echo(f"the report of {run}, drawn anew as the run goes on, until Ctrl-C:")
         typer.echo(server.address)

@@ -46,6 +46,11 @@ COMMON_UNITS = {
 }
 
 
+def draw_off_screen():
+    """Draw into files only, also in threads: the windows of a screen are for the main thread."""
+    plt.switch_backend("agg")
+
+
 def in_common_units(values, unit):
     """Values in SI units as a neuroscientist would write them (mV, pA), and the unit's name."""
     factor, name = COMMON_UNITS.get(unit, (1.0, unit))

@@ -237,8 +237,8 @@ class Network:
         for d in np.unique([whole, whole + 1]):
             share = (whole == d) * (1.0 - later) + (whole + 1 == d) * later
             if np.any(self.mask_rec & (share > 0)):
-                shares[1 + int(d)] = share * self.mask_rec
-        return shares or {1: 1.0 * self.mask_rec}
+                shares[1 + int(d)] = share * self.mask_of("w_rec")
+        return shares or {1: np.where(self.mask_of("w_rec"), 1.0, np.zeros_like(later))}
 
     @cached_property
     def recurrent_lags(self) -> dict[int, np.ndarray]:

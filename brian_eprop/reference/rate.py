@@ -276,6 +276,7 @@ class RateNetwork(Network):
     w_rec, w_in, kappa, readout_gain, feedback
         See :class:`~brian_eprop.reference.network.Network`.
     mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+    rounded : bool
         Likewise; `mask_rec` defaults to what the cell has: all-to-all with self-connections, or
         the two layers of Jordan.
     loss, average

@@ -59,7 +59,7 @@ def problem(seed=3, **changes):
 
 
 def built(network, task, order=1, **options):
-    trained = {"state_delays": False, "trainable": ("w", "delay")}
+    trained = {"state_delays": False, "trained": ("w", "delay")}
     return build(network, *task, order=order, **(trained | options))
 
 
@@ -221,7 +221,7 @@ def test_delays_find_each_other():
 
 def test_delays_onto_the_readout_learn():
     network, task = problem(delay_in=0, delay_rec=0)
-    made = built(network, task, trainable=None)
+    made = built(network, task, trained=None)
     readout, neurons, learner = made.readout, made.neurons, made.learner
     extra = TrainableSynapses(
         neurons,

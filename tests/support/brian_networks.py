@@ -166,7 +166,7 @@ def build(
     engine="credit",
     order=1,
     fixed_rec=False,
-    trainable=None,
+    trained=None,
     **for_learner,
 ):
     """The Brian2 objects of a reference network, whose trials follow each other.
@@ -196,8 +196,8 @@ def build(
         Of the rule.
     fixed_rec : bool
         The recurrent weights are not trained.
-    trainable : optional
-        Of the input and of the recurrent synapses.
+    trained : optional
+        ``trainable`` of the input and of the recurrent synapses.
     **for_learner
         Of the learner.
     """
@@ -253,7 +253,7 @@ def build(
             on_pre=on_input or model.on_input,
             arrival=arrival,
             name="synapses_in",
-            trainable=trainable,
+            trainable=trained,
             **delay_in,
             **options,
         ),
@@ -264,7 +264,7 @@ def build(
             arrival=arrival_rec,
             fixed=fixed_rec,
             name="synapses_rec",
-            trainable=trainable,
+            trainable=trained,
             **delay_rec,
             **options,
         ),

@@ -317,6 +317,7 @@ def calls():
                 arrival="synapses",
                 bounds=(0, 1),
                 fixed=False,
+                trainable=("w",),
                 delay=2 * ms,
                 namespace={},
                 name="synapses_of_mine",
