@@ -12,7 +12,7 @@ One compiled program runs everything: trials before learning, those of learning,
 
 import argparse
 import sys
-import time
+from pathlib import Path
 
 import numpy as np
 from brian2 import (
@@ -34,6 +34,8 @@ from brian2 import (
     seed,
     set_device,
 )
+
+from scipy.optimize import minimize
 
 from brian_eprop import (
     Adam,
@@ -159,9 +161,7 @@ def circuit(coherence, rng, order=1, rate=0.02, batch=16, learn="False", strengt
     dots.namespace["dots_rates"] = dots_rates
     steps = round(float(TRIAL / DT))
     target = np.repeat(direction(coherence), steps, axis=0)
-    readout = LeakyReadout(
-        2, TAU_OUT, "cross_entropy", target=target, average=True, name="readout"
-    )
+    readout = LeakyReadout(2, TAU_OUT, "cross_entropy", target=target, average=True, name="readout")
     learner = Learner(
         readout,
         EProp(order=order, surrogate=PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)),
@@ -206,12 +206,23 @@ def circuit(coherence, rng, order=1, rate=0.02, batch=16, learn="False", strengt
     within_inhibition.connect("i != j")
     monitors = {
         "output": StateMonitor(readout, "y", record=True, dt=5 * ms, when="after_end"),
-        "spikes": SpikeMonitor(cells),
-        "inhibitory": SpikeMonitor(inhibition),
+        "cells": SpikeMonitor(cells),
+        "inhibition": SpikeMonitor(inhibition),
     }
     network = Network(
-        cells, inhibition, *background, dots, readout, inputs, nmda, outputs, ampa,
-        to_inhibition, from_inhibition, within_inhibition, *monitors.values(),
+        cells,
+        inhibition,
+        *background,
+        dots,
+        readout,
+        inputs,
+        nmda,
+        outputs,
+        ampa,
+        to_inhibition,
+        from_inhibition,
+        within_inhibition,
+        *monitors.values(),
     )
     return network, {"inputs": inputs, "nmda": nmda}, monitors
 
@@ -240,6 +251,55 @@ def decisions(output, coherence):
     return choice, when, rates
 
 
+def score(choice, coherence):
+    """Right choices, counted as a half without a choice and without a direction : (trials,)."""
+    return 0.5 * (1 + choice * np.sign(coherence))
+
+
+def curves(kept, seed):
+    """The curves of a seed from what `main` has kept.
+
+    Returns
+    -------
+    dict
+        ``before`` and ``after``: fractions of right choices and mean decision times in ms for
+        every one of COHERENCES, then coherences and scores of all trials; ``learning``: the
+        fraction of right choices among the trials of each update.
+    """
+    coherence, choice, when = (
+        kept[f"{name}, seed {seed}"] for name in ("coherence", "choice", "when")
+    )
+    before, trained, batch = kept[f"phases, seed {seed}"]
+    right = score(choice, coherence)
+    found = {"learning": right[before : before + trained].reshape(-1, batch).mean(axis=1)}
+    for phase, part in (("before", slice(0, before)), ("after", slice(before + trained, None))):
+        strength = abs(coherence[part])
+        at = [np.isclose(strength, one) for one in COHERENCES]
+        times = [when[part][one] for one in at]
+        means = [np.nanmean(one) if np.isfinite(one).any() else np.nan for one in times]
+        found[phase] = (
+            np.array([right[part][one].mean() for one in at]),
+            np.array(means),
+            strength,
+            right[part],
+        )
+    return found
+
+
+def weibull(strength, right):
+    """Threshold α and slope β of 1 − ½ exp(−(c/α)^β), by maximum likelihood."""
+
+    def surprise(logarithms):
+        alpha, beta = np.exp(logarithms)
+        p = np.clip(1 - 0.5 * np.exp(-((strength / alpha) ** beta)), 1e-6, 1 - 1e-6)
+        return -(right * np.log(p) + (1 - right) * np.log(1 - p)).sum()
+
+    moving = strength > 0
+    strength, right = strength[moving], right[moving]
+    best = minimize(surprise, np.log([0.1, 1.5]), method="Nelder-Mead")
+    return np.exp(best.x)
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=1)
@@ -258,7 +318,9 @@ def main(arguments):
     rng = np.random.default_rng(options.seed)
     test, trained = balanced(options.repeats), options.updates * options.batch
     before = len(test) // options.batch * options.batch
-    training = rng.choice(np.concatenate([COHERENCES[1:], -COHERENCES[1:]]), trained)
+    # as many to the right as to the left in every batch, or its bias hides what motion tells
+    strength = rng.choice(COHERENCES[1:], (options.updates, options.batch // 2))
+    training = rng.permuted(np.concatenate([strength, -strength], axis=1), axis=1).ravel()
     coherence = np.concatenate([test[:before], training, test])
     order = np.inf if np.isinf(options.order) else int(options.order)
     begin, end = before * TRIAL, (before + trained) * TRIAL
@@ -266,38 +328,38 @@ def main(arguments):
     network, synapses, monitors = circuit(
         coherence, rng, order, options.rate, options.batch, learn, options.strength
     )
-    start = time.perf_counter()
     network.run(len(coherence) * TRIAL, report="text", report_period=20 * second)
-    choice, when, rates = decisions(monitors["output"].y[:], coherence)
+    choice, when, _ = decisions(monitors["output"].y[:], coherence)
     bins = np.arange(len(coherence) + 1) * float(TRIAL)
-    per_trial = {
-        f"{name}_rate": np.histogram(monitors[name].t / second, bins)[0] / size
-        for name, size in (("spikes", N_E), ("inhibitory", N_I))
+    kept = {
+        "coherence": coherence,
+        "choice": choice,
+        "when": when,
+        "phases": [before, trained, options.batch],
+        "w_inputs": synapses["inputs"].w[:].astype("f4"),
+        "w_nmda": synapses["nmda"].w[:].astype("f4"),
     }
-    np.savez_compressed(
-        options.out,
-        coherence=coherence, choice=choice, when=when, before=before, trained=trained,
-        rates=rates.astype("f2"),
-        w_inputs=synapses["inputs"].w[:].reshape(2 * N_DOTS, N_E),
-        w_nmda=synapses["nmda"].w[:], made=" ".join(["python", *sys.argv]), **per_trial,
-    )
-    correct = choice == np.sign(coherence)
-    print(f"{time.perf_counter() - start:.0f} s")
-    for name, part in (
-        ("before", slice(0, before)),
-        ("training, first quarter", slice(before, before + trained // 4)),
-        ("training, last quarter", slice(before + 3 * trained // 4, before + trained)),
-        ("after", slice(before + trained, None)),
-    ):
-        c, ok, ch, t = coherence[part], correct[part], choice[part], when[part]
-        print(name, f"decided {np.mean(ch != 0):.2f} first {np.mean(ch == 1):.2f}",
-              f"rate {per_trial['spikes_rate'][part].mean():.1f} I {per_trial['inhibitory_rate'][part].mean():.1f}")
-        for one in COHERENCES:
-            at = np.isclose(abs(c), one)
-            if at.any():
-                print(f"  {one:.3f}: correct {ok[at].mean():.2f} decided {np.mean(ch[at] != 0):.2f} "
-                      f"time {np.nanmean(t[at]) if (ch[at] != 0).any() else np.nan:.0f} ms, end rates "
-                      f"{rates[:, part][:, at, -20:].mean(axis=(1, 2)).round(1)}")
+    for name, size in (("cells", N_E), ("inhibition", N_I)):
+        kept[f"rate_{name}"] = np.histogram(monitors[name].t / second, bins)[0] / size
+    kept = {f"{name}, seed {options.seed}": values for name, values in kept.items()}
+    others = dict(np.load(options.out)) if Path(options.out).exists() else {}
+    made = " ".join(["python", *sys.argv])
+    np.savez_compressed(options.out, **others | kept | {f"made, seed {options.seed}": made})
+    found = curves(kept, options.seed)
+    for phase, part in (("before", slice(0, before)), ("after", slice(before + trained, None))):
+        right, times, *trials = found[phase]
+        cells, inhibition = (
+            kept[f"rate_{name}, seed {options.seed}"][part].mean()
+            for name in ("cells", "inhibition")
+        )
+        print(
+            f"{phase}: {np.mean(choice[part] != 0):.0%} decided, {np.mean(choice[part] > 0):.0%} "
+        )
+        print(f"  pyramidal cells {cells:.1f}, interneurons {inhibition:.1f} spikes/s")
+        for row in zip(COHERENCES, right, times, strict=True):
+            print("  coherence {:5.1%}: {:4.0%} right, {:.0f} ms".format(*row))
+        if phase == "after":
+            print("  Weibull threshold {:.1%}, slope {:.2f}".format(*weibull(*trials)))
 
 
 if __name__ == "__main__":
