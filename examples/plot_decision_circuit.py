@@ -16,7 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from brian2 import defaultclock, ms, prefs, second, seed
+from brian2 import defaultclock, ms, prefs, seed
 
 here = Path(sys.argv[0]).parent
 sys.path.insert(0, str(here.parent / "benchmarks" / "reproductions"))

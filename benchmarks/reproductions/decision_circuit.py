@@ -26,15 +26,14 @@ from brian2 import (
     Synapses,
     TimedArray,
     defaultclock,
-    mV,
     ms,
+    mV,
     nF,
     nS,
     second,
     seed,
     set_device,
 )
-
 from scipy.optimize import minimize
 
 from brian_eprop import (
