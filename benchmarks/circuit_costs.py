@@ -14,7 +14,18 @@ import subprocess
 import sys
 
 import numpy as np
-from brian2 import Network, NeuronGroup, Synapses, defaultclock, device, ms, mV, seed, set_device
+from brian2 import (
+    Network,
+    NeuronGroup,
+    SpikeMonitor,
+    Synapses,
+    defaultclock,
+    device,
+    ms,
+    mV,
+    seed,
+    set_device,
+)
 from machine import described
 
 from brian_eprop import (
@@ -74,8 +85,13 @@ def seconds(neurons, trials, learns):
     else:
         nmda = Synapses(cells, cells, **options)
     nmda.connect("i != j")
-    nmda.w = "rand()/N_pre"
-    Network(*objects, nmda).run(trials * trial)
+    start = 0.5 / neurons
+    nmda.w = start
+    spikes = SpikeMonitor(cells, record=False)
+    Network(*objects, nmda, spikes).run(trials * trial)
+    # neither a silent network nor a learner that does nothing is worth a comparison
+    assert spikes.num_spikes > neurons
+    assert np.any(nmda.w[:] != start) == learns
     return device._last_run_time
 
 

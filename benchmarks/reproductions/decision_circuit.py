@@ -1,4 +1,4 @@
-"""A decision circuit learns to decide: Wang 2002 from a structureless start.
+"""What the decision circuit of Wang 2002 learns without structure: not yet to decide well.
 
 160 pyramidal cells and 40 interneurons with the equations and conductances of Wang 2002 (Neuron
 36:955, after Brunel & Wang 2001, J. Comput. Neurosci. 11:63), a tenth of the published numbers with
@@ -8,6 +8,10 @@ motion input, all alike but for noise before, learn by e-prop from the direction
     python benchmarks/reproductions/decision_circuit.py --seed 1 --out decision_1.npz
 
 One compiled program runs everything: trials before learning, those of learning, and others after.
+After 40 updates at a rate of 0.05 (seeds 1 and 2) the circuit reaches the published threshold of 15
+spikes/s in 80 and 73 % of the trials, and in none before, within about 500 to 700 ms. At the
+largest coherence only 70 and 75 % of 20 decisions are right, that is near chance for so few: the
+published curves are not reached, and no result is claimed.
 """
 
 import argparse
