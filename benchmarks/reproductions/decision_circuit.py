@@ -10,8 +10,8 @@ motion input, all alike but for noise before, learn by e-prop from the direction
 One compiled program runs everything: trials before learning, those of learning, and others after.
 After 40 updates at a rate of 0.05 (seeds 1 and 2) the circuit reaches the published threshold of 15
 spikes/s in 80 and 73 % of the trials, and in none before, within about 500 to 700 ms. At the
-largest coherence only 70 and 75 % of 20 decisions are right, that is near chance for so few: the
-published curves are not reached, and no result is claimed.
+largest coherence 70 and 75 % of 20 trials are right, where one without a decision counts as a half.
+For so few trials that is near chance: the published curves are not reached, no result is claimed.
 """
 
 import argparse
@@ -59,7 +59,7 @@ SCALE = 10  # cells in the paper for each one here
 TAU_OUT, GAIN = 50 * ms, 0.05
 #: Rate of a pool in Hz for an output of 1.
 HZ = 1 / (GAIN * (N_E // 2) * float(TAU_OUT))
-THRESHOLD = 15.0  # Hz; Wang 2002, p. 958
+THRESHOLD = 15.0  # Hz; as in Wang 2002
 
 CONSTANTS = {
     "E_L": -70 * mV,
@@ -104,7 +104,7 @@ dx/dt = -x/tau_rise : 1
 
 
 def motion(coherence, rng):
-    """Rates of the two directions in every 50 ms : (trials·20, 2), in Hz (Wang 2002, p. 964).
+    """Rates of the two directions in every 50 ms : (trials·20, 2), in Hz, as in Wang 2002.
 
     40 Hz·(1 ± c), with a standard deviation of 4 Hz, from the onset of the dots on.
     """
