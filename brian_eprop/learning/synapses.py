@@ -153,9 +153,9 @@ class TrainableSynapses(DirectSynapses):
         validation.check_time_step(learner, source, target)
         equations = validation.checked_equations(model)
         fixed = flag("TrainableSynapses.fixed", fixed)
-        fixed, training = checked_trained(trainable, weight, fixed)
         namespace = table("TrainableSynapses.namespace", namespace, "{'tau': 20*ms}")
         validation.check_weight(equations, weight)
+        fixed, training = checked_trained(trainable, weight, fixed)
         summed = validation.summed_weight(equations, weight, on_pre, delay, parent_group(target))
         longest = longest_delay(training, learner, delay, summed)
         on_pre = ("v_post += w" if summed is None else "") if on_pre is None else on_pre

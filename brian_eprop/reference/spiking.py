@@ -227,6 +227,7 @@ class SpikingNetwork(FiringNetwork):
     w_rec, w_in, w_out, kappa, readout_gain, feedback
         See :class:`~brian_eprop.reference.network.Network`.
     mask_in, mask_rec, mask_out, delay_in, delay_rec : arrays, optional
+    rounded : bool
         Likewise; the default of `mask_rec` is all-to-all without autapses.
     loss, average
         See :class:`~brian_eprop.reference.network.Network`.

@@ -94,7 +94,7 @@ def test_gradients_are_those_of_the_reference(order):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [4, 5, 6, 7])
+@pytest.mark.parametrize("seed", [4, 8, 9, 11])
 @pytest.mark.parametrize("kind", ["lif", "alif"])
 def test_gradients_of_random_networks(seed, kind):
     paths = {"v": "implicit"} if seed % 2 else {}
