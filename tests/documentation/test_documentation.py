@@ -48,6 +48,11 @@ def sources(*suffixes):
 PAGES = [ROOT / "README.md", *sources(".md")]
 
 
+def test_the_gallery_has_every_example_in_its_order():
+    order = re.findall(r'"(plot_\w+\.py)"', (DOCS / "gallery_setup.py").read_text("utf-8"))
+    assert sorted(order) == sorted(path.name for path in (ROOT / "examples").glob("plot_*.py"))
+
+
 #: Rooms of files that are alike, of which the tree for developers names only the room.
 ALIKE = {"tasks", "rules", "plotting"}
 
