@@ -53,7 +53,7 @@ class ContextDecision(ConditionedTask, Decision):
     Parameters
     ----------
     coherences : tuple of float
-        Magnitudes |c|, from 0 to 1, of both kinds; all, both signs and both contexts are drawn
+        Magnitudes of c, from 0 to 1, of both kinds; all, both signs and both contexts are drawn
         with equal chance.
     stimulus, answer : Quantity
         Durations; multiples of ``dt``.

@@ -296,7 +296,7 @@ class MackeyGlass(SampledTask):
 
 def symmetric_error(predicted: Floats, true: Floats) -> float:
     """
-    Symmetric mean absolute percentage error, sMAPE: 200 ⟨|ŷ − y| / (|ŷ| + |y|)⟩ %.
+    Symmetric mean absolute percentage error, sMAPE: ``200 ⟨|ŷ − y| / (|ŷ| + |y|)⟩`` %.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ class PerceptualDecision(ConditionedTask, Decision):
     Parameters
     ----------
     coherences : tuple of float
-        Magnitudes |c|, from 0 to 1; all, and both signs, are drawn with equal chance.
+        Magnitudes of c, from 0 to 1; all, and both signs, are drawn with equal chance.
     stimulus, answer : Quantity
         Durations; multiples of ``dt``.
     rate : Quantity

@@ -160,7 +160,7 @@ class ReadySetGo(ConditionedTask):
 
     def metric(self, outputs: Floats, targets: Floats) -> float:
         """
-        Mean relative error of the intervals that are produced, |t_p − t_s|/t_s.
+        Mean relative error of the intervals that are produced, ``|t_p − t_s|/t_s``.
 
         It is 1 where an output stays below 1. Who always produces one interval, the best, has an
         error of about 0.17 with the default range, though the normalised error of such outputs is

@@ -212,7 +212,7 @@ def test_the_exact_gradient_is_that_of_tangents_in_numpy(left_out, monkeypatch):
     if left_out == "saturation":
         monkeypatch.setattr(in_turn, "own_slope", lambda jump, state: jump * 0)
     if left_out == "order":
-        sort = ArrivalsInTurn._sort
+        sort = ArrivalsInTurn.sort
 
         def reversed_order(self):
             sort(self)
@@ -222,7 +222,7 @@ def test_the_exact_gradient_is_that_of_tangents_in_numpy(left_out, monkeypatch):
             order.set_value(values[::-1].copy())
             assert first[-1] == len(values)
 
-        monkeypatch.setattr(ArrivalsInTurn, "_sort", reversed_order)
+        monkeypatch.setattr(ArrivalsInTurn, "sort", reversed_order)
     small = saturating(math.inf)
     small.run()
     rng = np.random.default_rng(3)

@@ -84,10 +84,12 @@ def network(jump, total, losses, trained, order, engine="credit"):
         trainable=["a"] if engine == "credit" else [],
     )
     learning = {"learner": learner}
-    made = [TrainableSynapses(source, group, on_pre="v_post += w*mV", **learning)]
     model = f"w : 1\nI_post = {total} : volt (summed)"
     kind, options = (TrainableSynapses, learning) if trained else (Synapses, {})
-    made.append(kind(group, group, model, **options))
+    # Traces know of sums before they know of spikes
+    summed = kind(group, group, model, **options)
+    inputs = TrainableSynapses(source, group, on_pre="v_post += w*mV", **learning)
+    made = [inputs, summed]
     made.append(kind(group, group, "w : 1", on_pre=in_units(jump), **options))
     weights = ("6 + 3*cos(i + 2*j)", "2*sin(3*i + j)", "cos(i*3 + j*2)")
     for synapses, w in zip(made, weights, strict=True):

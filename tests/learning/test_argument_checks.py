@@ -139,7 +139,7 @@ class TestLearner:
             ({"feedback_decay": 0.1}, ValueError, ["feedback_decay = 0.1", "'adaptive'"]),
             ({"optimizer": Adam(0.1)}, ValueError, ["Learner.update_every", "1*second"]),
             ({"optimizer": "adam"}, TypeError, ["Learner.optimizer = 'adam'", "Adam(5e-3)"]),
-            ({"rule": "eprop"}, TypeError, ["Learner.rule = 'eprop'", "EProp(...)"]),
+            ({"rule": "eprop"}, TypeError, ["Learner.rule = 'eprop'", "EProp(order=1)"]),
             ({"update_every": 1.5 * ms}, ValueError, ["Learner.update_every", "1.5 ms"]),
             ({"update_every": 10}, DimensionMismatchError, ["Learner.update_every = 10"]),
             ({"reset_every": 10 * mV}, DimensionMismatchError, ["Learner.reset_every"]),
