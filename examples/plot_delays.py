@@ -103,7 +103,7 @@ for neuron, row in enumerate(axes):
         mean = np.convolve(count, np.ones(10) / 10, mode="valid")
         row[2].plot(mean, color=colors[pattern], label=f"pattern {'AB'[pattern]}")
     row[2].set(ylabel=f"spikes of neuron {neuron}\nin a trial", ylim=(-0.05, None))
-axes[0, 1].legend(fontsize=8, frameon=False, loc="lower right")
+axes[0, 0].legend(fontsize=8, frameon=False, loc="lower right")
 axes[0, 2].legend(fontsize=8, frameon=False)
 axes[0, 2].set_title("while it learns", fontsize=10)
 for axis, name in zip(axes[1], ("time in a trial (ms)",) * 2 + ("update",), strict=True):
