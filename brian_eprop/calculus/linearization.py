@@ -39,7 +39,7 @@ from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
-from .one_step import OURS, OneStep, drawing, one_step
+from .one_step import OneStep, drawing, one_step
 from .programs import Program, checked_statements, resolved, symbol
 from .statements import (
     PSI,
@@ -236,16 +236,6 @@ class Linearization:
         read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
         between = driven & closure(read | self.scored, edges)
         return tuple(n for n in self.states if n in between)
-
-    @property
-    def changing_in_transition(self) -> list[str]:
-        """Names in A and D that are not one number for all neurons of the group in all steps."""
-        used = {*self.A.free_symbols, *self.D.free_symbols}
-        while nested := {s for n in used for s in self.definitions.get(n, n).free_symbols} - used:
-            used |= nested
-        names = {s.name for s in used - self.definitions.keys()}
-        changing = names & (self.step.varying | self.step.per_neuron)
-        return sorted({"not_refractory" if name in OURS else name for name in changing})
 
     def check_drawn_numbers(self, group: NeuronGroup, namespace: Mapping[str, object]) -> None:
         """Raise NoDerivativeError for random numbers that a derivative would draw anew."""

@@ -7,6 +7,7 @@ from attrs import frozen
 from brian2 import NeuronGroup
 
 from ...calculus.linearization import Linearization
+from ...calculus.one_step import OURS
 from ..rule import Rule
 
 
@@ -46,7 +47,7 @@ class OTTT(Rule):
 
     def check(self, linearization: Linearization, group: NeuronGroup) -> None:
         """Raise an error unless the trace is one of the presynaptic neuron alone."""
-        changing = linearization.changing_in_transition
+        changing = _changing(linearization)
         if changing:
             raise ValueError(
                 f"OTTT has one trace for each presynaptic neuron, but what group '{group.name}' "
@@ -54,3 +55,14 @@ class OTTT(Rule):
                 "its neurons in all steps: give parameters one value, or choose SuperSpike(), "
                 "which has a trace for each synapse"
             )
+
+
+def _changing(linearization):
+    """Names in A and D that are not one number for all neurons of the group in all steps."""
+    used = {*linearization.A.free_symbols, *linearization.D.free_symbols}
+    definitions, step = linearization.definitions, linearization.step
+    while nested := {s for n in used for s in definitions.get(n, n).free_symbols} - used:
+        used |= nested
+    names = {s.name for s in used - definitions.keys()}
+    changing = names & (step.varying | step.per_neuron)
+    return sorted({"not_refractory" if name in OURS else name for name in changing})
