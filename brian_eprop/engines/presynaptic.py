@@ -374,18 +374,39 @@ class Pathway:
         if "psi" in population.adjoint.recorded:
             variables.add_reference("__kept_psi", population.group, "__kept_psi", index="0")
             gate = variables["__kept_psi"]
+        needed = [place, *(["__kept_psi"] if gate is not None else [])]
+        shared = dict(
+            synapses=self.synapses, target=variables[place], gate=gate, rows=self.engine.rows
+        )
+        if factors := self._factors(code):
+            weight, factor = (variables[name] for name in factors)
+            needed += factors
+            return player(
+                self.synapses,
+                "collect_product",
+                "",
+                name,
+                needed,
+                weight=weight,
+                factor=factor,
+                **shared,
+            )
         return player(
             self.synapses,
             "collect_rows",
             f"_passed = {code}",
             name,
-            needed=[place, *(["__kept_psi"] if gate is not None else [])],
-            synapses=self.synapses,
-            target=variables[place],
+            needed,
             later=self._later(code),
-            gate=gate,
-            rows=self.engine.rows,
+            **shared,
         )
+
+    def _factors(self, code):
+        """Weight and variable of the target whose product code is; None if it is another thing."""
+        factors = code.split("*")
+        kinds = ["_idx", "_postsynaptic_idx"]
+        indices = self.synapses.variables.indices
+        return factors if [indices.get(name) for name in factors] == kinds else None
 
     def _later(self, code):
         """The ring buffers of delayed credit that code reads, and their numbers of rows."""

@@ -33,7 +33,7 @@ if EVERY_CASE:
 def assert_learns(found, case):
     """Neurons fire, neither few nor always, and everything learns."""
     assert 0.02 < found["raster"].mean() < 0.4
-    # what has no pseudo-derivative is passed over by collect_rows.cpp
+    # what has no pseudo-derivative is passed over by collect_product.cpp
     assert "psi" not in found or 0.2 < (found["psi"] == 0).mean() < 0.9
     learned = "moved" if case["optimizer"] != "none" else "grad"
     for block in ("w_in", "w_rec", "w_out"):
@@ -107,7 +107,8 @@ def templates_of(case, engine):
         return found | {"every_synapse"}
     found |= {"record", "record_spikes", "replay", "begin", "sweep", "credit"}
     back = case["feedback"] in ("symmetric", "adaptive") or case["order"] > 1
-    return found | ({"collect_rows"} if back else set())
+    collected = "collect_product" if case["delays"] == "none" else "collect_rows"
+    return found | ({collected} if back else set())
 
 
 @pytest.mark.slow
