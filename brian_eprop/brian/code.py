@@ -355,14 +355,17 @@ class FastStateUpdater(StateUpdater):
 
 
 class DirectPathway(SynapticPathway):
-    """A presynaptic pathway without delay, and in C++ standalone programs without a queue.
+    """A presynaptic pathway with one delay for all, and in C++ standalone programs without a list of synapses.
 
     Brian2 pushes each synapse of each spike through a queue, and runs the synapses' code over
-    what it finds there. Without a delay the queue holds nothing: the template ``deliver`` runs
-    the same code over the synapses of each spike, in the same order, in a loop that a compiler
-    can vectorize where the targets of a neuron are consecutive. Elsewhere it is Brian2's. A
-    program ends with an error if a delay was set after all.
+    what it finds there. With one delay it is enough that neurons wait in the queue; without a delay
+    nobody waits. The template ``deliver`` runs the same code over the synapses of each spike that
+    arrives, in the same order, in a loop that a compiler can vectorize where the targets of a
+    neuron are consecutive. Elsewhere the pathway is Brian2's. A program ends with an error if one
+    that was created without a delay has one after all.
     """
+
+    delayed = False
 
     def create_code_objects(self, run_namespace):
         if not is_standalone():
@@ -374,17 +377,20 @@ class DirectPathway(SynapticPathway):
         self.template_kwds = {
             "synapses": self.synapses,
             "events": self.source.variables[self.eventspace_name],
+            "pathway": self,
+            "delayed": self.delayed,
         }
-        # Not Brian2's method, which creates the queue
+        # Not Brian2's method, which pushes synapses
         CodeRunner.create_code_objects(self, run_namespace)
 
 
 class DirectSynapses(Synapses):
-    """Synapses whose presynaptic pathways are direct if they are created with ``delay=0*ms``."""
+    """Synapses whose presynaptic pathways are direct if they are created with a delay."""
 
     def _add_updater(self, code, prepost, objname=None, delay=None, event="spike"):
         objname = super()._add_updater(code, prepost, objname, delay, event)
-        if prepost == "pre" and delay is not None and float(delay) == 0:
+        if prepost == "pre" and delay is not None:
             # Brian2 names the class of its pathways in the middle of this method.
-            getattr(self, objname).__class__ = DirectPathway
+            pathway = getattr(self, objname)
+            pathway.__class__, pathway.delayed = DirectPathway, float(delay) != 0
         return objname

@@ -15,7 +15,7 @@ import numpy as np
 import sympy
 
 from ..brian.code import internal
-from ..brian.internals import get_identifiers, parent_group
+from ..brian.internals import get_identifiers, is_standalone, known_values, parent_group
 from ..calculus.arrivals import check_constant, common_effects, is_synaptic
 from ..calculus.derivatives import derivative
 from ..calculus.programs import symbol
@@ -194,6 +194,8 @@ class Pathway:
             return known[0]
         if self.later:
             kept = self.receiver.delayed(output)
+            # One delay for all: a program finds the step in which everything arrives.
+            index = "_postsynaptic_idx" if self._alike else index
             variables.add_reference(local, group, kept, index=index)
         else:
             variables.add_reference(local, group, output, index="_postsynaptic_idx")
@@ -285,10 +287,11 @@ class Pathway:
             return 0
         if self.delay_learns:
             return self.timing.longest + 1 + self.timing.lag
-        try:
-            delays = np.atleast_1d(self.synapses.pre.variables["delay"].get_value())
-        except NotImplementedError:
-            return None
+        delays = known_values(self.synapses.pre.variables["delay"])
+        if not delays.size and is_standalone():
+            if self.timing.stated is None:
+                return None
+            delays = np.array([self.timing.stated])
         return int(steps_of(delays, self.synapses.clock.dt_).max(initial=0)) + self.timing.lag
 
     def prepare(self, reach):
@@ -333,7 +336,7 @@ class Pathway:
                 f"{synapses.name}_places",
                 needed=["__arrival_idx", "_synaptic_post", *split],
                 synapses=synapses,
-                place=place,
+                place=None if self._alike else place,
                 delay=delay,
                 lag=self.timing.lag,
                 reach=max(self.receiver.reach[output] for output in self._outputs),
@@ -360,6 +363,7 @@ class Pathway:
                 rows=self.engine.rows,
                 n_source=len(parent_group(synapses.source)),
                 later=self._later(self.code),
+                alike=self._alike,
             )
         ]
 
@@ -376,7 +380,12 @@ class Pathway:
             gate = variables["__kept_psi"]
         needed = [place, *(["__kept_psi"] if gate is not None else [])]
         shared = dict(
-            synapses=self.synapses, target=variables[place], gate=gate, rows=self.engine.rows
+            synapses=self.synapses,
+            target=variables[place],
+            later=self._later(code),
+            alike=self._alike,
+            gate=gate,
+            rows=self.engine.rows,
         )
         if factors := self._factors(code):
             weight, factor = (variables[name] for name in factors)
@@ -397,7 +406,6 @@ class Pathway:
             f"_passed = {code}",
             name,
             needed,
-            later=self._later(code),
             **shared,
         )
 
@@ -407,6 +415,13 @@ class Pathway:
         kinds = ["_idx", "_postsynaptic_idx"]
         indices = self.synapses.variables.indices
         return factors if [indices.get(name) for name in factors] == kinds else None
+
+    @property
+    def _alike(self):
+        """The delay that all synapses have in a program, and further steps; None if they may differ."""
+        delay = self.synapses.pre.variables["delay"]
+        together = is_standalone() and delay.scalar and not self.delay_learns
+        return (delay, self.timing.lag) if together else None
 
     def _later(self, code):
         """The ring buffers of delayed credit that code reads, and their numbers of rows."""

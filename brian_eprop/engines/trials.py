@@ -37,6 +37,8 @@ class Timing(NamedTuple):
         A spike of one trial could arrive in the next.
     longest : int, optional
         Steps of the longest delay that training may come to; None where delays do not learn.
+    stated : float, optional
+        Seconds of the delay that all synapses were created with.
     """
 
     early: bool
@@ -44,14 +46,16 @@ class Timing(NamedTuple):
     without_delay: bool
     crosses_trials: bool
     longest: int | None = None
+    stated: float | None = None
 
     @classmethod
     def of(cls, source, arrival, delay, learner, longest=None):
         early = arrival == "after_groups"
         lag = int(early and not fires_early(source))
-        without_delay = delay is not None and np.ndim(delay) == 0 and float(delay) == 0
+        stated = None if delay is None or np.ndim(delay) else float(delay)
+        without_delay = stated == 0
         crosses_trials = learner.trial is not None and (lag > 0 or not without_delay)
-        return cls(early, lag, without_delay, crosses_trials, longest)
+        return cls(early, lag, without_delay, crosses_trials, longest, stated)
 
     @property
     def unconditional(self):

@@ -92,9 +92,9 @@ class TrainableSynapses(DirectSynapses):
         are from 0 to the length of a trial if no others are given, ``{"delay": (1*ms, 20*ms)}``;
         the optimizer works on delay/scale, with a scale of 1 ms by default.
     delay : Quantity, optional
-        One delay for all synapses. ``delay=0*ms`` tells that there will be none: compiled
-        programs then deliver spikes without a queue, and traces that depend on the
-        presynaptic neuron alone are kept per neuron. Without it each synapse may have its
+        One delay for all synapses, which makes compiled programs faster: spikes are delivered
+        row by row. ``delay=0*ms`` tells that there will be none, and traces that depend on the
+        presynaptic neuron alone are then kept per neuron. Without it each synapse may have its
         own, as usual.
     namespace : dict, optional
         As for Synapses.

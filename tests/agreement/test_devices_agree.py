@@ -100,14 +100,14 @@ def standalone(tmp_path, monkeypatch):
 def templates_of(case, engine):
     """Templates of ours that a program of a case has: the short-cuts that it takes."""
     found = {"gated"} if case["windows"] != "carried" or engine == "credit" else set()
-    found |= {"deliver"} if case["delays"] == "none" else set()
+    found |= {"deliver"} if case["delays"] in ("none", "one") else set()
     found |= {"softmax"} if case["loss"] == "cross_entropy" else set()
     found |= {"update"} if case["optimizer"] != "none" else set()
     if engine == "traces":
         return found | {"every_synapse"}
     found |= {"record", "record_spikes", "replay", "begin", "sweep", "credit"}
     back = case["feedback"] in ("symmetric", "adaptive") or case["order"] > 1
-    collected = "collect_product" if case["delays"] == "none" else "collect_rows"
+    collected = "collect_product" if case["delays"] in ("none", "one") else "collect_rows"
     return found | ({collected} if back else set())
 
 

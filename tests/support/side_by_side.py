@@ -39,7 +39,7 @@ FACTORS = {
     "feedback": ("symmetric", "random", "adaptive", "given"),
     "loss": ("mse", "cross_entropy"),
     "order": (1, 2, math.inf),
-    "delays": ("none", "unstated", "synaptic"),
+    "delays": ("none", "one", "unstated", "synaptic"),
     # how rows.cpp passes over the synapses of a neuron
     "wiring": ("runs", "sorted", "shuffled"),
     "optimizer": ("none", "adam"),
@@ -148,9 +148,13 @@ def side(name, inputs, case, engine="credit", seed=2):
         ("w_rec", neurons, neurons, "v_post += w", 0.15),
         ("w_out", neurons, readout, "y_post += w", 0.3),
     ):
+        # traces, and windows within a trial, know no delays onto the readout
+        later = block != "w_out" or case["order"] > 1
         stated = 0 * ms if delays == "none" else None
         if block == "w_in" and delays == "unstated":
             stated = 3 * ms
+        elif delays == "one":
+            stated = 3 * DT * later
         made = TrainableSynapses(
             pre,
             post,
@@ -165,8 +169,6 @@ def side(name, inputs, case, engine="credit", seed=2):
         made.connect(i=i, j=j)
         weights[block] = rng.normal(0.1 if block == "w_in" else 0, scale, len(i))
         made.w = weights[block]
-        # traces, and windows within a trial, know no delays onto the readout
-        later = block != "w_out" or case["order"] > 1
         if delays == "synaptic" and later:
             made.delay = rng.integers(0, 6, len(i)) * DT
         synapses[block] = made

@@ -1,10 +1,10 @@
 {# Sets a variable of each source neuron to Σ_j w_ij x_j over its synapses, for one step of the
    backward pass. What reaches a neuron without pseudo-derivative ends there, but for the first step of
    a window: its signal is owed to the spikes of earlier windows as well. #}
-{# USES_VARIABLES { t_in_timesteps, __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
+{# USES_VARIABLES { dt, t_in_timesteps, __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'by_row.cpp' %}
-{% from 'rows.cpp' import find_rows, for_each_in_row, for_each_source with context %}
+{% from 'rows.cpp' import find_later, find_rows, for_each_in_row, for_each_source with context %}
 
 {% set _scalar = c_data_type(target.dtype) %}
 {% set _sums = get_array_name(target) %}
@@ -75,9 +75,10 @@ struct WholeRows
 {% block maincode %}
     if ({{__replayed_step}} >= {{__window_start}})
     {
-        {% if gate %}
+        {% if gate is not none %}
         const {{c_data_type(gate.dtype)}} *_psi = {{get_array_name(gate)}} + (size_t)({{__replayed_step}} % {{rows}}) * {{target.size}};
         {% endif %}
+        {{find_later(later, alike)}}
         {{find_rows(synapses)}}
         std::fill({{_sums}} + {{synapses.source.start}}, {{_sums}} + {{synapses.source.stop}}, 0);
         if (_rows.alike > 0 && _rows.alike <= 8)
@@ -96,7 +97,7 @@ struct WholeRows
             for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
             {
                 _sources[_n] = _source;
-                {% if gate %}
+                {% if gate is not none %}
                 _n += (_psi[_source] != 0) | ({{__replayed_step}} == {{__window_start}});
                 {% else %}
                 _n++;

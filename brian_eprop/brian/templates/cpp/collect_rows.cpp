@@ -2,19 +2,17 @@
    pass, where what they pass on is no product as in collect_product.cpp. What reaches a neuron without
    pseudo-derivative ends there, but for the first step of a window: its signal is owed to the
    spikes of earlier windows as well. #}
-{# USES_VARIABLES { __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
+{# USES_VARIABLES { dt, __replayed_step, __window_start, _synaptic_pre, _synaptic_post } #}
 {# ITERATE_ALL { _idx } #}
 {% extends 'by_row.cpp' %}
-{% from 'rows.cpp' import find_rows, for_each_in_row, for_each_in_four_rows with context %}
+{% from 'rows.cpp' import find_later, find_rows, for_each_in_row, for_each_in_four_rows with context %}
 
 {% block maincode %}
     {% set scalar = c_data_type(target.dtype) %}
     if ({{__replayed_step}} >= {{__window_start}})
     {
-        {% for row, reach, n in later %}
-        {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
-        {% endfor %}
-        {% if gate %}
+        {{find_later(later, alike)}}
+        {% if gate is not none %}
         const {{c_data_type(gate.dtype)}} *_psi = {{get_array_name(gate)}} + (size_t)({{__replayed_step}} % {{rows}}) * {{target.size}};
         {% endif %}
         const size_t _vectorisation_idx = -1;
@@ -25,7 +23,7 @@
         for (int32_t _next={{synapses.source.start}}; _next<{{synapses.source.stop}}; _next++)
         {
             {{get_array_name(target)}}[_next] = 0;
-            {% if gate %}
+            {% if gate is not none %}
             if (_psi[_next] != 0 || {{__replayed_step}} == {{__window_start}})
             {% endif %}
                 _sources[_n++] = _next;

@@ -1,16 +1,14 @@
 {# Runs the code for all synapses of the neurons that fired in the replayed step. #}
-{# USES_VARIABLES { __replayed_step, _synaptic_pre, _synaptic_post } #}
+{# USES_VARIABLES { dt, __replayed_step, _synaptic_pre, _synaptic_post } #}
 {% extends 'by_row.cpp' %}
-{% from 'rows.cpp' import find_rows, for_each_in_row with context %}
+{% from 'rows.cpp' import find_later, find_rows, for_each_in_row with context %}
 
 {% block maincode %}
     const int32_t *_fired = {{get_array_name(kept)}} + (size_t)({{__replayed_step}} % {{rows}}) * ({{n_source}} + 1);
     const int32_t _num_fired = _fired[{{n_source}}];
     if (_num_fired > 0)
     {
-        {% for row, reach, n in later %}
-        {{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
-        {% endfor %}
+        {{find_later(later, alike)}}
         const size_t _vectorisation_idx = -1;
         {{scalar_code|autoindent}}
 

@@ -1,27 +1,34 @@
-{# Where each synapse finds the credit of its arrivals, once its delay is known. #}
+{# Where each synapse finds the credit of its arrivals, once its delay is known; with one delay for all
+   the place is that of its target, and only the delay is looked at. #}
 {# USES_VARIABLES { _synaptic_post, dt } #}
 {% extends 'common_synapses.cpp' %}
 
 {% block maincode %}
     {% set delays = get_array_name(delay, access_data=False) %}
+    {% if place is not none %}
     {% set places = get_array_name(place, access_data=False) %}
-    const size_t _num_targets = _num_synaptic_post;
-    {% if not split %}
-    if ({{places}}.size() != _num_targets)
+    const size_t _num_delays = _num_synaptic_post;
+    {% else %}
+    const size_t _num_delays = 1;
+    {% endif %}
+    {% if place is not none and not split %}
+    if ({{places}}.size() != _num_delays)
     {% endif %}
     {
-        {{places}}.resize(_num_targets);
+        {% if place is not none %}
+        {{places}}.resize(_num_delays);
+        {% endif %}
         {% for each in split %}
-        {{get_array_name(each, access_data=False)}}.resize(_num_targets);
+        {{get_array_name(each, access_data=False)}}.resize(_num_delays);
         {% endfor %}
-        for (size_t _i=0; _i<_num_targets; _i++)
+        for (size_t _i=0; _i<_num_delays; _i++)
         {
-            const double _delay = {{delays}}[{{delays}}.size() == 1 ? 0 : _i];
+            const double _delay = {{delays}}[_i];
             const int _steps = (int)(_delay/{{dt}} + 0.5) + {{lag}};
             if (_steps > {{reach}})
             {
                 std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
-                             "window of learning" << std::endl;
+                             "window of learning, or than it was created with" << std::endl;
                 std::exit(1);
             }
             {% for each in split %}
@@ -29,7 +36,9 @@
                 ((int)std::floor(_delay/{{dt}} + {{whole_step}}) + {{lag}} + {{loop.index0}})*{{n}} +
                 {{get_array_name(synapses.variables['_synaptic_post'])}}[_i];
             {% endfor %}
+            {% if place is not none %}
             {{places}}[_i] = _steps*{{n}} + {{get_array_name(synapses.variables['_synaptic_post'])}}[_i];
+            {% endif %}
         }
     }
 {% endblock %}

@@ -242,3 +242,15 @@ while (_four.next())
     {% endfor %}
 }
 {% endmacro %}
+
+{# Lets the credit of later steps begin where that of what the replayed step has sent is; with one
+   delay for all synapses, where it arrives. #}
+{% macro find_later(later, alike) %}
+{% for row, reach, n in later %}
+{{get_array_name(row)}} += (size_t)({{__replayed_step}} % {{reach}}) * {{n}};
+{% if alike %}
+{% set delay, lag = alike %}
+{{get_array_name(row)}} += (size_t)((int)({{get_array_name(delay, access_data=False)}}[0]/{{dt}} + 0.5) + {{lag}}) * {{n}};
+{% endif %}
+{% endfor %}
+{% endmacro %}
