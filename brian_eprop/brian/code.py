@@ -355,7 +355,7 @@ class FastStateUpdater(StateUpdater):
 
 
 class DirectPathway(SynapticPathway):
-    """A presynaptic pathway with one delay for all, and in C++ standalone programs without a list of synapses.
+    """A presynaptic pathway with one delay for all, in C++ programs by rows of synapses.
 
     Brian2 pushes each synapse of each spike through a queue, and runs the synapses' code over
     what it finds there. With one delay it is enough that neurons wait in the queue; without a delay

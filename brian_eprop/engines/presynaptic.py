@@ -418,7 +418,7 @@ class Pathway:
 
     @property
     def _alike(self):
-        """The delay that all synapses have in a program, and further steps; None if they may differ."""
+        """The delay of all synapses in a program, and further steps; None if they may differ."""
         delay = self.synapses.pre.variables["delay"]
         together = is_standalone() and delay.scalar and not self.delay_learns
         return (delay, self.timing.lag) if together else None
