@@ -348,11 +348,12 @@ def _iteration(pool, task, batch_size, entropy, alignment=None):
     check_sizes(task, inputs, targets, network.description)
     window = getattr(task, "learning_window", None)
     gradients = pool.gradients(inputs, targets, window)
+    spikes = gradients.spikes
     entry = {
         "iteration": iteration,
         "loss": gradients.loss,
         "regularization": gradients.regularization,
-        "rate": float(gradients.spikes.mean() / network.description.dt),
+        "rate": np.count_nonzero(spikes) / spikes.size / float(network.description.dt),
     }
     if hasattr(task, "metric"):
         entry["metric"] = float(task.metric(gradients.readout, targets))

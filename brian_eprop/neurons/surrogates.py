@@ -129,7 +129,8 @@ class PiecewiseLinear(_Peak):
         Half-width of the support, unit of x.
     """
 
-    _PSI = "{height}*clip(1 - abs({x})/{width}, 0, 1)"
+    # without clip(…), whose branches no compiler takes for several neurons at once
+    _PSI = "{height}*(1 - abs({x})/{width})*int(abs({x}) < {width})"
     _INTEGRAL = (
         "{height}*{width}*clip(({x})/{width}, -1, 1)*(1 - 0.5*abs(clip(({x})/{width}, -1, 1)))"
     )
