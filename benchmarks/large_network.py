@@ -53,7 +53,10 @@ def main():
         network.apply(computed)
         seconds.append(perf_counter() - before)
         losses.append(computed.loss)
+        (compiled,) = network._networks.values()
+        program, _, shared = memory(compiled.programs[0].process.pid)
         print(f"{len(losses):4}  loss {losses[-1]:.3f}  {seconds[-1]:.2f} s", flush=True)
+    python = memory()[0] - imports
     trial = network.simulate(problem.inputs)
 
     with plt.rc_context(STYLE):
@@ -72,7 +75,8 @@ def main():
                 "neurons": problem.n,
                 "synapses": problem.synapses,
                 "seconds_per_iteration": round(median(seconds), 3),
-                "python_megabytes": round((memory()[0] - imports) / 1e6),
+                "python_megabytes": round(python / 1e6),
+                "program_megabytes_besides": round((program - shared) / 1e6),
                 "spikes_per_second": round(1e3 * float(trial.spikes.mean()), 1),
                 "loss": [round(float(loss), 3) for loss in losses],
             }

@@ -7,6 +7,7 @@ for users' own programs too (`fast_build`).
 
 import errno
 import fcntl
+import gc
 import json
 import os
 import re
@@ -282,6 +283,8 @@ def build(folder, description, trials, inputs, targets):
         with alone(folder.with_suffix(".lock")):
             if interface(folder) is None:
                 _build_beside(folder, description, trials, inputs, targets)
+                # Brian2's objects refer to one another, and hold 40 bytes for each synapse
+                gc.collect()
     except OSError as error:
         raise OSError(
             f"compiled networks cannot be kept in '{folder.parent}' ({error}); {ELSEWHERE}"
