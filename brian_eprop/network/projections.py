@@ -17,6 +17,7 @@ from scipy.sparse import issparse
 
 from ..checks import Bools, Floats, quantity, unit_name
 from .connectivity import rows_of, values_of, with_values
+from .trained_delays import NAMES
 
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).
 OUTPUTS, SPIKES = "__outputs", "__raster"
@@ -64,7 +65,7 @@ class Backend(Protocol):
         weights : mapping of str to ndarray
         inputs : (batch, T, n_in) bool array
         targets : (batch, T, n_out) float array
-        parameters : mapping of str to (n_rec,) Quantity
+        parameters : mapping of str to Quantity or csr_array
             Those that are trained.
         threads : int
             Parts of the batch that are computed at once.
@@ -241,6 +242,8 @@ class Block:
         Of every synapse of the matrix, in the order of its values.
     unit : str
         Unit of the matrix's entries.
+    trained_delay : bool
+        The delays are trained, and given to each run.
     """
 
     name: str
@@ -250,6 +253,7 @@ class Block:
     part: MaskedPart | SparsePart
     delay_steps: np.ndarray
     unit: str = "1"
+    trained_delay: bool = False
 
     def take(self, matrix):
         """The entries of a matrix, in SI units, in the order of the synapses.
@@ -283,6 +287,16 @@ class Block:
     def gradient(self):
         """Full name of the variable that holds the gradient; None for feedback."""
         return None if self.matrix == "feedback" else f"{self.name}.grad"
+
+    @property
+    def delay(self):
+        """Full name of the variable that holds the delays."""
+        return f"{self.name}_pre.delay"
+
+    @property
+    def delay_gradient(self):
+        """Full name of the variable that holds the gradient of the delays."""
+        return f"{self.name}.grad_delay"
 
 
 @frozen
@@ -359,7 +373,8 @@ def blocks(description, trials):
         unit = "1" if "readout" in (pre, post) else d.populations[post].model.weight_unit
         if part.count:
             name = name.format(pre=pre, post=post)
-            existing.append(Block(name, matrix, pre, post, part, delays[matrix], unit))
+            learns = matrix in d.trainable_delays
+            existing.append(Block(name, matrix, pre, post, part, delays[matrix], unit, learns))
     return existing
 
 
@@ -383,8 +398,8 @@ def given(projections, trained_parameters, weights, parameters):
     projections : list of Block
     trained_parameters : list of Trained
     weights : mapping of str to (n_pre, n_post) ndarray or csr_array
-    parameters : mapping of str to (n_rec,) Quantity
-        Those that are trained.
+    parameters : mapping of str to Quantity or csr_array
+        Those that are trained, delays included.
 
     Returns
     -------
@@ -394,6 +409,9 @@ def given(projections, trained_parameters, weights, parameters):
     values = {b.weight: b.take(weights[b.matrix]) for b in projections}
     for parameter in trained_parameters:
         values[parameter.variable] = np.asarray(parameters[parameter.name])[parameter.columns]
+    for block in (b for b in projections if b.trained_delay):
+        seconds = np.asarray(values_of(parameters[NAMES[block.matrix]]))
+        values[block.delay] = block.part.take(seconds)
     return values
 
 
@@ -414,7 +432,8 @@ def results(description, trials, count, projections, read):
     -------
     dict of str to ndarray
         ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``parameters``: those
-        of trained parameters, dict of str to (n_rec,) ndarray in SI units; ``loss`` and
+        of trained parameters, dict of str to (n_rec,) ndarray in SI units, and of trained delays,
+        ndarrays or csr_arrays of the shape of the weights; ``loss`` and
         ``regularization``: summed over the trials; ``spikes`` (count, steps, n_rec) bool;
         ``readout`` (count, steps, n_out). Without learning only spikes and readout.
     """
@@ -429,6 +448,7 @@ def results(description, trials, count, projections, read):
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
     for parameter in trained(d):
         collected["parameters"][parameter.name][parameter.columns] = read(parameter.gradient)
+    collected["parameters"] |= _gradients_of_delays(d, projections, read)
     collected["loss"] = read("readout.loss").sum(dtype=float)
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
@@ -438,16 +458,33 @@ def results(description, trials, count, projections, read):
 
 def matrices_of_gradients(description, projections, read):
     """Gradients of all weights : dict of str to ndarray or csr_array; see :func:`results`."""
-    gradients, learning = {}, [block for block in projections if block.gradient is not None]
-    for name, mask in description.connectivity.items():
-        values = np.empty(values_of(mask).shape)
-        # not np.zeros, whose memory is new each time: its pages take longer than all copying
-        if sum(block.part.size for block in learning if block.matrix == name) < values.size:
-            values.fill(0)
-        gradients[name] = with_values(mask, values)
+    learning = [block for block in projections if block.gradient is not None]
+    gradients = _matrices(description, description.connectivity, learning)
     for block in learning:
         block.put(gradients[block.matrix], read(block.gradient))
     return gradients
+
+
+def _gradients_of_delays(description, projections, read):
+    """Gradients of trained delays, by their names among the parameters."""
+    learning = [block for block in projections if block.trained_delay]
+    gradients = _matrices(description, description.trainable_delays, learning)
+    for block in learning:
+        block.part.put(values_of(gradients[block.matrix]), read(block.delay_gradient), 1)
+    return {NAMES[name]: matrix for name, matrix in gradients.items()}
+
+
+def _matrices(description, names, written):
+    """Matrices by name, 0 where no block will be written : dict of str to ndarray or csr_array."""
+    made = {}
+    for name in names:
+        mask = description.connectivity[name]
+        values = np.empty(values_of(mask).shape)
+        # not np.zeros, whose memory is new each time: its pages take longer than all copying
+        if sum(block.part.size for block in written if block.matrix == name) < values.size:
+            values.fill(0)
+        made[name] = with_values(mask, values)
+    return made
 
 
 def kept_names(description):
@@ -460,7 +497,9 @@ def result_names(description, trials):
     """Full names of the variables that :func:`results` reads."""
     names = kept_names(description)
     if trials.learning:
-        names += [block.gradient for block in blocks(description, trials) if block.gradient]
+        projections = blocks(description, trials)
+        names += [block.gradient for block in projections if block.gradient]
+        names += [block.delay_gradient for block in projections if block.trained_delay]
         names += [parameter.gradient for parameter in trained(description)]
         names.append("readout.loss")
     return names
