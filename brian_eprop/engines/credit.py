@@ -209,7 +209,8 @@ class Credit:
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on} at its arrival, so "
                 "that a delay has no derivative by the credit of its spikes alone; leave 'delay' "
-                "out of TrainableSynapses.trainable"
+                "out of TrainableSynapses.trainable, or these synapses out of "
+                "RecurrentNetwork.trainable_delays"
             )
         if self.carries:
             on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"

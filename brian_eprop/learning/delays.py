@@ -73,8 +73,7 @@ def longest_delay(training, learner, delay, summed):
     if training is None:
         return None
     where = "TrainableSynapses.trainable names 'delay'"
-    if learner.rule.engine != "credit":
-        raise ValueError(f"{where}: delays have no traces; choose EProp(engine='credit')")
+    learner.rule.check_parameters("TrainableSynapses.trainable", ["delay"], "delays")
     if summed is not None:
         raise ValueError(f"{where}, but the sum '{summed.varname}' has no delay")
     if delay is not None:

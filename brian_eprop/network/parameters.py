@@ -35,7 +35,7 @@ def check_trainable(description):
     """
     d = description
     if d.trainable:
-        d.rule.check_parameters("RecurrentNetwork", d.trainable)
+        d.rule.check_parameters("RecurrentNetwork.trainable", d.trainable)
     check_known(d.trainable, {name for p in d.populations for name in p.model.parameters})
     for parameter in trained(d):
         _check_use(d, parameter)

@@ -58,13 +58,10 @@ def limits(name, training):
 
 
 def check_trained_delays(description):
-    """Raise an error for delays that learn with a rule, or neurons, that cannot have it."""
+    """Raise an error for a rule without their gradient, and for a parameter of their name."""
     d, where = description, "RecurrentNetwork.trainable_delays"
-    if d.trainable_delays and d.rule.engine != "credit":
-        raise ValueError(
-            f"{where} = {list(d.trainable_delays)}: delays have no traces; choose "
-            "rule=EProp(engine='credit')"
-        )
+    if d.trainable_delays:
+        d.rule.check_parameters(where, d.trainable_delays, "delays")
     for matrix, name in NAMES.items():
         if matrix in d.trainable_delays and name in d.trainable:
             raise ValueError(
