@@ -262,11 +262,6 @@ def checked_signal(signal, readout, rule, losses):
                 f"Learner.signal = {shown(one)} is not a Signal; give Signal('{EXAMPLE}'), or a "
                 "dict {group: Signal(…)}"
             )
-    if rule.engine != "traces":
-        raise ValueError(
-            "Learner.signal: the engine 'credit' sends errors backwards in time, and a signal is "
-            "made of them forwards; choose EProp(engine='traces')"
-        )
     if rule.hops:
         raise ValueError(
             f"Learner.signal: the rule {type(rule).__name__} sends learning signals on to other "
