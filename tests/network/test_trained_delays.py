@@ -29,6 +29,7 @@ from brian_eprop.learning.rules import RFLO
 from brian_eprop.network import compiled
 from brian_eprop.network.projections import BatchShape
 from brian_eprop.rule_study import AlignmentMonitor
+from brian_eprop.runs import verification
 from brian_eprop.runs.report import _network
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -374,6 +375,17 @@ def test_the_report_names_the_delays():
     words = _network(network(trainable=["tau_m"]))
     assert words["Trained as well"].startswith("tau_m, delays of w_in (3")
     assert " ms, from 0.0" in words["Trained as well"]
+
+
+@pytest.mark.slow
+def test_gradients_of_runs_are_checked_on_shorter_trials_than_delays_may_become(monkeypatch):
+    class Noise:
+        def sample(self, rng, batch):
+            return tuple(array[:batch] for array in task(0))
+
+    monkeypatch.setattr(verification, "STEPS", 18)
+    check = verification.check_gradients(network(), Noise(), seed=0)
+    assert check.passed and check.against == "the NumPy reference" and check.spikes > 5
 
 
 # ------------------------------------------------------------------- refusals
