@@ -11,9 +11,11 @@ from brian2 import (
     NeuronGroup,
     SpikeGeneratorGroup,
     SpikeMonitor,
+    StateMonitor,
     defaultclock,
     ms,
     prefs,
+    second,
 )
 from brian2.core.base import BrianObjectException
 from brian2.devices.device import get_device, reset_device, set_device
@@ -32,6 +34,7 @@ from brian_eprop import (
     PiecewiseLinear,
     TrainableSynapses,
     fast_build,
+    fit,
     load_model,
     reference,
 )
@@ -258,6 +261,39 @@ def test_a_delay_that_is_changed_is_that_of_the_next_trials_spikes():
     # no spike of a trial makes the neuron fire in the next before its own inputs
     phase = np.round(np.asarray(arrived) / 1e-3).astype(int) % 40
     assert np.all(phase >= 5)
+
+
+def test_fit_follows_delays():
+    """Losses and gradients of an evaluation are those of a network that begins with its delays."""
+    network, synapses, learner, duration = coincidence(optimizer=Adam(0.5))
+    # one spike of the neuron, as of a teacher
+    synapses.w = 1.2
+    start = np.array(synapses.delay_)
+    result = fit(learner, network, iterations=6, progress=False)
+    seen = [entry["loss"] for entry in result.history]
+    assert len(set(seen)) > 2 and result.loss == min(seen)
+    best = np.asarray(result.weights["in.delay"])
+    assert np.abs(best - start).max() > 5e-4
+    again, other, _, _ = coincidence()
+    other.w, other.delay = 1.2, best * second
+    again.run(duration, namespace={})
+    assert np.sum(again["out"].loss) == pytest.approx(result.loss, rel=1e-12)
+
+
+def test_a_network_is_restored_with_its_delays():
+    network, synapses, _, duration = coincidence(optimizer=GradientDescent(100.0), trials=3)
+    seen = StateMonitor(synapses, "delay", record=True, dt=40 * ms, when="start")
+    network.add(seen)
+    network.store("start")
+    network.run(duration, namespace={})
+    first, spikes = np.array(synapses.delay_), np.array(network["spikes"].t_)
+    assert np.abs(first - [5e-3, 2.3e-3]).max() > 1e-3
+    assert np.array_equal(seen.delay_[:, 0], [5e-3, 2.3e-3]) and np.any(np.diff(seen.delay_))
+    network.restore("start")
+    assert np.array_equal(synapses.delay_, [5e-3, 2.3e-3])
+    network.run(duration, namespace={})
+    assert np.array_equal(synapses.delay_, first)
+    assert np.array_equal(network["spikes"].t_, spikes)
 
 
 def test_delays_find_each_other():

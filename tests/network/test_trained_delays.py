@@ -22,6 +22,7 @@ from brian_eprop import (
     ParameterTraining,
     PiecewiseLinear,
     RecurrentNetwork,
+    load_model,
     reference,
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
@@ -419,6 +420,17 @@ def test_rules_without_the_gradient_are_refused():
         network(rule=EProp(engine="traces"))
     with pytest.raises(ValueError, match=r"RFLO keeps .* and says nothing of delays; choose"):
         network(rule=RFLO())
+
+
+def test_a_parameter_of_neurons_with_their_name_is_refused():
+    model = load_model("lif")
+    model = evolve(
+        model,
+        equations=model.equations.replace("dv/dt = -v/tau_m", "dv/dt = (delay_in - v)/tau_m"),
+        parameters=model.parameters | {"delay_in": 0.1},
+    )
+    with pytest.raises(ValueError, match=r"trainable names 'delay_in', as the trained delays of"):
+        RecurrentNetwork(model, 2, 3, 1, trainable=["delay_in"], trainable_delays={"w_in": BOUNDS})
 
 
 def test_trials_that_are_too_short_or_too_long_are_refused():
