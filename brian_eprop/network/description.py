@@ -233,8 +233,10 @@ class NetworkDescription:
         Of its shape, or, if it is sparse, (n_synapses,). Of trained delays the present ones, if
         they are among the parameters, else those at the start.
         """
-        start = self.delays.get(name, 0 * self.dt)
-        times = np.asarray(values_of(parameters.get(NAMES.get(name), start)))
+        times = self.delays.get(name, 0 * self.dt)
+        if name in self.trainable_delays:
+            times = parameters.get(NAMES[name], times)
+        times = np.asarray(values_of(times))
         steps = steps_of(times, float(self.dt))
         mask = self.connectivity.get(name)
         return np.broadcast_to(steps, mask.data.shape if issparse(mask) else self.shapes[name])

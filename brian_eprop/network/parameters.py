@@ -18,6 +18,7 @@ from .trained_delays import (
     NAMES,
     as_delays,
     checked_delays,
+    matrices_of,
     scale_of_delays,
     start_delays,
     updated_delays,
@@ -115,7 +116,7 @@ def start_values(description):
 
 def from_arrays(description, arrays):
     """Trained parameters of the arrays of a file, as :func:`arrays_of` returns them."""
-    of_delays, found = {name: matrix for matrix, name in NAMES.items()}, {}
+    of_delays, found = matrices_of(description), {}
     for name, values in arrays.items():
         if name in of_delays:
             found[name] = as_delays(description, of_delays[name], values)
@@ -138,14 +139,16 @@ def checked_parameters(description, parameters):
         For a name that is not trained, another unit or shape, a value that is not finite, or not
         positive if it is a time constant, or one where there is no such parameter.
     """
-    d = description
-    delays = {NAMES[matrix]: matrix for matrix in d.trainable_delays}
+    d, delays = description, matrices_of(description)
     for name in parameters:
         if name not in (*d.trainable, *delays):
             known = ", ".join((*d.trainable, *delays)) or "none"
+            remedy = f"trainable=['{name}']"
+            for matrix in (matrix for matrix, delays_of in NAMES.items() if delays_of == name):
+                remedy = f"trainable_delays={{'{matrix}': (0*ms, 20*ms)}}"
             raise ValueError(
-                f"parameters['{name}'] is not trained; create the network with "
-                f"trainable=['{name}']; there are {known}"
+                f"parameters['{name}'] is not trained; create the network with {remedy}; there "
+                f"are {known}"
             )
     of_neurons = {name: _checked_values(d, name, parameters[name]) for name in d.trainable}
     of_synapses = {n: checked_delays(d, matrix, parameters[n]) for n, matrix in delays.items()}
@@ -212,11 +215,8 @@ def update(description, name, values, gradient, optimizer, moments, updates):
     -------
     (n_rec,) Quantity
     """
-    for matrix, delay in NAMES.items():
-        if name == delay and matrix in description.trainable_delays:
-            return updated_delays(
-                description, matrix, values, gradient, optimizer, moments, updates
-            )
+    if (matrix := matrices_of(description).get(name)) is not None:
+        return updated_delays(description, matrix, values, gradient, optimizer, moments, updates)
     training, scale = description.trainable[name], _scales(description, name)
     step = (training.optimizer or optimizer).step(scale * gradient, moments, updates)
     changed = np.asarray(values) - scale * step

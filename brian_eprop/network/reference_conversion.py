@@ -15,7 +15,7 @@ from ..reference.surrogates import SURROGATES
 from .connectivity import with_values
 from .constraints import MATRICES
 from .projections import spans
-from .trained_delays import NAMES
+from .trained_delays import matrices_of
 
 #: A weight, a delay and whether there is a synapse.
 BYTES_OF_AN_ENTRY = 8 + 8 + 1
@@ -131,7 +131,7 @@ def with_trained_delays(network, description, parameters):
     description : NetworkDescription
     parameters : dict of str to Quantity or csr_array
     """
-    trained = [NAMES[name] for name in ("w_in", "w_rec") if name in description.trainable_delays]
+    trained = set(matrices_of(description)) & {"delay_in", "delay_rec"}
     if not trained:
         return network
     dt = float(description.dt)

@@ -57,13 +57,18 @@ def limits(name, training):
     return bounds_of(second.dim, name, training, "RecurrentNetwork.trainable_delays")
 
 
+def matrices_of(description):
+    """The matrices whose delays are trained, by the names of these among the parameters."""
+    return {NAMES[matrix]: matrix for matrix in description.trainable_delays}
+
+
 def check_trained_delays(description):
     """Raise an error for a rule without their gradient, and for a parameter of their name."""
     d, where = description, "RecurrentNetwork.trainable_delays"
     if d.trainable_delays:
         d.rule.check_parameters(where, d.trainable_delays, "delays")
-    for matrix, name in NAMES.items():
-        if matrix in d.trainable_delays and name in d.trainable:
+    for name, matrix in matrices_of(d).items():
+        if name in d.trainable:
             raise ValueError(
                 f"trainable names '{name}', as the trained delays of '{matrix}' are called; call "
                 "the parameter of the neurons something else"
@@ -94,7 +99,8 @@ def start_delays(description):
     """Trained delays before the first update, by their names among the parameters."""
     d = description
     return {
-        NAMES[name]: _spread(d, name, d.delays.get(name, 0 * second)) for name in d.trainable_delays
+        name: _spread(d, matrix, d.delays.get(matrix, 0 * second))
+        for name, matrix in matrices_of(d).items()
     }
 
 
@@ -147,7 +153,7 @@ def checked_delays(description, name, values):
 def rounded_delays(description, parameters):
     """The delays of the network, the trained ones as the simulation has them : dict."""
     dt, present = float(description.dt), dict(description.delays)
-    for matrix, name in NAMES.items():
+    for name, matrix in matrices_of(description).items():
         if name in parameters:
             seconds = steps_of(values_of(parameters[name]), dt) * dt
             present[matrix] = as_delays(description, matrix, seconds)

@@ -422,13 +422,22 @@ def test_rules_without_the_gradient_are_refused():
         network(rule=RFLO())
 
 
-def test_a_parameter_of_neurons_with_their_name_is_refused():
+def test_a_parameter_of_neurons_may_have_their_name_if_they_are_not_trained(tmp_path):
     model = load_model("lif")
     model = evolve(
         model,
         equations=model.equations.replace("dv/dt = -v/tau_m", "dv/dt = (delay_in - v)/tau_m"),
         parameters=model.parameters | {"delay_in": 0.1},
     )
+    # of neurons, where no delays are trained
+    net = RecurrentNetwork(model, 2, 3, 1, trainable=["delay_in"])
+    net.save(tmp_path / "network.npz")
+    again = RecurrentNetwork.load(tmp_path / "network.npz")
+    assert again.parameters["delay_in"].shape == (3,)
+    assert again.description.with_parameters(again.parameters).delays == {}
+    with pytest.raises(ValueError, match=r"with trainable_delays=.'w_out': .0.ms, 20.ms"):
+        net.parameters["delay_out"] = np.zeros((3, 1)) * ms
+        net.simulate(np.ones((10, 2), dtype=bool))
     with pytest.raises(ValueError, match=r"trainable names 'delay_in', as the trained delays of"):
         RecurrentNetwork(model, 2, 3, 1, trainable=["delay_in"], trainable_delays={"w_in": BOUNDS})
 
