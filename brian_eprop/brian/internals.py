@@ -264,6 +264,11 @@ def restart_queue(pathway):
     pathway.initialise_queue()
 
 
+def before_run_of_queue(pathway):
+    """The function of a C++ program that prepares the queue of a pathway for its delays."""
+    return f"_before_run_{pathway._pushspikes_codeobj.name}"
+
+
 def reset_of(group):
     """The statements of the reset at a spike; none for a group without."""
     return statements_of(group.event_codes.get("spike", ""))

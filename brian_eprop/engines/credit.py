@@ -23,6 +23,7 @@ from ..calculus.one_step import one_step
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
 from .crossing import cross
+from .feedback_sums import constant_effect
 from .heard import hear, hear_parameters
 from .history import SpikeRecorder, available_memory
 from .in_turn import ArrivalsInTurn, own_jumps
@@ -209,7 +210,8 @@ class Credit:
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on} at its arrival, so "
                 "that a delay has no derivative by the credit of its spikes alone; leave 'delay' "
-                "out of TrainableSynapses.trainable"
+                "out of TrainableSynapses.trainable, or these synapses out of "
+                "RecurrentNetwork.trainable_delays"
             )
         if self.carries:
             on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
@@ -229,12 +231,18 @@ class Credit:
 
     def send_back(self, pathway, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
+        if population.feedback is not None:
+            population.feedback.along(pathway.synapses, weight, constant_effect(pathway))
+            return
         signal = population.add_summand()
         name = f"{pathway.synapses.name}_feedback"
         pathway.send_back(population, signal, name, weight, self.feedback_rows)
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
+        if population.feedback is not None:
+            population.feedback.along_dense(synapses)
+            return
         signal = population.add_summand()
         self.learner.share(synapses, "__replayed_step", "__window_start")
         synapses.variables.add_reference(
@@ -246,7 +254,8 @@ class Credit:
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
         self._join()
         summed_up = any(s.source is population and s.inflows for s in self.sums)
-        return bool(population.summands or population.errors or summed_up)
+        in_time = population.feedback is not None and population.feedback.reach
+        return bool(population.summands or population.errors or summed_up or in_time)
 
     def check_delay_onto_readout(self, name, reach):
         """Raise an error for delays along which an error would come back to an earlier window."""

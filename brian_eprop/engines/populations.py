@@ -21,6 +21,7 @@ from ..calculus.linearization import linearize_neuron
 from ..calculus.one_step import STANDARD, state_names
 from ..calculus.statements import printed
 from .backward_pass import Sweep, row_variable
+from .feedback_sums import FeedbackSums
 from .history import Recorder
 from .postsynaptic import Receiver
 
@@ -79,6 +80,19 @@ class CreditPopulation:
         self.followed, self.sums = (STANDARD, [], frozenset(), frozenset()), {}
         self.errors, self.driven = engine.learner.errors_of(group), set()
         self.read_at = {}
+        #: Errors in time, where a signal is made of them and recorded; None if they come backwards
+        self.feedback = None
+
+    def weigh_errors(self, variable, needed):
+        """Record the learning signal L, which is made of the errors that feedback brings."""
+        self.feedback = FeedbackSums(self.group)
+        self.feedback.weigh(variable, needed)
+        self.engine.learner.share(self.group, "__kappa", "__gain")
+
+    @property
+    def recorded(self):
+        """The variables that are recorded, and the stages of the step before which they are."""
+        return self.adjoint.recorded | ({} if self.feedback is None else {"L": END})
 
     @property
     def traces(self):
@@ -175,7 +189,7 @@ class CreditPopulation:
             self.receiver = Receiver(
                 self.group, self.engine, lambda early: self.adjoint.place(early=early)
             )
-        self.receiver.keep(self.adjoint.recorded)
+        self.receiver.keep(self.recorded)
         self._declare()
         self._record_step(attach)
 
@@ -295,7 +309,7 @@ class CreditPopulation:
     def _record(self, stage, moment, attach):
         """Have the coefficients of a stage recorded, just before it runs."""
         adjoint = self.adjoint
-        kept = {n: internal("kept", n) for n, s in adjoint.recorded.items() if s == stage}
+        kept = {n: internal("kept", n) for n, s in self.recorded.items() if s == stage}
         code = adjoint.phases[stage].code if stage in adjoint.phases else ""
         if stage not in self.recorders:
             if not (kept or code):
@@ -324,7 +338,14 @@ class CreditPopulation:
             for state in self.adjoint.states:
                 name = row_variable(row.name, state)
                 code.append(f"{name} = {int(row.name == f'carry_{state}')}")
+        if self.feedback is not None:
+            code.append("__credit_signal = 0")
         return self.receiver.begin(code)
+
+    def _credit_of_signal(self):
+        """What a spike of a step is owed by the learning signals from then on."""
+        filtered = "__kappa*__credit_signal + " if self.engine.learner.rule.filtered else ""
+        return f"__credit_signal = {filtered}__gain*__past_L"
 
     def _shared(self, item):
         """Brian2 wants shared variables written before any other."""
@@ -352,9 +373,12 @@ class CreditPopulation:
         sweep = Sweep(
             self.adjoint, self.rows, self.credit_rows, outputs, clamped, self.read_at, heard
         )
-        totals = ["__credit_signal", *(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
+        totals = [*(f"_inflow_{r}" for r in self.engine.rows_with_inflow)]
         totals += [total for _, _, total in heard]
+        if self.feedback is None:
+            totals.insert(0, "__credit_signal")
         advance = [
+            *([] if self.feedback is None else [self._credit_of_signal()]),
             *(f"{total} = {' + '.join(self.summands.get(total, ())) or '0'}" for total in totals),
             *sweep.after_threshold,
             *sweep.before_threshold,

@@ -16,6 +16,7 @@ from ..calculus.one_step import STANDARD, one_step, symbol
 from ..calculus.statements import Phase, printed
 from ..calculus.sums import Sum, sum_of
 from .eligibility import Eligibility, of_neurons, of_readout
+from .feedback_sums import FeedbackSums
 from .modulation import Modulation
 
 
@@ -92,14 +93,11 @@ class Traces:
 
     def send_back(self, eligibility, population, weight):
         """Let the error flow backwards along synapses onto the readout."""
-        signal = population.add_signal()
-        expression = f"{weight}*({printed(eligibility.effect)})*error_post"
-        sum_over_synapses(eligibility.synapses, expression, signal, "pre", schedule.FEEDBACK)
+        population.feedback.along(eligibility.synapses, weight, eligibility.effect)
 
     def send_back_dense(self, synapses, population):
         """Let the error flow to a population along feedback weights of their own."""
-        signal = population.add_signal()
-        sum_over_synapses(synapses, "B*error_pre", signal, "post", schedule.FEEDBACK)
+        population.feedback.along_dense(synapses)
 
     def heard(self, group):
         """Names of variables of a group that its spikes count by when they arrive: none."""
@@ -158,7 +156,7 @@ class Traces:
 
     def reaches(self, population):
         """Whether the error of the readout, or a loss of its own, has an effect on a population."""
-        return bool(population.signals or population.errors or population.without_errors)
+        return population.feedback.reach or bool(population.errors)
 
 
 @define(slots=False)
@@ -223,16 +221,10 @@ class Population:
         self.phases = {}
         self.effects = {}
         self.runners = {}
-        self.signals = []
-        #: The variable that holds the errors where a signal is made of them
-        self.weighed, self.without_errors = "", False
         self.step, self.watched, self.multiplied = None, (), set()
         #: Sums over synapses that are states, and what the synapses do that were created so far
         self.sums, self.projections = {}, []
-        declare(group, "L")
-        self.signal_code = run_code(
-            group, "L = 0", schedule.LEARNING_SIGNAL, f"{group.name}_learning_signal"
-        )
+        self.feedback = FeedbackSums(group)
 
     def linearize(self, on_pre, namespace):
         """Linearize the group for synapses with this ``on_pre``; add what they need.
@@ -452,25 +444,9 @@ class Population:
             self.runners[slot] = run_code(self.group, "", _MOMENTS[slot], name)
         self.runners[slot].abstract_code = code
 
-    def add_signal(self):
-        """A new variable of the group that is one summand of its learning signal."""
-        name = internal("L", str(len(self.signals)))
-        declare(self.group, name)
-        self.signals.append(name)
-        self._sum_signals()
-        return name
-
     def weigh_errors(self, variable, needed):
         """Put the errors that feedback brings into a variable of the group, and not into L."""
-        self.weighed, self.without_errors = variable, not needed
-        self._sum_signals()
-
-    def _sum_signals(self):
-        total = " + ".join(self.signals) or "0"
-        if self.weighed:
-            self.signal_code.abstract_code = f"{self.weighed} = {total}"
-        else:
-            self.signal_code.abstract_code = f"L = __signal_scale*({total})"
+        self.feedback.weigh(variable, needed)
 
     @property
     def learns(self):

@@ -208,12 +208,20 @@ def check_bounds_are_used(bounds, learner):
         )
 
 
-def check_no_delay_onto_readout(delay, readout):
+def errors_in_time(learner):
+    """What takes the error of a step for that of its spikes, so that these have no delay; or ""."""
+    if learner.rule.engine == "traces":
+        return "the engine 'traces'"
+    return "Learner.signal" if learner.signal is not None else ""
+
+
+def check_no_delay_onto_readout(delay, learner):
     """Raise an error for a delay on the way to the readout."""
     if delay is not None and np.any(np.asarray(delay) != 0):
         raise ValueError(
-            f"delay = {delay!r} of synapses onto readout '{readout.name}': the engine 'traces' "
-            "pairs the error of a step with the spikes of that step; use no delay here"
+            f"delay = {delay!r} of synapses onto readout '{learner.readout.name}': "
+            f"{errors_in_time(learner)} pairs the error of a step with the spikes of that step; "
+            "use no delay here"
         )
 
 
@@ -236,7 +244,7 @@ def check_before_run(synapses):
     if synapses.timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
         learner = synapses.learner
-        if parent_group(synapses.target) is learner.readout and learner.rule.engine == "traces":
+        if parent_group(synapses.target) is learner.readout and errors_in_time(learner):
             raise ValueError(f"{later}, but synapses onto a readout have none")
         raise ValueError(
             f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "

@@ -15,7 +15,6 @@ import numpy as np
 from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
-from ..brian.code import internal
 from ..brian.internals import is_standalone, itself, known_values, restart_queue
 from ..checks import entries, shown
 from .parameters import ParameterTraining, bounds_of, checked_trainable, scale_of
@@ -73,8 +72,7 @@ def longest_delay(training, learner, delay, summed):
     if training is None:
         return None
     where = "TrainableSynapses.trainable names 'delay'"
-    if learner.rule.engine != "credit":
-        raise ValueError(f"{where}: delays have no traces; choose EProp(engine='credit')")
+    learner.rule.check_parameters("TrainableSynapses.trainable", ["delay"], "delays")
     if summed is not None:
         raise ValueError(f"{where}, but the sum '{summed.varname}' has no delay")
     if delay is not None:
@@ -115,18 +113,18 @@ def _bounds(training, longest):
 def trained_delay(synapses, training, learner):
     """The delay as an optimizer sees it, in units of its scale."""
     # the pathway has the delays
-    synapses.variables.add_reference(internal("delay"), synapses.pre, "delay")
+    synapses.variables.add_reference("delay", synapses.pre, "delay")
     if training.scale is None:
         scale = float(SCALE)
     else:
         scale = scale_of(SCALE, "delay", training, f"'{synapses.name}'")
     return Trained(
-        internal("delay"),
+        "delay",
         "grad_delay",
         "delay/scale",
         DIMENSIONLESS,
         f"{scale!r}*grad_delay/{learner.trials_per_update}",
-        (f"__delay = __delay - {scale!r}*_step",),
+        (f"delay = delay - {scale!r}*_step",),
         _bounds(training, synapses.timing.longest * synapses.clock.dt_),
         suffix="_delay",
         optimizer=training.optimizer,
@@ -152,8 +150,12 @@ class DelayUpdate(Update):
         due = self.group.variables["__update_due"].get_value()[0]
         super().run()
         if due:
-            restart_queue(self.group.pre)
-            self.learner.engine.delays_changed(itself(self.group))
+            self.values_changed()
+
+    def values_changed(self):
+        """Let spikes, and their credit, go on with the present delays, within a run."""
+        restart_queue(self.group.pre)
+        self.learner.engine.delays_changed(itself(self.group))
 
 
 def check_delays(synapses):

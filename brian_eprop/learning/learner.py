@@ -190,7 +190,7 @@ class Learner:
         self.given = checked_objects("Learner.given", given, "[operation]", NetworkOperation)
         self.trainable = checked_trainable(trainable)
         if self.trainable:
-            self.rule.check_parameters("Learner", self.trainable)
+            self.rule.check_parameters("Learner.trainable", self.trainable)
         self.populations: dict[NeuronGroup, Population] = {}
         self.signals: dict[NeuronGroup, NeuronGroup] = {}
         self.projections: list[Projection] = []

@@ -62,12 +62,14 @@ Bounds: TypeAlias = tuple[float | Quantity, float | Quantity]
 Trainable: TypeAlias = Sequence[str] | Mapping[str, ParameterTraining | Bounds | None]
 
 
-def checked_trainable(trainable):
+def checked_trainable(trainable, argument="trainable"):
     """The argument ``trainable`` as {name: ParameterTraining}.
 
     Parameters
     ----------
     trainable : sequence of str, or mapping of str to ParameterTraining, (low, high) or None
+    argument : str
+        What errors call it.
 
     Raises
     ------
@@ -75,17 +77,19 @@ def checked_trainable(trainable):
         If it is neither; names what is wrong.
     """
     if isinstance(trainable, str):
-        raise TypeError(f"trainable = {trainable!r} is one name; give a list, [{trainable!r}]")
+        raise TypeError(f"{argument} = {trainable!r} is one name; give a list, [{trainable!r}]")
     if not isinstance(trainable, Mapping):
-        names = entries("trainable", trainable, "['tau_m']")
+        names = entries(argument, trainable, "['tau_m']")
         if not all(isinstance(name, str) for name in names):
-            raise TypeError(f"trainable = {trainable!r} must be a list of names, such as ['tau_m']")
+            raise TypeError(
+                f"{argument} = {trainable!r} must be a list of names, such as ['tau_m']"
+            )
         trainable = dict.fromkeys(names)
     trainings = {}
     for name, training in trainable.items():
         if not isinstance(name, str):
             raise TypeError(
-                f"trainable has the key {shown(name)}; keys are names of parameters, as in "
+                f"{argument} has the key {shown(name)}; keys are names of parameters, as in "
                 "{'tau_m': (10*ms, 30*ms)}, which are trained in every group that learns and has "
                 "them"
             )
@@ -93,8 +97,8 @@ def checked_trainable(trainable):
             training = ParameterTraining(bounds=training)
         if not isinstance(training, ParameterTraining):
             raise TypeError(
-                f"trainable[{name!r}] = {training!r} is not understood; give a list of names, or a "
-                "dict {name: (low, high)} or {name: ParameterTraining(...)}"
+                f"{argument}[{name!r}] = {training!r} is not understood; give a list of names, or "
+                "a dict {name: (low, high)} or {name: ParameterTraining(...)}"
             )
         trainings[name] = training
     return trainings
@@ -191,7 +195,7 @@ def _trained(group, name, training, learner):
     )
 
 
-def scale_of(values, name, training, owner):
+def scale_of(values, name, training, owner, argument="trainable"):
     """The scale of a parameter in SI units.
 
     Parameters
@@ -203,6 +207,8 @@ def scale_of(values, name, training, owner):
     training : ParameterTraining
     owner : str
         What has the parameter, as errors name it.
+    argument : str
+        Where the training was given.
     """
     if training.scale is None:
         scale = float(np.sum(np.abs(np.asarray(values))) / max(np.size(values), 1))
@@ -210,23 +216,23 @@ def scale_of(values, name, training, owner):
             raise ValueError(
                 f"the scale of the trained parameter '{name}' of {owner} is not known: "
                 "its values are 0, or set when the program runs; give "
-                f"trainable={{'{name}': ParameterTraining(scale=...)}}"
+                f"{argument}={{'{name}': ParameterTraining(scale=...)}}"
             )
         return scale
     fail_for_dimension_mismatch(
         training.scale,
         Quantity(1, dim=get_dimensions(values)),
-        f"trainable['{name}'].scale = {{scale}} does not have the unit of the parameter",
+        f"{argument}['{name}'].scale = {{scale}} does not have the unit of the parameter",
         scale=training.scale,
     )
     scale = float(training.scale)
     if not 0 < scale < np.inf:
         raise ValueError(
-            f"trainable['{name}'].scale = {training.scale!r} must be finite and above 0"
+            f"{argument}['{name}'].scale = {training.scale!r} must be finite and above 0"
         )
     return scale
 
 
-def bounds_of(dimensions, name, training):
+def bounds_of(dimensions, name, training, argument="trainable"):
     """Lower and upper bound of a parameter in SI units."""
-    return checked_bounds(f"trainable['{name}'].bounds", training.bounds, dimensions)
+    return checked_bounds(f"{argument}['{name}'].bounds", training.bounds, dimensions)

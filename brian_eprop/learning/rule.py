@@ -131,22 +131,24 @@ class Rule:
         group : NeuronGroup
         """
 
-    def check_parameters(self, owner: str, names: Iterable[str]) -> None:
-        """Raise ValueError for parameters of neurons to train, unless the rule has their gradient.
+    def check_parameters(self, argument: str, names: Iterable[str], of: str = "parameters") -> None:
+        """Raise ValueError for what is to be trained besides weights, if the rule has no gradient.
 
         Parameters
         ----------
-        owner : str
-            Whose argument ``trainable`` it is, in the message.
+        argument : str
+            Where they were given, in the message.
         names : iterable of str
+        of : {"parameters", "delays"}
+            What they are.
         """
-        why = f"{owner}.trainable = {list(names)}: "
+        why = f"{argument} = {list(names)}: "
         if self.engine != "credit":
-            raise ValueError(f"{why}parameters have no traces; choose EProp(engine='credit')")
+            raise ValueError(f"{why}{of} have no traces; choose EProp(engine='credit')")
         if not self.complete:
             raise ValueError(
                 f"{why}{self.title} keeps a part of the derivative of weights, and says nothing of "
-                "parameters; choose EProp()"
+                f"{of}; choose EProp()"
             )
 
     @property

@@ -104,6 +104,9 @@ class Signal:
     linear); then L is read. Dynamics, and what is delayed, start anew with each trial. Where no
     learning takes place errors are 0, and L counts as 0 while `Learner.learning` is off.
 
+    The engine ``credit`` records L, one number per neuron and step, and sends it backwards through
+    the neurons; with an order above 1 also what a spike does to others' L.
+
     The equations are a NeuronGroup, ``learner.signals[group]``, which monitors can record and onto
     which synapses may end: spikes of dopaminergic cells by ``on_pre="dopamine_post += 0.1"``.
 
@@ -262,11 +265,6 @@ def checked_signal(signal, readout, rule, losses):
                 f"Learner.signal = {shown(one)} is not a Signal; give Signal('{EXAMPLE}'), or a "
                 "dict {group: Signal(…)}"
             )
-    if rule.engine != "traces":
-        raise ValueError(
-            "Learner.signal: the engine 'credit' sends errors backwards in time, and a signal is "
-            "made of them forwards; choose EProp(engine='traces')"
-        )
     if rule.hops:
         raise ValueError(
             f"Learner.signal: the rule {type(rule).__name__} sends learning signals on to other "

@@ -174,8 +174,8 @@ class TrainableSynapses(DirectSynapses):
         known = synaptic | whole.variables.keys()
         in_numbers = _with_constants(on_pre, statements, namespace, names, known, target)
         onto_readout = whole is learner.readout
-        if onto_readout and learner.rule.engine == "traces":
-            validation.check_no_delay_onto_readout(delay, learner.readout)
+        if onto_readout and validation.errors_in_time(learner):
+            validation.check_no_delay_onto_readout(delay, learner)
             delay = 0 * ms
         ends = (source, target, whole, parent_group(source))
         owners = (learner, learner.engine, learner.readout, *ends)

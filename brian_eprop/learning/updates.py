@@ -197,6 +197,9 @@ class Update(GatedCode):
         for trained in self.trained:
             self.check_finite(trained.name, "after")
 
+    def values_changed(self):
+        """Follow values that were set within a run; variables are read in every step."""
+
     def check_finite(self, name, when):
         """Raise an error unless all values of a variable are finite."""
         values = self.group.variables[name].get_value()

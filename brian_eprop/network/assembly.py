@@ -17,6 +17,7 @@ from ..brian import schedule
 from ..brian.code import DirectSynapses, FastStateUpdater, FastThresholder, LearningCode
 from ..engines.eligibility import EverySynapse
 from ..learning.learner import Learner
+from ..learning.parameters import ParameterTraining
 from ..learning.readout import LeakyReadout
 from ..learning.rule import EProp
 from ..learning.synapses import TrainableSynapses
@@ -85,6 +86,9 @@ def assemble(description, trials, inputs, readout, others=(), **periods):
         if block.matrix != "feedback":
             objects[block.name] = _connected(d, trials, block, groups, learner)
     network = Network(*objects.values(), *others)
+    # what has the delays of the synapses
+    paths = [objects[block.name].pre for block in blocks(d, trials) if block.trained_delay]
+    objects |= {path.name: path for path in paths}
     objects |= {weights.name: weights for weights in learner.feedback_weights}
     return Assembly(objects, network)
 
@@ -220,7 +224,7 @@ def _connected(d, trials, block, groups, learner):
     arrival = "after_groups" if block.matrix == "w_in" else "synapses"
     model = f"w : {block.base_unit}"
     delays = block.delays
-    alike = np.ptp(delays) == 0
+    alike = np.ptp(delays) == 0 and not block.trained_delay
     common = {
         "delay": delays[0] * d.dt if alike else None,
         "name": block.name,
@@ -228,8 +232,17 @@ def _connected(d, trials, block, groups, learner):
         "clock": learner.readout.clock,
     }
     if trials.learning:
+        trained = None
+        if block.trained_delay:
+            bounds = d.trainable_delays[block.matrix].bounds
+            trained = {"w": None, "delay": ParameterTraining(bounds=bounds)}
         synapses = TrainableSynapses(
-            pre, post, model, on_pre=on_pre, arrival=arrival, learner=learner, **common
+            *(pre, post, model),
+            on_pre=on_pre,
+            arrival=arrival,
+            learner=learner,
+            trainable=trained,
+            **common,
         )
         if delays.any() and block.matrix == "w_out" and d.feedback in ("symmetric", "adaptive"):
             # A program that is compiled does not know its delays.
@@ -237,7 +250,7 @@ def _connected(d, trials, block, groups, learner):
     else:
         synapses = DirectSynapses(pre, post, model, on_pre=on_pre, **common)
         synapses.pre.when = arrival
-        if delays.any():
+        if delays.any() or block.trained_delay:
             learner.reset_with_trial(synapses)
     synapses.connect(**block.part.connectivity)
     if not alike:

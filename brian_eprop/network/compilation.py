@@ -24,6 +24,7 @@ from brian2 import Synapses, get_logger, prefs, set_device
 from ..brian.internals import (
     CPPStandaloneDevice,
     DynamicArrayVariable,
+    before_run_of_queue,
     compile_standalone_with,
     generated_sources,
     pathways,
@@ -354,7 +355,8 @@ def _reserve(device, assembly, projections):
 def _interface(assembly, description, trials):
     """What Python and the program exchange; see :func:`interface`."""
     d, projections = description, blocks(description, trials)
-    synapses = {b.weight: b for b in projections} | {b.gradient: b for b in projections}
+    names = ("weight", "gradient", "delay", "delay_gradient")
+    synapses = {getattr(b, name): b for b in projections for name in names}
 
     def arrays(names):
         for name in names:
@@ -363,6 +365,7 @@ def _interface(assembly, description, trials):
             yield name, [np.dtype(variable.dtype).str, int(size)]
 
     given = [RASTER, *(b.weight for b in projections), *(p.variable for p in trained(d))]
+    given += [b.delay for b in projections if b.trained_delay]
     return {
         "given": {
             DURATION: ["<f8", 1],
@@ -394,8 +397,11 @@ def _calls(device, assembly, description, trials, interface):
     unchanged = {shared[name] for name in written if name != TARGETS}
     of_shared = {name: array(variable) for name, variable in shared.items()}
     of_shared[TARGETS] = f"{targets}, _num_{targets}"
+    delayed = {b.delay.split(".")[0] for b in blocks(description, trials) if b.trained_delay}
     pathway_names = [
-        pathway.name
+        f"{pathway.name}, {before_run_of_queue(pathway)}"
+        if pathway.name in delayed
+        else pathway.name
         for synapses in assembly.objects.values()
         if isinstance(synapses, Synapses)
         for pathway in pathways(synapses)

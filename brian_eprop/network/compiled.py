@@ -149,14 +149,23 @@ def _key(description, trials):
 def _generated(description):
     """The network without the values of trained parameters and without how it is trained.
 
-    The former are given to the program, the latter concerns the updates.
+    The former are given to the program, the latter concerns the updates. For the longest delay
+    there must be room.
     """
     names = tuple(description.trainable)
     populations = []
     for p in description.populations:
         kept = {name: value for name, value in p.overrides.items() if name not in names}
         populations.append(evolve(p, overrides=kept))
-    return evolve(description, populations=populations, trainable=names, constraints=())
+    delays = {n: training.bounds for n, training in description.trainable_delays.items()}
+    return evolve(
+        description,
+        populations=populations,
+        trainable=names,
+        constraints=(),
+        trainable_delays=delays,
+        delays=dict(description.delays) | {n: bounds[1] for n, bounds in delays.items()},
+    )
 
 
 def _processor():

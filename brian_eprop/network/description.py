@@ -24,6 +24,7 @@ from ..checks import (
     truth,
     whole,
 )
+from ..engines.history import steps_of
 from ..learning.feedback import FEEDBACKS
 from ..learning.losses import LOSSES, FiringRateRegularizer
 from ..learning.parameters import Trainable, checked_trainable
@@ -34,6 +35,14 @@ from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
+from .trained_delays import (
+    NAMES,
+    check_bounds_within,
+    check_trained_delays,
+    check_within,
+    checked_training,
+    rounded_delays,
+)
 from .validation import (
     check_key,
     check_synapses,
@@ -72,6 +81,7 @@ class NetworkDescription:
     trainable: Trainable = field(factory=dict)
     populations: tuple = field()
     connectivity: Mapping = field(factory=dict)
+    trainable_delays: Trainable = field(factory=dict)
     delays: Mapping = field(factory=dict)
     rule: Rule = field()
     regularizers: Sequence[FiringRateRegularizer] = field()
@@ -122,8 +132,15 @@ class NetworkDescription:
         mask.setflags(write=False)
         return mask
 
+    @trainable_delays.validator
+    def _check_training_of_delays(self, field, trainings):
+        keep(self, field, checked_training(trainings))
+
     @delays.validator
     def _check_delays(self, field, delays):
+        start = {name: 0 * second for name in self.trainable_delays if name not in delays}
+        for name, delay in start.items():
+            check_within(self, name, f"RecurrentNetwork.delays['{name}']", delay)
         times = {name: self._checked_delay(name, delay) for name, delay in delays.items()}
         keep(self, field, MappingProxyType(times))
 
@@ -149,6 +166,9 @@ class NetworkDescription:
         steps = np.asarray(times / self.dt)
         wrong = ~np.isfinite(steps) | (steps < 0)
         check_synapses(where, delay, times, wrong, " must be finite and ≥ 0")
+        if name in self.trainable_delays:
+            check_within(self, name, where, delay)
+            return delay
         wrong = np.abs(steps - np.rint(steps)) > ROUNDING
         check_synapses(where, delay, times, wrong, f" is not a multiple of dt = {self.dt!s}")
         return delay
@@ -177,6 +197,7 @@ class NetworkDescription:
                 "step; choose rule=EProp(engine='credit') and do not record, or no delay here"
             )
         check_trainable(self)
+        check_trained_delays(self)
 
     @regularizers.validator
     def _check_regularizers(self, field, regularizers):
@@ -206,13 +227,17 @@ class NetworkDescription:
             "feedback": (n_out, n_rec),
         }
 
-    def delay_steps(self, name):
+    def delay_steps(self, name, parameters=MappingProxyType({})):
         """Delay of each synapse of a matrix in time steps : int ndarray.
 
-        Of its shape, or, if it is sparse, (n_synapses,).
+        Of its shape, or, if it is sparse, (n_synapses,). Of trained delays the present ones, if
+        they are among the parameters, else those at the start.
         """
-        times = np.asarray(values_of(self.delays.get(name, 0 * self.dt)))
-        steps = np.rint(times / float(self.dt)).astype(int)
+        times = self.delays.get(name, 0 * self.dt)
+        if name in self.trainable_delays:
+            times = parameters.get(NAMES[name], times)
+        times = np.asarray(values_of(times))
+        steps = steps_of(times, float(self.dt))
         mask = self.connectivity.get(name)
         return np.broadcast_to(steps, mask.data.shape if issparse(mask) else self.shapes[name])
 
@@ -222,6 +247,7 @@ class NetworkDescription:
 
     def check_trials(self, trials):
         """Raise an error for trials that are too many, too short for a delay, or teach nothing."""
+        check_bounds_within(self, trials)
         for name in self.delays:
             steps = self.delay_steps(name)
             problem = (
@@ -260,12 +286,18 @@ class NetworkDescription:
     def with_parameters(self, parameters):
         """The same network with other values of its trained parameters, not to be trained.
 
+        Delays are rounded to steps.
+
         Parameters
         ----------
-        parameters : dict of str to (n_rec,) Quantity
+        parameters : dict of str to Quantity or csr_array
         """
+        of_neurons = {n: values for n, values in parameters.items() if n in self.trainable}
         populations = [
-            p.with_values({name: values[span] for name, values in parameters.items()})
+            p.with_values({name: values[span] for name, values in of_neurons.items()})
             for span, p in zip(spans(self), self.populations, strict=True)
         ]
-        return evolve(self, populations=populations, trainable={})
+        delays = rounded_delays(self, parameters)
+        return evolve(
+            self, populations=populations, trainable={}, delays=delays, trainable_delays={}
+        )

@@ -67,12 +67,8 @@ class _Evaluations:
         self.learner, self.network = learner, network
         self.duration = learner.interval * learner.readout.clock.dt
         objects = network.sorted_objects
-        self.fitted = [
-            Fitted(update.group, trained)
-            for update in learner.updates
-            if any(obj is update for obj in objects)
-            for trained in update.trained
-        ]
+        self.updates = [u for u in learner.updates if any(obj is u for obj in objects)]
+        self.fitted = [Fitted(u.group, trained) for u in self.updates for trained in u.trained]
         if not self.fitted:
             raise ValueError(
                 "fit: the learner trains nothing in this network; give Learner(trainable={'tau': "
@@ -147,6 +143,8 @@ class InPython(_Evaluations):
     def _write(self, values):
         for fitted in self.fitted:
             fitted.variable(fitted.trained.name).set_value(values[fitted.key])
+        for update in self.updates:
+            update.values_changed()
 
     def evaluate(self, values):
         """The loss and the gradients of values."""

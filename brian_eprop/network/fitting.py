@@ -35,7 +35,8 @@ class FitResult:
     parameters : dict of str to Quantity
         The trained parameters with this loss, one value per neuron, by ``"group.name"``.
     weights : dict of str to Quantity
-        The trained weights with this loss, one per synapse, by ``"synapses.w"``.
+        The trained weights, and delays, with this loss, one per synapse, by ``"synapses.w"`` and
+        ``"synapses.delay"``.
     start : int
         From which start they come; 0 is the one in which the network was given.
     ended : tuple of str

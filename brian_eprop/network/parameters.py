@@ -1,7 +1,7 @@
-"""Trained parameters of the neurons of a described network: start, checks, updates.
+"""Trained parameters of a described network: start, checks, updates.
 
 Everywhere they are a dict of names to (n_rec,) quantities, nan where a neuron's model has no such
-parameter.
+parameter; with trained delays as in :mod:`.trained_delays`.
 """
 
 import re
@@ -12,7 +12,17 @@ from brian2.units import DimensionMismatchError
 
 from ..checks import unit_name
 from ..learning.parameters import bounds_of, check_known, check_refractoriness, scale_of
+from .connectivity import values_of
 from .projections import trained
+from .trained_delays import (
+    NAMES,
+    as_delays,
+    checked_delays,
+    matrices_of,
+    scale_of_delays,
+    start_delays,
+    updated_delays,
+)
 from .validation import check_entries, checked_optimizer, checked_quantity
 
 
@@ -26,7 +36,7 @@ def check_trainable(description):
     """
     d = description
     if d.trainable:
-        d.rule.check_parameters("RecurrentNetwork", d.trainable)
+        d.rule.check_parameters("RecurrentNetwork.trainable", d.trainable)
     check_known(d.trainable, {name for p in d.populations for name in p.model.parameters})
     for parameter in trained(d):
         _check_use(d, parameter)
@@ -73,6 +83,10 @@ def check_optimizers(description, optimizer):
         checked_optimizer(training.optimizer, f"trainable['{name}'].optimizer")
         if optimizer is not None:
             _scales(description, name)
+    where = "RecurrentNetwork.trainable_delays"
+    for name, training in description.trainable_delays.items():
+        checked_optimizer(training.optimizer, f"{where}['{name}'].optimizer")
+        scale_of_delays(name, training)
 
 
 def _dimensions(description, name):
@@ -92,15 +106,32 @@ def _dimensions(description, name):
 
 
 def start_values(description):
-    """Trained parameters before the first update : dict of str to (n_rec,) Quantity."""
+    """Trained parameters before the first update : dict of str to Quantity or csr_array."""
     values = {name: np.full(description.n_rec, np.nan) for name in description.trainable}
     for parameter in trained(description):
         values[parameter.name][parameter.columns] = np.asarray(parameter.start)
-    return {n: Quantity(v, dim=_dimensions(description, n)) for n, v in values.items()}
+    of_neurons = {n: Quantity(v, dim=_dimensions(description, n)) for n, v in values.items()}
+    return of_neurons | start_delays(description)
+
+
+def from_arrays(description, arrays):
+    """Trained parameters of the arrays of a file, as :func:`arrays_of` returns them."""
+    of_delays, found = matrices_of(description), {}
+    for name, values in arrays.items():
+        if name in of_delays:
+            found[name] = as_delays(description, of_delays[name], values)
+        else:
+            found[name] = Quantity(values, dim=_dimensions(description, name))
+    return found
+
+
+def arrays_of(parameters):
+    """Trained parameters as arrays of numbers in SI units, by name."""
+    return {name: np.asarray(values_of(values)) for name, values in parameters.items()}
 
 
 def checked_parameters(description, parameters):
-    """Copies of the trained parameters : dict of str to (n_rec,) Quantity.
+    """Copies of the trained parameters : dict of str to Quantity or csr_array.
 
     Raises
     ------
@@ -108,16 +139,20 @@ def checked_parameters(description, parameters):
         For a name that is not trained, another unit or shape, a value that is not finite, or not
         positive if it is a time constant, or one where there is no such parameter.
     """
+    d, delays = description, matrices_of(description)
     for name in parameters:
-        if name not in description.trainable:
-            known = ", ".join(description.trainable) or "none"
+        if name not in (*d.trainable, *delays):
+            known = ", ".join((*d.trainable, *delays)) or "none"
+            remedy = f"trainable=['{name}']"
+            for matrix in (matrix for matrix, delays_of in NAMES.items() if delays_of == name):
+                remedy = f"trainable_delays={{'{matrix}': (0*ms, 20*ms)}}"
             raise ValueError(
-                f"parameters['{name}'] is not trained; create the network with "
-                f"trainable=['{name}']; there are {known}"
+                f"parameters['{name}'] is not trained; create the network with {remedy}; there "
+                f"are {known}"
             )
-    return {
-        name: _checked_values(description, name, parameters[name]) for name in description.trainable
-    }
+    of_neurons = {name: _checked_values(d, name, parameters[name]) for name in d.trainable}
+    of_synapses = {n: checked_delays(d, matrix, parameters[n]) for n, matrix in delays.items()}
+    return of_neurons | of_synapses
 
 
 def _checked_values(description, name, values):
@@ -166,9 +201,9 @@ def update(description, name, values, gradient, optimizer, moments, updates):
     ----------
     description : NetworkDescription
     name : str
-    values : (n_rec,) Quantity
+    values : (n_rec,) Quantity; of delays as in :mod:`.trained_delays`
     gradient : (n_rec,) ndarray
-        In SI units.
+        In SI units; of delays of the shape of the weights.
     optimizer : GradientDescent or Adam
         Of the weights.
     moments : dict of str to ndarray
@@ -180,6 +215,8 @@ def update(description, name, values, gradient, optimizer, moments, updates):
     -------
     (n_rec,) Quantity
     """
+    if (matrix := matrices_of(description).get(name)) is not None:
+        return updated_delays(description, matrix, values, gradient, optimizer, moments, updates)
     training, scale = description.trainable[name], _scales(description, name)
     step = (training.optimizer or optimizer).step(scale * gradient, moments, updates)
     changed = np.asarray(values) - scale * step

@@ -11,12 +11,14 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from brian2 import Quantity, get_dimensions
 from scipy.sparse import issparse
 
 from ..checks import Bools, Floats, quantity, unit_name
-from .connectivity import rows_of, values_of, with_values
+from .block_parts import MaskedPart, SparsePart
+from .connectivity import values_of, with_values
+from .trained_delays import NAMES
 
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).
 OUTPUTS, SPIKES = "__outputs", "__raster"
@@ -64,7 +66,7 @@ class Backend(Protocol):
         weights : mapping of str to ndarray
         inputs : (batch, T, n_in) bool array
         targets : (batch, T, n_out) float array
-        parameters : mapping of str to (n_rec,) Quantity
+        parameters : mapping of str to Quantity or csr_array
             Those that are trained.
         threads : int
             Parts of the batch that are computed at once.
@@ -74,154 +76,6 @@ class Backend(Protocol):
         KeyboardInterrupt
             If the run was stopped before its end: half a trial is no result.
         """
-
-
-@frozen
-class MaskedPart:
-    """The synapses between two groups, as entries of a dense matrix.
-
-    Attributes
-    ----------
-    place : (slice, slice)
-        Its rows and columns of the matrix.
-    mask : (n_pre, n_post) bool array
-        Which synapses there are, within the part; they are created row by row.
-    wiring : {"all", "no autapses", "some"}
-        What the mask is.
-    """
-
-    place: tuple
-    mask: np.ndarray
-    wiring: str = field(init=False)
-
-    @wiring.default
-    def _wiring(self):
-        n_pre, n_post = self.mask.shape
-        if self.mask.all():
-            return "all"
-        without = n_pre == n_post and np.array_equal(self.mask, ~np.eye(n_pre, dtype=bool))
-        return "no autapses" if without else "some"
-
-    @property
-    def count(self):
-        """The number of synapses."""
-        return int(np.count_nonzero(self.mask))
-
-    def take(self, values):
-        """Entries of the matrix in the order of the synapses, of any shape; see `Block.take`."""
-        entries = self._view(values)
-        return values[self.place][self.mask] if entries is None else entries
-
-    @property
-    def size(self):
-        """How many values of the matrix `put` writes."""
-        return self.mask.size
-
-    def put(self, values, entries, scale):
-        """Set the part to the entries of the synapses, times a number; to 0 where there is none."""
-        view = self._view(values)
-        if view is None:
-            values[self.place] = 0
-            values[self.place][self.mask] = entries * scale
-            return
-        if scale == 1:
-            np.copyto(view, entries.reshape(view.shape))
-        else:
-            np.multiply(entries.reshape(view.shape), scale, out=view)
-        if self.wiring == "no autapses":
-            np.fill_diagonal(values[self.place], 0)
-
-    def _view(self, matrix):
-        """The part as an array in the order of the synapses; None if it is in another order."""
-        part = matrix[self.place]
-        if self.wiring == "no autapses" and part.flags.c_contiguous:
-            # From one entry of the diagonal to the next there are n others.
-            n = len(part)
-            return part.reshape(-1)[1:].reshape(n - 1, n + 1)[:, :-1]
-        return part if self.wiring == "all" else None
-
-    @property
-    def connectivity(self):
-        """Keywords of ``Synapses.connect``; no indices, which take long to read, if possible."""
-        if self.wiring == "all":
-            return {}
-        if self.wiring == "no autapses":
-            return {"condition": "i != j"}
-        i, j = np.nonzero(self.mask)
-        return {"i": i, "j": j}
-
-    @property
-    def rows(self):
-        """Row of each synapse in the matrix : (n_synapses,) int array."""
-        return np.nonzero(self.mask)[0] + self.place[0].start
-
-    @property
-    def columns(self):
-        """Column of each synapse in the matrix : (n_synapses,) int array."""
-        return np.nonzero(self.mask)[1] + self.place[1].start
-
-
-@frozen
-class SparsePart:
-    """The synapses between two groups, as values of a sparse matrix.
-
-    Attributes
-    ----------
-    place : (slice, slice)
-        Its rows and columns of the matrix.
-    structure : csr_array of bool
-        All synapses of the matrix.
-    entries : slice or int array
-        Those of the part, in the order in which they are created: row by row.
-    """
-
-    place: tuple
-    structure: Any
-    entries: Any = field(init=False)
-
-    @entries.default
-    def _entries(self):
-        n_pre, n_post = self.structure.shape
-        start, stop, _ = self.place[0].indices(n_pre)
-        left, right, _ = self.place[1].indices(n_post)
-        first, last = self.structure.indptr[[start, stop]].tolist()
-        columns = self.structure.indices[first:last]
-        within = (columns >= left) & (columns < right)
-        return slice(first, last) if within.all() else first + np.flatnonzero(within)
-
-    @property
-    def count(self):
-        """The number of synapses."""
-        return len(self.columns)
-
-    @property
-    def size(self):
-        """How many values of the matrix `put` writes."""
-        return self.count
-
-    def take(self, values):
-        """Values in the order of the synapses; see `Block.take`."""
-        return values[self.entries]
-
-    def put(self, values, entries, scale):
-        """Set values to those of the synapses, times a number."""
-        values[self.entries] = entries if scale == 1 else entries * scale
-
-    @property
-    def connectivity(self):
-        """Keywords of ``Synapses.connect``."""
-        rows, columns = self.place
-        return {"i": self.rows - rows.start, "j": self.columns - columns.start}
-
-    @property
-    def rows(self):
-        """Row of each synapse in the matrix : (n_synapses,) int array."""
-        return rows_of(self.structure)[self.entries]
-
-    @property
-    def columns(self):
-        """Column of each synapse in the matrix : (n_synapses,) int array."""
-        return self.structure.indices[self.entries]
 
 
 @frozen
@@ -241,6 +95,8 @@ class Block:
         Of every synapse of the matrix, in the order of its values.
     unit : str
         Unit of the matrix's entries.
+    trained_delay : bool
+        The delays are trained, and given to each run.
     """
 
     name: str
@@ -250,6 +106,7 @@ class Block:
     part: MaskedPart | SparsePart
     delay_steps: np.ndarray
     unit: str = "1"
+    trained_delay: bool = False
 
     def take(self, matrix):
         """The entries of a matrix, in SI units, in the order of the synapses.
@@ -283,6 +140,16 @@ class Block:
     def gradient(self):
         """Full name of the variable that holds the gradient; None for feedback."""
         return None if self.matrix == "feedback" else f"{self.name}.grad"
+
+    @property
+    def delay(self):
+        """Full name of the variable that holds the delays."""
+        return f"{self.name}_pre.delay"
+
+    @property
+    def delay_gradient(self):
+        """Full name of the variable that holds the gradient of the delays."""
+        return f"{self.name}.grad_delay"
 
 
 @frozen
@@ -359,7 +226,8 @@ def blocks(description, trials):
         unit = "1" if "readout" in (pre, post) else d.populations[post].model.weight_unit
         if part.count:
             name = name.format(pre=pre, post=post)
-            existing.append(Block(name, matrix, pre, post, part, delays[matrix], unit))
+            learns = matrix in d.trainable_delays
+            existing.append(Block(name, matrix, pre, post, part, delays[matrix], unit, learns))
     return existing
 
 
@@ -383,8 +251,8 @@ def given(projections, trained_parameters, weights, parameters):
     projections : list of Block
     trained_parameters : list of Trained
     weights : mapping of str to (n_pre, n_post) ndarray or csr_array
-    parameters : mapping of str to (n_rec,) Quantity
-        Those that are trained.
+    parameters : mapping of str to Quantity or csr_array
+        Those that are trained, delays included.
 
     Returns
     -------
@@ -394,6 +262,8 @@ def given(projections, trained_parameters, weights, parameters):
     values = {b.weight: b.take(weights[b.matrix]) for b in projections}
     for parameter in trained_parameters:
         values[parameter.variable] = np.asarray(parameters[parameter.name])[parameter.columns]
+    for b in (b for b in projections if b.trained_delay):
+        values[b.delay] = b.part.take(np.asarray(values_of(parameters[NAMES[b.matrix]])))
     return values
 
 
@@ -414,9 +284,9 @@ def results(description, trials, count, projections, read):
     -------
     dict of str to ndarray
         ``w_in``, ``w_rec``, ``w_out``: gradients summed over the trials; ``parameters``: those
-        of trained parameters, dict of str to (n_rec,) ndarray in SI units; ``loss`` and
-        ``regularization``: summed over the trials; ``spikes`` (count, steps, n_rec) bool;
-        ``readout`` (count, steps, n_out). Without learning only spikes and readout.
+        of trained parameters and delays, in SI units, by name; ``loss`` and ``regularization``:
+        summed over the trials; ``spikes`` (count, steps, n_rec) bool; ``readout`` (count, steps,
+        n_out). Without learning only spikes and readout.
     """
     d, shape = description, (trials.count, trials.steps, -1)
     outputs, *rasters = (read(name).reshape(shape)[:count] for name in kept_names(d))
@@ -429,6 +299,7 @@ def results(description, trials, count, projections, read):
     collected["parameters"] = {name: np.zeros(d.n_rec) for name in d.trainable}
     for parameter in trained(d):
         collected["parameters"][parameter.name][parameter.columns] = read(parameter.gradient)
+    collected["parameters"] |= _gradients_of_delays(d, projections, read)
     collected["loss"] = read("readout.loss").sum(dtype=float)
     scored = (trials.window or trials.steps) if d.average else 1
     penalties = [r.penalty(spikes, d.dt).sum() for r in d.regularizers]
@@ -438,16 +309,33 @@ def results(description, trials, count, projections, read):
 
 def matrices_of_gradients(description, projections, read):
     """Gradients of all weights : dict of str to ndarray or csr_array; see :func:`results`."""
-    gradients, learning = {}, [block for block in projections if block.gradient is not None]
-    for name, mask in description.connectivity.items():
-        values = np.empty(values_of(mask).shape)
-        # not np.zeros, whose memory is new each time: its pages take longer than all copying
-        if sum(block.part.size for block in learning if block.matrix == name) < values.size:
-            values.fill(0)
-        gradients[name] = with_values(mask, values)
+    learning = [block for block in projections if block.gradient is not None]
+    gradients = _matrices(description, description.connectivity, learning)
     for block in learning:
         block.put(gradients[block.matrix], read(block.gradient))
     return gradients
+
+
+def _gradients_of_delays(description, projections, read):
+    """Gradients of trained delays, by their names among the parameters."""
+    learning = [block for block in projections if block.trained_delay]
+    found = _matrices(description, description.trainable_delays, learning)
+    for block in learning:
+        block.part.put(values_of(found[block.matrix]), read(block.delay_gradient), 1)
+    return {NAMES[name]: matrix for name, matrix in found.items()}
+
+
+def _matrices(description, names, written):
+    """Matrices by name, 0 where no block will be written : dict of str to ndarray or csr_array."""
+    made = {}
+    for name in names:
+        mask = description.connectivity[name]
+        values = np.empty(values_of(mask).shape)
+        # not np.zeros, whose memory is new each time: its pages take longer than all copying
+        if sum(block.part.size for block in written if block.matrix == name) < values.size:
+            values.fill(0)
+        made[name] = with_values(mask, values)
+    return made
 
 
 def kept_names(description):
@@ -460,7 +348,9 @@ def result_names(description, trials):
     """Full names of the variables that :func:`results` reads."""
     names = kept_names(description)
     if trials.learning:
-        names += [block.gradient for block in blocks(description, trials) if block.gradient]
+        projections = blocks(description, trials)
+        names += [b.gradient for b in projections if b.gradient]
+        names += [b.delay_gradient for b in projections if b.trained_delay]
         names += [parameter.gradient for parameter in trained(description)]
         names.append("readout.loss")
     return names

@@ -42,7 +42,7 @@ from .description import NetworkDescription
 from .parameters import check_optimizers, checked_parameters, start_values
 from .population import Neurons, populations
 from .projections import Backend, BatchShape
-from .reference_conversion import reference_network
+from .reference_conversion import reference_network, with_trained_delays
 from .results import Simulation, as_gradients, learning_signal, output_error, room, way_back
 from .runtime import RuntimeNetwork, record_trial
 from .training import Judge, TrialSource
@@ -52,7 +52,7 @@ from .validation import (
     checked_inputs,
     checked_optimizer,
     checked_path,
-    checked_recorded,
+    checked_recording,
     checked_threads,
     checked_trials,
     checked_window,
@@ -105,6 +105,11 @@ class RecurrentNetwork:
         Parameters of the neurons that are trained as well, in all populations whose model has
         them: one value per neuron, which starts as given in ``neurons``. For rules of the engine
         ``"credit"``.
+    trainable_delays : dict of str to (low, high) or ParameterTraining, optional
+        Bounds, or more, of the delays of ``w_in``, ``w_rec`` and ``w_out`` that are trained: a real
+        number for each synapse, which starts as in ``delays``, or at 0, and which the simulation
+        rounds to steps. Their gradients are those of split spikes, see :class:`TrainableSynapses`.
+        The optimizer works on delay/scale, with a scale of 1 ms by default.
     constraints : sequence of DaleLaw, Bounds, WeightDecay and DeepR
         What the weights obey from the start and after every update: WeightDecay acts with the
         optimizer's step, then DeepR, then DaleLaw and Bounds.
@@ -117,7 +122,8 @@ class RecurrentNetwork:
         Present weights; assign arrays to its entries to change them.
     parameters : dict of str to (n_rec,) Quantity
         Present values of the trained parameters, to be changed likewise; nan where a neuron's
-        model has no such parameter. No value is compiled in.
+        model has no such parameter. Of trained delays ``delay_in``, ``delay_rec`` and
+        ``delay_out`` in seconds, of the shape of the weights. No value is compiled in.
     updates : int
         How often :meth:`apply` has changed them.
 
@@ -169,6 +175,7 @@ class RecurrentNetwork:
         optimizer: Optimizer | None = None,
         regularizers: Sequence[FiringRateRegularizer] = (),
         trainable: Trainable = (),
+        trainable_delays: Trainable = (),
         constraints: Sequence[Constraint] = (),
         seed: int | None = None,
     ) -> None:
@@ -195,6 +202,7 @@ class RecurrentNetwork:
             rule=EProp() if rule is None else rule,
             regularizers=regularizers,
             trainable=trainable,
+            trainable_delays=trainable_delays,
             constraints=constraints,
         )
         rng = np.random.default_rng(seed)
@@ -257,8 +265,8 @@ class RecurrentNetwork:
         Returns
         -------
         Gradients
-            Summed over time, averaged over the batch; those of trained parameters, by name, in
-            ``parameters``, in SI units and 0 where there is no such parameter.
+            Summed over time, averaged over the batch; those of trained parameters and delays, by
+            name, in ``parameters``, in SI units and 0 where there is no such parameter.
 
         Raises
         ------
@@ -267,10 +275,10 @@ class RecurrentNetwork:
             than the trial, several threads without a compiled program.
         """
         d = self.description
-        computed, weights, targets, window = self._learn(inputs, targets, learning_window, threads)
+        computed, present, targets, window = self._learn(inputs, targets, learning_window, threads)
         error, batched = output_error(d, computed["readout"], targets, window), np.ndim(inputs) == 3
         error = error if batched else error[0]
-        signal = partial(learning_signal, error, *way_back(d, weights))
+        signal = partial(learning_signal, error, *way_back(d, *present))
         return as_gradients(computed, signal, batched)
 
     def simulate(self, inputs: ArrayLike, threads: int = 1) -> Simulation:
@@ -316,17 +324,11 @@ class RecurrentNetwork:
         -------
         Recording
         """
-        d = self.description
-        inputs, targets, window, _ = checked_trials(d, inputs, targets, learning_window)
-        if len(inputs) > 1:
-            raise ValueError(
-                f"inputs have {len(inputs)} trials, but one is recorded; give (T, {d.n_in})"
-            )
-        neurons = checked_recorded(neurons, d.n_rec)
-        whole_number("record.synapses_per_neuron", synapses_per_neuron, least=0)
+        trial = checked_recording(
+            self.description, inputs, targets, learning_window, neurons, synapses_per_neuron
+        )
         weights, parameters = self._present()
-        d = d.with_parameters(parameters)
-        return record_trial(d, weights, inputs[0], targets[0], window, neurons, synapses_per_neuron)
+        return record_trial(self.description.with_parameters(parameters), weights, *trial)
 
     def apply(self, gradients: Gradients) -> None:
         """One step of the optimizer; see :func:`~brian_eprop.network.training_state.updated`.
@@ -401,12 +403,8 @@ class RecurrentNetwork:
         OSError
             If the file cannot be written; one that was there before is not changed.
         """
-        checkpoint.write(
-            checked_path("RecurrentNetwork.save.path", path),
-            self.description,
-            self.optimizer,
-            self.state,
-        )
+        path = checked_path("RecurrentNetwork.save.path", path)
+        checkpoint.write(path, self.description, self.optimizer, self.state)
 
     @classmethod
     def load(cls, path: FilePath) -> Self:
@@ -435,7 +433,8 @@ class RecurrentNetwork:
         """The same network for :mod:`brian_eprop.reference`; for lif and alif only."""
         d = self.description
         parameters = checked_parameters(d, self.parameters)
-        return reference_network(d.with_parameters(parameters), self.weights)
+        network = reference_network(d.with_parameters(parameters), self.weights)
+        return with_trained_delays(network, d, parameters)
 
     def as_torch(self, threads: int = 1) -> NetworkModule:
         """A module of PyTorch; see ``brian_eprop.network.torch_module.NetworkModule``."""
@@ -469,10 +468,10 @@ class RecurrentNetwork:
         return *self._run(inputs, targets, window, threads), targets, window
 
     def _run(self, inputs, targets, window, threads, learning=True):
-        """Results of a batch, see :func:`.projections.results`, and the weights it had."""
-        weights, parameters = self._present()
+        """Results of a batch, see :func:`.projections.results`, weights and parameters it had."""
+        present = weights, parameters = self._present()
         network = self._network(*inputs.shape[:2], window, learning)
-        return network.run(weights, inputs, targets, parameters, threads), weights
+        return network.run(weights, inputs, targets, parameters, threads), present
 
     def _present(self):
         """Weights and trained parameters, checked again, as users may have changed them."""

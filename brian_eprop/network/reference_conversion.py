@@ -4,6 +4,7 @@ import math
 import re
 
 import numpy as np
+from attrs import evolve
 from scipy.sparse import issparse
 
 from ..checks import fields_of, quantity
@@ -14,6 +15,7 @@ from ..reference.surrogates import SURROGATES
 from .connectivity import with_values
 from .constraints import MATRICES
 from .projections import spans
+from .trained_delays import matrices_of
 
 #: A weight, a delay and whether there is a synapse.
 BYTES_OF_AN_ENTRY = 8 + 8 + 1
@@ -118,6 +120,23 @@ def connections(description, weights):
         "loss": d.loss,
         "average": d.average,
     }
+
+
+def with_trained_delays(network, description, parameters):
+    """A network of the reference with the trained delays as real numbers, which it rounds.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+    description : NetworkDescription
+    parameters : dict of str to Quantity or csr_array
+    """
+    trained = set(matrices_of(description)) & {"delay_in", "delay_rec"}
+    if not trained:
+        return network
+    dt = float(description.dt)
+    steps = {name: np.asarray(dense(parameters[name]), dtype=float) / dt for name in trained}
+    return evolve(network, rounded=True, **steps)
 
 
 def check_dense(description, what):

@@ -113,7 +113,7 @@ def as_gradients(computed, learning_signal, batched):
         **{name: _divided(computed[name], batch) for name in MATRICES},
         **trajectory,
         learning_signal=learning_signal,
-        parameters={name: total / batch for name, total in computed["parameters"].items()},
+        parameters={n: _divided(total, batch) for n, total in computed["parameters"].items()},
         loss=float(computed["loss"]) / batch,
         regularization=float(computed["regularization"]) / batch,
     )
@@ -143,7 +143,7 @@ def output_error(description, readout, targets, window):
     return error
 
 
-def way_back(description, weights):
+def way_back(description, weights, parameters):
     """Along what errors go back: copies of B, (n_out, n_rec), and of the delays of w_out.
 
     None for delays where there are none, or the feedback has no part in them. In the order of the
@@ -151,8 +151,10 @@ def way_back(description, weights):
     """
     d = description
     feedback = weights["w_out"].T if d.feedback == "symmetric" else weights["feedback"]
-    late = d.feedback in ("symmetric", "adaptive") and "w_out" in d.delays
-    return feedback.copy(), d.delay_steps("w_out").copy() if late else None
+    delayed = "w_out" in d.delays or "w_out" in d.trainable_delays
+    if not (delayed and d.feedback in ("symmetric", "adaptive")):
+        return feedback.copy(), None
+    return feedback.copy(), d.delay_steps("w_out", parameters).copy()
 
 
 def learning_signal(error, feedback, delays):

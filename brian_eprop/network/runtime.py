@@ -161,7 +161,7 @@ def record_trial(description, weights, inputs, targets, window, neurons, synapse
         target=targets,
         # a copy: from Brian2 2.10 on, what a monitor holds is gone with the monitor
         error=np.array(error.error_.T),
-        learning_signal=learning_signal(errors[0], *way_back(d, weights)),
+        learning_signal=learning_signal(errors[0], *way_back(d, weights, {})),
         membrane=rows(membranes, MEMBRANE),
         threshold=rows(membranes, LEVEL),
         psi=rows(membranes, "psi"),

@@ -199,6 +199,7 @@ def _check_updates(description):
         ("feedback = 'adaptive'", d.feedback == "adaptive", "choose 'symmetric' or 'random'"),
         ("regularizers", d.regularizers, "leave them out, or train with net.fit"),
         ("constraints", d.constraints, "leave them out, or train with net.fit"),
+        ("trainable_delays", d.trainable_delays, "leave them out, or train with net.fit"),
         (f"bounds of {bounded}", bounded, "leave them out, and clamp after each step"),
     ):
         if present:

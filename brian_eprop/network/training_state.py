@@ -28,7 +28,7 @@ from .connectivity import fitted, values_of, with_values
 from .constraining import check_wiring, checked_matrices, of_kind, within_limits
 from .constraints import CONSTRAINTS, MATRICES, DeepR, WeightDecay
 from .description import NetworkDescription
-from .parameters import checked_parameters, start_values, update
+from .parameters import arrays_of, checked_parameters, from_arrays, update
 from .population import PopulationDescription
 from .validation import checked_optimizer
 
@@ -40,8 +40,9 @@ class TrainingState:
     Attributes
     ----------
     weights : dict of str to ndarray or csr_array
-    parameters : dict of str to (n_rec,) Quantity
-        Those that are trained; nan where a neuron has no such parameter.
+    parameters : dict of str to Quantity or csr_array
+        Those that are trained, (n_rec,), nan where a neuron has no such parameter; and trained
+        delays, see :mod:`.trained_delays`.
     moments : dict of str to dict of str to ndarray
         The optimizer's own variables, by weight matrix or ``"parameters.<name>"``, and name; of
         sparse matrices (n_synapses,).
@@ -288,7 +289,7 @@ def write(path, description, optimizer, state):
     # of sparse matrices their values, as connectivity has their indices
     for kind, matrices in (("delays", description.delays), ("weights", weights)):
         arrays |= {f"{kind}/{name}": np.asarray(values_of(m)) for name, m in matrices.items()}
-    arrays |= {f"parameters/{name}": np.asarray(v) for name, v in state.parameters.items()}
+    arrays |= {f"parameters/{n}": array for n, array in arrays_of(state.parameters).items()}
     for group, matrices in (("moments", state.moments), ("wiring", state.wiring)):
         for matrix, entries in matrices.items():
             arrays |= {f"{group}/{matrix}/{name}": values for name, values in entries.items()}
@@ -347,8 +348,7 @@ def read(path):
         weights = checked_matrices(
             description, {n: with_values(masks.get(n), v) for n, v in groups["weights"].items()}
         )
-        units = {n: get_dimensions(start) for n, start in start_values(description).items()}
-        parameters = {n: Quantity(v, dim=units[n]) for n, v in groups["parameters"].items()}
+        parameters = from_arrays(description, groups["parameters"])
         parameters = checked_parameters(description, parameters)
         optimizer = checked_optimizer(decode(config["optimizer"]))
         moments, wiring, updates = groups["moments"], groups["wiring"], int(config["updates"])

@@ -221,6 +221,19 @@ def _checked_targets(targets, description, shape, window):
     return targets
 
 
+def checked_recording(description, inputs, targets, window, neurons, synapses_per_neuron):
+    """What is to be recorded: arrays of one trial, its learning window, neurons and synapses."""
+    d = description
+    inputs, targets, window, _ = checked_trials(d, inputs, targets, window)
+    if len(inputs) > 1:
+        raise ValueError(
+            f"inputs have {len(inputs)} trials, but one is recorded; give (T, {d.n_in})"
+        )
+    neurons = checked_recorded(neurons, d.n_rec)
+    each = whole_number("record.synapses_per_neuron", synapses_per_neuron, least=0)
+    return inputs[0], targets[0], window, neurons, each
+
+
 def checked_recorded(neurons, n_rec):
     """Which neurons to record, as a list of int, or how many."""
     if is_whole(neurons):

@@ -55,7 +55,8 @@ class Gradients:
         Gradients of those of alpha, rho, beta and v_th that were asked for. v_th is the threshold
         and the size of the reset; height and width of the surrogate are constants. Those of
         delay_in and delay_rec are (n_pre, n_rec), per step of delay. Of networks that Brian2
-        runs: those of the trained parameters, in SI units.
+        runs: those of trained parameters and delays, delay_out among them, in SI units; delays of
+        sparse weights are csr_arrays.
     """
 
     w_in: np.ndarray

@@ -204,7 +204,8 @@ class AlignmentMonitor:
     def _columns(self, truth, gradients, populations):
         columns = {}
         for label, gradient in gradients.items():
-            parts = {name: (gradient[name], exact) for name, exact in truth.items()}
+            # rules of the reference are those of weights
+            parts = {name: (gradient[name], e) for name, e in truth.items() if name in gradient}
             parts = {n: (_values(g), _values(e)) for n, (g, e) in parts.items()}
             for name, span in populations.items():
                 of_span = [

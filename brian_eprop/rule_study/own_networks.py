@@ -113,6 +113,9 @@ def _check_learner(learner):
         f"has the order 1, which records no paths over synapses: {BPTT}": rule.order == 1,
         f"has the rule {rule.title}, which leaves out paths: {BPTT}": not rule.complete,
         "has rewards, whose rules are others": readout.rewarded,
+        "has a signal in place of its errors: compare with a Learner without it": (
+            learner.signal is not None
+        ),
         "has losses on neurons, of which these rules know nothing: leave losses=[…] out": (
             learner.losses
         ),

@@ -55,7 +55,7 @@ OPTIONAL = ("evaluate_every", "patience")
 #: Entries of the set-up that a network is given as they are, and those that end its training.
 OF_NETWORKS = (
     *("tau_out", "loss", "normalize", "average", "feedback", "feedback_decay"),
-    *("constraints", "trainable"),
+    *("constraints", "trainable", "trainable_delays"),
 )
 OF_TRAINING = ("goal", "evaluate_every", "evaluation_trials", "patience", "max_rate")
 #: What is text in a file and a quantity here.
@@ -304,6 +304,7 @@ CONVERTED = {name: _quantity for name in QUANTITIES} | {
     "learning_rate": _object_of(SCHEDULES),
     "constraints": _list_of(_object_of(CONSTRAINTS), '[{ kind = "DaleLaw", inhibitory = [1] }]'),
     "trainable": _by_name(_bounds, '{ tau_m = ["5*ms", "50*ms"] }'),
+    "trainable_delays": _by_name(_bounds, '{ w_rec = ["0*ms", "20*ms"] }'),
     "connectivity": lambda key, value: checked_table(key, value, "{ layers = true }"),
     "delays": _by_name(_bounds, '{ w_rec = "2*ms" }'),
 }

@@ -27,6 +27,7 @@ from ..learning.losses import LOSSES
 from ..network import RecurrentNetwork
 from ..network.connectivity import values_of
 from ..network.constraints import MATRICES
+from ..network.trained_delays import NAMES
 from ..plotting.run import save_run_figures
 from ..recording import Recording
 from . import folder as files
@@ -349,11 +350,23 @@ def _network(network):
         "Rule": d.rule.title,
         "Feedback": d.feedback,
         "Optimizer": f"{type(network.optimizer).__name__}({network.optimizer.learning_rate})",
-        "Trained as well": ", ".join(d.trainable),
+        "Trained as well": ", ".join(_trained_as_well(network)),
         "Constraints": ", ".join(type(constraint).__name__ for constraint in d.constraints),
         "Updates": network.updates,
     }
     return {name: value for name, value in words.items() if value != ""}
+
+
+def _trained_as_well(network):
+    """The parameters that are trained, and the delays with their mean and range : list of str."""
+    d, delays = network.description, []
+    for name in d.trainable_delays:
+        seconds = np.asarray(values_of(network.parameters[NAMES[name]]))
+        present = seconds[values_of(d.connectivity[name])] / float(ms)
+        if present.size:
+            mean, low, high = map(_number, (present.mean(), present.min(), present.max()))
+            delays.append(f"delays of {name} ({mean} ms, from {low} to {high})")
+    return [*d.trainable, *delays]
 
 
 def _matrices(network):

@@ -87,6 +87,8 @@ class TrainingSetup:
     feedback_decay : float
     trainable : dict of str to (low, high)
         Parameters of the neurons that are trained, and their bounds.
+    trainable_delays : dict of str to (low, high)
+        Matrices whose delays are trained, and the bounds of these.
     constraints : tuple
         See :mod:`brian_eprop.network.constraints`.
     connectivity, delays : dict
@@ -112,6 +114,7 @@ class TrainingSetup:
     order: float = 1
     feedback_decay: float = 0.0
     trainable: dict[str, tuple[float | Quantity, float | Quantity]] = field(factory=dict)
+    trainable_delays: dict[str, tuple[Quantity, Quantity]] = field(factory=dict)
     constraints: tuple[Constraint, ...] = ()
     connectivity: dict[str, Any] = field(factory=dict)
     delays: dict[str, Any] = field(factory=dict)

@@ -1,6 +1,7 @@
 """Delays that learn in a user's own network: gradients, updates between trials, refusals."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -10,13 +11,17 @@ from brian2 import (
     NeuronGroup,
     SpikeGeneratorGroup,
     SpikeMonitor,
+    StateMonitor,
     defaultclock,
     ms,
     prefs,
+    second,
 )
 from brian2.core.base import BrianObjectException
+from brian2.devices.device import get_device, reset_device, set_device
 from brian2.units import DimensionMismatchError
 from brian_networks import DT, build
+from compiled_programs import compile_players, compile_some
 from random_networks import random_network, random_task
 
 from brian_eprop import (
@@ -28,6 +33,8 @@ from brian_eprop import (
     ParameterTraining,
     PiecewiseLinear,
     TrainableSynapses,
+    fast_build,
+    fit,
     load_model,
     reference,
 )
@@ -72,9 +79,11 @@ def of_synapses(made, network, name):
     return found
 
 
-def assert_gradients_are_those_of_the_reference(order=1, **changes):
+def assert_gradients_are_those_of_the_reference(order=1, prepare=None, **changes):
     network, task = problem(**changes)
     made = built(network, task, order)
+    if prepare is not None:
+        prepare(made)
     made.run()
     of_weights = made.gradients
     order = 60 if math.isinf(order) else order
@@ -104,9 +113,52 @@ def test_gradients_of_random_networks(seed, kind):
 
 
 @pytest.mark.slow
+@pytest.mark.cython
 def test_gradients_in_cython():
-    prefs.codegen.target = "cython"
-    assert_gradients_are_those_of_the_reference(order=2)
+    names, compiled = ("synapses_in_credit", "synapses_rec_credit"), []
+
+    def of_delays(made):
+        compiled.append(compile_players(made.learner, names))
+
+    assert_gradients_are_those_of_the_reference(order=2, prepare=of_delays)
+    assert compiled == [[*names]]
+
+
+@contextmanager
+def programs(folder):
+    fast_build()
+    set_device("cpp_standalone", directory=str(folder))
+    try:
+        yield
+    finally:
+        get_device().reinit()
+        reset_device()
+
+
+@pytest.mark.slow
+@pytest.mark.standalone
+def test_gradients_in_a_program_that_sets_its_own_delays(tmp_path):
+    """Which delays there are is known when the program runs."""
+
+    def gradient():
+        network, synapses, _, duration = coincidence(trials=2)
+        synapses.delay = "(2.3 + 3.2*i)*ms"
+        network.run(duration, namespace={})
+        return np.array(synapses.grad_delay_)
+
+    expected = gradient()
+    assert np.abs(expected).min() > 0
+    with programs(tmp_path):
+        np.testing.assert_allclose(gradient(), expected, rtol=1e-12)
+
+
+@pytest.mark.standalone
+def test_a_program_does_not_change_its_delays(tmp_path):
+    with programs(tmp_path):
+        network, _, _, duration = coincidence(optimizer=Adam(0.1), trials=2)
+        with pytest.raises(BrianObjectException) as raised:
+            network.run(duration, namespace={})
+    assert "whose queues of spikes are made when a run begins" in str(raised.value.__cause__)
 
 
 def test_credit_of_another_step_is_seen():
@@ -173,14 +225,19 @@ def test_an_update_is_the_step_of_the_optimizer_between_trials():
     assert np.all(synapses.w == 1.0)
 
 
-@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "target", ["numpy", pytest.param("cython", marks=[pytest.mark.slow, pytest.mark.cython])]
+)
 def test_updates_within_a_run_are_those_between_runs(target):
-    prefs.codegen.target = target
     training = {"delay": ParameterTraining(bounds=(0 * ms, 30 * ms))}
     optimizer, trials = Adam(0.8), 6
     network, within, _, duration = coincidence(training, optimizer, trials=trials)
+    if target == "cython":
+        compiled, _ = compile_some(network, lambda obj: obj.name == "in_optimizer")
+        assert compiled == ["in_optimizer"]
     network.run(duration, namespace={})
     spikes = np.array(network["spikes"].t_)
+    prefs.codegen.target = "numpy"
     network, between, _, _ = coincidence(training, optimizer, trials=trials)
     seen = []
     for _ in range(trials):
@@ -204,6 +261,39 @@ def test_a_delay_that_is_changed_is_that_of_the_next_trials_spikes():
     # no spike of a trial makes the neuron fire in the next before its own inputs
     phase = np.round(np.asarray(arrived) / 1e-3).astype(int) % 40
     assert np.all(phase >= 5)
+
+
+def test_fit_follows_delays():
+    """Losses and gradients of an evaluation are those of a network that begins with its delays."""
+    network, synapses, learner, duration = coincidence(optimizer=Adam(0.5))
+    # one spike of the neuron, as of a teacher
+    synapses.w = 1.2
+    start = np.array(synapses.delay_)
+    result = fit(learner, network, iterations=6, progress=False)
+    seen = [entry["loss"] for entry in result.history]
+    assert len(set(seen)) > 2 and result.loss == min(seen)
+    best = np.asarray(result.weights["in.delay"])
+    assert np.abs(best - start).max() > 5e-4
+    again, other, _, _ = coincidence()
+    other.w, other.delay = 1.2, best * second
+    again.run(duration, namespace={})
+    assert np.sum(again["out"].loss) == pytest.approx(result.loss, rel=1e-12)
+
+
+def test_a_network_is_restored_with_its_delays():
+    network, synapses, _, duration = coincidence(optimizer=GradientDescent(100.0), trials=3)
+    seen = StateMonitor(synapses, "delay", record=True, dt=40 * ms, when="start")
+    network.add(seen)
+    network.store("start")
+    network.run(duration, namespace={})
+    first, spikes = np.array(synapses.delay_), np.array(network["spikes"].t_)
+    assert np.abs(first - [5e-3, 2.3e-3]).max() > 1e-3
+    assert np.array_equal(seen.delay_[:, 0], [5e-3, 2.3e-3]) and np.any(np.diff(seen.delay_))
+    network.restore("start")
+    assert np.array_equal(synapses.delay_, [5e-3, 2.3e-3])
+    network.run(duration, namespace={})
+    assert np.array_equal(synapses.delay_, first)
+    assert np.array_equal(network["spikes"].t_, spikes)
 
 
 def test_delays_find_each_other():

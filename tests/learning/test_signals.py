@@ -1,5 +1,8 @@
 """Third factors as equations: each named one equals a slow sum in NumPy over what was recorded."""
 
+import math
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from brian2 import (
@@ -10,10 +13,13 @@ from brian2 import (
     TimedArray,
     device,
     ms,
-    prefs,
     set_device,
 )
 from brian2.units import DimensionMismatchError
+from brian_networks import DT as REFERENCE_DT
+from brian_networks import build
+from compiled_programs import compile_some
+from random_networks import random_network, random_task
 from signal_networks import (
     AROUSAL,
     DT,
@@ -26,7 +32,17 @@ from signal_networks import (
     low_pass,
 )
 
-from brian_eprop import EProp, LeakyReadout, Learner, Signal, TraceFilter
+from brian_eprop import (
+    OTTT,
+    EProp,
+    LeakyReadout,
+    Learner,
+    Signal,
+    TraceFilter,
+    TrainableSynapses,
+    reference,
+)
+from brian_eprop.calculus.derivatives import NoDerivativeError
 
 #: The same sums in another order, of numbers around 1.
 TOLERANCE = 1e-10
@@ -187,6 +203,11 @@ class TestSignals:
         assert min(abs(e).max() for e in expected) > 0.05
         assert agree(found, expected) < TOLERANCE
 
+        # The other engine records L and sends it backwards
+        by_credit = SignalNetwork(make(), rule=EProp()).run()
+        assert agree(by_credit.gradients(), expected) < TOLERANCE
+        np.testing.assert_allclose(by_credit.state.L, network.state.L, rtol=0, atol=1e-12)
+
         # Negative control: a signal one step later is another gradient
         late = network.expected(lambda *of: delayed(signal_of(*of), 1), kappa_filter)
         assert agree(found, late) > 1e-3
@@ -203,6 +224,80 @@ class TestSignals:
         # Negative control: the filter of the readout is another gradient
         other = network.expected(lambda errors, start, v: errors, kappa_filter)
         assert agree(found, other) > 1e-2
+
+
+class TestCredit:
+    @pytest.mark.parametrize("order", [1, 2, math.inf])
+    def test_errors_weighed_by_time_are_those_of_the_reference(self, order):
+        network, task = random_network(3), random_task(3, "mse")
+        weights = 0.5 + np.random.default_rng(1).random(task[1].shape[:2])
+        arousal = TimedArray(weights.ravel(), dt=REFERENCE_DT)
+        gated = Signal("L = arousal(t)*error : 1", namespace={"arousal": arousal})
+        found = build(network, *task, order=order, signal=gated)
+        found.run()
+        order = task[1].shape[1] if math.isinf(order) else order
+        expected = reference.gradients(
+            network, *task, "eprop_reverse", learning_window=weights, order=order
+        )
+        evenly = reference.gradients(network, *task, "eprop_reverse", order=order)
+        assert expected.spikes.sum() > 20
+        for name in ("w_in", "w_rec"):
+            gradient = getattr(expected, name)
+            assert agree([found.gradients[name]], [gradient]) < TOLERANCE
+            assert agree([getattr(evenly, name)], [gradient]) > 1e-2
+
+    @pytest.mark.parametrize("options", [{"reset_every": None}, {"update_every": 6 * ms}])
+    def test_windows_within_trials_are_those_of_traces(self, options):
+        make, _ = SIGNALS["dopamine with kinetics and a delay"]
+        found, expected = (
+            own_gradients(make(), rule=EProp(engine=engine), **options)
+            for engine in ("credit", "traces")
+        )
+        assert agree(found, expected) < TOLERANCE
+
+    def test_a_rule_without_the_filter_is_that_of_traces(self):
+        make, _ = SIGNALS["the sign alone"]
+        found, expected = (
+            own_gradients(make(), rule=OTTT(engine=engine)) for engine in ("credit", "traces")
+        )
+        assert agree(found, expected) < TOLERANCE
+        assert agree(found, own_gradients(make(), rule=EProp())) > 1e-2
+
+    @pytest.mark.slow
+    @pytest.mark.standalone
+    def test_compiled_programs_compute_the_same(self, tmp_path):
+        make, _ = SIGNALS["dopamine with kinetics and a delay"]
+        expected = own_gradients(make(), rule=EProp(order=2))
+        with a_program(tmp_path):
+            assert agree(own_gradients(make(), rule=EProp(order=2)), expected) < TOLERANCE
+
+    def test_errors_that_come_back_late_are_refused(self):
+        learner = Learner(
+            LeakyReadout(1, 10 * ms, target=np.zeros(5)), signal=Signal("L = error : 1")
+        )
+        group = NeuronGroup(2, "dv/dt = -v/ms : 1", threshold="v > 1", reset="v = 0")
+        with pytest.raises(ValueError, match=r"Learner\.signal pairs the error of a step with"):
+            TrainableSynapses(
+                group, learner.readout, on_pre="y_post += w", learner=learner, delay=2 * ms
+            )
+        with pytest.raises(NoDerivativeError, match="to which the output must be proportional"):
+            TrainableSynapses(group, learner.readout, on_pre="y_post += w**2", learner=learner)
+
+
+def own_gradients(*arguments, **options):
+    network = SignalNetwork(*arguments, **options).run()
+    assert network.fired.num_spikes > 50
+    return [g.copy() for g in network.gradients()]
+
+
+@contextmanager
+def a_program(folder):
+    set_device("cpp_standalone", directory=str(folder), build_on_run=True)
+    try:
+        yield
+    finally:
+        device.reinit()
+        set_device("runtime")
 
 
 class TestBesideErrors:
@@ -280,27 +375,31 @@ def with_everything():
         delay=7 * ms,
         matrices={"laplacian": LAPLACIAN},
     )
-    return [g.copy() for g in own(SignalNetwork(late, filtered)).gradients()]
+    return SignalNetwork(late, filtered)
+
+
+def gradients_of_everything():
+    return [g.copy() for g in own(with_everything()).gradients()]
 
 
 @pytest.mark.slow
 @pytest.mark.cython
 def test_cython_computes_the_same():
-    expected = with_everything()
-    prefs.codegen.target = "cython"
-    assert agree(with_everything(), expected) < TOLERANCE
+    expected, network = gradients_of_everything(), with_everything()
+    signals, forward = network.learner.signals[network.neurons].name, network.forward.name
+    # one of each kind that a signal and a filter add
+    chosen = {f"{signals}_stateupdater", f"{signals}_delayed_error", f"{forward}_traces"}
+    compiled, _ = compile_some(network.network, lambda obj: obj.name in chosen)
+    assert set(compiled) == chosen
+    assert agree(own(network).gradients(), expected) < TOLERANCE
 
 
 @pytest.mark.slow
 @pytest.mark.standalone
 def test_compiled_programs_compute_the_same(tmp_path):
-    expected = with_everything()
-    set_device("cpp_standalone", directory=tmp_path, build_on_run=True)
-    try:
-        assert agree(with_everything(), expected) < TOLERANCE
-    finally:
-        device.reinit()
-        set_device("runtime")
+    expected = gradients_of_everything()
+    with a_program(tmp_path):
+        assert agree(gradients_of_everything(), expected) < TOLERANCE
 
 
 WRONG_SIGNALS = {
@@ -354,14 +453,11 @@ class TestBadInput:
         with pytest.raises(error, match=message):
             TraceFilter(text)
 
-    def test_credit_has_no_third_factors(self):
+    def test_what_is_no_third_factor_is_refused(self):
         readout = LeakyReadout(1, 10 * ms, target=np.zeros(5))
-        for argument, value in (
-            ("signal", Signal("L = error : 1")),
-            ("trace_filter", TraceFilter("e_bar = e_trace : 1")),
-        ):
-            with pytest.raises(ValueError, match="engine='traces'"):
-                Learner(readout, **{argument: value})
+        with pytest.raises(ValueError, match=r"the engine 'credit' has no traces, .*'traces'"):
+            Learner(readout, trace_filter=TraceFilter("e_bar = e_trace : 1"))
+        for argument in ("signal", "trace_filter"):
             with pytest.raises(TypeError, match=f"Learner.{argument}"):
                 Learner(readout, EProp(engine="traces"), **{argument: "L = error : 1"})
 

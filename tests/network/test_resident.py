@@ -68,6 +68,7 @@ def rich():
             "w_out": rng.integers(0, 3, (N_REC, N_OUT)) * ms,
         },
         trainable=["tau_m", "v_th"],
+        trainable_delays={"w_rec": (0 * ms, 9 * ms)},
         constraints=[DeepR(0.5, matrices=["w_rec"]), DaleLaw([1])],
         optimizer=Adam(1e-2),
         seed=4,

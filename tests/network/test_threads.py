@@ -44,6 +44,7 @@ def network(order=1):
         delays={"w_rec": 2 * ms},
         regularizers=[FiringRateRegularizer(20 * Hz, 5.0)],
         trainable=["tau_m"],
+        trainable_delays={"w_rec": (0 * ms, 9 * ms)},
         optimizer=Adam(1e-2),
         seed=2,
     )

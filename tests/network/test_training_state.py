@@ -17,6 +17,7 @@ from brian_eprop import (
     FiringRateRegularizer,
     GradientDescent,
     MultiGaussian,
+    ParameterTraining,
     PiecewiseLinear,
     RecurrentNetwork,
     WeightDecay,
@@ -124,6 +125,13 @@ def test_save_and_load_lose_nothing(tmp_path):
         dict(
             constraints=[DaleLaw([0]), Bounds(high=0.5), WeightDecay(1e-3), DeepR(0.4, seed=2)],
             delays={"w_in": 1.5 * ms, "w_rec": np.arange(81).reshape(9, 9) % 4 * 0.5 * ms},
+        ),
+        dict(
+            delays={"w_rec": np.arange(81).reshape(9, 9) * 0.07 * ms},
+            trainable_delays={
+                "w_in": (0 * ms, 9 * ms),
+                "w_rec": ParameterTraining((0 * ms, 7 * ms), scale=2 * ms, optimizer=Adam(0.1)),
+            },
         ),
     ],
 )

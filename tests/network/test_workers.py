@@ -43,6 +43,7 @@ def network(**changes):
         feedback="adaptive",
         regularizers=[FiringRateRegularizer(20 * Hz, 5.0)],
         trainable=["tau_m"],
+        trainable_delays={"w_rec": (0 * ms, 9 * ms)},
         optimizer=Adam(1e-2),
         seed=3,
     )

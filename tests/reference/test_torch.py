@@ -3,7 +3,8 @@
 The network is written down once more, with indices instead of matrices, and differentiated
 through a step function whose backward pass is ψ. Stopping the gradient at the explicit edges
 makes the same program an autograd form of e-prop (Bellec et al. 2020, Methods), and scaling it
-there one of its higher orders.
+there one of its higher orders. Delays are real numbers, by which signals are split between two
+steps or, where the network rounds them, would be.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from random_networks import Example, examples, random_network, random_task
 
 from brian_eprop.reference import gradients
-from brian_eprop.reference.problem import PARAMETERS
+from brian_eprop.reference.problem import DELAYS, PARAMETERS
 
 torch = pytest.importorskip("torch")
 
@@ -38,6 +39,21 @@ def scaled(value, factor):
     return value.detach() + factor * (value - value.detach())
 
 
+def arrived(stack, now, delays, rounded):
+    """What arrives of signals (steps, batch, n_pre), (n_pre, n_post, batch), in a step.
+
+    Rounded delays have the slope of split ones, and no effect of it.
+    """
+    numbers, rows = delays.detach().numpy(), np.arange(len(delays))[:, None]
+    whole = np.floor(numbers).astype(int)
+    first, second = (stack[now - whole - more, :, rows] for more in (0, 1))
+    if not rounded:
+        later = delays - torch.tensor(whole, dtype=torch.float64)
+        return first + later[..., None] * (second - first)
+    nothing = (delays - delays.detach())[..., None]
+    return stack[now - np.floor(numbers + 0.5).astype(int), :, rows] + nothing * (second - first)
+
+
 def autograd(example, through_feedback=False, edges=1.0):
     """Gradients by autograd, those along explicit edges times a factor for each edge."""
     net = example.network
@@ -49,16 +65,19 @@ def autograd(example, through_feedback=False, edges=1.0):
     alpha, rho, beta, v_th = (
         torch.tensor(getattr(net, name).copy(), requires_grad=True) for name in PARAMETERS
     )
+    delay_in, delay_rec = (
+        torch.tensor(np.array(getattr(net, name), dtype=float), requires_grad=True)
+        for name in DELAYS
+    )
     height, width, rate_target, rate_strength = (
         torch.tensor(p.copy())
         for p in (net.surrogate_height, net.surrogate_width, net.rate_target, net.rate_strength)
     )
     batch, n_steps, n_in = inputs.shape
     n_rec = net.n_rec
-    i_in, i_rec = np.arange(n_in)[:, None], np.arange(n_rec)[:, None]
     zero = torch.zeros((batch, n_rec), dtype=torch.float64)
     # steps before the first, so that a delayed index always exists
-    past = 1 + int(max(net.delay_in.max(), net.delay_rec.max()))
+    past = 2 + int(max(net.delay_in.max(), net.delay_rec.max()))
     x = [torch.zeros((batch, n_in), dtype=torch.float64)] * past + list(inputs.unbind(1))
     z = [zero] * past
     v = a = zero
@@ -68,14 +87,13 @@ def autograd(example, through_feedback=False, edges=1.0):
     window = example.learning_window or n_steps
     scale = window if net.average else 1
     for t in range(n_steps):
-        x_stack, z_stack = torch.stack(x), torch.stack(z)
-        arrived_x = x_stack[t + past - net.delay_in, :, i_in]  # (n_in, n_rec, batch)
-        arrived_z = z_stack[t + past - 1 - net.delay_rec, :, i_rec]
+        # delays count along explicit edges that do not, too
+        arrived_x = arrived(torch.stack(x), t + past, delay_in, net.rounded)
+        arrived_z = arrived(scaled(torch.stack(z), edges), t + past - 1, delay_rec, net.rounded)
         own = {"v": z[-1], "a": z[-1]}
         for name, path in net.reset_path.items():
             if path != "implicit":
                 own[name] = scaled(own[name], edges if path == "explicit" else 0.0)
-        arrived_z = scaled(arrived_z, edges)
         drive = torch.einsum("ij,ijb->bj", w_in, arrived_x)
         drive = drive + torch.einsum("ij,ijb->bj", w_rec, arrived_z)
         v = alpha * v + drive - v_th * own["v"]
@@ -106,6 +124,8 @@ def autograd(example, through_feedback=False, edges=1.0):
     gradient = {name: w.grad.numpy() * masks[name] for name, w in weights.items()}
     for name, parameter in zip(PARAMETERS, (alpha, rho, beta, v_th), strict=True):
         gradient[name] = parameter.grad.numpy()
+    for name, delays in zip(DELAYS, (delay_in, delay_rec), strict=True):
+        gradient[name] = delays.grad.numpy()
     return gradient, loss.item() / batch, penalty.item() / batch
 
 
@@ -120,7 +140,7 @@ def every_gradient(result):
 def test_gradients_are_those_of_autograd(rule, options, example):
     expected, loss, regularization = autograd(example, **options)
     task = (example.inputs, example.targets, rule, example.learning_window)
-    result = gradients(example.network, *task, parameters=PARAMETERS)
+    result = gradients(example.network, *task, parameters=(*PARAMETERS, *DELAYS))
     assert result.loss == pytest.approx(loss, rel=ROUND_OFF)
     assert result.regularization == pytest.approx(regularization, rel=ROUND_OFF, abs=1e-15)
     assert np.linalg.norm(expected["w_in"]) + np.linalg.norm(expected["w_rec"]) > 0
@@ -128,6 +148,23 @@ def test_gradients_are_those_of_autograd(rule, options, example):
         gradient = expected[name]
         error = np.linalg.norm(found - gradient)
         assert error <= ROUND_OFF * np.linalg.norm(gradient), name
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+@pytest.mark.parametrize(
+    ("rule", "options"), [("bptt", {}), ("eprop", {"through_feedback": True, "edges": 0.0})]
+)
+def test_gradients_of_delays_between_two_steps_are_those_of_autograd(rule, options, rounded):
+    rng = np.random.default_rng(7)
+    delays = {"delay_in": rng.uniform(0, 4, (3, 5)), "delay_rec": rng.uniform(0, 4, (5, 5))}
+    network = random_network(3, feedback=None, rounded=rounded, **delays)
+    example = Example(network, *random_task(3, "mse"), None)
+    expected, _, _ = autograd(example, **options)
+    result = gradients(network, example.inputs, example.targets, rule, parameters=DELAYS)
+    assert result.spikes.sum() > 20
+    for name, found in every_gradient(result).items():
+        size = np.linalg.norm(expected[name])
+        assert size > 0.1 and np.linalg.norm(found - expected[name]) <= ROUND_OFF * size, name
 
 
 @pytest.mark.parametrize("v", ["explicit", "implicit", "detached"])

@@ -34,6 +34,7 @@ neurons = [
     { model = "lif", count = 4, parameters = { tau_m = ["10*ms", "12*ms", "14*ms", "16*ms"] } },
 ]
 trainable = { tau_m = ["5*ms", "50*ms"], beta = [0.0, 1.0] }
+trainable_delays = { w_rec = ["0*ms", "20*ms"] }
 constraints = [
     { kind = "DaleLaw", inhibitory = [1] },
     { kind = "Bounds", low = -3, high = 3, matrices = ["w_in"] },
@@ -66,6 +67,7 @@ def test_all_that_is_configured_reaches_the_network(everything):
     assert [type(c) for c in d.constraints] == [DaleLaw, Bounds, DeepR]
     assert (network.weights["w_rec"][16:] <= 0).all() and network.weights["w_rec"][16:].any()
     assert list(d.trainable) == ["tau_m", "beta"]
+    assert d.trainable_delays["w_rec"].bounds == (0 * ms, 20 * ms)
     np.testing.assert_array_equal(d.connectivity["w_in"].sum(axis=0), 6)
     delays = np.asarray(d.delays["w_rec"] / ms)
     assert delays.min() == pytest.approx(1) and delays.max() == pytest.approx(9)

@@ -414,6 +414,14 @@ BAD_INPUTS = {
     "targets that are no probabilities": lambda: net(loss="cross_entropy").gradients(X, Y),
     "a window longer than the trial": lambda: net().gradients(X, Y, learning_window=11),
     "a window in milliseconds": lambda: net().gradients(X, Y, learning_window=5 * ms),
+    "delays without bounds": lambda: net(trainable_delays=["w_rec"]),
+    "delays that may come to be negative": lambda: net(
+        trainable_delays={"w_rec": (-1 * ms, 5 * ms)}
+    ),
+    "delays of what has none": lambda: net(trainable_delays={"feedback": (0 * ms, 5 * ms)}),
+    "delays that may outgrow the trial": lambda: net(
+        trainable_delays={"w_rec": (0 * ms, 50 * ms)}
+    ).gradients(X, Y),
     "a delay longer than the trial": lambda: net(delays={"w_rec": 20 * ms}).gradients(X, Y),
     "a batch to record": lambda: net().record(np.stack([X, X]), np.stack([Y, Y])),
     "a neuron too many to record": lambda: net().record(X, Y, neurons=[3]),

@@ -93,6 +93,35 @@ def with_numpy(obj, namespace):
     prefs.codegen.target = target
 
 
+def compile_players(learner, chosen):
+    """Compile with Cython parts of the backward pass, by the begin of their names; the others not.
+
+    Returns
+    -------
+    list of str
+        Names of what is compiled, when a run begins.
+    """
+    players, compiled = learner.engine.players, []
+
+    def of_its_target(player):
+        name = player.keywords["name"]
+
+        def made(namespace):
+            before = prefs.codegen.target
+            if name.startswith(chosen):
+                compiled.append(name.removesuffix("_codeobject*"))
+                prefs.codegen.target = "cython"
+            try:
+                return player(namespace)
+            finally:
+                prefs.codegen.target = before
+
+        return made
+
+    learner.engine.players = lambda: [[*map(of_its_target, group)] for group in players()]
+    return compiled
+
+
 def compile_some(network, chosen=special):
     """Compile these objects of a network with Cython, each a module that takes two seconds.
 

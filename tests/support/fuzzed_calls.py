@@ -370,6 +370,7 @@ def calls():
                 optimizer=eprop.Adam(0.1),
                 regularizers=[eprop.FiringRateRegularizer()],
                 trainable=["tau_m"],
+                trainable_delays={"w_rec": (0 * ms, 2 * ms)},
                 constraints=[eprop.WeightDecay(0.1)],
                 seed=0,
             ),

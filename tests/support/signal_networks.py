@@ -29,13 +29,17 @@ class SignalNetwork:
     ----------
     signal, trace_filter
         Of the learner.
+    rule : Rule, optional
+        Default: e-prop with traces, which are needed for what is `expected`.
     others : callable, optional
         Makes further objects from this one, before it runs.
     **learner
         Further arguments of the learner.
     """
 
-    def __init__(self, signal=None, trace_filter=None, others=None, target=True, **learner):
+    def __init__(
+        self, signal=None, trace_filter=None, others=None, target=True, rule=None, **learner
+    ):
         start_scope()
         defaultclock.dt = DT * ms
         rng = np.random.default_rng(5)
@@ -50,7 +54,7 @@ class SignalNetwork:
         options = {"reset_every": T * ms} | learner
         self.learner = Learner(
             self.readout,
-            EProp(engine="traces"),
+            rule or EProp(engine="traces"),
             feedback=self.feedback,
             signal=signal,
             trace_filter=trace_filter,
@@ -69,7 +73,8 @@ class SignalNetwork:
             synapses.connect()
             synapses.w = (scale * rng.random(shape)).ravel()
         self.others = [] if others is None else list(others(self))
-        self.state = StateMonitor(self.neurons, ("psi", "L", "v"), record=True, when="after_end")
+        computed = [n for n in ("psi", "L") if n in self.neurons.variables]
+        self.state = StateMonitor(self.neurons, (*computed, "v"), record=True, when="after_end")
         self.error = StateMonitor(self.readout, "error", record=True, when="after_end")
         self.fired = SpikeMonitor(self.neurons)
         self.sent = SpikeMonitor(self.inputs)

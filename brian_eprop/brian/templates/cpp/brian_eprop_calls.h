@@ -115,15 +115,18 @@ public:
         else
             start.push_back([&values, first] { values = first; });
     }
-    void restore(SynapticPathway &pathway)
+    void restore(SynapticPathway &pathway, void (*with_delays)() = nullptr)
     {
-        start.push_back([&pathway] {
+        start.push_back([&pathway, with_delays] {
             for (auto *queue : pathway.queue)
             {
                 queue->offset = 0;
                 for (auto &spikes : queue->queue)
                     spikes.clear();
             }
+            // of this call, as Python has written them
+            if (with_delays)
+                with_delays();
         });
     }
 
