@@ -11,10 +11,10 @@ from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
+from .learning.rule import EProp
 from .network import check_model
 from .neurons.neuron_model import available_models, load_model
 from .plotting.style import draw_off_screen
-from .learning.rule import EProp
 from .rule_study import AlignmentMonitor, RuleComparison, format_rules, format_table
 from .runs import (
     Configuration,
