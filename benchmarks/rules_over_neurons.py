@@ -328,11 +328,21 @@ def values_of(results, coupling, neuron, name, quantity):
     return np.array([row[quantity] for row in known if quantity in row])
 
 
+def title(name):
+    """Backwards or forwards, hops are the same numbers."""
+    return name.replace("eprop_reverse", "eprop")
+
+
 def written(value, quantity):
-    """With the digits that say something."""
-    if quantity == "error" and (value >= 10 or 0 < value < 1e-3):
-        return f"{value:.0e}".replace("e+0", "e").replace("e-0", "e−").replace("e-", "e−")
-    return f"{value:.2f}".replace("-", "−")
+    """With the digits that say something, and the sign of typography."""
+    if quantity == "cosine" or 0.01 <= value < 10:
+        text = f"{value + 0.0:.2f}".replace("-0.00", "0.00")
+    elif 10 <= value < 100:
+        text = f"{value:.0f}"
+    else:
+        mantissa, exponent = f"{value:.0e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+    return text.replace("-", "−")
 
 
 def table(results, coupling, names, quantity):
@@ -352,7 +362,7 @@ def table(results, coupling, names, quantity):
             mean, low, high = (written(f(values), quantity) for f in (np.mean, np.min, np.max))
             cells.append(mean if low == high else f"{mean} ({low} – {high})")
         if set(cells) != {"–"}:
-            lines.append(f"| `{name}` | {' | '.join(cells)} |")
+            lines.append(f"| `{title(name)}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -381,15 +391,15 @@ def drawing(results, names):
                 ax.plot(values, np.full(len(values), place + shift), "|", ms=3, mew=0.6, **look)
                 ax.plot(values.mean(), place + shift, "o", ms=2.8, **look)
             if not applies:
-                ax.text(0.5, place, "–", color="0.5", ha="center", va="center", fontsize=7)
+                ax.text(0.5, place, "refused", color="0.6", ha="center", va="center", fontsize=6)
         for x in (0, 1):
             ax.axvline(x, color="0.8", lw=0.6, zorder=0)
-        ax.set_xlim(-0.6, 1.08)
-        ax.set_xticks([-0.5, 0, 0.5, 1], ["−.5", "0", ".5", "1"], fontsize=7)
+        ax.set_xlim(-1, 1.08)
+        ax.set_xticks([-1, 0, 1], ["−1", "0", "1"], fontsize=7)
         ax.set_title(neuron, fontsize=8)
         ax.grid(axis="y", color="0.93", lw=0.5)
         ax.set_axisbelow(True)
-    axes[0].set_yticks(places, names, fontsize=7)
+    axes[0].set_yticks(places, [title(name) for name in names], fontsize=7)
     axes[0].set_ylim(-0.7, len(names) - 0.3)
     figure.supxlabel("Cosine to BPTT", fontsize=8)
     handles = [
