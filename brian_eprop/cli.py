@@ -11,10 +11,11 @@ from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
 from .calculus.linearization import linearize
+from .learning.rule import EProp
 from .network import check_model
 from .neurons.neuron_model import available_models, load_model
 from .plotting.style import draw_off_screen
-from .rule_study import RuleComparison, format_rules, format_table
+from .rule_study import AlignmentMonitor, RuleComparison, format_rules, format_table
 from .runs import (
     Configuration,
     Sweep,
@@ -99,6 +100,13 @@ def train(
     animation: Annotated[
         Path | None, typer.Option(help="A film of learning to write: .gif or .mp4.")
     ] = None,
+    align_every: Annotated[
+        int | None,
+        typer.Option(
+            help="Iterations between comparisons of e-prop of order 1, 2 and 3 with BPTT, which "
+            "cost four gradients more and become columns of the history and a figure."
+        ),
+    ] = None,
     workers: Workers = 1,
     cluster: Cluster = None,
 ):
@@ -110,7 +118,11 @@ def train(
                 "a run to go on with with --resume, one of the three"
             )
         workers = -1 if remote else workers
-        pictures = {"figures": figures, "animation": animation}
+        alignment = None
+        if align_every is not None:
+            orders = [EProp(order=order) for order in (1, 2, 3)]
+            alignment = AlignmentMonitor(orders, every=align_every)
+        pictures = {"figures": figures, "animation": animation, "alignment": alignment}
         if order is not None and order != math.inf:
             order = int(order) if order == int(order) else order
         changes = {name: context.params[name] for name in CHANGES} | {"order": order}

@@ -231,7 +231,10 @@ class Network:
 
     @cached_property
     def recurrent_shares(self) -> dict[int, np.ndarray]:
-        """{lag: (n_rec, n_rec) array}: which part of what is sent takes so many steps, 0 to 1."""
+        """{lag: (n_rec, n_rec) array}: which part of what is sent takes so many steps, 0 to 1.
+
+        With an axis of gates in front where these have connections of their own.
+        """
         whole, later = split_delays(self.delay_rec, self.rounded)
         shares = {}
         for d in np.unique([whole, whole + 1]):
@@ -243,7 +246,12 @@ class Network:
     @cached_property
     def recurrent_lags(self) -> dict[int, np.ndarray]:
         """{lag: bool mask (n_rec, n_rec)}: the recurrent connections by the steps they take."""
-        return {lag: share > 0 for lag, share in self.recurrent_shares.items()}
+        units = self.mask_rec.shape
+        # where gates have connections of their own, those of any gate
+        return {
+            lag: (share > 0).reshape(-1, *units).any(axis=0)
+            for lag, share in self.recurrent_shares.items()
+        }
 
     @cached_property
     def parameters(self) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from ..learning.rules import OSTL
 from ..network import RecurrentNetwork
 from ..network.connectivity import values_of
 from ..network.projections import spans
+from ..reference.computation import described_rule, parse_rule
 from ..reference.problem import Problem
 from ..reference.rules import RULES
 from .brian2_problems import problem_in_brian2
@@ -49,11 +50,14 @@ def column(quantity: str, rule: Rule | str, part: str) -> str:
 def _rules(name, rules):
     listed = [rules] if isinstance(rules, Rule | str) else list(rules)
     for rule in listed:
-        if isinstance(rule, str) and rule not in RULES:
-            raise ValueError(
-                f"{name} names '{rule}', which is no rule of the reference; there are "
-                f"{', '.join(RULES)}; or give a rule such as EProp(order=2)"
-            )
+        if isinstance(rule, str):
+            try:
+                parse_rule(rule)
+            except ValueError as error:
+                raise ValueError(
+                    f"{name} names '{rule}', which is no rule of the reference: {error}; or give a "
+                    "rule such as EProp(order=2)"
+                ) from None
         if not isinstance(rule, Rule | str):
             raise TypeError(f"{name} contains {rule!r}; give rules, [EProp(), EProp(order=2)]")
     labels = [label_of(rule) for rule in listed]
@@ -90,7 +94,9 @@ class AlignmentMonitor:
     ----------
     rules : sequence of rules and names
         Rules that run in Brian2, and names of rules of `brian_eprop.reference`. In a `Learner`'s
-        own network `EProp` and `OSTL`, which the reference has for all neurons, and names.
+        own network `EProp` and `OSTL`, which the reference has for all neurons, and names. Names
+        may have options, ``"eprop(order=2, truncation=horizon)"``, as `brian-eprop compare` reads
+        them.
     every : int
         Iterations between measurements.
     per_neuron : bool
@@ -148,7 +154,7 @@ class AlignmentMonitor:
             try:
                 if isinstance(rule, str):
                     problem = problem or problem_in_brian2(network, *trial)
-                    found = _of_reference(problem, rule)
+                    found = _named(problem, rule)
                 else:
                     found = self._gradient_of(network, rule, d.feedback, trial)
             except ValueError as why:
@@ -176,12 +182,12 @@ class AlignmentMonitor:
             Of the iteration.
         """
         problem = problem_of_learner(learner, network, namespace=dict(namespace))
-        truth = _of_reference(problem.with_symmetric_feedback(), "bptt")
+        truth = _named(problem.with_symmetric_feedback(), "bptt")
         gradients = {}
         for rule in self.rules:
-            name, options = (rule, {}) if isinstance(rule, str) else _in_reference(rule)
-            _check_influence(name, problem.network, 1)
-            gradients[label_of(rule)] = _of_reference(problem, name, **options)
+            label = rule if isinstance(rule, str) else _in_reference(rule)
+            _check_influence(label, problem.network, 1)
+            gradients[label_of(rule)] = _named(problem, label)
         edges = {}
         for group, first in _first_units(learner).items():
             edges[f"population {group.name}"] = slice(first, first + len(group))
@@ -257,13 +263,11 @@ def _first_units(learner):
 
 
 def _in_reference(rule):
-    """Name and options of the rule of the reference that is the same for any neuron."""
+    """The rule of the reference that is the same for any neuron, as `parse_rule` reads it."""
     if isinstance(rule, EProp):
-        if math.isinf(rule.order):
-            return "bptt", {}
-        return "eprop_reverse", {"order": rule.order}
+        return "bptt" if math.isinf(rule.order) else f"eprop_reverse(order={rule.order})"
     if isinstance(rule, OSTL):
-        return "ostl", {}
+        return "ostl"
     raise ValueError(
         f"AlignmentMonitor.rules: {label_of(rule)} cannot be measured in a Learner's own network, "
         "whose recorded steps hold all that it leaves out: give EProp(order=…), OSTL() or the name "
@@ -271,8 +275,11 @@ def _in_reference(rule):
     )
 
 
-def _of_reference(problem: Problem, name: str, **options) -> dict[str, Floats]:
+def _named(problem: Problem, label: str) -> dict[str, Floats]:
     """The gradient by a rule of the reference, averaged over the batch, 0 where no weight is."""
+    name, options, feedback = parse_rule(label)
+    if feedback == "symmetric":
+        problem = problem.with_symmetric_feedback()
     rule, network = RULES[name], problem.network
     recursion = rule.at_work(network, np.random.default_rng(0), **options)
     found, summed = problem.gradient(recursion, rule), {}
@@ -294,14 +301,13 @@ def _values(matrix):
     return np.ravel(matrix.toarray() if hasattr(matrix, "toarray") else matrix)
 
 
-def _check_influence(name, network, batch):
+def _check_influence(label, network, batch):
     """Raise MemoryError for the influence tensor of a rule that has one, if it is too large."""
-    rule = RULES[name]
-    if rule.memory[0] < 3:
+    if described_rule(label).memory[0] < 3:
         return
     states = getattr(network, "n_states", 3)
     needed = 8 * states * batch * network.n_rec**2 * (network.n_in + network.n_rec)
-    _check_memory(needed, f"the influence of all weights on all units, which '{name}' keeps,")
+    _check_memory(needed, f"the influence of all weights on all units, which '{label}' keeps,")
 
 
 def _check_memory(needed, what):

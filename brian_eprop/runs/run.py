@@ -1,5 +1,6 @@
 """Training runs: a configuration is trained into a run folder, or resumed from its checkpoint."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
 from ..plotting.style import check_format
 from ..recording import Recording
+from ..rule_study import AlignmentMonitor
 from . import folder as files
 from .configuration import Configuration
 from .folder import (
@@ -40,6 +42,7 @@ def train(
     progress: bool = True,
     figures: FigureFormat = "png",
     animation: FilePath | None = None,
+    alignment: AlignmentMonitor | None = None,
 ) -> Result:
     """Train as configured, and write a run folder.
 
@@ -59,6 +62,9 @@ def train(
         Their format.
     animation : path-like, optional
         A film of learning to write, see :class:`brian_eprop.plotting.LearningAnimation`.
+    alignment : AlignmentMonitor, optional
+        Rules whose gradients are compared with that of back-propagation: columns of the history,
+        and a figure.
 
     Returns
     -------
@@ -80,7 +86,8 @@ def train(
     files.create(folder)
     configuration.write(folder / files.CONFIGURATION)
     write_environment(folder)
-    return _run(configuration, folder, network, [], workers, progress, figures, animation)
+    pictures = figures, animation
+    return _run(configuration, folder, network, [], workers, progress, pictures, alignment)
 
 
 def resume(
@@ -92,6 +99,7 @@ def resume(
     progress: bool = True,
     figures: FigureFormat = "png",
     animation: FilePath | None = None,
+    alignment: AlignmentMonitor | None = None,
 ) -> Result:
     """Go on with a run that was killed or interrupted, as if nothing had happened.
 
@@ -106,7 +114,7 @@ def resume(
         Another number of iterations, to train for longer; at least those that have been done.
     trust : bool
         Whether a Python file that ``config.toml`` names as the task may be executed.
-    workers, progress, figures, animation
+    workers, progress, figures, animation, alignment
         As for :func:`train`.
 
     Returns
@@ -163,7 +171,8 @@ def resume(
     network = network or configuration.make_network()
     Workers(network, workers)
     write_environment(folder)
-    return _run(configuration, folder, network, history, workers, progress, figures, animation)
+    pictures = figures, animation
+    return _run(configuration, folder, network, history, workers, progress, pictures, alignment)
 
 
 def plot_run(folder: FilePath, format: FigureFormat = "png") -> list[Path]:
@@ -222,8 +231,9 @@ def _check_pictures(figures, animation):
         check_animation(animation)
 
 
-def _run(configuration, folder, network, history, workers, progress, figures, animation):
+def _run(configuration, folder, network, history, workers, progress, pictures, alignment):
     """Train the network of a prepared folder, test it, record a trial and draw the figures."""
+    figures, animation = pictures
     recordings, task, setup = (
         folder / files.RECORDINGS,
         configuration.make_task(),
@@ -241,8 +251,9 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
         with tqdm(total=setup.iterations, initial=len(history), disable=not progress) as bar:
             films = [_film(animation, network, configuration)] if animation else []
             report = _reporter(configuration, folder, network, history, log, bar, interrupted)
+            fit = partial(_fit, configuration, network, task, [*films, report], history)
             try:
-                diagnosis = _fit(configuration, network, task, [*films, report], history, workers)
+                diagnosis = fit(workers, alignment)
             except OSError as error:
                 trust = " --trust" if configuration.own_task else ""
                 raise OSError(
@@ -264,7 +275,7 @@ def _run(configuration, folder, network, history, workers, progress, figures, an
     return result
 
 
-def _fit(configuration, network, task, callbacks, history, workers):
+def _fit(configuration, network, task, callbacks, history, workers, alignment):
     """Train for the iterations that are left : the diagnosis of a divergence, else ''."""
     left = configuration.setup.iterations - len(history)
     if left <= 0 or ending(configuration, history) != "iterations":
@@ -278,6 +289,7 @@ def _fit(configuration, network, task, callbacks, history, workers):
             seed=configuration.seed,
             workers=workers,
             previous=tuple(history),
+            alignment=alignment,
             **configuration.fit_options,
         )
     except TrainingDiverged as error:

@@ -219,6 +219,13 @@ def test_the_figure_has_a_line_for_each_rule():
     lines = {line.get_label(): line.get_ydata() for line in ax.lines}
     np.testing.assert_allclose(lines["EProp(order=1)"], [0.5, 0.6, 0.7])
     assert "rtrl" in lines
+    # by angles: .99 is a tenth of the way from 1 to 0, not a hundredth
+    height = ax.transData.transform([[0, 1], [0, 0.99], [0, 0]])[:, 1]
+    angle = math.acos(0.99) / math.acos(0)
+    assert (height[0] - height[1]) / (height[0] - height[2]) == pytest.approx(angle, rel=1e-6)
+    assert lines["rtrl"][0] == 1 and ax.get_ylim() == (0.25, 1)
+    ratios = [{"iteration": 0, "norm ratio rtrl all": 1e-3}]
+    assert plot_alignment(ratios, quantity="norm ratio", ax=ax).get_yscale() == "log"
     with pytest.raises(ValueError, match="has no cosine of 'w_out'; it has cosine EProp"):
         plot_alignment(history, part="w_out")
     with pytest.raises(ValueError, match="none at all"):

@@ -144,6 +144,15 @@ def test_rules_have_the_gradient_of_brian2_and_find_the_network_as_it_was():
     assert distance(np.array(synapses.grad[:]), _part(problem, exact, synapses)) < EXACT
 
 
+def test_gates_have_connections_of_their_own_in_a_sparse_influence():
+    problem = Balanced().recurrent(delays=0).problem()
+    exact, second = vector(problem, "bptt"), vector(problem, "eprop_reverse", order=2)
+    assert np.any(problem.network.mask_of("w_rec")[0] != problem.network.mask_of("w_rec")[1])
+    assert distance(vector(problem, "snap", n=6), exact) < EXACT
+    assert distance(vector(problem, "eprop", order=2), second) < EXACT
+    assert distance(second, exact) > 1e-3
+
+
 def _part(problem, gradient, synapses):
     """The entries of the synapses from E onto I: w_rec[0, :4, 4:]."""
     network, whole = problem.network, {}
