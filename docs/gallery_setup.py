@@ -18,6 +18,7 @@ ORDER = ExplicitOrder(
         "plot_vowels.py",
         "plot_trained_time_constants.py",
         "plot_delays.py",
+        "plot_working_memory.py",
         "plot_dopamine.py",
         "plot_diffusion.py",
         "plot_dendritic_error.py",
