@@ -15,6 +15,7 @@ ORDER = ExplicitOrder(
         "plot_evidence_accumulation.py",
         "plot_store_recall.py",
         "plot_behaviour.py",
+        "plot_decision_circuit.py",
         "plot_vowels.py",
         "plot_trained_time_constants.py",
         "plot_delays.py",
