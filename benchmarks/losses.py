@@ -4,9 +4,10 @@
     python benchmarks/losses.py --sizes 100 1000 --engine traces --target cython
 
 Two recurrent networks of LIF neurons with the same inputs: one learns from a readout, the other
-from the membranes of all neurons. Weights and spikes of both are the same, and hardly change: updates
-are made, with a learning rate that is next to nothing. They run in turn, and times are medians, by
-the clock of the processor, of trials with an update at their end. The last line is JSON.
+from the membranes of all neurons. Weights and spikes of both are the same, and hardly change:
+updates are made, with a learning rate that is next to nothing. They run in turn, and times are
+medians, by the clock of the processor, of trials with an update at their end. The last line is
+JSON.
 """
 
 import argparse
