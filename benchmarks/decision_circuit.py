@@ -153,7 +153,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     parts = set_up("decision_circuit")
     if options.published:  # it is slower, and its gates are too fast for steps of 0.5 ms
-        parts |= {"DT": 0.1 * ms, "TRIAL": 2100 * ms}
+        parts |= {"DT": 0.25 * ms, "TRIAL": 2100 * ms}
     set_device("cpp_standalone", directory=None)
     fast_build()
     defaultclock.dt = step = parts["DT"]
