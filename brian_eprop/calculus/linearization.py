@@ -282,7 +282,7 @@ class Linearization:
             raise NoDerivativeError(
                 f"no variable that '{on_pre.text}' changes can reach {threshold} of group "
                 f"'{parent_group(on_pre.target).name}', or a loss on it: every gradient would be "
-                "zero"
+                "zero; of order 2 and above what sums and spikes of earlier synapses read counts"
             )
         driven = whole.restricted_to(states)
         if self.rule is not None:

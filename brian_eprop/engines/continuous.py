@@ -236,9 +236,13 @@ class SummedPathway:
 
     @property
     def read_elsewhere(self):
-        """States of the source that the sum reads."""
-        parameters = self.source.parameters if self.source is not None else ()
-        return frozenset(q for _, q in self.slopes) - {*parameters}
+        """States of the source that the sum reads, whether or not credit flows to them yet."""
+        group, of_source = self.sum.source, [term.pre for term in self.sum.terms]
+        return frozenset(
+            q
+            for q in self.sum.read(group, "pre")
+            if _may_change(group, q) and any(derivative(x, symbol(q)) != 0 for x in of_source)
+        )
 
     def collectors(self):
         """Code that sums up what each source receives, after the sweep of a step."""

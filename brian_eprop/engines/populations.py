@@ -161,7 +161,8 @@ class CreditPopulation:
             return heard
         if "spike" not in self.group.events:
             return frozenset([*state_names(self.group), *self.sums])
-        return heard.union(*(s.read_elsewhere for s in self.engine.sums if s.source is self))
+        sums = (s for s in self.engine.sums if s.sum.source is self.group)
+        return heard.union(*(s.read_elsewhere for s in sums))
 
     def take_sum(self, total):
         """Take a variable for a state that is set in each step to a sum over synapses.

@@ -33,6 +33,7 @@ from brian_eprop import (
     reference,
 )
 from brian_eprop.brian import schedule
+from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.calculus.sums import Sum
 from brian_eprop.engines import continuous
 from brian_eprop.engines.continuous import SummedPathway
@@ -266,6 +267,50 @@ def test_spiking_neurons_that_rate_units_sum_up(order):
     assert found.passed, str(found)
     assert found.spikes > 5
     assert {row.projection for row in found.rows if abs(row.value) > 1e-3} == {"inputs", "onto"}
+
+
+def gate_network(order, gate_first=False):
+    """Inputs onto a gate s that nothing reads but a sum: units with a loss, and its learner."""
+    start_scope()
+    defaultclock.dt = 1 * ms
+    steps, channels = np.nonzero(np.random.default_rng(1).random((T, 8)) < 0.3)
+    source = SpikeGeneratorGroup(8, channels, steps * ms)
+    equations = "dv/dt = (1.5 - v)/(5*ms) : 1\nds/dt = -s/(10*ms) : 1"
+    reset = "v = 0; s += 0.5*(1 - s)"
+    neurons = NeuronGroup(5, equations, threshold="v > 1", reset=reset, method="euler")
+    units = NeuronGroup(3, "dr/dt = (tanh(I) - r)/(8*ms) : 1\nI : 1", method="euler")
+    learner = Learner(
+        rule=EProp(order=order, surrogate=PiecewiseLinear(0.3, 1)),
+        losses=[Loss(units, "(r - 0.3)**2")],
+        reset_every=T * ms,
+    )
+    parts = {
+        "onto": (neurons, units, "w : 1\nI_post = w*s_pre : 1 (summed)", {}),
+        "gates": (source, neurons, "w : 1", {"on_pre": "s_post += w"}),
+    }
+    made = []
+    for name in ("gates", "onto") if gate_first else ("onto", "gates"):
+        pre, post, model, options = parts[name]
+        synapses = TrainableSynapses(pre, post, model, learner=learner, name=name, **options)
+        synapses.connect()
+        synapses.w = "0.02 + 0.01*j + 0.005*i"
+        made.append(synapses)
+    return learner, Network(source, neurons, units, learner.readout, *made)
+
+
+@pytest.mark.slow_unless(order=[math.inf])
+@pytest.mark.parametrize("order", [2, math.inf])
+def test_what_only_a_sum_reads_is_reached_by_weights(order):
+    learner, network = gate_network(order)
+    found = learner.check(T * ms, network, synapses=3)
+    assert found.passed, str(found)
+    assert {row.projection for row in found.rows if abs(row.value) > 1e-3} == {"onto", "gates"}
+
+
+@pytest.mark.parametrize(("order", "gate_first"), [(1, False), (2, True)])
+def test_what_no_sum_reads_yet_is_refused_with_the_order_of_creation(order, gate_first):
+    with pytest.raises(NoDerivativeError, match="of order 2 and above what sums and spikes"):
+        gate_network(order, gate_first)
 
 
 # ------------------------------------------------------------------ refused
