@@ -162,6 +162,7 @@ def test_networks_whose_updates_are_more_than_a_step_are_refused():
         ({"regularizers": [FiringRateRegularizer(10 * Hz, 0.1)]}, "regularizers"),
         ({"constraints": [Bounds(-1, 1)]}, "constraints"),
         ({"trainable": {"tau_m": (5 * ms, 50 * ms)}}, r"bounds of \['tau_m'\]"),
+        ({"trainable_delays": {"w_rec": (0 * ms, 5 * ms)}}, "trainable_delays"),
     ):
         with pytest.raises(ValueError, match=f"as_torch: the network has {message}"):
             network(**options).as_torch()
