@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, defaultclock, device, ms, prefs, set_device, start_scope
+from brian2 import Network, NeuronGroup, defaultclock, device, ms, set_device, start_scope
 from compiled_programs import compile_some
 
 from brian_eprop import (
