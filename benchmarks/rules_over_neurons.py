@@ -336,7 +336,7 @@ def title(name):
 def written(value, quantity):
     """With the digits that say something, and the sign of typography."""
     if quantity == "cosine" or 0.01 <= value < 10:
-        text = f"{value + 0.0:.2f}".replace("-0.00", "0.00")
+        text = f"{value:.2f}".replace("-0.00", "0.00").replace("0.", ".")
     elif 10 <= value < 100:
         text = f"{value:.0f}"
     else:

@@ -175,8 +175,29 @@ class Linearization:
 
     @cached_property
     def jump(self) -> sympy.Matrix:
-        """k = R(h) − h where the path through the spike is implicit : (states,) SymPy matrix."""
-        return self._kept("spike", self._jump_along("implicit"))
+        """k = R(h) − h where the path through the spike is implicit : (states,) SymPy matrix.
+
+        States that only a loss reads, a filtered spike train, are no way back to the neuron: a
+        rule that drops what spikes do to their own neuron has their jumps all the same.
+        """
+        whole = self._jump_along("implicit")
+        kept = self._kept("spike", whole)
+        if kept == whole or not self.errors:
+            return kept
+        back = self._states_before_threshold
+        return sympy.Matrix(
+            [k if n in back else j for n, k, j in zip(self.states, kept, whole, strict=True)]
+        )
+
+    @property
+    def _states_before_threshold(self):
+        """States from which the threshold can be reached, whatever a rule keeps."""
+        every = evolve(self, rule=None)
+        between = every.integrator_jacobian * every.sums_jacobian * every.reset_jacobian
+        pairs = zip(product(self.states, repeat=2), between, strict=True)
+        edges = {pair for pair, entry in pairs if entry != 0}
+        read = {n for n, slope in zip(self.states, self.slope, strict=True) if slope != 0}
+        return closure(read, edges)
 
     @cached_property
     def explicit_jump(self) -> sympy.Matrix:

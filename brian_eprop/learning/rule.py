@@ -111,7 +111,8 @@ class Rule:
         ----------
         stage : {"update", "reset", "spike"}
             F' of the integrator's step; J of the reset of a neuron that has fired; k, the jump of
-            the states at a spike along implicit reset paths.
+            the states at a spike along implicit reset paths. Jumps of states that only a `Loss`
+            reads, and that lead back to no threshold, are not left out.
         entries : (states, states) SymPy matrix; (states, 1) for "spike"
 
         Returns

@@ -246,10 +246,10 @@ class Network:
     @cached_property
     def recurrent_lags(self) -> dict[int, np.ndarray]:
         """{lag: bool mask (n_rec, n_rec)}: the recurrent connections by the steps they take."""
-        units = np.shape(self.mask_rec)
+        n = self.n_rec
         # where gates have connections of their own, those of any gate
         return {
-            lag: np.any((share > 0).reshape(-1, *units), axis=0)
+            lag: np.max(share.reshape(-1, n, n) > 0, axis=0)
             for lag, share in self.recurrent_shares.items()
         }
 

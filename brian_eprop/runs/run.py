@@ -8,7 +8,12 @@ from tqdm import tqdm
 
 from ..checks import FigureFormat, FilePath
 from ..network import RecurrentNetwork
-from ..network.training import StopTraining, TrainingDiverged, held_out_trials
+from ..network.training import (
+    StopTraining,
+    TrainingDiverged,
+    check_alignment,
+    held_out_trials,
+)
 from ..network.workers import Workers
 from ..plotting.animation import LearningAnimation, check_animation
 from ..plotting.run import save_run_figures
@@ -74,6 +79,8 @@ def train(
     ------
     ValueError
         If figures or the animation have no such format, or there is no such number of workers.
+    TypeError
+        If `alignment` is no monitor.
     FileExistsError
         If there is something in the folder; nothing is changed then.
     OSError
@@ -81,6 +88,7 @@ def train(
     """
     folder = Path(folder)
     _check_pictures(figures, animation)
+    check_alignment(alignment)
     network = configuration.make_network()
     Workers(network, workers)  # refuses a wrong number
     files.create(folder)
@@ -132,6 +140,7 @@ def resume(
     """
     folder = Path(folder)
     _check_pictures(figures, animation)
+    check_alignment(alignment)
     if not (folder / files.CONFIGURATION).exists():
         early = folder.is_dir() and files.is_empty(folder)
         raise FileNotFoundError(

@@ -4,7 +4,17 @@ import attrs
 import numpy as np
 import pytest
 import sympy
-from brian2 import Hz, Network, SpikeGeneratorGroup, defaultclock, ms
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    TimedArray,
+    defaultclock,
+    ms,
+    start_scope,
+)
 from support.kept_steps import LeakOnly, WithoutReset, kept_gradient
 from support.steps_in_brian2 import MODELS, distance, firing
 
@@ -17,6 +27,8 @@ from brian_eprop import (
     FiringRateRegularizer,
     LeakyReadout,
     Learner,
+    Loss,
+    PiecewiseLinear,
     RecurrentNetwork,
     SuperSpike,
     TrainableSynapses,
@@ -265,6 +277,69 @@ def test_with_a_readout_of_the_layers_own_ottt_is_decolle(engine):
     assert distance(gradients_of(own, *trial), weights_of(expected)) < EXACT
     own.weights["w_out"] = 2 * decolle.local_readout
     assert distance(gradients_of(own, *trial), weights_of(expected)) > 0.1
+
+
+#: Of the loss of SuperSpike: neurons with synaptic currents, a double exponential as the filter of
+#: spikes, and a hard reset, which e-prop counts.
+FILTERED = """
+dv/dt = (I - v)/(10*ms) : 1
+dI/dt = -I/(5*ms) : 1
+dx/dt = (s - x)/(8*ms) : 1
+ds/dt = -s/(4*ms) : 1
+"""
+
+
+def filtered_loss(rule, inputs, w, wanted):
+    """Spikes of neurons, and the gradient of Σ ½(x − x*)² by a rule that Brian2 runs."""
+    start_scope()
+    defaultclock.dt, T = 1 * ms, len(inputs)
+    steps, channels = np.nonzero(inputs)
+    source = SpikeGeneratorGroup(inputs.shape[1], channels, steps * ms)
+    group = NeuronGroup(
+        w.shape[1], FILTERED, threshold="v > 1", reset="v = 0\ns += 1", method="euler"
+    )
+    desired = TimedArray(wanted, dt=1 * ms)
+    loss = Loss(group, "0.5*(x - desired(t, i))**2", namespace={"desired": desired})
+    learner = Learner(None, rule, losses=[loss], reset_every=T * ms)
+    S = TrainableSynapses(source, group, on_pre="I_post += w", learner=learner)
+    S.connect()
+    S.w = w.ravel()
+    spikes = SpikeMonitor(group)
+    Network(source, group, S, spikes).run(T * ms)
+    return spikes.num_spikes, np.array(S.grad[:]).reshape(w.shape)
+
+
+@pytest.mark.parametrize("engine", ["credit", "traces"])
+def test_superspike_with_its_loss_is_the_published_rule(engine):
+    """Eqs 5–10 of Zenke & Ganguli 2018 with Brian2's order of a step, in loops."""
+    rng, T, n_in, n = np.random.default_rng(2), 60, 6, 3
+    inputs, w = rng.random((T, n_in)) < 0.2, rng.uniform(0, 2, (n_in, n))
+    wanted, psi = rng.random((T, n)), PiecewiseLinear(0.5, 1.0)
+    v, current, x, s = np.zeros((4, n))
+    expected, fired = np.zeros((n_in, n)), 0
+    trace = np.zeros((4, n_in, n))
+    for t in range(T):
+        v, current = v + (current - v) / 10, current * (1 - 1 / 5)
+        x, s = x + (s - x) / 8, s * (1 - 1 / 4)
+        spikes = v > 1
+        slope = 0.5 * np.maximum(0, 1 - np.abs(v - 1))
+        for i in range(n_in):
+            for j in range(n):
+                of_v, of_I, of_x, of_s = trace[:, i, j]
+                # the postsynaptic potential, which no reset touches, and its way through the filter
+                of_v, of_I = of_v + (of_I - of_v) / 10, of_I * (1 - 1 / 5) + inputs[t, i]
+                of_x, of_s = of_x + (of_s - of_x) / 8, of_s * (1 - 1 / 4) + slope[j] * of_v
+                trace[:, i, j] = of_v, of_I, of_x, of_s
+        current = current + inputs[t] @ w
+        v, s, fired = np.where(spikes, 0, v), s + spikes, fired + spikes.sum()
+        expected += (x - wanted[t]) * trace[2]
+    number, found = filtered_loss(SuperSpike(engine=engine, surrogate=psi), inputs, w, wanted)
+    assert number == fired > 5
+    assert distance(found, expected) < EXACT
+    _, other = filtered_loss(EProp(engine=engine, surrogate=psi), inputs, w, wanted)
+    assert distance(other, expected) > 1e-2
+    with pytest.raises(ValueError, match="reads a filter of its spikes, through which they act"):
+        filtered_loss(OTTT(engine=engine, surrogate=psi), inputs, w, wanted)
 
 
 def test_modulations_by_type_of_cell_are_a_variable_of_the_synapses():

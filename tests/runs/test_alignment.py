@@ -133,7 +133,9 @@ def test_a_run_that_is_measured_while_it_trains_has_columns_and_a_figure(configu
     assert [e["loss"] for e in plain] == [e["loss"] for e in history]
 
 
-def test_the_option_of_the_command_is_checked(tmp_path):
+def test_what_is_no_monitor_is_refused_before_there_is_a_folder(configuration, tmp_path):
+    with pytest.raises(TypeError, match=r"fit\.alignment = 10 is no monitor"):
+        train(configuration, tmp_path / "run", alignment=10)
     options = "--align-every", 0, "--out", tmp_path / "run"
     done = brian_eprop("train", "temporal_xor", *options)
     assert done.exit_code == 2 and "AlignmentMonitor.every" in done.output

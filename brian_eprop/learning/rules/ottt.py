@@ -47,6 +47,12 @@ class OTTT(Rule):
 
     def check(self, linearization: Linearization, group: NeuronGroup) -> None:
         """Raise an error unless the trace is one of the presynaptic neuron alone."""
+        if any(linearization.jump):
+            raise ValueError(
+                f"OTTT meets the error of the step, but a loss on group '{group.name}' reads a "
+                "filter of its spikes, through which they act later: choose SuperSpike(), which "
+                "follows it, or a loss of the readout"
+            )
         changing = _changing(linearization)
         if changing:
             raise ValueError(

@@ -23,9 +23,11 @@ class SuperSpike(Rule):
     e-prop (Zenke & Ganguli 2018, Neural Computation 30(6):1514, Eqs 5–10, whose double exponential
     and filter are those of its neuron).
 
-    The published loss compares spike trains. `Loss` on a filtered spike train of the group gives
-    this error, the readout any other: ∂E/∂y through the feedback of the learner, which may be
-    symmetric or random, as there.
+    The published loss compares filtered spike trains. It is a `Loss` on a state of the neuron that
+    only spikes drive, ``dx/dt = -x/tau``, reset ``x += 1``: such a state leads back to no
+    threshold, and what a spike adds to it is kept, so that e_ji passes through the filter of x. The
+    readout gives any other error, ∂E/∂y through the feedback of the learner, symmetric or random as
+    there.
 
     Parameters
     ----------
