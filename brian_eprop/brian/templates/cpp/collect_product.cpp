@@ -35,7 +35,7 @@ struct WholeRows
 
     {{_scalar}} *row(int32_t source) { return rows + (source - {{synapses.source.start}})*length; }
 
-    void copy(const {{_scalar}} *w, const int32_t *sources, const int32_t *targets, int32_t n)
+    template <class W> void copy(const W *w, const int32_t *sources, const int32_t *targets, int32_t n)
     {
         std::fill(numbers.begin(), numbers.end(), 0);
         for (int32_t i=0; i<n; i++)
@@ -43,7 +43,8 @@ struct WholeRows
     }
 
     // Sets the sums of some sources, four at a time, for which the vector is read once
-    void multiply(const {{_scalar}} *x, const int32_t *sources, size_t n, {{_scalar}} *sums)
+    template <class X>
+    void multiply(const X *x, const int32_t *sources, size_t n, {{_scalar}} *sums)
     {
         std::copy_n(x + {{synapses.target.start}}, n_target, vector);
         for (size_t i=0; i<n; i+=4)

@@ -1,5 +1,6 @@
-{# Before the backward pass: nothing is on its way back. Once per program the synapses are ordered as
-   their spikes arrive, by delay, from the longest, and by source. #}
+{# Before the backward pass: nothing is on its way back. Once in each run(), before which
+   delays may have been changed, the synapses are ordered as their spikes arrive, by delay, from the
+   longest, and by source. #}
 {# USES_VARIABLES { dt } #}
 {% extends 'common_synapses.cpp' %}
 
@@ -17,8 +18,11 @@
     {% set arriving = get_array_name(synapses.variables['__arriving'], access_data=False) %}
     {% set sources = get_array_name(synapses.variables['_synaptic_pre']) %}
     const size_t _num_synapses = _num_synaptic_pre;
-    if ({{arriving}}.size() != _num_synapses + 1)
+    // This code belongs to one run()
+    static bool _ordered = false;
+    if (!_ordered || {{arriving}}.size() != _num_synapses + 1)
     {
+        _ordered = true;
         {{steps}}.resize(_num_synapses);
         {{order}}.resize(_num_synapses);
         {{arriving}}.assign(_num_synapses + 1, 0);
@@ -33,7 +37,8 @@
             if (_steps > {{reach}})
             {
                 std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
-                             "window of learning" << std::endl;
+                             "window of learning, or than it was created with: make delays shorter, or "
+                             "create the synapses with the longest" << std::endl;
                 std::exit(1);
             }
             {{steps}}[_i] = _steps;

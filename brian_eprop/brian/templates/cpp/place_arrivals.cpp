@@ -1,5 +1,6 @@
-{# Where each synapse finds the credit of its arrivals, once its delay is known; with one delay for all
-   the place is that of its target, and only the delay is looked at. #}
+{# Where each synapse finds the credit of its arrivals, looked up once in each run(), before which
+   delays may have been changed; with one delay for all the place is that of its target, and only the
+   delay is looked at. #}
 {# USES_VARIABLES { _synaptic_post, dt } #}
 {% extends 'common_synapses.cpp' %}
 
@@ -12,9 +13,14 @@
     const size_t _num_delays = 1;
     {% endif %}
     {% if place is not none and not split %}
-    if ({{places}}.size() != _num_delays)
+    // This code belongs to one run()
+    static bool _placed = false;
+    if (!_placed || {{places}}.size() != _num_delays)
     {% endif %}
     {
+        {% if place is not none and not split %}
+        _placed = true;
+        {% endif %}
         {% if place is not none %}
         {{places}}.resize(_num_delays);
         {% endif %}
@@ -28,7 +34,8 @@
             if (_steps > {{reach}})
             {
                 std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
-                             "window of learning, or than it was created with" << std::endl;
+                             "window of learning, or than it was created with: make delays shorter, or "
+                             "create the synapses with the longest" << std::endl;
                 std::exit(1);
             }
             {% for each in split %}

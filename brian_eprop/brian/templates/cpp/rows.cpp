@@ -147,7 +147,7 @@ if (_rows.n_synapses != (int64_t)_num_synaptic_pre)
 {% set presynaptic = get_array_name(synapses.variables['_synaptic_pre']) ~ '[_idx]' %}
 {% set postsynaptic = get_array_name(synapses.variables['_synaptic_post']) ~ '[_idx]' %}
 {% set code = code|join('\n')|replace(presynaptic, '_source')|replace(postsynaptic, '_target') %}
-const int32_t _target = {{postsynaptic|replace('_idx', '_k')}};
+const int32_t _target = {{postsynaptic|replace('[_idx]', '[_k]')}};
 {{independent()}}
 for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}; _source++)
 {
@@ -169,7 +169,7 @@ for (int32_t _source={{synapses.source.start}}; _source<{{synapses.source.stop}}
         for (int32_t _run=_rows.first_run[_row]; _run<_rows.first_run[_row+1]; _run++)
         {
             const int32_t _stop = _rows.run[_run+1];
-            const int32_t _idx_to_target = {{postsynaptic|replace('_idx', '_rows.run[_run]')}} - _rows.run[_run];
+            const int32_t _idx_to_target = {{postsynaptic|replace('[_idx]', '[_rows.run[_run]]')}} - _rows.run[_run];
             {% if own_targets(code)|trim == 'True' %}
             // Neither a synapse nor a target occurs twice in a run; a source may be a target
             {{independent()}}
