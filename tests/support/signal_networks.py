@@ -90,9 +90,10 @@ class SignalNetwork:
 
     def gradients(self):
         """dE/dW of the inputs and of the recurrent synapses : (CHANNELS, N), (N, N)."""
+        # copies: where the network is gone, so is the memory of brian2 from 2.10 on
         return (
-            self.forward.grad[:].reshape(CHANNELS, N),
-            self.recurrent.grad[:].reshape(N, N),
+            self.forward.grad[:].reshape(CHANNELS, N).copy(),
+            self.recurrent.grad[:].reshape(N, N).copy(),
         )
 
     def expected(self, signal_of, filter_of, trials=TRIALS):
