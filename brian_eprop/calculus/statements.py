@@ -183,7 +183,7 @@ class Held:
         """See to it that ψ, and whether a neuron fired, are there for what uses them."""
         text = self.by_moment[self.threshold].text
         if PSI in symbols:
-            # ψ stays the text it was given as: SymPy would rewrite its |x|.
+            # ψ stays the text it was given as: SymPy would rewrite its |x| and clip(…).
             text["psi"] = self.linearization.surrogate_code
         if SPIKED in symbols:
             text.update(fires(self.step))
@@ -243,7 +243,7 @@ class Coefficients(Held):
         self.note_spikes({PSI} if lin.surrogate_code else ())
         # For LIF neurons, whose reset is explicit:
         #
-        # before_thresholds: psi = ((0.3/v_th)*(1 - abs((v - v_th))/(v_th))*int(…))*…
+        # before_thresholds: psi = ((0.3/v_th)*clip(1 - abs((v - v_th))/(v_th), 0, 1))*…
         # end:               __A_v_v = exp(-dt/tau_m)       (D: the same variable; c: psi)
         #
         # At `end` the state has moved on: ψ and c are read from the variables that hold

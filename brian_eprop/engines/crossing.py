@@ -47,6 +47,7 @@ def cross(engine, reading, reader):
             elif not past_spikes and _can_follow(engine, action):
                 _check_clock(engine, action.owner.source)
                 _check_clock(engine, action.owner.target)
+                _check_clock(engine, action.owner)
                 _follow_synapses(engine, action, reading, reader)
                 new = True
     return new
@@ -92,11 +93,11 @@ def _can_follow(engine, action):
 
 
 def _check_clock(engine, group):
-    """Raise an error for a group on the way of credit that has another time step."""
+    """Raise an error for neurons or synapses on the way of credit that have another time step."""
     readout = engine.learner.readout
     if group.clock.dt_ != readout.clock.dt_:
         raise ValueError(
-            f"EProp(order={engine.learner.rule.order}): credit would have to cross group "
+            f"EProp(order={engine.learner.rule.order}): credit would have to cross "
             f"'{group.name}', which runs with dt = {group.clock.dt!s}, but readout "
             f"'{readout.name}' with {readout.clock.dt!s}: give them one dt, or choose order=1"
         )

@@ -129,8 +129,7 @@ class PiecewiseLinear(_Peak):
         Half-width of the support, unit of x.
     """
 
-    # without clip(…), whose branches no compiler takes for several neurons at once
-    _PSI = "{height}*(1 - abs({x})/{width})*int(abs({x}) < {width})"
+    _PSI = "{height}*clip(1 - abs({x})/{width}, 0, 1)"
     _INTEGRAL = (
         "{height}*{width}*clip(({x})/{width}, -1, 1)*(1 - 0.5*abs(clip(({x})/{width}, -1, 1)))"
     )

@@ -82,6 +82,14 @@ def test_brian2_evaluates_the_formula(kind, height, width):
 
 
 @pytest.mark.parametrize("kind", SHAPED)
+def test_a_threshold_that_is_never_reached_has_no_derivative(kind):
+    """v_th = inf keeps a neuron silent; infinity times 0 would be no number."""
+    got = in_brian(SURROGATES[kind](0.3, 0.6).expression("x"), np.array([-np.inf, 0, np.inf]))
+    assert got[1] > 0.1
+    np.testing.assert_array_equal(got[[0, 2]], 0)
+
+
+@pytest.mark.parametrize("kind", SHAPED)
 def test_quantities_are_written_without_loss(kind):
     width = 17.3 / 3 * mV
     height = 0.3 if kind == "MultiGaussian" else 0.3 / width

@@ -67,6 +67,23 @@ def test_credit_does_not_cross_clocks(dt):
     assert "order=1" in error
 
 
+def test_credit_does_not_cross_synapses_with_another_time_step():
+    """Delays would be other numbers of steps than those of the spikes."""
+
+    def others(small):
+        model = dict(threshold="x > 15*mV", reset="x = 0*mV", method="euler", name="others")
+        group = NeuronGroup(2, "dx/dt = -x/(6*ms) : volt", **model)
+        away = Synapses(small.group, group, on_pre="x_post += 10*mV", dt=0.5 * ms, name="away")
+        back = Synapses(group, small.group, on_pre="v_post += 0.1*mV", delay=2 * ms)
+        for synapses in (away, back):
+            synapses.connect()
+        return [group, away, back]
+
+    error = refusal(lambda: Small(others=others, order=math.inf).run())
+    assert "'away', which runs with dt = 0.5 ms" in error
+    assert "'answers' with 1. ms" in error
+
+
 @pytest.mark.parametrize("fixed", [False, True])
 def test_trained_synapses_need_one_time_step(fixed):
     def others(small):
