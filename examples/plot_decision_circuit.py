@@ -128,7 +128,7 @@ def test_trials(repeats):
     return np.tile(np.concatenate([COHERENCES, -COHERENCES]), repeats)
 
 
-def circuit(coherence, rng, learn, order=1, rate=0.02, batch=16, fixed=False):
+def circuit(coherence, rng, learn, rate, batch=16, fixed=False):
     """The network, for one trial per coherence, which learns while ``learn``, and what it shows.
 
     Its outputs are the rates of two pools, one for every direction; the loss is the cross-entropy
@@ -168,7 +168,7 @@ def circuit(coherence, rng, learn, order=1, rate=0.02, batch=16, fixed=False):
     readout = LeakyReadout(2, TAU_OUT, "cross_entropy", target=target, average=True)
     learner = Learner(
         readout,
-        EProp(order=order, surrogate=PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)),
+        EProp(order=1, surrogate=PiecewiseLinear(height=0.3 / (20 * mV), width=20 * mV)),
         optimizer=Adam(rate),
         regularizers=[FiringRateRegularizer(target=10 * Hz, strength=3e4)],
         update_every=batch * TRIAL,
@@ -257,22 +257,23 @@ for number in SEEDS:
     print(f"made by: {kept[f'made, seed {number}']}")
 
 # %%
-# Above, the pools in a trial with 25.6 % coherence, before and after the updates that were run
-# here: blue is that of the direction in which the dots move, and the dotted line the threshold.
+# Above, the pools in trials with 51.2 % coherence, before and after the updates that were run here:
+# blue is that of the direction in which the dots move, and the dotted line the threshold.
 # Below, the share of right choices and the time that they take, as mean and range over the seeds.
 
 figure, axes = plt.subplots(2, 2, figsize=(7.5, 5.2), layout="constrained")
 times = np.arange(rates.shape[2]) * 5
-trials = np.flatnonzero(np.isclose(coherence, 0.256))
-for ax, trial, title in (
-    (axes[0, 0], trials[0], "before learning"),
-    (axes[0, 1], trials[-1], "after 20 updates"),
+strongest = np.flatnonzero(np.isclose(abs(coherence), COHERENCES[-1]))
+for ax, trials, title in (
+    (axes[0, 0], strongest[:4], "before learning"),
+    (axes[0, 1], strongest[-4:], "after 20 updates"),
 ):
-    ax.plot(times, rates[0, trial], color="#0072B2")
-    ax.plot(times, rates[1, trial], color="#D55E00")
+    preferred = (coherence[trials] < 0).astype(int)
+    ax.plot(times, rates[preferred, trials].T, color="#0072B2", linewidth=0.8)
+    ax.plot(times, rates[1 - preferred, trials].T, color="#D55E00", linewidth=0.8)
     ax.axhline(THRESHOLD, color="0.6", linewidth=0.8, linestyle=":")
     ax.axvline(ONSET / ms, color="0.6", linewidth=0.8)
-    ax.set(xlabel="Time (ms)", ylabel="Rate of a pool (Hz)", ylim=(0, 60))
+    ax.set(xlabel="Time (ms)", ylabel="Rate of a pool (Hz)", ylim=(0, 40))
     ax.set_title(title, fontsize="medium")
 for ax, name, label in (
     (axes[1, 0], "right", "Right choices"),
