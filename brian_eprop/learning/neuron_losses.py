@@ -27,7 +27,6 @@ from brian2 import (
     Subgroup,
     TimedArray,
     get_local_namespace,
-    second,
 )
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 
@@ -258,7 +257,7 @@ class Loss:
                     "TimedArray, or a constant parameter of the group with one value per neuron"
                 )
             if not isinstance(value, Function) and not np.isfinite(value):
-                raise ValueError(f"{self._shown} uses '{name}', which is {value!s}: it is no number")
+                raise ValueError(f"{self._shown} uses '{name}', which is {value!s}, no number")
             data[name] = value
         return data
 
@@ -347,16 +346,17 @@ class Loss:
                 f"{self._shown} was created when dt was {self._dt!s}, but the group runs with "
                 f"{self.group.clock.dt!s}: set defaultclock.dt before"
             )
-        self.check_rows(last_step(self.group.clock))
+        check_data(self, last_step(self.group.clock))
 
-    def check_rows(self, needed: int, whole: bool = False) -> None:
-        """Raise ValueError for data that end before so many steps, or ``whole`` after them."""
-        code, needed = ast.unparse(ast.parse(self._code)), self._period_steps or needed
-        for name, array in self._data.items():
-            if isinstance(array, TimedArray):
-                # What is read at another time may reach further than the run
-                every = whole and re.search(rf"\b{name}\(t[,)]", code) is not None
-                check_rows(self._shown, _as_given(name), array, needed, every)
+
+def check_data(loss: Loss, needed: int, whole: bool = False) -> None:
+    """Raise ValueError for data that end before so many steps, or ``whole`` after them."""
+    code, needed = ast.unparse(ast.parse(loss._code)), loss._period_steps or needed
+    for name, array in loss._data.items():
+        if isinstance(array, TimedArray):
+            # What is read at another time may reach further than the run
+            every = whole and re.search(rf"\b{name}\(t[,)]", code) is not None
+            check_rows(loss._shown, _as_given(name), array, needed, every)
 
 
 class LossCode(LearningCode):

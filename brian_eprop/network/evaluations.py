@@ -14,6 +14,7 @@ from attrs import frozen
 from brian2 import Quantity, Synapses, get_device
 
 from ..brian.internals import keep_state, repeatable, return_to_state, steps_of
+from ..learning.neuron_losses import check_data
 from ..learning.optimizers import FUNCTIONS
 from ..learning.updates import Trained
 from .runtime import plain_errors
@@ -45,7 +46,7 @@ class Fitted:
             dim = self.variable(self.trained.name).dim
             value, low, high = (Quantity(x, dim=dim) for x in (values[outside][0], low, high))
             raise ValueError(
-                f"fit: '{self.key}' = {value!s} is outside of its bounds, from {low!s} to {high!s}: "
+                f"fit: '{self.key}' = {value!s} is outside of its bounds, {low!s} to {high!s}: "
                 "give the network values between them, or other bounds"
             )
 
@@ -93,7 +94,7 @@ class _Evaluations:
             )
         begin = round(float(network.t_ / learner.readout.clock.dt_))
         for loss in learner.losses:
-            loss.check_rows(begin + learner.interval, whole=True)
+            check_data(loss, begin + learner.interval, whole=True)
         #: What the groups with a loss have summed it up in.
         self.losing = [learner.readout, *learner.loss_code]
 
