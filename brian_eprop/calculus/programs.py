@@ -200,14 +200,19 @@ def _unused(name, taken):
     return candidate
 
 
-def check_kind(group):
-    """Raise an error for a group whose step is more than its equations, threshold and reset."""
+def check_no_diffusion(group):
+    """Raise an error for a group whose compartments are coupled outside of its equations."""
     if isinstance(group, SpatialNeuron):
         raise NoDerivativeError(
             f"group '{group.name}' is a SpatialNeuron, whose compartments are coupled by a "
             "diffusion that is not in its equations ('Im'): write the compartments as variables of "
             "a NeuronGroup, with the currents between them in its equations"
         )
+
+
+def check_kind(group):
+    """Raise an error for a group whose step is more than its equations, threshold and reset."""
+    check_no_diffusion(group)
     kind = type(group).__name__
     updater = getattr(group, "state_updater", None)
     if type(updater) not in (StateUpdater, FastStateUpdater):

@@ -13,10 +13,12 @@ filtered spike train, "has not fired yet"), whose path z → h the linearization
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+import sympy
 from attrs import field, frozen
 from brian2 import (
     Function,
@@ -25,7 +27,6 @@ from brian2 import (
     Subgroup,
     TimedArray,
     get_local_namespace,
-    second,
 )
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 
@@ -45,10 +46,11 @@ from ..brian.internals import (
 )
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import drawing, state_names, subexpressions_of
-from ..calculus.programs import expand, resolved, symbol
+from ..calculus.programs import check_no_diffusion, expand, resolved, symbol
 from ..calculus.statements import looked_up_once, printed
 from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
 from ..engines.contract import Learning
+from .loss_data import check_array, check_rows, without_gaps
 from .readout import LeakyReadout
 
 #: When in a step a loss may read the state, and where that is in the schedule.
@@ -68,6 +70,7 @@ def _whole_group(name, group):
         )
     if not isinstance(group, NeuronGroup):
         raise TypeError(f"{name} = {shown(group)} must be a NeuronGroup")
+    check_no_diffusion(group)
     if isinstance(group, LeakyReadout):
         raise ValueError(
             f"{name} = '{group.name}' is a readout: give a LeakyReadout its loss by target=..."
@@ -78,7 +81,9 @@ def _whole_group(name, group):
 def _expression(name, expression):
     code = " ".join(text(name, expression, "(v - v_data(t, i))**2/mV**2").split())
     try:
-        str_to_sympy(code)
+        value = str_to_sympy(code)
+        if value.has(sympy.nan, sympy.oo, sympy.zoo):
+            raise ValueError("it is not finite")
     except (ValueError, TypeError, SyntaxError, KeyError, NotImplementedError) as error:
         said = " ".join(str(error).split())
         raise ValueError(
@@ -224,7 +229,16 @@ class Loss:
         """What names stand for that are neither variables of the group nor known to Brian2."""
         group, data = self.group, {}
         for name in sorted(get_identifiers(self.expression)):
-            if name in group.variables or name in {"and", "or", "not", "True", "False"}:
+            known = name in group.variables or name in {"and", "or", "not", "True", "False"}
+            given = (self.namespace or {}).get(name)
+            if given is not None and (known or name in KNOWN_EVERYWHERE):
+                if known or not isinstance(given, TimedArray):
+                    owner = f"group '{group.name}'" if known else "Brian2"
+                    raise ValueError(
+                        f"{self._shown}: Loss.namespace has '{name}', which is a name of {owner} "
+                        "already; choose another"
+                    )
+            if known:
                 continue
             if name not in group.namespace and name not in names:
                 if name in KNOWN_EVERYWHERE:
@@ -242,6 +256,8 @@ class Loss:
                     f"{self._shown} uses '{name}', which is {shown(value)}: give a number, a "
                     "TimedArray, or a constant parameter of the group with one value per neuron"
                 )
+            if not isinstance(value, Function) and not np.isfinite(value):
+                raise ValueError(f"{self._shown} uses '{name}', which is {value!s}, no number")
             data[name] = value
         return data
 
@@ -257,6 +273,10 @@ class Loss:
             unit = parse_expression_dimensions(code, known)
         except DimensionMismatchError as error:
             raise DimensionMismatchError(f"{self._shown}: {error}") from None
+        except SyntaxError as error:
+            raise ValueError(
+                f"{self._shown}: {error.msg}; data of one column are data(t), others data(t, i)"
+            ) from None
         if is_boolean_expression(code, known):
             raise ValueError(f"{self._shown} is true or false: a loss is a number")
         if unit is not DIMENSIONLESS:
@@ -309,42 +329,15 @@ class Loss:
             array = self._data.get(name)
             if not isinstance(array, TimedArray):
                 continue
-            self._check_array(name, array, [ast.unparse(argument) for argument in call.args])
+            arguments = [ast.unparse(argument) for argument in call.args]
+            check_array(self._shown, _as_given(name), array, arguments, self.group)
             if not np.isfinite(array.values).all():
                 there = internal("seen", name)
-                data[name], data[there] = self._without_gaps(name, array)
-                seen.append(f"{there}({', '.join(map(ast.unparse, call.args))})")
+                given = self._shown, _as_given(name), array, self.gaps
+                data[name], data[there] = without_gaps(*given)
+                seen.append(f"{there}({', '.join(arguments)})")
         self._set("_data", data)
         self._set("_seen", tuple(dict.fromkeys(seen)))
-
-    def _check_array(self, name, array, arguments):
-        dt, n = self.group.clock.dt_, len(self.group)
-        if abs(float(array.dt) - dt) > 1e-9 * dt:
-            raise ValueError(
-                f"{self._shown}: '{_as_given(name)}' has one row every {array.dt * second!s}, but "
-                f"the group runs with dt = {self.group.clock.dt!s}: resample it, "
-                f"TimedArray(values, dt={self.group.clock.dt!s})"
-            )
-        if arguments[1:] == ["i"] and array.values.shape[1] != n:
-            raise ValueError(
-                f"{self._shown}: '{_as_given(name)}' has {array.values.shape[1]} columns, but the "
-                f"group {n} neurons; give one column per neuron"
-            )
-
-    def _without_gaps(self, name, array):
-        """The array with numbers in its gaps, and one that is 0 there and 1 elsewhere."""
-        values, wrong = array.values, np.argwhere(~np.isfinite(array.values))[0].tolist()
-        if not self.gaps or np.isinf(values).any() or np.isnan(values).all():
-            raise ValueError(
-                f"{self._shown}: '{_as_given(name)}' is not finite, first at {wrong}: correct it, "
-                "or say Loss(..., gaps=True) if NaN stands for what was not measured"
-            )
-        there = np.isfinite(values)
-        filled = np.where(there, values, values[there].mean())
-        return (
-            TimedArray(Quantity(filled, dim=array.dim), dt=array.dt * second),
-            TimedArray(there.astype(float), dt=array.dt * second),
-        )
 
     def _check_times(self):
         """Raise an error for another time step than before, and for data that end too early."""
@@ -353,14 +346,17 @@ class Loss:
                 f"{self._shown} was created when dt was {self._dt!s}, but the group runs with "
                 f"{self.group.clock.dt!s}: set defaultclock.dt before"
             )
-        needed = self._period_steps or last_step(self.group.clock)
-        for name, array in self._data.items():
-            if isinstance(array, TimedArray) and len(array.values) < needed:
-                raise ValueError(
-                    f"{self._shown}: '{_as_given(name)}' has {len(array.values)} rows, one per "
-                    f"time step, but {needed} are needed; give longer data, or Loss(..., "
-                    "period=...) if they repeat"
-                )
+        check_data(self, last_step(self.group.clock))
+
+
+def check_data(loss: Loss, needed: int, whole: bool = False) -> None:
+    """Raise ValueError for data that end before so many steps, or ``whole`` after them."""
+    code, needed = ast.unparse(ast.parse(loss._code)), loss._period_steps or needed
+    for name, array in loss._data.items():
+        if isinstance(array, TimedArray):
+            # What is read at another time may reach further than the run
+            every = whole and re.search(rf"\b{name}\(t[,)]", code) is not None
+            check_rows(loss._shown, _as_given(name), array, needed, every)
 
 
 class LossCode(LearningCode):

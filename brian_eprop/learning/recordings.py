@@ -242,6 +242,8 @@ def _trains(name, entry, expected, dt):
             f"{name} = {shown(entry)} must be a list of spike trains, one per neuron, or a bool "
             "array (steps, neurons)"
         )
+    if not trains:
+        raise ValueError(f"{name} has no spike trains; give one per neuron, empty ones too")
     return [_train(f"{name}[{j}]", train, expected, dt) for j, train in enumerate(trains)]
 
 

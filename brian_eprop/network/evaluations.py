@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from attrs import frozen
-from brian2 import Synapses, get_device
+from brian2 import Quantity, Synapses, get_device
 
 from ..brian.internals import keep_state, repeatable, return_to_state, steps_of
+from ..learning.neuron_losses import check_data
 from ..learning.optimizers import FUNCTIONS
 from ..learning.updates import Trained
 from .runtime import plain_errors
@@ -35,6 +36,19 @@ class Fitted:
 
     def variable(self, name):
         return self.owner.variables[name]
+
+    def check_bounds(self, values):
+        """Raise ValueError for values to start from that no update could have led to."""
+        low, high = self.trained.bounds or (-np.inf, np.inf)
+        # bounds in float64, values perhaps in float32
+        outside = ~np.isclose(values, np.clip(values, low, high), rtol=1e-6, atol=0)
+        if outside.any():
+            dim = self.variable(self.trained.name).dim
+            value, low, high = (Quantity(x, dim=dim) for x in (values[outside][0], low, high))
+            raise ValueError(
+                f"fit: '{self.key}' = {value!s} is outside of its bounds, {low!s} to {high!s}: "
+                "give the network values between them, or other bounds"
+            )
 
     def drawn(self, rng, values):
         """Values between the bounds."""
@@ -74,6 +88,9 @@ class _Evaluations:
                 "fit: the learner trains nothing in this network; give Learner(trainable={'tau': "
                 "(5*ms, 50*ms)}), or TrainableSynapses(..., learner=learner)"
             )
+        begin = round(float(network.t_ / learner.readout.clock.dt_))
+        for loss in learner.losses:
+            check_data(loss, begin + learner.interval, whole=True)
         #: What the groups with a loss have summed it up in.
         self.losing = [learner.readout, *learner.loss_code]
 

@@ -246,6 +246,8 @@ class _Search:
     def all_starts(self, seed, bar):
         """Descend from the present values, and from values that are drawn."""
         given = self.run.values()
+        for fitted in self.run.fitted:
+            fitted.check_bounds(given[fitted.key])
         beginnings = [given]
         for start in range(1, self.starts):
             rng = np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(start,)))

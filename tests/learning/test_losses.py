@@ -9,6 +9,8 @@ from brian2 import (
     Network,
     NeuronGroup,
     Quantity,
+    Soma,
+    SpatialNeuron,
     SpikeGeneratorGroup,
     SpikeMonitor,
     StateMonitor,
@@ -21,6 +23,7 @@ from brian2 import (
     mV,
     prefs,
     set_device,
+    um,
     volt,
 )
 from brian2.core.base import BrianObjectException
@@ -701,6 +704,18 @@ REFUSED = {
         "has 4 columns, but the group 3 neurons",
     ),
     "a unit": (lambda: of_group("(v - v_data(t, i))**2"), "has the unit .*and a loss has none"),
+    "one column": (
+        lambda: of_group("(v - a(t, i))/mV", {"a": TimedArray(np.ones(T) * mV, dt=1 * ms)}),
+        r"needs 1.; data of one column are data\(t\)",
+    ),
+    "no number": (lambda: of_group("a*v/mV", {"a": np.nan}), "uses 'a', which is nan"),
+    "not finite": (lambda: of_group("v/mV/0"), "cannot be read .it is not finite"),
+    "a constant of Brian2": (lambda: of_group("e*v/mV", {"e": 3}), "has 'e', .* of Brian2 already"),
+    "a variable": (lambda: of_group("v/mV", {"v": 3}), "has 'v', .* of group 'neurongroup"),
+    "a cable": (
+        lambda: Loss(SpatialNeuron(Soma(10 * um), "Im = 0*amp/meter**2 : amp/meter**2"), "v/mV"),
+        "is a SpatialNeuron.* the compartments as variables of a NeuronGroup",
+    ),
     "units that differ": (lambda: of_group("(v - 1)**2"), "Loss.expression"),
     "true or false": (lambda: of_group("v > 3*mV"), "is true or false"),
     "no derivative": (lambda: of_group("int(v > 3*mV)"), "'int' is .* has no useful derivative"),

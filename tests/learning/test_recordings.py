@@ -132,6 +132,11 @@ def test_round_off_moves_no_spike():
     assert np.array_equal(np.round(np.sort(when)), steps)
 
 
+def test_trials_without_trains_are_refused():
+    with pytest.raises(ValueError, match=r"recorded_spikes.trials\[0\] has no spike trains"):
+        recorded_spikes([[]], TRIAL, DT)
+
+
 def test_real_objects_of_neo():
     package, quantities = pytest.importorskip("neo"), pytest.importorskip("quantities")
     signal = package.AnalogSignal(VALUES, units="mV", sampling_rate=1 * quantities.kHz)

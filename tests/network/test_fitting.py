@@ -318,9 +318,24 @@ def test_networks_that_cannot_be_fitted_are_refused():
         fit(learner, net, starts=2, progress=False)
 
 
-def test_data_that_do_not_fit_are_refused_before_the_first_step():
-    """Each by the loss itself, in the words in which a run of Brian2 would."""
-    short = TimedArray(np.zeros((T, N)) * mV, dt=1 * ms)
+def test_values_outside_of_their_bounds_are_no_start():
+    net, learner, group, _ = network(trainable={"tau": (5 * ms, 12 * ms)}, weights=False)
+    with pytest.raises(ValueError, match=r"'cells\.tau' = 15\. ms is outside of its bounds"):
+        quick(net, learner)
+    group.tau = [5, 10, 12] * ms
+    assert (quick(net, learner).parameters["cells.tau"] <= 12 * ms * (1 + 1e-15)).all()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (T, "has 25 rows, one per time step, but 50 are needed"),
+        (T * TRIALS + 1, "has 51 rows, .* an iteration ends after 50: give Learner update_every"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused_before_the_first_step(rows, message):
+    """Each by the loss itself; data that are longer would not be looked at."""
+    other = TimedArray(np.zeros((rows, N)) * mV, dt=1 * ms)
     defaultclock.dt = 1 * ms
     options = {
         "rule": EProp(surrogate=PiecewiseLinear(20 / volt, 15 * mV)),
@@ -333,9 +348,9 @@ def test_data_that_do_not_fit_are_refused_before_the_first_step():
         N, MODEL.replace("NOISE", "0"), threshold="v > 15*mV", reset="v = 0*mV", method="euler"
     )
     group.tau = 10 * ms
-    loss = Loss(group, "(v - v_data(t, i))**2/mV**2", namespace={"v_data": short})
+    loss = Loss(group, "(v - v_data(t, i))**2/mV**2", namespace={"v_data": other})
     learner = Learner(losses=[loss], **options)
-    with pytest.raises(ValueError, match="has 25 rows, one per time step, but 50 are needed"):
+    with pytest.raises(ValueError, match=message):
         quick(Network(group), learner)
     assert learner.optimizer is not None
 
