@@ -64,7 +64,6 @@ def main(arguments):
     parser.add_argument("--rate", type=float, default=0.03, help="at the start")
     parser.add_argument("--updates", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--fixed", action="store_true", help="train the motion input only")
     parser.add_argument("--out", type=Path, default=EXAMPLES / "trained" / "decision_circuit.npz")
     options = parser.parse_args(arguments)
     parts = set_up("decision_circuit")
@@ -79,7 +78,7 @@ def main(arguments):
     begin, end = (float(n * trial) for n in (len(test), len(test) + len(training)))
     learn = f"t >= {begin!r}*second - dt/2 and t < {end!r}*second - dt/2"
     rate = CosineDecay(options.rate, options.rate / 10, options.updates)
-    network, synapses, monitors = parts["circuit"](coherence, rng, learn, rate, fixed=options.fixed)
+    network, synapses, monitors = parts["circuit"](coherence, rng, learn, rate)
     started = time.perf_counter()
     network.run(len(coherence) * trial)
     took = time.perf_counter() - started

@@ -128,11 +128,11 @@ def test_trials(repeats):
     return np.tile(np.concatenate([COHERENCES, -COHERENCES]), repeats)
 
 
-def circuit(coherence, rng, learn, rate, batch=16, fixed=False):
+def circuit(coherence, rng, learn, rate, batch=16):
     """The network, for one trial per coherence, which learns while ``learn``, and what it shows.
 
     Its outputs are the rates of two pools, one for every direction; the loss is the cross-entropy
-    of their softmax in the second half of a trial. With ``fixed`` NMDA weights stay as they are.
+    of their softmax in the second half of a trial.
     """
     options = {"threshold": "v > V_th", "method": "euler"}
     cells = NeuronGroup(
@@ -181,7 +181,7 @@ def circuit(coherence, rng, learn, rate, batch=16, fixed=False):
     inputs = TrainableSynapses(dots, cells, on_pre="s_ext_post += 0.2*w", name="inputs", **positive)
     inputs.connect()
     summed = "w : 1\nS_NMDA_post = w*s_pre : 1 (summed)"
-    nmda = TrainableSynapses(cells, cells, summed, name="nmda", fixed=fixed, **positive)
+    nmda = TrainableSynapses(cells, cells, summed, name="nmda", **positive)
     nmda.connect("i != j")
     for synapses in (inputs, nmda):
         synapses.w = "0.5 + rand()"
