@@ -94,7 +94,7 @@ def with_numpy(obj, namespace):
 
 
 def compile_players(learner, chosen):
-    """Compile with Cython parts of the backward pass, by the begin of their names; the others not.
+    """Compile with Cython parts of the backward pass, by their names; the others not.
 
     Returns
     -------
@@ -104,12 +104,12 @@ def compile_players(learner, chosen):
     players, compiled = learner.engine.players, []
 
     def of_its_target(player):
-        name = player.keywords["name"]
+        name = player.keywords["name"].removesuffix("_codeobject*")
 
         def made(namespace):
             before = prefs.codegen.target
-            if name.startswith(chosen):
-                compiled.append(name.removesuffix("_codeobject*"))
+            if name in chosen:
+                compiled.append(name)
                 prefs.codegen.target = "cython"
             try:
                 return player(namespace)
