@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 
 from brian_eprop.tasks import load_task
 
+#: Task → options: digits as they are recorded, utterances shifted as networks hear them.
+TASKS = {"vowels": {}, "digits": {"jitter": 0.0}}
 PENALTIES = 10.0 ** np.arange(-3, 3)
 
 
@@ -65,8 +67,8 @@ def main():
     parser.add_argument("--bins", type=int, nargs="+", default=[1, 3, 10])
     arguments = parser.parse_args()
     print(f"{'task':8} {'what is read':24} {'numbers':>7} {'validation':>11} {'test':>7}")
-    for name in ("vowels", "digits"):
-        task = load_task(name)
+    for name, options in TASKS.items():
+        task = load_task(name, **options)
         parts = {part: (recorded(task, part), task.split[part][1]) for part in task.split}
         readings = {"recordings": parts}
         spikes = {part: trials(task, part) for part in task.split}

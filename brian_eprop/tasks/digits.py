@@ -7,7 +7,7 @@ from attrs import field, frozen
 from brian2.units.fundamentalunits import Quantity
 from brian2.units.stdunits import Hz, ms
 
-from ..checks import Floats, Ints, time
+from ..checks import Floats, Ints, real, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import latency
@@ -34,12 +34,16 @@ class Digits(RecordedDecision):
     which the answer counts. The target is the digit, as the probability 1 of its output.
 
     The 1797 images are those of scikit-learn, of the 43 writers together. Drawn once and for
-    all, 60 % of each digit are learned from, 20 % are "validation" and 20 % "test".
+    all, 60 % of each digit are learned from, 20 % are "validation" and 20 % "test". Each time that
+    an image is drawn to be learned from, normally distributed amounts are added to the brightness
+    of its lit pixels, which stays between 0 and 1, so that it is not learned by heart.
 
     Parameters
     ----------
     shown, answer : Quantity
         Durations; multiples of ``dt``.
+    jitter : float
+        Standard deviation of what is added to the brightness of lit pixels.
     dt : Quantity
         Time step.
 
@@ -60,6 +64,7 @@ class Digits(RecordedDecision):
 
     shown: Quantity = field(default=40 * ms, validator=in_steps())
     answer: Quantity = field(default=20 * ms, validator=in_steps())
+    jitter: float = field(default=0.15, validator=real())
     dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = CLASSES
@@ -70,14 +75,16 @@ class Digits(RecordedDecision):
     @property
     def defaults(self) -> TrainingSetup:
         """
-        100 LIF neurons.
+        100 LIF neurons, and a readout that remembers for as long as a trial lasts.
 
-        After 800 iterations 7.0, 8.4 and 7.5 % of the test digits are misread (three seeds);
-        logistic regression on which inputs have fired errs on 8.4 %, on pixels on 3.6 %.
+        After 800 iterations 4.7, 4.2 and 4.4 % of the validation digits are misread (three seeds,
+        with which the set-up was found). Of the test digits logistic regression misreads 8.4 % by
+        which inputs have fired, 3.6 % by pixels.
         """
         return TrainingSetup.of_decisions(
             neurons=(("lif", 100, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),),
             gains={"w_in": 2.5, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            tau_out=60 * ms,
             learning_rate=CosineDecay(1e-2, 1e-4, 800),
             iterations=800,
             rate_target=30 * Hz,
@@ -98,6 +105,11 @@ class Digits(RecordedDecision):
         pixels, digits = load_digits(return_X_y=True)
         parts = zip(("train", "validation", "test"), stratified(digits, [0.6, 0.2]), strict=True)
         return {part: (pixels[chosen] / BRIGHTEST, digits[chosen]) for part, chosen in parts}
+
+    def _varied(self, rng, examples):
+        noise = self.jitter * rng.standard_normal((len(examples), WIDTH * WIDTH))
+        # what is dark stays so, as in images that are not varied
+        return np.clip(examples + noise * np.sign(examples), 0, 1)
 
     def _encoded(self, examples):
         spikes = latency(examples, steps_of(self, "shown"))

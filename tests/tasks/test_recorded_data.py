@@ -16,7 +16,7 @@ NAMES = ("vowels", "digits")
 @pytest.fixture(scope="module", params=NAMES)
 def task(request):
     """With trials to learn from as they are recorded."""
-    return load_task(request.param, **({"jitter": 0.0} if request.param == "vowels" else {}))
+    return load_task(request.param, jitter=0.0)
 
 
 def labels(targets):
@@ -171,6 +171,26 @@ def test_bright_pixels_fire_first_and_the_answer_is_in_the_dark():
     assert images.max() == 1 and set(np.unique(images * 16)) == set(range(17))
 
 
+def test_images_that_are_learned_from_vary_in_what_is_lit_and_those_held_out_do_not():
+    task, exact = load_task("digits", jitter=0.1), load_task("digits", jitter=0.0)
+    images = task.split["train"][0]
+    seen = []
+    # in place of the encoding: what would be encoded
+    object.__setattr__(task, "_encoded", seen.extend)
+    task.sample(np.random.default_rng(0), len(images))
+    distances = ((np.array(seen)[:, np.newaxis] - images) ** 2).sum(axis=-1)
+    shown = images[distances.argmin(axis=1)]
+    np.testing.assert_array_equal(np.unique(distances.argmin(axis=1)), np.arange(len(images)))
+    assert np.min(seen) == 0 and np.max(seen) == 1
+    assert not np.array(seen)[shown == 0].any()
+    between = (shown > 0.4) & (shown < 0.6)
+    # 8000 pixels whose noise is hardly ever cut: a standard deviation is known to 1 %
+    assert between.sum() > 5000
+    np.testing.assert_allclose((np.array(seen) - shown)[between].std(), 0.1, rtol=0.04)
+    del task.__dict__["_encoded"]
+    np.testing.assert_array_equal(task.held_out("test")[0], exact.held_out("test")[0])
+
+
 def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypatch):
     monkeypatch.setattr(vowels, "find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
@@ -202,6 +222,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(monkeypa
         ("vowels", {"window": 601 * ms}, ValueError, r"\.window = .* must be at most the 30 fr"),
         ("vowels", {"window": 0 * ms}, ValueError, r"\.window = .* must be one positive, finite"),
         ("vowels", {"dt": -1 * ms}, ValueError, r"\.dt = .* must be one positive, finite"),
+        ("digits", {"jitter": -0.1}, ValueError, r"\.jitter = -0.1 must be a finite number ≥ 0"),
         (
             "digits",
             {"shown": 40},
