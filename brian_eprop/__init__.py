@@ -1,7 +1,8 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
 from . import reference, tasks
-from .calculus.linearization import Linearization, linearize
+from .calculus.linearization import Linearization
+from .calculus.linearize import linearize
 from .learning.learner import Learner
 from .learning.losses import FiringRateRegularizer
 from .learning.neuron_losses import Loss

@@ -10,7 +10,7 @@ from attrs import evolve
 from brian2 import BrianLogger
 from brian2.units import DimensionMismatchError
 
-from .calculus.linearization import linearize
+from .calculus.linearize import linearize
 from .learning.rule import EProp
 from .network import check_model
 from .neurons.neuron_model import available_models, load_model

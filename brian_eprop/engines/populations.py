@@ -17,7 +17,7 @@ from ..brian import schedule
 from ..brian.code import declare, internal
 from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
-from ..calculus.linearization import linearize_neuron
+from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, state_names
 from ..calculus.statements import printed
 from .backward_pass import Sweep, row_variable

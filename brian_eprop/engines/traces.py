@@ -11,7 +11,7 @@ from ..brian.code import declare, internal, run_code, see_new_variables, sum_ove
 from ..brian.internals import Subexpression, parent_group
 from ..calculus.arrivals import common_effects
 from ..calculus.derivatives import NoDerivativeError
-from ..calculus.linearization import linearize_neuron
+from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, one_step, symbol
 from ..calculus.statements import Phase, printed
 from ..calculus.sums import Sum, sum_of

@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 from brian2 import NeuronGroup, Subgroup
 
 from ..brian.internals import assigned_names, get_identifiers, reset_of
-from ..calculus.linearization import RESET_PATHS, Linearization
+from ..calculus.linearization import Linearization
 from ..checks import (
     Engine,
     ResetPath,
@@ -27,6 +27,7 @@ from ..checks import (
     table,
     text,
 )
+from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 
 ENGINES = ("credit", "traces")

@@ -28,7 +28,7 @@ from ..brian.internals import (
 )
 from ..checks import check_time, finite_array, in_field, shown, steps, table, unit_name
 from ..engines.contract import Learning
-from ..engines.delay_line import DelayLine
+from ..engines.history import DelayLine
 from .equation_text import (
     DELAYED,
     Call,

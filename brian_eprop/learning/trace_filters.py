@@ -18,7 +18,7 @@ from ..brian.internals import (
 from ..calculus.programs import integrator_code
 from ..checks import in_field, shown, steps, table, unit_name
 from ..engines.contract import Learning
-from ..engines.delay_line import DelayLine
+from ..engines.history import DelayLine
 from .equation_text import (
     DELAYED,
     Call,

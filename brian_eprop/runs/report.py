@@ -18,7 +18,7 @@ from sympy.core.function import AppliedUndef
 from sympy.printing.mathml import mathml
 
 from ..brian.internals import str_to_sympy
-from ..calculus.linearization import linearize
+from ..calculus.linearize import linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
 from ..calculus.statements import MEANINGS, without_repetition
 from ..checks import FilePath

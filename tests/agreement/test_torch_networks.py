@@ -20,9 +20,9 @@ from brian_eprop import (
     load_model,
     reference,
 )
-from brian_eprop.calculus.linearization import RESET_PATHS
 from brian_eprop.network.description import MATRICES
 from brian_eprop.network.projections import spans
+from brian_eprop.neurons.model_checks import RESET_PATHS
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 

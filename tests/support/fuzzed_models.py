@@ -9,7 +9,7 @@ from brian2 import Hz, Quantity, get_dimensions, ms, mV
 from hypothesis import strategies as st
 
 from brian_eprop import EProp, FiringRateRegularizer, NeuronModel, RecurrentNetwork
-from brian_eprop.calculus.linearization import RESET_PATHS
+from brian_eprop.neurons.model_checks import RESET_PATHS
 from brian_eprop.neurons.surrogates import SURROGATES, Formula, MultiGaussian
 
 N_IN, STEPS = 3, 24
