@@ -6,7 +6,8 @@ import os
 import tempfile
 
 import pytest
-from brian2 import defaultclock, prefs
+from brian2 import defaultclock, get_device, prefs, set_device
+from brian2.devices.device import runtime_device
 from hypothesis import HealthCheck, settings
 from kept_results import keep
 
@@ -82,6 +83,17 @@ def time_step():
     before = defaultclock.dt
     yield
     defaultclock.dt = before
+
+
+@pytest.fixture(autouse=True)
+def device():
+    """Each test finds Brian2's runtime device and leaves it, or the next ones would fail."""
+    yield
+    left = get_device()
+    if left is not runtime_device:
+        left.reinit()
+        set_device("runtime")
+        pytest.fail("this test has left a device to the next")
 
 
 @pytest.fixture(autouse=True)

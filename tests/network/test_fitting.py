@@ -24,7 +24,6 @@ from brian2 import (
     start_scope,
     volt,
 )
-from brian2.devices.device import reset_device
 
 from brian_eprop import (
     Adam,
@@ -398,7 +397,7 @@ def program(folder):
         yield
     finally:
         standalone.reinit()
-        reset_device()
+        set_device("runtime")
 
 
 @pytest.mark.slow

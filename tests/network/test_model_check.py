@@ -7,7 +7,7 @@ from attrs import evolve
 from brian2 import ms
 
 from brian_eprop import available_models, load_model
-from brian_eprop.calculus import derivatives, linearization
+from brian_eprop.calculus import derivatives, linearization, linearize
 from brian_eprop.calculus.one_step import OneStep
 from brian_eprop.network import check_model
 from brian_eprop.neurons.surrogates import SURROGATES, PiecewiseLinear
@@ -145,12 +145,12 @@ def test_a_wrong_surrogate_is_noticed(monkeypatch):
 
 @pytest.mark.slow
 def test_a_wrong_reset_path_is_noticed(monkeypatch):
-    complete = linearization._complete_reset_path
+    complete = linearize._complete_reset_path
 
     def wrong(*args):
         return {**complete(*args), "v": "implicit"}
 
-    monkeypatch.setattr(linearization, "_complete_reset_path", wrong)
+    monkeypatch.setattr(linearize, "_complete_reset_path", wrong)
     report = check_model("alif", steps=STEPS)
     assert failed(report) >= {"eps_v", "e_trace", "gradient", "gradient (reference)"}
 
