@@ -42,7 +42,8 @@ from ..engines.trials import (
     restore_synapses_at_trial_start,
 )
 from ..reading import NetworkReader, NetworkReading
-from .argument_checks import (
+from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .learner_checks import (
     check_complete,
     check_durations,
     check_types,
@@ -52,7 +53,6 @@ from .argument_checks import (
     checked_readout,
     constants_among,
 )
-from .feedback import FeedbackWeights, checked_feedback, dense_feedback
 from .losses import FiringRateRegularizer, regularize
 from .neuron_losses import Loss, LossCode, install_losses
 from .optimizers import Optimizer, checked_optimizer

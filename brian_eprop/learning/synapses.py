@@ -27,7 +27,7 @@ from ..calculus.sums import Sum
 from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
-from . import argument_checks as validation
+from . import synapse_checks as validation
 from .delays import DelayUpdate, check_delays, checked_trained, longest_delay, trained_delay
 from .feedback import random_feedback
 from .learner import Learner
