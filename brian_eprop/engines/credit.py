@@ -22,12 +22,13 @@ from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
 from .backward_pass import Replay, Row
 from .continuous import SummedPathway
+from .credit_readout import CreditReadout
 from .crossing import cross
 from .feedback_sums import constant_effect
 from .heard import hear, hear_parameters
 from .history import SpikeRecorder, available_memory
 from .in_turn import ArrivalsInTurn, own_jumps
-from .populations import CreditPopulation, CreditReadout
+from .populations import CreditPopulation
 from .presynaptic import Pathway, collector
 
 #: Longest trial, in steps, whose past is kept as a whole at order 1.

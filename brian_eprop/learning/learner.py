@@ -53,8 +53,9 @@ from .learner_checks import (
     checked_readout,
     constants_among,
 )
+from .loss_code import LossCode, install_losses
 from .losses import FiringRateRegularizer, regularize
-from .neuron_losses import Loss, LossCode, install_losses
+from .neuron_losses import Loss
 from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout

@@ -11,12 +11,12 @@ from scipy.sparse import issparse
 
 from ..checks import flag, missing, one_of, quantity
 from ..neurons.neuron_model import load_model
-from .connectivity import with_values
 from .constraining import checked_matrices
 from .parameters import checked_parameters
 from .projections import spans
 from .recurrent import RecurrentNetwork
 from .reference_conversion import DYNAMICS, check_dense
+from .structures import with_values
 
 if TYPE_CHECKING:
     import nir

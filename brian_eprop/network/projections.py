@@ -17,7 +17,7 @@ from scipy.sparse import issparse
 
 from ..checks import Bools, Floats, quantity, unit_name
 from .block_parts import MaskedPart, SparsePart
-from .connectivity import values_of, with_values
+from .structures import values_of, with_values
 from .trained_delays import NAMES
 
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).

@@ -12,9 +12,9 @@ from ..engines.history import available_memory
 from ..neurons.neuron_model import load_model
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
-from .connectivity import with_values
 from .constraints import MATRICES
 from .projections import spans
+from .structures import with_values
 from .trained_delays import matrices_of
 
 #: A weight, a delay and whether there is a synapse.

@@ -15,8 +15,8 @@ from ..engines.credit import WHOLE
 from ..engines.history import steps_of
 from ..learning.delays import SCALE
 from ..learning.parameters import bounds_of, checked_trainable, scale_of
-from .connectivity import fitted, values_of, with_values
 from .constraints import MATRICES
+from .structures import fitted, values_of, with_values
 from .validation import check_key, check_synapses, checked_quantity
 
 #: How the trained delays of a matrix are called among the parameters.

@@ -20,7 +20,7 @@ from ..checks import (
 )
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
-from .connectivity import first_place, fitted
+from .structures import first_place, fitted
 
 #: Of numbers that are not.
 FINITE = "; it must be finite"

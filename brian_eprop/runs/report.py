@@ -25,8 +25,8 @@ from ..checks import FilePath
 from ..files import replacing
 from ..learning.losses import LOSSES
 from ..network import RecurrentNetwork
-from ..network.connectivity import values_of
 from ..network.constraints import MATRICES
+from ..network.structures import values_of
 from ..network.trained_delays import NAMES
 from ..plotting.run import save_run_figures
 from ..recording import Recording

@@ -6,7 +6,7 @@ from brian2 import Network, NetworkOperation
 
 from brian_eprop.brian.internals import statements_of
 from brian_eprop.calculus.arrivals import OnPre
-from brian_eprop.engines.traces import Population
+from brian_eprop.engines.trace_population import Population
 from brian_eprop.learning.rule import EProp
 from brian_eprop.network.checked_model import Trajectory, copies, state_names, step_derivatives
 
