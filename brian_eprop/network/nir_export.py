@@ -9,8 +9,9 @@ import numpy as np
 from attrs import field, frozen
 from scipy.sparse import issparse
 
-from ..checks import flag, missing, one_of, quantity
+from ..checks import flag, missing, one_of
 from ..neurons.neuron_model import load_model
+from ..quantities import quantity
 from .constraining import checked_matrices
 from .parameters import checked_parameters
 from .projections import spans

@@ -15,7 +15,8 @@ from attrs import frozen
 from brian2 import Quantity, get_dimensions
 from scipy.sparse import issparse
 
-from ..checks import Bools, Floats, quantity, unit_name
+from ..checks import Bools, Floats, unit_name
+from ..quantities import quantity
 from .block_parts import MaskedPart, SparsePart
 from .structures import values_of, with_values
 from .trained_delays import NAMES

@@ -7,9 +7,10 @@ import numpy as np
 from attrs import evolve
 from scipy.sparse import issparse
 
-from ..checks import fields_of, quantity
+from ..checks import fields_of
 from ..engines.history import available_memory
 from ..neurons.neuron_model import load_model
+from ..quantities import quantity
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
 from .constraints import MATRICES

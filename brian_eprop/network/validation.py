@@ -8,18 +8,10 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from scipy.sparse import issparse
 
 from ..brian.internals import is_standalone
-from ..checks import (
-    as_array,
-    entries,
-    is_whole,
-    numbers,
-    quantity,
-    suggest,
-    unit_name,
-    whole_number,
-)
+from ..checks import as_array, entries, is_whole, numbers, suggest, unit_name, whole_number
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
+from ..quantities import quantity
 from .structures import first_place, fitted
 
 #: Of numbers that are not.
