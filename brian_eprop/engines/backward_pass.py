@@ -34,7 +34,7 @@ from ..brian.code import LearningCode, code_object, internal, run_if, see_target
 from ..brian.internals import last_step
 from ..calculus.adjoint import OPEN, transposed
 from ..calculus.one_step import symbol
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from .trials import at_trial_start
 
 

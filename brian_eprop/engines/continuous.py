@@ -20,8 +20,8 @@ from ..brian import schedule
 from ..brian.code import LearningSum, declare, internal
 from ..brian.internals import add_to
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
 from .backward_pass import carry_on, player, row_variable
 from .history import Recorder, resize_rows
 from .presynaptic import collector

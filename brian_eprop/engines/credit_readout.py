@@ -16,7 +16,7 @@ from ..brian import schedule
 from ..brian.code import declare, internal
 from ..brian.internals import add_to
 from ..calculus.adjoint import END
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from .backward_pass import row_variable
 from .history import Recorder
 from .postsynaptic import Receiver

@@ -31,8 +31,8 @@ from ..brian.internals import (
 )
 from ..calculus.arrivals import check_constant
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
 from .backward_pass import player
 from .history import Recorder, resize_rows, steps_of
 from .presynaptic import Pathway, collector

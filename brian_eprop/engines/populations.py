@@ -8,7 +8,7 @@ from ..brian.internals import Variables
 from ..calculus.adjoint import END, Adjoint
 from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, state_names
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from .backward_pass import Sweep, row_variable
 from .feedback_sums import FeedbackSums
 from .history import Recorder

@@ -18,8 +18,8 @@ from ..brian.code import internal
 from ..brian.internals import get_identifiers, is_standalone, known_values, parent_group
 from ..calculus.arrivals import check_constant, common_effects, is_synaptic
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
 from .backward_pass import carry_on, player
 from .history import WHOLE_STEP, resize_rows, steps_before, steps_of
 

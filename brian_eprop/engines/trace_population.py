@@ -6,7 +6,8 @@ from ..brian.internals import Subexpression, parent_group
 from ..calculus.arrivals import common_effects
 from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, symbol
-from ..calculus.statements import Phase, printed
+from ..calculus.printing import printed
+from ..calculus.statements import Phase
 from .feedback_sums import FeedbackSums
 
 #: Where in a step the code of each slot runs.

@@ -7,7 +7,7 @@ from ..brian.internals import (
     parent_group,
     word_substitute,
 )
-from ..calculus.statements import looked_up_once
+from ..calculus.printing import looked_up_once
 from ..engines.contract import Learning
 from .neuron_losses import MOMENTS
 

@@ -43,8 +43,8 @@ from ..brian.internals import (
 )
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import drawing, state_names, subexpressions_of
+from ..calculus.printing import printed
 from ..calculus.programs import check_no_diffusion, expand, resolved, symbol
-from ..calculus.statements import printed
 from ..checks import choice, in_field, real, shown, steps, table, text, truth, unit_name
 from .loss_data import check_array, check_rows, without_gaps
 from .readout import LeakyReadout

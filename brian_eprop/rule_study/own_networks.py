@@ -14,7 +14,7 @@ from attrs import frozen
 from brian2 import Network
 
 from ..brian.internals import parent_group, repeatable, runs_in_python
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from ..checking.own_network import network_of
 from ..checks import FilePath
 from ..engines.history import steps_of as delays_in_steps

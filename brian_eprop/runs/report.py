@@ -20,7 +20,7 @@ from sympy.printing.mathml import mathml
 from ..brian.internals import str_to_sympy
 from ..calculus.linearize import linearize
 from ..calculus.one_step import NEXT_NOT_REFRACTORY
-from ..calculus.statements import MEANINGS, without_repetition
+from ..calculus.printing import MEANINGS, without_repetition
 from ..checks import FilePath
 from ..files import replacing
 from ..learning.losses import LOSSES
