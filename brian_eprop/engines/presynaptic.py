@@ -409,6 +409,22 @@ class Pathway:
             **shared,
         )
 
+    @property
+    def numbers_of_matrices(self):
+        """How many numbers a program has of weights as whole matrices: see collect_product.cpp.
+
+        Of plain synapses by a condition it is not known before the program runs, and not counted.
+        """
+        synapses = self.synapses
+        products = [code for code, *_, population in self.backwards if population.learns]
+        products = [code for code in products if self._factors(code)]
+        if not (is_standalone() and products):
+            return 0
+        listed = int(known_values(synapses.variables["N"]).sum())
+        count = max(listed, getattr(synapses, "connected", 0))
+        pairs = len(synapses.source) * len(synapses.target)
+        return len(products) * pairs if 2 * count > pairs else 0
+
     def _factors(self, code):
         """Weight and variable of the target whose product code is; None if it is another thing."""
         factors = code.split("*")

@@ -11,8 +11,8 @@ import numpy as np
 from brian2 import Quantity, second
 from scipy.sparse import issparse
 
-from ..engines.credit import WHOLE
 from ..engines.history import steps_of
+from ..engines.windows import WHOLE
 from ..learning.delays import SCALE
 from ..learning.parameters import bounds_of, checked_trainable, scale_of
 from .constraints import MATRICES
