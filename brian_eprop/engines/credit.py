@@ -20,16 +20,15 @@ from ..brian.step_flags import declare_flags
 from ..calculus.arrivals import changing_at_source
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
-from .backward_pass import Replay, Row
+from .backward_pass import Replay, Row, collector
 from .continuous import SummedPathway
 from .credit_readout import CreditReadout
-from .crossing import cross
+from .crossing import cross, hear, hear_parameters
 from .feedback_sums import constant_effect
-from .heard import hear, hear_parameters
 from .history import SpikeRecorder
 from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation
-from .presynaptic import Pathway, collector
+from .presynaptic import Pathway
 from .windows import SHORT_TRIALS, check_memory, window_of
 
 

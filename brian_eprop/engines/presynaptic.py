@@ -20,7 +20,7 @@ from ..calculus.arrivals import check_constant, common_effects, is_synaptic
 from ..calculus.derivatives import derivative
 from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from .backward_pass import carry_on, player
+from .backward_pass import carry_on, collector, player
 from .history import WHOLE_STEP, resize_rows, steps_before, steps_of
 
 
@@ -450,19 +450,3 @@ class Pathway:
         return [
             (self.synapses.variables[local], reach[output] + 1, n) for output, local in read.items()
         ]
-
-
-def collector(synapses, code, place, index, name, later=()):
-    """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
-    variables = synapses.variables
-    return player(
-        synapses,
-        "collect",
-        f"_passed = {code}",
-        name,
-        needed=[place, index],
-        synapses=synapses,
-        target=variables[place],
-        index=variables[index],
-        later=later,
-    )
