@@ -164,10 +164,10 @@ class Learning(Protocol):
     def check_complete(self) -> None:
         """Raise an error if something that learning needs is missing, switched off or unknown."""
 
-    def share(self, group: Any, *names: str) -> None:
+    def share(self, group: Any, *names: str, prefix: str = "") -> None:
         """Let a group see step flags of the readout."""
 
-    def reset_with_trial(self, *groups: Any) -> None:
+    def reset_with_trial(self, group: Any) -> None:
         """Return a group to its state at the begin of the first trial, at each begin."""
 
     def warn_of_what_goes_on(self) -> None:

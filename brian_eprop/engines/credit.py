@@ -103,12 +103,12 @@ class Credit:
                 rows.append(Row("carrysum", "1"))
         return rows
 
-    def population(self, group, attach=None):
+    def population(self, group):
         """The adjoint of a group, and the recorders of what it is replayed from."""
         self.learner.share(group, "__replayed_step", "__window_start")
         if self.carries:
             self.learner.share(group, "__credit_filter", "__kappa")
-        return CreditPopulation(group, self, attach or partial(add_to, group))
+        return CreditPopulation(group, self)
 
     def record_spikes(self, source, attach=None):
         """The name of the ring buffer of a group's spikes, recorded from now on."""

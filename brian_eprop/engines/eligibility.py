@@ -10,12 +10,19 @@ by all spikes without delay, depends on the presynaptic neuron alone (for LIF: t
 its spike train). It is kept once per presynaptic neuron, as a variable of the source.
 """
 
-from attrs import define, frozen
+from attrs import define
 
 from ..brian import schedule
-from ..brian.code import LearningCode, declare, internal, on_spike, run_code, run_if, see_target
-from ..brian.internals import add_to, get_identifiers, is_standalone, parent_group
+from ..brian.code import LearningCode, internal, run_if, see_target
+from ..brian.internals import add_to, get_identifiers, is_standalone
 from ..calculus.printing import printed
+from .presynaptic_traces import (
+    PresynapticTraces,
+    install_presynaptic,
+    next_value,
+    presynaptic_states,
+    presynaptic_traces,
+)
 from .trials import at_trial_start
 
 #: So many steps of compiled networks are computed at once.
@@ -62,35 +69,8 @@ class EverySynapse(LearningCode):
         super().before_run(run_namespace)
 
 
-#: Shared variables of the readout that the code of synapses reads, and that of their source.
+#: Shared variables of the readout that the code of synapses reads.
 SHARED = ("__kappa", "__gain", "__signal_scale", "__trial_begins", "__episode_ends")
-SOURCE_SHARED = ("__kappa", "__trial_begins")
-
-
-@frozen
-class PresynapticTraces:
-    """Entries of the eligibility vector that are kept per presynaptic neuron.
-
-    In the code, ``{name}`` stands for the variable of the source that belongs to this projection.
-
-    Attributes
-    ----------
-    variables : tuple of str
-        Names by which the synapses see them.
-    on_spike : str
-        Run for the neurons that fire, when their spikes arrive.
-    advance : str
-        Run for all neurons in every step, at ``moment``.
-    shared : tuple of str
-        Shared variables of the target that the code reads.
-    moment : Moment
-    """
-
-    variables: tuple
-    on_spike: str
-    advance: str
-    shared: tuple
-    moment: schedule.Moment
 
 
 @define(slots=False)
@@ -133,7 +113,7 @@ class Eligibility:
         if learner.readout.rewarded:
             learner.share(synapses, "td_error", "__credit_decay")
         if self.presynaptic is not None:
-            _install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
+            install_presynaptic(synapses, self.presynaptic, learner, synapses.arrival)
         see_target(synapses, self.advance)
         traces = f"{name}_traces"
         every = EverySynapse(
@@ -182,7 +162,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     """
     states, entries = linearization.states, linearization.coefficients
     uniform_delay = uniform_delay and not entries.waits
-    before = _presynaptic_states(linearization, effects) if uniform_delay else ()
+    before = presynaptic_states(linearization, effects) if uniform_delay else ()
     at_synapses = [name for name in states if name not in before]
     spikes = [name for name in linearization.arrivals if name not in entries.G]
     # What arrives after the threshold must not enter the trace of this step.
@@ -232,7 +212,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     move_on = [f"_x_{n} = {printed(linearization.arrivals[n])}" for n in entries.G]
     summed = {name: f"_x_{name}" for name in entries.G}
     move_on += [
-        f"_next_{row} = {_next_value(entries, row, eps, arrived, at_synapse, summed)}"
+        f"_next_{row} = {next_value(entries, row, eps, arrived, at_synapse, summed)}"
         for row in at_synapses
     ]
     move_on += [f"eps_{row} = _next_{row}" for row in at_synapses]
@@ -248,7 +228,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         variables=variables,
         on_pre=on_pre,
         advance="\n".join(advance),
-        presynaptic=_presynaptic_traces(entries, effects, before, early) if before else None,
+        presynaptic=presynaptic_traces(entries, effects, before, early) if before else None,
         move_on="\n".join(move_on),
     )
 
@@ -315,97 +295,3 @@ def _of_losses(entries, arrived, at):
 
 def _gradient_variables(learner):
     return ("grad", "credit_trace") if learner.readout.rewarded else ("grad",)
-
-
-def _presynaptic_states(linearization, effects):
-    """The largest set of states that nothing of the postsynaptic neuron acts on."""
-    entries, clamped = linearization.coefficients, linearization.step.clamped
-    shared = {name for phase in entries.phases.values() for name in phase.uniform}
-    kept = {n for n in linearization.states if n not in clamped}
-    kept -= linearization.arrivals.keys() - effects.keys()
-
-    def depends_on_source_only(row):
-        return all(
-            column in kept and (rows[row].is_number or str(rows[row]) in shared)
-            for matrix in (entries.A, entries.D)
-            for column, rows in matrix.items()
-            if row in rows
-        )
-
-    while not all(map(depends_on_source_only, kept)):
-        kept = set(filter(depends_on_source_only, kept))
-    return tuple(n for n in linearization.states if n in kept)
-
-
-def _next_value(entries, row, traces, arrived, at, summed=None):
-    """Code of a row of A s + D b x + G x, given the names of s and of the two, and the entries."""
-    terms = [
-        f"{at(matrix[column][row])}*{name}"
-        for matrix, names in ((entries.A, traces), (entries.D, arrived), (entries.G, summed or {}))
-        for column, name in names.items()
-        if row in matrix.get(column, ())
-    ]
-    return " + ".join(terms) or "0"
-
-
-def _presynaptic_traces(entries, effects, states, early):
-    def at_source(entry):
-        return printed(entry) if entry.is_number else _of_projection(str(entry))
-
-    b = {name: at_source(effects[name]) for name in states if name in effects}
-    eps = {name: _of_projection(f"eps_{name}") for name in states}
-    arrived = _of_projection("__arrived")
-    driven = {} if early else {name: f"{effect}*{arrived}" for name, effect in b.items()}
-    advance = [
-        f"_next_{row} = {_next_value(entries, row, eps, driven, at_source)}" for row in states
-    ]
-    advance += [f"{eps[row]} = _next_{row}" for row in states]
-    if early:
-        on_spike_code = "\n".join(f"{eps[name]} += {effect}" for name, effect in b.items())
-    else:
-        on_spike_code = f"{arrived} += 1"
-        advance.append(f"{arrived} = 0")
-    # For LIF neurons, with the names that a projection 'x' gives them in its source:
-    #
-    # on_spike: __x_arrived += 1
-    #
-    # advance:  _next_v = __x_A_v_v*__x_eps_v + __x_A_v_v*__x_b_v_0*__x_arrived
-    #           __x_eps_v = _next_v
-    #           __x_arrived = 0
-    columns = (*entries.A.values(), *entries.D.values(), effects)
-    used = {str(entry) for column in columns for entry in column.values()}
-    code = "\n".join([*advance, on_spike_code])
-    return PresynapticTraces(
-        variables=(*(f"eps_{name}" for name in states), *(() if early else ("__arrived",))),
-        on_spike=on_spike_code,
-        advance="\n".join(advance),
-        shared=tuple(sorted(name for name in used if _of_projection(name) in code)),
-        moment=schedule.PRESYNAPTIC_TRACES,
-    )
-
-
-def _of_projection(name):
-    """Where the name of a variable of the source goes, in the code of `PresynapticTraces`."""
-    return f"{{{name}}}"
-
-
-def _install_presynaptic(synapses, traces, learner, arrival):
-    name = synapses.name
-    source, target = parent_group(synapses.source), parent_group(synapses.target)
-    names = {v: internal(name, v) for v in (*traces.variables, *traces.shared, *SOURCE_SHARED)}
-    for variable in traces.variables:
-        declare(source, names[variable])
-        index = "_presynaptic_idx"
-        synapses.variables.add_reference(variable, source, names[variable], index=index)
-    for shared in traces.shared:
-        source.variables.add_reference(names[shared], target, shared, index="0")
-    # Another learner's traces may be kept in the same source.
-    learner.share(source, *SOURCE_SHARED, prefix=name)
-    moment = schedule.Moment(arrival, 0)
-    on_spike(source, traces.on_spike.format(**names), moment, f"{name}_presynaptic_arrivals")
-    advance = traces.advance.format(**names)
-    run_code(source, advance, traces.moment, f"{name}_presynaptic_traces")
-    if learner.trial is not None:
-        cleared = "\n".join(f"{names[variable]} = 0" for variable in traces.variables)
-        begins = names["__trial_begins"]
-        at_trial_start(source, cleared, f"{name}_presynaptic_trial_start", gate=begins)

@@ -1,10 +1,12 @@
 """The adjoint of a group that learns: what it records, and how its credit is swept."""
 
+from functools import partial
+
 from attrs import evolve
 
 from ..brian import schedule
 from ..brian.code import declare, internal
-from ..brian.internals import Variables
+from ..brian.internals import Variables, add_to
 from ..calculus.adjoint import END, Adjoint
 from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, state_names
@@ -53,6 +55,9 @@ class CreditPopulation:
     group : NeuronGroup
         The whole group, not a sub-group of it.
     engine : Credit
+
+    Attributes
+    ----------
     attach : callable
         What lets a recorder run with the network.
     """
@@ -60,8 +65,8 @@ class CreditPopulation:
     #: Arrivals after the threshold change nothing before the next step.
     acts_at_once = False
 
-    def __init__(self, group, engine, attach):
-        self.group, self.engine, self.attach = group, engine, attach
+    def __init__(self, group, engine):
+        self.group, self.engine, self.attach = group, engine, partial(add_to, group)
         explain_missing_traces(group)
         self.adjoint = self.receiver = None
         self.credit_rows = engine.credit_rows

@@ -17,11 +17,14 @@ from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.internals import is_standalone, itself, known_values, restart_queue
 from ..checks import entries, shown
+from ..engines.windows import SHORT_TRIALS
 from .parameters import ParameterTraining, bounds_of, checked_trainable, scale_of
 from .updates import Trained, Update
 
 #: One step of the optimizer, if no other scale is given.
 SCALE = 1 * ms
+#: Steps that a trial has more than the longest delay: a split spike must arrive in it.
+SPARE = 3
 
 
 def checked_trained(trainable, weight, fixed):
@@ -82,11 +85,9 @@ def longest_delay(training, learner, delay, summed):
         )
     if learner.engine.carries:
         raise ValueError(
-            f"{where}: the gradient of a delay is that of whole trials; give the learner "
-            "reset_every, of at most 5000 steps, and an update_every that is a multiple of it"
+            f"{where}: the gradient of a delay is that of whole trials; {SHORT_TRIALS}"
         )
-    # a split spike that is one step later must still be in the trial
-    dt, most = learner.readout.clock.dt_, learner.trial - 3
+    dt, most = learner.readout.clock.dt_, learner.trial - SPARE
     if most < 1:
         raise ValueError(f"{where}, but a trial has {learner.trial} steps; make trials longer")
     low, high = _bounds(training, dt * most)

@@ -182,6 +182,13 @@ class Rule:
         return {name: path for name, path in self.reset_path.items() if name in known}
 
 
+def of_integrator(stage: str, entries: sympy.Matrix) -> sympy.Matrix:
+    """What rules keep that drop the reset, J = 1, and what a spike does to its neuron, k = 0."""
+    if stage == "reset":
+        return sympy.eye(entries.rows)
+    return sympy.zeros(*entries.shape) if stage == "spike" else entries
+
+
 @frozen
 class EProp(Rule):
     """e-prop of any order (Bellec et al. 2020, Nat. Commun. 11:3625).

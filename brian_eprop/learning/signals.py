@@ -218,7 +218,7 @@ class Signal:
 
     def _after(self, held):
         """Whether L reads what stands for a function when the equations have advanced."""
-        equations, found, waiting = self._equations, {False: False, True: False}, []
+        equations, found = self._equations, {False: False, True: False}
         for equation in equations.values():
             dynamic = equation.type == DIFFERENTIAL_EQUATION
             if dynamic or equation.varname == SIGNAL:

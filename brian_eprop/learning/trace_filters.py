@@ -93,9 +93,7 @@ class TraceFilter:
         check_parameters(name, equations)
         self._check(equations, calls)
         inputs = {TRACE, *(call.held for call in calls)}
-        known = constants_of(
-            name, equations, names, {n: v for n, v in given.items()} | dict.fromkeys(inputs, 0)
-        )
+        known = constants_of(name, equations, names, given | dict.fromkeys(inputs, 0))
         numbers = {n: v for n, v in known.items() if n not in inputs}
         lines = "\n".join(f"{held} : 1" for held in sorted(inputs))
         group = NeuronGroup(
@@ -103,15 +101,14 @@ class TraceFilter:
         )
         never_runs(group)
         check_equation_units(name, group)
-        filtered = dict(
-            (varname, expression.code)
-            for varname, expression in group.equations.get_substituted_expressions(
-                group.variables, include_subexpressions=True
-            )
-        )
         code = integrator_code(group, {})
         if equations[FILTERED].type == SUBEXPRESSION:
-            code += f"\n{FILTERED} = {filtered[FILTERED]}"
+            filtered = dict(
+                group.equations.get_substituted_expressions(
+                    group.variables, include_subexpressions=True
+                )
+            )
+            code += f"\n{FILTERED} = {filtered[FILTERED].code}"
         code = word_substitute(code, {n: f"({float(v)!r})" for n, v in numbers.items()})
         states = equations.diff_eq_names - {FILTERED} | {call.held for call in calls}
         for attribute, value in (

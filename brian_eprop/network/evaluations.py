@@ -95,7 +95,7 @@ class _Evaluations:
         self.losing = [learner.readout, *learner.loss_code]
 
     def values(self):
-        """What is fitted has now."""
+        """The present values of what is fitted, by its key."""
         found = {f.key: f.variable(f.trained.name).get_value() for f in self.fitted}
         return {key: np.array(values, dtype=float) for key, values in found.items()}
 

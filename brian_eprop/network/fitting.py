@@ -309,7 +309,7 @@ class _Search:
         return "iterations"
 
     def evaluate(self, values):
-        """The loss and the gradients of values; the first time it is seen that they are."""
+        """The loss and the gradients of values; the first time twice, which must agree."""
         self.evaluations += 1
         found = self.run.evaluate(values)
         if self.evaluations == 1:

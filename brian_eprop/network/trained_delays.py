@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 
 from ..engines.history import steps_of
 from ..engines.windows import WHOLE
-from ..learning.delays import SCALE
+from ..learning.delays import SCALE, SPARE
 from ..learning.parameters import bounds_of, checked_trainable, scale_of
 from .constraints import MATRICES
 from .structures import fitted, values_of, with_values
@@ -21,8 +21,6 @@ from .validation import check_key, check_synapses, checked_quantity
 
 #: How the trained delays of a matrix are called among the parameters.
 NAMES = {name: f"delay_{name.removeprefix('w_')}" for name in MATRICES}
-#: Steps that a trial has more than the longest delay: a split spike must arrive in it.
-SPARE = 3
 EXAMPLE = "{'w_rec': (0*ms, 20*ms)}"
 
 

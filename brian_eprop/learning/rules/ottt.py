@@ -8,7 +8,7 @@ from brian2 import NeuronGroup
 
 from ...calculus.linearization import Linearization
 from ...calculus.one_step import OURS
-from ..rule import Rule
+from ..rule import Rule, of_integrator
 
 
 @frozen
@@ -41,9 +41,7 @@ class OTTT(Rule):
 
     def kept(self, stage: str, entries: sympy.Matrix) -> sympy.Matrix:
         """F' as it is; the reset changes nothing, and spikes add nothing."""
-        if stage == "reset":
-            return sympy.eye(entries.rows)
-        return sympy.zeros(*entries.shape) if stage == "spike" else entries
+        return of_integrator(stage, entries)
 
     def check(self, linearization: Linearization, group: NeuronGroup) -> None:
         """Raise an error unless the trace is one of the presynaptic neuron alone."""

@@ -3,7 +3,7 @@
 import sympy
 from attrs import frozen
 
-from ..rule import Rule
+from ..rule import Rule, of_integrator
 
 
 @frozen
@@ -35,4 +35,4 @@ class RFLO(Rule):
         """The diagonal of F'; the reset changes nothing, and spikes add nothing."""
         if stage == "update":
             return sympy.diag(*entries.diagonal())
-        return sympy.eye(entries.rows) if stage == "reset" else sympy.zeros(*entries.shape)
+        return of_integrator(stage, entries)

@@ -3,7 +3,7 @@
 import sympy
 from attrs import frozen
 
-from ..rule import Rule
+from ..rule import Rule, of_integrator
 
 
 @frozen
@@ -37,6 +37,4 @@ class SuperSpike(Rule):
 
     def kept(self, stage: str, entries: sympy.Matrix) -> sympy.Matrix:
         """F' as it is; the reset changes nothing, and spikes add nothing."""
-        if stage == "reset":
-            return sympy.eye(entries.rows)
-        return sympy.zeros(*entries.shape) if stage == "spike" else entries
+        return of_integrator(stage, entries)
