@@ -182,15 +182,14 @@ class TrainableSynapses(DirectSynapses):
         owners = (learner, learner.engine, learner.readout, *ends)
         # A group that learns already has taken note of what it was given
         with unchanged_if_refused(*(() if whole in learner.populations else owners)):
-            timing = Timing.of(source, arrival, delay, learner, longest)
-            if summed is not None:
-                timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
             engine = learner.engine
             if summed is not None:
-                ends, code = (source, target), summed.expr.code
-                total = Sum.of(summed.varname, code, ends, equations, weight, namespace)
+                timing = Timing(early=True, lag=0, without_delay=True, crosses_trials=False)
+                of_sum = summed.varname, summed.expr.code
+                total = Sum.of(*of_sum, (source, target), equations, weight, namespace)
                 plan = engine.onto_neurons_by_sums(total, names)
             else:
+                timing = Timing.of(source, arrival, delay, learner, longest)
                 derived = OnPre(
                     on_pre,
                     in_numbers,
@@ -237,8 +236,8 @@ class TrainableSynapses(DirectSynapses):
             for name, dim in dimensions.items():
                 if name not in public:
                     declare(self, name, dimensions=dim)
+                # not the user's, whom Brian2 would warn of names
                 self.variables[name].of_learning = True
-            # What else is there is not the user's, whom Brian2 would warn of names
             #: What runs where the weight acts
             self.acts = self.pre if summed is None else self.summed_updaters[summed.varname]
             if summed is None:

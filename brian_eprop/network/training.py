@@ -340,7 +340,7 @@ def check_sizes(task, inputs, targets, description):
         )
 
 
-def _iteration(pool, task, batch_size, entropy, alignment=None):
+def _iteration(pool, task, batch_size, entropy, alignment):
     """One batch of trials: its entry of the history, and its gradients."""
     network = pool.network
     iteration = network.updates
