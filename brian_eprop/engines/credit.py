@@ -171,8 +171,8 @@ class Credit:
         seen = changing_at_source(used, on_pre.source, {*on_pre.synaptic, on_pre.weight})
         if not (seen or own_jumps(jumps)):
             return Pathway(self, *parts)
+        on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
         if timing.longest is not None:
-            on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on} at its arrival, so "
                 "that a delay has no derivative by the credit of its spikes alone; leave 'delay' "
@@ -180,7 +180,6 @@ class Credit:
                 "RecurrentNetwork.trainable_delays"
             )
         if self.carries:
-            on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on}, which changes with "
                 "time; the engine 'credit' goes through such arrivals in whole trials only: "
