@@ -24,8 +24,9 @@ from ..brian.internals import (
     steps_of,
     whole_group,
 )
+from .deliveries import Delivery, FoundAtSource
 from .given_sums import GivenSum
-from .linear_spikes import Delivery, FoundAtSource, Given, NotCheckable, Population, draws_numbers
+from .linear_spikes import Given, NotCheckable, Population, draws_numbers
 
 #: When runs what of learning the loss is computed by.
 SCORES = (

@@ -24,12 +24,12 @@ from ..learning.rules import RULES
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
-from .connectivity import fitted, values_of, with_values
 from .constraining import check_wiring, checked_matrices, of_kind, within_limits
 from .constraints import CONSTRAINTS, MATRICES, DeepR, WeightDecay
 from .description import NetworkDescription
 from .parameters import arrays_of, checked_parameters, from_arrays, update
 from .population import PopulationDescription
+from .structures import fitted, values_of, with_values
 from .validation import checked_optimizer
 
 

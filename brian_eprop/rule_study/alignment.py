@@ -16,8 +16,8 @@ from ..learning.learner import Learner
 from ..learning.rule import BPTT, EProp, Rule
 from ..learning.rules import OSTL
 from ..network import RecurrentNetwork
-from ..network.connectivity import values_of
 from ..network.projections import spans
+from ..network.structures import values_of
 from ..reference.computation import described_rule, parse_rule
 from ..reference.problem import Problem
 from ..reference.rules import RULES
