@@ -30,6 +30,7 @@ def main():
     module, layer = net.as_torch(), torch.nn.Linear(2, 2, dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[1.0, -0.5], [-0.75, 1.25]]))
+        layer.bias.copy_(torch.tensor([0.25, -0.25]))
     y = module(torch.from_numpy(inputs))
     y.retain_grad()
     loss = torch.nn.functional.cross_entropy(layer(y.mean(1)), torch.tensor([0, 1, 1]))

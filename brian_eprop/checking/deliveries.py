@@ -124,6 +124,9 @@ class Delivery:
         What a spike does. Default: the pathway's own statements.
     """
 
+    #: Of the variables that Brian2 computes for it.
+    kind = "check_jump"
+
     def __init__(self, pathway, source, code=None):
         self.pathway, self.source = pathway, source
         self.synapses = itself(pathway.synapses)
@@ -147,7 +150,7 @@ class Delivery:
         known = synapses.variables
         self.targets = [n for n in sorted(latest) if n in known and is_real(known[n])]
         path = self.pathway.prepost  # the synapses may have one of either kind
-        self.jumps = [internal("check_jump", path, str(k)) for k in range(len(self.targets))]
+        self.jumps = [internal(self.kind, path, str(k)) for k in range(len(self.targets))]
         for name, jump in zip(self.targets, self.jumps, strict=True):
             known.add_dynamic_array(jump, size=len(synapses))
             known[jump].resize(len(synapses))

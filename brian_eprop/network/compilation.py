@@ -57,6 +57,7 @@ RUN = """
 {{
     brian_eprop::Calls calls(args, {size});
     const auto *duration = calls.place<double>(1);
+    {spent}
     {shared}
     auto *seconds = calls.place<double>(2);
     {restored}
@@ -244,8 +245,12 @@ def _calls(device, assembly, description, trials, interface):
         if isinstance(synapses, Synapses)
         for pathway in pathways(synapses)
     ]
+    # Brian2's copies of what a script has given its arrays
+    spent = [n for n in device.static_arrays if n.startswith("_static_array_")]
+    spent += [device.get_array_name(v) for v in device.arrays if _of_connect(v)]
     return RUN.format(
         size=shared_size(interface),
+        spent=statements("calls.free", spent),
         shared=statements("calls.share", (of_shared[name] for name in exchanged)),
         restored=statements(
             "calls.restore",
@@ -266,9 +271,14 @@ def _changes(variable):
     worked out once.
     """
     if not isinstance(variable, DynamicArrayVariable):
-        return True
+        return not _of_connect(variable)
     floating = np.issubdtype(variable.dtype, np.floating)
     return isinstance(variable.owner, Synapses) and floating and not variable.constant
+
+
+def _of_connect(variable):
+    """Whether an array is what synapses were connected by, which no run reads."""
+    return isinstance(variable.owner, Synapses) and variable.name in ("sources", "targets")
 
 
 def _move(made, folder):

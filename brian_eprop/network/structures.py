@@ -7,7 +7,7 @@ synapses row by row, as in a csr_array.
 from typing import get_args
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array, get_index_dtype, issparse
 
 from ..checks import Matrix, numbers
 
@@ -110,7 +110,12 @@ def structure_of(name, matrix):
                 "add them up, as in matrix.sum_duplicates(), or leave one out"
             )
     first = np.searchsorted(rows, np.arange(n_pre + 1))
-    structure = csr_array((np.ones(len(rows), dtype=bool), columns, first), shape=matrix.shape)
+    # SciPy would keep eight bytes an entry
+    small = get_index_dtype(maxval=max(len(rows), n_post))
+    structure = csr_array(
+        (np.ones(len(rows), dtype=bool), columns.astype(small), first.astype(small)),
+        shape=matrix.shape,
+    )
     structure.has_canonical_format = True
     for array in (structure.data, structure.indices, structure.indptr):
         array.setflags(write=False)

@@ -315,6 +315,14 @@ class _Layout:
             delay_in=delays["w_in"].max(axis=0),
             delay_rec=delays["w_rec"].max(axis=0),
             existing={n: e.astype(bool) for n, e in existing.items() if len(e) > 1},
+            places={
+                way.synapses.name: (
+                    way.matrix,
+                    way.gate * self.shapes[way.matrix][1] + way.pre,
+                    way.post,
+                )
+                for way in self.ways
+            },
             kappa=kappa,
             readout_gain=1 - kappa if readout.normalize else 1.0,
             feedback=self._feedback(),

@@ -70,8 +70,14 @@ class EventFile:
                         "expected the layout of SHD: spikes/times, spikes/units and labels. "
                         "convert_events makes it of other layouts"
                     )
+                if not isinstance(file[name], h5py.Dataset):
+                    raise ValueError(f"the event file '{path}': '{name}' is no data set")
             labels = np.asarray(file["labels"])
-            trials = len(file["spikes/times"])
+            trials, of_units = (len(file[f"spikes/{name}"]) for name in ("times", "units"))
+            if trials != of_units:
+                raise ValueError(
+                    f"the event file '{path}' has {trials} trials of times and {of_units} of units"
+                )
             if labels.dtype.kind not in "iu" or labels.shape != (trials,) or not trials:
                 raise ValueError(
                     f"the event file '{path}' has {trials} trials, and labels of the shape "

@@ -78,7 +78,18 @@ def _dvs(folder, shape, label):
     def data(path, file, name):
         for key in keys[name]:
             if f"events/{key}" in file:
-                return file[f"events/{key}"]
+                found = np.asarray(file[f"events/{key}"])
+                if found.ndim != 1:
+                    raise ValueError(
+                        f"'{path}' has 'events/{key}' of the shape {found.shape}; expected a "
+                        "number for each event"
+                    )
+                if found.dtype.kind not in "iub":
+                    raise ValueError(
+                        f"'{path}' has 'events/{key}' of the type {found.dtype}; expected whole "
+                        f"{'µs' if name == 't' else 'numbers'}"
+                    )
+                return found.astype(np.int64)
         raise ValueError(
             f"'{path}' has no 'events/{name}' or 'events/{name}s'; expected the data sets x, y, t "
             "(µs) and p in the group events"
@@ -105,7 +116,7 @@ def _dvs(folder, shape, label):
     def trials():
         for path, name in files:
             with opened(path) as file:
-                x, y, t, p = (np.asarray(data(path, file, key)) for key in "xytp")
+                x, y, t, p = (data(path, file, key) for key in "xytp")
             if len({len(x), len(y), len(t), len(p)}) > 1:
                 raise ValueError(f"'{path}' has {len(x)} x, {len(y)} y, {len(t)} t and {len(p)} p")
             units = _in_a_row(path, source.shape, np.maximum(p, 0), y, x)
@@ -136,7 +147,14 @@ def _aedat(folder, shape, label):
             if len(raw) % 8:
                 raise ValueError(f"'{path}' ends within an event: it is not complete")
             address, times = np.frombuffer(raw, ">u4").reshape(-1, 2).T.astype(np.int64)
-            p, x, y = 1 - (address & 1), address >> 1 & 127, address >> 8 & 127
+            others = address[address >= 1 << 15]
+            if len(others):
+                raise ValueError(
+                    f"'{path}' has the address {others[0]}, which is none of a pixel of a DVS128: "
+                    "save recordings of other cameras, and without special events, as HDF5, "
+                    "layout 'dvs'"
+                )
+            p, x, y = 1 - (address & 1), address >> 1 & 127, address >> 8
             yield f"'{path}'", _since_first(times), _in_a_row(path, source.shape, p, y, x), name
 
     source.trials, source.count = trials(), len(files)
@@ -170,15 +188,8 @@ def _gestures(tables, shape):
         path = table.with_name(table.name.replace("_labels.csv", ".aedat"))
         if not path.exists():
             raise ValueError(f"'{table}' is without its recording '{path}'")
-        windows = np.genfromtxt(table, delimiter=",", names=True, dtype=np.int64, ndmin=1)
-        expected = ("class", "startTime_usec", "endTime_usec")
-        if windows.dtype.names is None or not set(expected) <= set(windows.dtype.names):
-            raise ValueError(
-                f"'{table}' has the columns {windows.dtype.names}; expected {expected}"
-            )
-        windows = np.sort(windows, order="startTime_usec")
         packets, waiting = _packets(path), np.zeros((4, 0), np.int64)
-        for name, start, end in zip(*(windows[key] for key in expected), strict=True):
+        for name, start, end in _windows(table):
             parts = [waiting]
             while not parts[-1].size or parts[-1][0, -1] < end:
                 packet = next(packets, None)
@@ -195,6 +206,30 @@ def _gestures(tables, shape):
             yield f"'{path}' from {start} µs", (t - start) * 1e-6, units, int(name)
 
 
+def _windows(table):
+    """Class, start and end (µs) of the trials of a recording, in their order."""
+    # as numbers with a fraction: what is missing or no number is nan
+    windows = np.genfromtxt(table, delimiter=",", names=True, ndmin=1)
+    expected = ("class", "startTime_usec", "endTime_usec")
+    if windows.dtype.names is None or not set(expected) <= set(windows.dtype.names):
+        raise ValueError(f"'{table}' has the columns {windows.dtype.names}; expected {expected}")
+    rows = np.stack([windows[key] for key in expected], axis=1)
+    if not (rows == np.floor(rows)).all():
+        raise ValueError(f"'{table}' has a class or time that is no whole number")
+    rows, last = rows[np.argsort(rows[:, 1], kind="stable")].astype(np.int64), None
+    for name, start, end in rows.tolist():
+        if end < start:
+            raise ValueError(
+                f"'{table}' has a trial from {start} to {end} µs, which ends before it begins"
+            )
+        if last is not None and start < last:
+            raise ValueError(
+                f"'{table}' has a trial from {start} µs, before the one until {last} µs has ended"
+            )
+        last = end
+        yield name, start, end
+
+
 def _packets(path):
     """Times (µs), x, y and polarity of the valid events of each packet: (4, n) ndarray."""
     with open(path, "rb") as file:
@@ -205,6 +240,11 @@ def _packets(path):
                 raise ValueError(f"'{path}' ends within a packet: it is not complete")
             kind = int(np.frombuffer(header, "<i2", 1)[0])
             size, _, overflow, _, count, _ = np.frombuffer(header, "<i4", 6, 4).tolist()
+            if size < 8 or count < 0 or size % 4:
+                raise ValueError(
+                    f"'{path}' has a packet of {count} events of {size} bytes: it is damaged, or "
+                    "of another layout"
+                )
             body = file.read(size * count)
             if len(body) < size * count:
                 raise ValueError(f"'{path}' ends within a packet: it is not complete")
@@ -229,10 +269,12 @@ def _neo(block, shape, label):
     except ImportError:
         raise missing("a recording of Neo", "neo") from None
     name = "the block" if hasattr(block, "segments") else f"'{block}'"
-    blocks = [block] if hasattr(block, "segments") else neo.io.get_io(str(block)).read()
+    blocks = [block] if hasattr(block, "segments") else _read_by_neo(neo, str(block))
     segments = [segment for part in blocks for segment in part.segments]
     counts = {len(segment.spiketrains) for segment in segments}
-    if len(counts) != 1:
+    if not segments:
+        raise ValueError(f"{name} has no segments, which are the trials")
+    if len(counts) > 1:
         raise ValueError(f"{name} has segments of {sorted(counts)} spike trains; expected as many")
     source = Source(name, count=len(segments), shape=(counts.pop(),))
 
@@ -255,6 +297,14 @@ def _neo(block, shape, label):
     return source
 
 
+def _read_by_neo(neo, path):
+    try:
+        return neo.io.get_io(path).read()
+    # each format has a library of its own, and each of these its own errors
+    except Exception as error:
+        raise ValueError(f"'{path}' is no file that Neo reads, or incomplete: {error}") from None
+
+
 def _nwb(path, shape, label):
     try:
         import pynwb
@@ -273,13 +323,22 @@ def _nwb(path, shape, label):
             f"of trials; expected units, and trials with the column '{label}': {UNLABELLED}, "
             "label='…' names another"
         )
+    if "spike_times" not in units.colnames:
+        raise ValueError(f"'{path}' has units with {units.colnames}, but no spike times")
     source = Source(f"'{path}'", count=len(table), shape=(len(units),))
 
     def trials():
         with opened:
             trains = [np.asarray(units.get_unit_spike_times(k)) for k in range(len(units))]
+            for k, train in enumerate(trains):
+                if not (np.diff(train) >= 0).all():
+                    raise ValueError(
+                        f"'{path}', unit {k}, has spike times that are not in order, or no numbers"
+                    )
             for k in range(len(table)):
                 start, stop = (float(table[name][k]) for name in ("start_time", "stop_time"))
+                if not start <= stop:
+                    raise ValueError(f"'{path}', trial {k}, is from {start:g} to {stop:g} s")
                 cut = [train[slice(*np.searchsorted(train, (start, stop)))] for train in trains]
                 where = f"'{path}', trial {k},"
                 yield where, *_merged([train - start for train in cut]), table[label][k]
@@ -297,6 +356,10 @@ def _table(path, shape, label):
     def rows():
         """Trial, time, unit and label of all rows, of which one part at a time is in memory."""
         for part in _parts(path):
+            if not len(part["unit"]):
+                continue
+            if any(trial is None or trial != trial for trial in part["trial"]):
+                raise ValueError(f"'{path}' has an event that belongs to no trial")
             if part["unit"].dtype.kind not in "iu":
                 raise ValueError(f"'{path}' has a unit that is missing, or no whole number")
             if part["time"].dtype.kind not in "iuf":
@@ -329,11 +392,11 @@ def _parts(path, rows=100_000):
             raise missing("a table of Parquet", "parquet") from None
         try:
             file = parquet.ParquetFile(path)
+            _check_columns(path, file.schema_arrow.names)
+            for batch in file.iter_batches(rows, columns=list(COLUMNS)):
+                yield {name: batch[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
         except (ArrowException, OSError) as error:
             raise ValueError(f"'{path}' is no Parquet, or incomplete: {error}") from None
-        _check_columns(path, file.schema_arrow.names)
-        for batch in file.iter_batches(rows, columns=list(COLUMNS)):
-            yield {name: batch[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
         return
     # not at the top: it takes long to import
     import pandas
@@ -370,16 +433,14 @@ def _by_class(folder, *endings):
 def _in_a_row(path, shape, p, y, x):
     """The numbers of pixels of a sensor, (polarity, y, x) in C order."""
     for name, values, size in zip(("polarity", "y", "x"), (p, y, x), shape, strict=True):
-        values = np.asarray(values)
         if len(values) and (values.min() < 0 or values.max() >= size):
             wrong = values[(values < 0) | (values >= size)][0]
             raise ValueError(f"'{path}' has an event of {name} {wrong}; expected 0 to {size - 1}")
-    return (np.asarray(p, np.int64) * shape[1] + y) * shape[2] + x
+    return (p * shape[1] + y) * shape[2] + x
 
 
 def _since_first(times):
     """Times from the first one on, in s, of those in µs."""
-    times = np.asarray(times, np.int64)
     return (times - times[:1]) * 1e-6
 
 
