@@ -464,6 +464,27 @@ def test_errors_name_the_remedy():
     )
 
 
+@pytest.mark.parametrize("delay", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("training", [{"w": None}, {"delay": (0 * ms, 30 * ms)}], ids=str)
+def test_a_delay_that_is_no_time_to_come_is_refused(delay, training):
+    network, synapses, _, duration = coincidence(training)
+    synapses.delay = [delay, 1] * ms
+    with pytest.raises(BrianObjectException) as raised:
+        network.run(duration, namespace={})
+    assert "a delay of 'in' is " in str(raised.value.__cause__)
+
+
+def test_delays_between_two_steps_are_rounded_as_brian2_does():
+    """Where they do not learn, too; halves up."""
+    arrived = []
+    for delays in ([5.0, 20.0], [5.49, 20.5], [4.5, 20.49]):
+        network, synapses, _, duration = coincidence({"w": None})
+        synapses.w, synapses.delay = 3.0, delays * ms
+        network.run(duration, namespace={})
+        arrived.append(list(np.round(network["spikes"].t / ms).astype(int)))
+    assert arrived[0] == arrived[2] and arrived[1] == [arrived[0][0], arrived[0][1] + 1]
+
+
 @pytest.mark.parametrize(
     ("rule", "reset", "message"),
     [
