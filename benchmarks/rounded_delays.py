@@ -87,8 +87,10 @@ def main():
     parser.add_argument("--iterations", type=int, default=100)
     arguments = parser.parse_args()
     begin = time.perf_counter()
-    print("| | order | cosine | norm | loss at first, split | rounded | after, split | rounded "
-          "| split, then rounded |\n" + "|---" * 9 + "|")
+    print(
+        "| | order | cosine | norm | loss at first, split | rounded | after, split | rounded "
+        "| split, then rounded |\n" + "|---" * 9 + "|"
+    )
     for cell in ("lif", "alif"):
         for order in ORDERS:
             columns = [[] for _ in range(7)]

@@ -3,12 +3,12 @@ Modulation by cell type (MDGL)
 ==============================
 
 Only the excitatory cells of a network project to the readout, so that e-prop of order 1 has no
-learning signal for the inhibitory ones, and is refused there. In MDGL (Liu et al. 2021, PNAS 118(51)
-e2111821118) a cell also tells those that act on it what its own signal was: a substance that the type
-of the sender releases and the type of the receiver hears. One modulatory weight for each pair of
-types, the mean over the synapses between them, takes the place of every single weight. How far does
-that lead? The gradient of one trial beside back-propagation, and learning by the synapses onto
-inhibitory cells alone.
+learning signal for the inhibitory ones, and is refused there. In MDGL (Liu et al. 2021, PNAS
+118(51) e2111821118) a cell also tells those that act on it what its own signal was, by a substance
+that the type of the sender releases and the type of the receiver hears. One modulatory weight for
+each pair of types, the mean over the synapses between them, takes the place of every single weight.
+How far does that lead? The gradient of one trial beside back-propagation, and learning by the
+synapses onto inhibitory cells alone.
 """
 
 import matplotlib.pyplot as plt

@@ -155,7 +155,7 @@ class Traces:
         """Nothing is left to check: synapses of this engine onto the readout have no delay."""
 
     def reaches(self, population):
-        """Whether the error of the readout, a loss of its own, or a modulation, acts on a population."""
+        """Whether errors of the readout, a loss of its own or a modulation act on a population."""
         known = self.learner.populations
         others = () if self.modulation is None else self.modulation.receivers(population.group)
         return any(

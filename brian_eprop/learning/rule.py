@@ -154,7 +154,9 @@ class Rule:
         """
         why = f"{argument} = {list(names)}: "
         if self.engine != "credit":
-            raise ValueError(f"{why}{of} have no traces{NO_TRACES[of]}; choose EProp(engine='credit')")
+            raise ValueError(
+                f"{why}{of} have no traces{NO_TRACES[of]}; choose EProp(engine='credit')"
+            )
         if not self.complete:
             raise ValueError(
                 f"{why}{self.title} keeps a part of the derivative of weights, and says nothing of "

@@ -133,7 +133,9 @@ def plot_rule_alignment(
     if not rules:
         raise ValueError(f"'columns' has no {quantity} of a rule; it has {sorted(columns)}")
     parts = list(
-        dict.fromkeys(n.removeprefix(f"{r} ") for r in rules for n in names if n.startswith(f"{r} "))
+        dict.fromkeys(
+            n.removeprefix(f"{r} ") for r in rules for n in names if n.startswith(f"{r} ")
+        )
     )
     ax = prepare(ax)
     if quantity == "cosine":

@@ -488,7 +488,11 @@ def test_delays_between_two_steps_are_rounded_as_brian2_does():
 @pytest.mark.parametrize(
     ("rule", "reset", "message"),
     [
-        (EProp(engine="traces"), 40 * ms, r"delays have no traces, since a delay acts by an arrival one step later minus .*; choose "),
+        (
+            EProp(engine="traces"),
+            40 * ms,
+            r"delays have no traces, since a delay acts by an arrival one step later minus",
+        ),
         (EProp(), None, "whole trials"),
     ],
 )

@@ -410,7 +410,10 @@ def test_a_modulation_reaches_neurons_that_do_not_project_to_the_readout():
     assert np.abs(found.w_in[:, :2]).max() > 1e-4
     local = reference.gradients(network.reference_network(), *trial, "eprop")
     assert np.abs(local.w_in[:, :2] - found.w_in[:, :2]).max() > 1e-4
-    for rule, options in ((EProp(engine="traces"), {}), (MDGL(), {"w_rec": np.zeros((6, 6), bool)})):
+    for rule, options in (
+        (EProp(engine="traces"), {}),
+        (MDGL(), {"w_rec": np.zeros((6, 6), bool)}),
+    ):
         network, *trial = known("alif", rule, connectivity={"w_out": none, **options})
         with pytest.raises(ValueError, match="'population_0' learns, but no feedback reaches it"):
             network.gradients(*trial)

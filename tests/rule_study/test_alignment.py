@@ -5,7 +5,16 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, defaultclock, ms, mV, start_scope, volt
+from brian2 import (
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    defaultclock,
+    ms,
+    mV,
+    start_scope,
+    volt,
+)
 from support.steps_in_brian2 import firing
 
 from brian_eprop import (
