@@ -212,6 +212,66 @@ def test_the_check_moves_a_little_of_each_spike_to_the_next_step(order, trials):
     assert not any("check" in name for s in made.learner.projections for name in s.variables)
 
 
+VARIANTS = {
+    "inputs in the step itself": dict(arrival="after_groups", when="start"),
+    "inputs a step later": dict(arrival="after_groups", order=2),
+    "held while refractory": dict(
+        clamp=" (unless refractory)", refractory=3 * ms, order=2, feedback="random"
+    ),
+    "parts of a group": dict(first=2, order=math.inf),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_networks_as_people_write_them_pass_the_check_of_their_delays(name):
+    options = dict(arrival="synapses", when="thresholds", order=1, feedback="symmetric", first=0)
+    options |= dict(clamp="", refractory=False) | VARIANTS[name]
+    defaultclock.dt, steps, rng = 1 * ms, 40, np.random.default_rng(0)
+    times, channels = np.nonzero(rng.random((steps, 6)) < 0.25)
+    source = SpikeGeneratorGroup(
+        6, channels, times * ms, period=steps * ms, when=options["when"], name="source"
+    )
+    neurons = NeuronGroup(
+        5,
+        "dv/dt = -v/(12*ms) : 1" + options["clamp"],
+        threshold="v > 1",
+        reset="v = 0",
+        refractory=options["refractory"],
+        method="exact",
+        name="neurons",
+    )
+    target = rng.normal(size=(steps, 2))
+    readout = LeakyReadout(2, 10 * ms, target=target, period=steps * ms, name="out")
+    rule = EProp(order=options["order"], surrogate=SURROGATE)
+    learner = Learner(readout, rule, options["feedback"], reset_every=steps * ms, seed=1)
+    made, first = [], options["first"]
+    for pre, post, size, name in (
+        (source, neurons, 0.5, "in"),
+        (neurons[first:], neurons[: 5 - first], 0.3, "rec"),
+    ):
+        synapses = TrainableSynapses(
+            pre,
+            post,
+            on_pre="v_post += w",
+            learner=learner,
+            arrival=options["arrival"] if pre is source else "synapses",
+            trainable=("w", "delay"),
+            name=name,
+        )
+        synapses.connect()
+        synapses.w = size * rng.exponential(size=len(synapses))
+        synapses.delay = rng.uniform(0, 6, len(synapses)) * ms
+        made.append(synapses)
+    onto = TrainableSynapses(neurons, readout, on_pre="y_post += w", learner=learner, name="onto")
+    onto.connect()
+    onto.w = rng.normal(size=len(onto))
+    found = learner.check(network=Network(source, neurons, readout, *made, onto), synapses=4)
+    assert found.passed and found.spikes > 20, str(found)
+    rows = [row for row in found.rows if row.quantity == "grad_delay"]
+    assert len(rows) == 8 and sum(row.finite_difference != 0 for row in rows) > 6
+
+
 def test_the_check_finds_credit_of_another_step(monkeypatch):
     right = presynaptic.steps_before
     monkeypatch.setattr(presynaptic, "steps_before", lambda *of: right(*of) + 1)
