@@ -23,6 +23,7 @@ ORDER = ExplicitOrder(
         "plot_dopamine.py",
         "plot_diffusion.py",
         "plot_dendritic_error.py",
+        "plot_cell_types.py",
         "plot_reward_own_network.py",
         "plot_reward_cart_pole.py",
         "plot_order_of_eprop.py",

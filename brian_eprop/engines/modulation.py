@@ -103,11 +103,6 @@ class Modulation:
     def install(self, way, synapses):
         """Let M come back along synapses, now or when their source learns."""
         way.synapses = synapses
-        if way.weight not in synapses.variables:
-            raise ValueError(
-                f"MDGL.modulation = '{way.weight}' is no variable of synapses '{synapses.name}'; "
-                f"declare it in their model, for example '{way.weight} : 1 (constant)'"
-            )
         self.waiting.append(way)
         for each in list(self.waiting):
             source = parent_group(each.synapses.source)
@@ -116,6 +111,12 @@ class Modulation:
             self.waiting.remove(each)
             if each.refusal:
                 each.refuse(each.refusal)
+            if each.weight not in each.synapses.variables:
+                raise ValueError(
+                    f"MDGL.modulation = '{each.weight}' is no variable of synapses "
+                    f"'{each.synapses.name}', along which a modulation comes back; declare it in "
+                    f"their model, for example '{each.weight} : 1 (constant)'"
+                )
             self.linked.append(each)
             runner, summands = self.totals[source]
             name = internal("M", str(len(summands)))
@@ -125,6 +126,14 @@ class Modulation:
             see_target(each.synapses, expression)
             sum_over_synapses(each.synapses, expression, name, "pre", schedule.MODULATORS)
             runner.abstract_code = f"__modulation = {' + '.join(summands)}"
+
+    def receivers(self, group):
+        """The groups that a group's spikes act on, and that send a modulation back to it."""
+        return [
+            parent_group(way.synapses.target)
+            for way in self.linked
+            if parent_group(way.synapses.source) is group
+        ]
 
     def check_delays(self):
         """Raise an error for synapses with delays, along which a modulation comes back."""

@@ -152,8 +152,12 @@ class Traces:
         """Nothing is left to check: synapses of this engine onto the readout have no delay."""
 
     def reaches(self, population):
-        """Whether the error of the readout, or a loss of its own, has an effect on a population."""
-        return population.feedback.reach or bool(population.errors)
+        """Whether errors of the readout, a loss of its own or a modulation act on a population."""
+        known = self.learner.populations
+        others = () if self.modulation is None else self.modulation.receivers(population.group)
+        return any(
+            p.feedback.reach or bool(p.errors) for p in (population, *map(known.get, others))
+        )
 
 
 @define(slots=False)

@@ -430,9 +430,10 @@ class Learner:
 
         The network runs once and is recorded. Then it runs again and again from the same state
         with the same random numbers, with all spikes clamped to the recorded ones and one
-        weight, or trained parameter, moved by ±ε and ±ε/2. With d the distance of a neuron to
-        its threshold, read when the threshold is evaluated, and ψ that of the recorded run, the
-        gradient of order 1 must be
+        weight, or trained parameter, moved by ±ε and ±ε/2; to move a delay is to let ±ε of each
+        spike along the synapse arrive in step n + 1 after it, and ∓ε in step n = ⌊delay/dt⌋. With
+        d the distance of a neuron to its threshold, read when the threshold is evaluated, and ψ
+        that of the recorded run, the gradient of order 1 must be
 
         ::
 
@@ -455,8 +456,8 @@ class Learner:
             Default: the one that contains the readout; else all objects that the caller sees,
             as for :func:`brian2.run`.
         synapses : int
-            How many of each projection, and neurons of each trained parameter, are moved: the
-            one with the largest gradient, and others at random.
+            How many weights, and delays, of each projection, and neurons of each trained
+            parameter, are moved: the one with the largest gradient, and others at random.
         seed : int
             Of this choice.
 

@@ -31,6 +31,14 @@ from ..neurons.model_checks import RESET_PATHS
 from ..neurons.surrogates import Surrogate
 
 ENGINES = ("credit", "traces")
+#: Why the engine `traces` does not train anything but weights.
+NO_TRACES = {
+    "parameters": "",
+    "delays": (
+        ", since a delay acts by an arrival one step later minus an arrival in its step, which are "
+        "two more eligibility vectors for each synapse, while one backward pass knows both"
+    ),
+}
 
 
 def _order(name, value):
@@ -146,7 +154,9 @@ class Rule:
         """
         why = f"{argument} = {list(names)}: "
         if self.engine != "credit":
-            raise ValueError(f"{why}{of} have no traces; choose EProp(engine='credit')")
+            raise ValueError(
+                f"{why}{of} have no traces{NO_TRACES[of]}; choose EProp(engine='credit')"
+            )
         if not self.complete:
             raise ValueError(
                 f"{why}{self.title} keeps a part of the derivative of weights, and says nothing of "

@@ -225,7 +225,13 @@ def check_before_run(synapses):
     """Raise an error for what has changed, or was set, since the synapses were created."""
     name, source = synapses.name, synapses.source
     check_time_step(synapses.learner, source, synapses.target, synapses)
-    delays = known_values(synapses.pre.variables["delay"]) if synapses.user_on_pre else 0
+    delays = known_values(synapses.pre.variables["delay"]) if synapses.user_on_pre else np.zeros(1)
+    wrong = ~(np.isfinite(delays) & (delays >= 0))
+    if np.any(wrong):
+        raise ValueError(
+            f"a delay of '{name}' is {Quantity(delays[wrong][0], dim=second.dim)!s}: no spike "
+            "arrives before it was sent; give finite delays from 0*ms, which are rounded to steps"
+        )
     if synapses.timing.without_delay and np.any(delays != 0):
         later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
         learner = synapses.learner

@@ -82,7 +82,7 @@ def align(
     ------
     FileNotFoundError, ValueError
         If it is not the folder of a run that has saved a network, a file in it is damaged, or there
-        is no such format.
+        is no such format, or folder, for the figure.
     MemoryError
         If the network is too large for it, with the number of bytes.
     """
@@ -92,6 +92,8 @@ def align(
     picture = None if figure is None else Path(figure)
     if picture is not None:
         check_format(picture.suffix.removeprefix("."))
+        if not picture.parent.is_dir():
+            raise FileNotFoundError(f"align.figure = '{figure}' is in no folder that exists")
     saved = [folder / name for name in (files.WEIGHTS, files.CHECKPOINT)]
     saved = [path for path in saved if path.exists()]
     if not saved:

@@ -212,6 +212,66 @@ def test_the_check_moves_a_little_of_each_spike_to_the_next_step(order, trials):
     assert not any("check" in name for s in made.learner.projections for name in s.variables)
 
 
+VARIANTS = {
+    "inputs in the step itself": dict(arrival="after_groups", when="start"),
+    "inputs a step later": dict(arrival="after_groups", order=2),
+    "held while refractory": dict(
+        clamp=" (unless refractory)", refractory=3 * ms, order=2, feedback="random"
+    ),
+    "parts of a group": dict(first=2, order=math.inf),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_networks_as_people_write_them_pass_the_check_of_their_delays(name):
+    options = dict(arrival="synapses", when="thresholds", order=1, feedback="symmetric", first=0)
+    options |= dict(clamp="", refractory=False) | VARIANTS[name]
+    defaultclock.dt, steps, rng = 1 * ms, 40, np.random.default_rng(0)
+    times, channels = np.nonzero(rng.random((steps, 6)) < 0.25)
+    source = SpikeGeneratorGroup(
+        6, channels, times * ms, period=steps * ms, when=options["when"], name="source"
+    )
+    neurons = NeuronGroup(
+        5,
+        "dv/dt = -v/(12*ms) : 1" + options["clamp"],
+        threshold="v > 1",
+        reset="v = 0",
+        refractory=options["refractory"],
+        method="exact",
+        name="neurons",
+    )
+    target = rng.normal(size=(steps, 2))
+    readout = LeakyReadout(2, 10 * ms, target=target, period=steps * ms, name="out")
+    rule = EProp(order=options["order"], surrogate=SURROGATE)
+    learner = Learner(readout, rule, options["feedback"], reset_every=steps * ms, seed=1)
+    made, first = [], options["first"]
+    for pre, post, size, name in (
+        (source, neurons, 0.5, "in"),
+        (neurons[first:], neurons[: 5 - first], 0.3, "rec"),
+    ):
+        synapses = TrainableSynapses(
+            pre,
+            post,
+            on_pre="v_post += w",
+            learner=learner,
+            arrival=options["arrival"] if pre is source else "synapses",
+            trainable=("w", "delay"),
+            name=name,
+        )
+        synapses.connect()
+        synapses.w = size * rng.exponential(size=len(synapses))
+        synapses.delay = rng.uniform(0, 6, len(synapses)) * ms
+        made.append(synapses)
+    onto = TrainableSynapses(neurons, readout, on_pre="y_post += w", learner=learner, name="onto")
+    onto.connect()
+    onto.w = rng.normal(size=len(onto))
+    found = learner.check(network=Network(source, neurons, readout, *made, onto), synapses=4)
+    assert found.passed and found.spikes > 20, str(found)
+    rows = [row for row in found.rows if row.quantity == "grad_delay"]
+    assert len(rows) == 8 and sum(row.finite_difference != 0 for row in rows) > 6
+
+
 def test_the_check_finds_credit_of_another_step(monkeypatch):
     right = presynaptic.steps_before
     monkeypatch.setattr(presynaptic, "steps_before", lambda *of: right(*of) + 1)
@@ -464,10 +524,35 @@ def test_errors_name_the_remedy():
     )
 
 
+@pytest.mark.parametrize("delay", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("training", [{"w": None}, {"delay": (0 * ms, 30 * ms)}], ids=str)
+def test_a_delay_that_is_no_time_to_come_is_refused(delay, training):
+    network, synapses, _, duration = coincidence(training)
+    synapses.delay = [delay, 1] * ms
+    with pytest.raises(BrianObjectException) as raised:
+        network.run(duration, namespace={})
+    assert "a delay of 'in' is " in str(raised.value.__cause__)
+
+
+def test_delays_between_two_steps_are_rounded_as_brian2_does():
+    """Where they do not learn, too; halves up."""
+    arrived = []
+    for delays in ([5.0, 20.0], [5.49, 20.5], [4.5, 20.49]):
+        network, synapses, _, duration = coincidence({"w": None})
+        synapses.w, synapses.delay = 3.0, delays * ms
+        network.run(duration, namespace={})
+        arrived.append(list(np.round(network["spikes"].t / ms).astype(int)))
+    assert arrived[0] == arrived[2] and arrived[1] == [arrived[0][0], arrived[0][1] + 1]
+
+
 @pytest.mark.parametrize(
     ("rule", "reset", "message"),
     [
-        (EProp(engine="traces"), 40 * ms, r"delays have no traces; choose EProp\(engine='credit'"),
+        (
+            EProp(engine="traces"),
+            40 * ms,
+            r"delays have no traces, since a delay acts by an arrival one step later minus",
+        ),
         (EProp(), None, "whole trials"),
     ],
 )

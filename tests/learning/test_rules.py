@@ -368,7 +368,8 @@ def test_modulations_by_type_of_cell_are_a_variable_of_the_synapses():
             (group, group, "w_rec", model.on_pre, "synapses"),
             (group, readout, "w_out", "y_post += w", "synapses"),
         ):
-            equations = "w : 1\nm : 1 (constant)"
+            # of inputs, which hear of nothing, none
+            equations = "w : 1\nm : 1 (constant)" if name == "w_rec" else "w : 1"
             S = TrainableSynapses(
                 pre, post, equations, on_pre=on_pre, learner=learner, arrival=arrival
             )
@@ -388,10 +389,34 @@ def test_modulations_by_type_of_cell_are_a_variable_of_the_synapses():
 
     by_type, by_neuron = found(MDGL(modulation="m")), found(MDGL())
     assert distance(by_type, expected(types=types)) < EXACT
+    # a hop against the direction of the synapse, and one that its own type alone hears
+    for wrong in (means.T, means * (types[:, None] == types)):
+        means = wrong
+        assert distance(found(MDGL(modulation="m")), expected(types=types)) > 1e-4
     assert distance(by_neuron, expected()) < EXACT
     assert distance(by_type, by_neuron) > 1e-4
     with pytest.raises(ValueError, match=r"MDGL\.modulation = 'g' is no variable of synapses"):
         found(MDGL(modulation="g"))
+
+
+def test_a_modulation_reaches_neurons_that_do_not_project_to_the_readout():
+    """As in the reference; e-prop has nothing for them, and no second hop leads back to others."""
+    none = np.ones((6, 2), dtype=bool)
+    none[:2] = False
+    network, *trial = known("alif", MDGL(), connectivity={"w_out": none})
+    found = network.gradients(*trial)
+    expected = reference.gradients(network.reference_network(), *trial, "mdgl")
+    assert distance(weights_of(found), weights_of(expected)) < EXACT
+    assert np.abs(found.w_in[:, :2]).max() > 1e-4
+    local = reference.gradients(network.reference_network(), *trial, "eprop")
+    assert np.abs(local.w_in[:, :2] - found.w_in[:, :2]).max() > 1e-4
+    for rule, options in (
+        (EProp(engine="traces"), {}),
+        (MDGL(), {"w_rec": np.zeros((6, 6), bool)}),
+    ):
+        network, *trial = known("alif", rule, connectivity={"w_out": none, **options})
+        with pytest.raises(ValueError, match="'population_0' learns, but no feedback reaches it"):
+            network.gradients(*trial)
 
 
 def test_modulations_that_cannot_come_back_are_refused():

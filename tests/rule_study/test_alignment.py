@@ -15,6 +15,7 @@ from brian2 import (
     start_scope,
     volt,
 )
+from scipy.sparse import csr_array
 from support.steps_in_brian2 import firing
 
 from brian_eprop import (
@@ -264,6 +265,19 @@ def test_a_network_that_is_too_large_is_refused_with_the_number(monkeypatch):
     monkeypatch.setattr(alignment, "available_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"3 more networks of 66 synapses would take"):
         AlignmentMonitor([EProp(), OSTL()]).of_network(network, *trial)
+    network, learner = own_network(BPTT(surrogate=PSI))
+    # 8 bytes × 2 states × 6² neurons × (6 inputs and 6 neurons)
+    with pytest.raises(MemoryError, match=r"'rtrl' keeps, would take 6\.91e-06 GB, but 1e-06 GB"):
+        fit(learner, network, progress=False, alignment=AlignmentMonitor([EProp(), "rtrl"]))
+
+
+def test_the_influence_of_a_large_network_is_more_than_any_machine_has():
+    none = csr_array((3000, 3000), dtype=bool)
+    network = RecurrentNetwork("lif", 100, 3000, 1, connectivity={"w_rec": none})
+    trial = np.zeros((1, 10, 100), dtype=bool), np.zeros((1, 10, 1))
+    # 8 bytes × 3 states × 3000² × 3100
+    with pytest.raises(MemoryError, match="which 'rtrl' keeps, would take 670 GB"):
+        AlignmentMonitor([EProp(), "rtrl"]).of_network(network, *trial)
 
 
 def test_the_figure_has_a_line_for_each_rule():

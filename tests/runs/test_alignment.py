@@ -107,6 +107,8 @@ def test_the_command_draws_them(run, tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
     done = brian_eprop("align", run, "eprop", "--figure", tmp_path / "aligned.jpeg")
     assert done.exit_code == 2 and "the format of figures = 'jpeg' is not known" in done.output
+    done = brian_eprop("align", run, "eprop", "--figure", tmp_path / "nowhere" / "aligned.png")
+    assert done.exit_code == 2 and "is in no folder that exists" in done.output
 
 
 def test_the_command_prints_them_and_who_was_refused(run):
