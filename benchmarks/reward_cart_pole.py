@@ -5,7 +5,8 @@
 LIF neurons, order 1, one update per episode. Every 25 episodes, where their mean length is above
 200, the agent plays 20 others without learning, with the action that it holds best; the weights
 that did best are kept, and learning ends when that mean is 498. The score is the mean number of
-actions, of at most 500, over 100 new episodes; random actions reach about 22. The last line is JSON.
+actions, of at most 500, over 100 new episodes; random actions reach about 22. The last line is
+JSON.
 """
 
 import argparse
@@ -51,32 +52,32 @@ def agent(seed, episodes, feedback, trace_decay):
 
 
 def learned(one, episodes):
-    """Lengths of the episodes to learn from; the agent then has the weights that did best."""
-    lengths, best, kept = [], 0.0, {}
-    while len(lengths) < episodes and best < GOAL:
-        history = one.learn(min(EVERY, episodes - len(lengths)))
-        lengths += [entry["actions"] for entry in history]
-        recent, score = np.mean(lengths[-EVERY:]), np.nan
+    """The history of the episodes to learn from; the agent then has the weights that did best."""
+    history, best, kept = [], 0.0, {}
+    while len(history) < episodes and best < GOAL:
+        latest = one.learn(min(EVERY, episodes - len(history)))
+        history += [entry | {"iteration": n} for n, entry in enumerate(latest, len(history))]
+        recent, score = np.mean([entry["actions"] for entry in latest]), np.nan
         if recent > LONG:
             score = one.evaluate(TESTS, greedy=True).mean() / REWARD
             if score >= best:
                 best = score
                 kept = {name: array.copy() for name, array in one.network.weights.items()}
-        print(f"  {len(lengths)} episodes: {recent:.0f}, tests {score:.0f}", flush=True)
+        print(f"  {len(history)} episodes: {recent:.0f}, tests {score:.0f}", flush=True)
     one.network.weights.update(kept)
-    return lengths
+    return history
 
 
 def measure(seed, *options):
     """One agent's life."""
     one = agent(seed, *options)
     start = time.perf_counter()
-    lengths = learned(one, options[0])
+    history = learned(one, options[0])
     seconds = time.perf_counter() - start
     return {
         "seed": seed,
-        "episodes": len(lengths),
-        "actions": sum(lengths),
+        "episodes": len(history),
+        "actions": sum(entry["actions"] for entry in history),
         "greedy": round(one.evaluate(100, greedy=True).mean() / REWARD, 1),
         "drawn": round(one.evaluate(100).mean() / REWARD, 1),
         "seconds": round(seconds),
