@@ -60,7 +60,7 @@ FLAGS = {
     "__update_due": Flag("learner", "1 where weights change", "updates, windows"),
     "__updates": Flag("learner", "updates so far", "optimizers", "the step, Learner", float),
     "__episode_over": Flag("rewards", "1 after an episode's end", "the step, Progress", "rewards"),
-    "__credit_decay": Flag("rewards", "γ, 0 at an episode's end", "traces, windows", "rewards"),
+    "__credit_decay": Flag("rewards", "γλ, 0 at an episode's end", "traces, windows", "rewards"),
     "__window_start": Flag("window", "its first step", "replay", "the step, replay", np.int64),
     "__window_ends": Flag("window", "1 where it is replayed", "replay", dtype=np.int64),
     "__replayed_step": Flag("window", "the past step", "backward pass", "replay", np.int64),

@@ -272,7 +272,7 @@ def _gradient(learner, term):
     """Code that adds to the gradient what a synapse contributes in a step, x.
 
     With rewards it counts by all TD errors that follow, of which the last is known now:
-    Σ_t δ^t F_γ(x)^t (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 34–37).
+    Σ_t δ^t F_γλ(x)^t, λ = 1 (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 34–37).
     """
     if not learner.readout.rewarded:
         return [f"grad += {term}"]

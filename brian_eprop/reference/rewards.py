@@ -9,7 +9,7 @@ from attrs import evolve, fields, frozen
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
 
-from ..checks import keep
+from ..checks import keep, number
 from .problem import AnyNetwork, Gradients, Problem, as_network, readout_gradient
 from .rule import Signal, added
 from .rules import rule_named
@@ -77,16 +77,18 @@ class Experience:
         first = np.concatenate([[True], self.over[:-1]])
         return np.where(first, 0.0, delta)
 
-    def returns(self, value: np.ndarray, discount: float) -> np.ndarray:
-        """R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'}, and beyond a cut the value of its step; (T,).
+    def returns(self, value: np.ndarray, discount: float, trace_decay: float = 1.0) -> np.ndarray:
+        """R^t = r^{t+1} + γ ((1 − λ) V^{t+1} + λ R^{t+1}), without the bracket at an end; (T,).
 
-        In the steps that are no part of an episode it is V^t.
+        Beyond a cut it is the value of its step; in the steps that are no part of an episode V^t.
         """
         returns = value.copy()
         for t in reversed(range(len(value) - 1)):
             if not self.over[t]:
-                later = 0.0 if self.terminal[t + 1] else returns[t + 1]
-                returns[t] = self.rewards[t + 1] + discount * later
+                later = (1 - trace_decay) * value[t + 1] + trace_decay * returns[t + 1]
+                returns[t] = self.rewards[t + 1] + discount * (
+                    0.0 if self.terminal[t + 1] else later
+                )
         return returns
 
 
@@ -119,13 +121,15 @@ class RewardProblem(Problem):
         What the outputs contribute in each step, before it counts by the advantage.
     """
 
-    def __init__(self, network, inputs, experience, discount, value_weight, smooth=False):
+    def __init__(
+        self, network, inputs, experience, discount, value_weight, smooth=False, trace_decay=1.0
+    ):
         network = as_network(network)
         self.experience, self.value_weight, self.returns = experience, value_weight, None
         no_targets = np.zeros((len(inputs), network.n_out))
         super().__init__(network, inputs, no_targets, smooth=smooth)
         value, actions = self.y[0, :, -1], experience.actions
-        self.value, self.returns = value, experience.returns(value, discount)
+        self.value, self.returns = value, experience.returns(value, discount, trace_decay)
         self.advantage = self.returns - value
         self.policy = softmax(self.y[0, :, :-1], axis=-1)
         actor = self.policy - np.eye(network.n_out - 1)[actions]
@@ -148,8 +152,8 @@ class RewardProblem(Problem):
             loss = np.array([np.sum(counted * (actor + critic))])
         return y, loss, *rest
 
-    def online(self, recursion, rule, discount):
-        """Σ_t δ^t F_γ(x)^t, step by step: x^t joins F_γ after δ^{t−1} has used it.
+    def online(self, recursion, rule, discount, trace_decay):
+        """Σ_t δ^t F_γλ(x)^t, step by step: x^t joins F_γλ after δ^{t−1} has used it.
 
         Returns
         -------
@@ -165,7 +169,7 @@ class RewardProblem(Problem):
             of_weights = recursion.step(step, signal)
             of_step = of_weights | readout_gradient(self.network, step, error)
             total = added(total, scaled(filtered, delta[t]))
-            kept = 0.0 if self.experience.over[t] else discount
+            kept = 0.0 if self.experience.over[t] else discount * trace_decay
             filtered = added(scaled(filtered, kept), scaled(of_step, 1.0 - self.experience.over[t]))
         return total
 
@@ -186,6 +190,7 @@ def reward_gradients(
     *,
     discount: float,
     value_weight: float = 0.5,
+    trace_decay: float = 1.0,
     online: bool = False,
     smooth: bool = False,
     **options: Any,
@@ -197,7 +202,7 @@ def reward_gradients(
     with V = y_{K+1}, in the steps t of its episodes, the first summand in those with a decision;
     R, and R − V in the first summand, are held constant. The gradient is Σ_t x^t (R^t − V^t), where
     x^t is what the errors π − [a] and −c_V contribute in step t; with
-    δ^t = r^{t+1} + γ V^{t+1} − V^t it is Σ_t δ^t F_γ(x)^t as well.
+    δ^t = r^{t+1} + γ V^{t+1} − V^t it is Σ_t δ^t F_γλ(x)^t as well.
 
     Parameters
     ----------
@@ -208,8 +213,8 @@ def reward_gradients(
         Of T steps.
     rule : str
         A key of `RULES`.
-    discount, value_weight : float
-        γ per step, and c_V.
+    discount, value_weight, trace_decay : float
+        γ per step, c_V, and λ per step: R is the λ-return, with 1 the return.
     online : bool
         Sum TD errors forwards in time, instead of returns: for causal rules. Only then does a rule
         see x^t alone.
@@ -231,13 +236,17 @@ def reward_gradients(
     ----------
     Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 5 and 30–37.
     """
+    for name, decay in (("discount", discount), ("trace_decay", trace_decay)):
+        number(f"reward_gradients.{name}", decay, "be one number from 0 to 1", high=1.0)
     described = rule_named(rule).with_options(options)
     if online and not described.causal:
         raise ValueError(
             f"rule '{rule}' looks at the future, so that it has no gradient of a step to filter; "
             "leave 'online' away"
         )
-    problem = RewardProblem(network, inputs, experience, discount, value_weight, smooth)
+    problem = RewardProblem(
+        network, inputs, experience, discount, value_weight, smooth, trace_decay
+    )
     if online and problem.network.rate_regularized:
         raise ValueError(
             "'online' is for networks without rate regularization, which is known at the end of "
@@ -246,7 +255,7 @@ def reward_gradients(
     advantage = problem.advantage
     recursion = rule_named(rule).at_work(problem.network, np.random.default_rng(0), **options)
     if online:
-        gradient = problem.online(recursion, described, discount)
+        gradient = problem.online(recursion, described, discount, trace_decay)
         of_readout = {name: gradient[name] for name in problem.network.readout_weights}
     else:
         problem.error = problem.error * advantage[np.newaxis, :, np.newaxis]

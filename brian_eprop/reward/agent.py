@@ -33,6 +33,8 @@ class Agent:
     steps_per_action : int
     value_weight : float
         c_V, the weight of the value's error.
+    trace_decay : float
+        λ per action: how far back TD errors reach. 1 is the return itself; less is less noisy.
     episodes_per_update : int
         Episodes whose mean gradient makes one update.
     seed : int, optional
@@ -60,16 +62,18 @@ class Agent:
         discount: float,
         steps_per_action: int = 1,
         value_weight: float = 0.5,
+        trace_decay: float = 1.0,
         episodes_per_update: int = 1,
         seed: int | None = None,
     ) -> None:
-        check_discount("Agent", discount, value_weight)
+        check_discount("Agent", discount, value_weight, trace_decay)
         whole_number("Agent.steps_per_action", steps_per_action)
         whole_number("Agent.episodes_per_update", episodes_per_update)
         _check_environment(environment)
         _check_network(network, environment)
         self.network, self.environment = network, environment
         self.discount, self.value_weight = float(discount), value_weight
+        self.trace_decay = float(trace_decay)
         self.steps_per_action, self.episodes_per_update = steps_per_action, episodes_per_update
         self.rng = np.random.default_rng(seed)
         self._loops: dict[bool, ClosedLoop] = {}

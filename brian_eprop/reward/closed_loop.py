@@ -26,11 +26,14 @@ class ActorCriticReadout(LeakyReadout):
     Their errors are π_k − [k = action] where a decision is made, and −c_V for the value in
     every step. A learner lets them count by the TD errors δ that follow::
 
-        dE/dw = Σ_t δ^t F_γ(x)^t      x^t: what the errors alone would contribute in step t
+        dE/dw = Σ_t δ^t F_γλ(x)^t     x^t: what the errors alone would contribute in step t
 
-    for an episode with an end the same as Σ_t x^t (R^t − V^t), with the return
+    With λ = 1 and for an episode with an end this is Σ_t x^t (R^t − V^t), with the return
     R^t = Σ_{t'>t} γ^{t'−t−1} r^{t'} (Bellec et al. 2020, Nat. Commun. 11:3625, Eqs 5 and 30–37).
-    With ``EProp(engine="traces")`` synapses keep F_γ(x) in their variable ``credit_trace``, and
+    With less, R is the λ-return: rewards count the less the later they come, and values stand for
+    them, whose errors bias the gradient, while its variance is smaller (Sutton & Barto 2018,
+    Reinforcement Learning, sections 12.1–12.5 and 13.5).
+    With ``EProp(engine="traces")`` synapses keep F_γλ(x) in their variable ``credit_trace``, and
     learn while an episode lasts; the engine ``"credit"`` is for trials of one length.
 
     The environment is whatever code sets the variables below in the slot ``before_end``, where
@@ -47,6 +50,8 @@ class ActorCriticReadout(LeakyReadout):
         γ per time step, from 0 to 1.
     value_weight : float
         c_V, the weight of the value's squared error ½ (R − V)² in the loss.
+    trace_decay : float
+        λ per time step, from 0 to 1.
     normalize : bool
         As for `LeakyReadout`.
     **as_neuron_group
@@ -90,6 +95,7 @@ class ActorCriticReadout(LeakyReadout):
         value : 1
         td_error : 1
         discount : 1 (shared, constant)
+        trace_decay : 1 (shared, constant)
         value_weight : 1 (shared, constant)
         episode_step : integer (shared)
         """
@@ -103,16 +109,17 @@ class ActorCriticReadout(LeakyReadout):
         discount: float,
         *,
         value_weight: float = 0.5,
+        trace_decay: float = 1.0,
         normalize: bool = False,
         **as_neuron_group: Any,
     ) -> None:
         why = "fewer leave nothing to decide"
         whole_number("ActorCriticReadout.n_actions", n_actions, 2, why=why)
-        check_discount("ActorCriticReadout", discount, value_weight)
+        check_discount("ActorCriticReadout", discount, value_weight, trace_decay)
         super().__init__(n_actions + 1, tau, normalize=normalize, **as_neuron_group)
         self.add_attribute("n_actions")
         self.n_actions = n_actions
-        self.discount, self.value_weight = discount, value_weight
+        self.discount, self.value_weight, self.trace_decay = discount, value_weight, trace_decay
         declare_flags(self, "rewards")
         declare(self, "__policy_norm")
         declare(self, "__value_before")
@@ -126,7 +133,7 @@ class ActorCriticReadout(LeakyReadout):
         run_code(self, policy, schedule.POLICY, f"{self.name}_policy")
         outcome = f"""
         __episode_over = int(terminal or truncated)
-        __credit_decay = discount*(1 - __episode_over)
+        __credit_decay = discount*trace_decay*(1 - __episode_over)
         _after = discount*int(not terminal)*value
         td_error = int(episode_step > 0)*(reward + _after - __value_before)
         loss += int(i == {n_actions})*0.5*td_error**2
@@ -138,9 +145,10 @@ class ActorCriticReadout(LeakyReadout):
         run_code(self, outcome, schedule.ERROR, f"{self.name}_outcome")
 
 
-def check_discount(owner, discount, value_weight):
-    """Raise an error unless discount and weight of the value are numbers in their ranges."""
+def check_discount(owner, discount, value_weight, trace_decay=1.0):
+    """Raise an error unless γ, weight of the value and λ are numbers in their ranges."""
     number(f"{owner}.discount", discount, "be one number from 0 to 1", high=1.0)
+    number(f"{owner}.trace_decay", trace_decay, "be one number from 0 to 1", high=1.0)
     number(f"{owner}.value_weight", value_weight, "be one number ≥ 0")
 
 
@@ -168,6 +176,7 @@ class ClosedLoop:
             d.tau_out,
             agent.discount ** (1 / agent.steps_per_action),  # per time step
             value_weight=agent.value_weight,
+            trace_decay=agent.trace_decay ** (1 / agent.steps_per_action),
             normalize=d.normalize,
             clock=clock,
             name="readout",
@@ -178,9 +187,9 @@ class ClosedLoop:
             NetworkOperation(self._note, clock=clock, when="after_end", order=10),
         )
         inputs = _input_group(d.n_in, clock)
-        self.assembly = assemble(
-            d, self.trials, inputs, self.readout, operations, reset_every=EPISODE
-        )
+        # They change weights only where an episode is over: nothing has to be watched in each step.
+        periods = {"reset_every": EPISODE, "given": list(operations)}
+        self.assembly = assemble(d, self.trials, inputs, self.readout, operations, **periods)
         self.fires = inputs.variables["fires"]
         names = ("policy", "reward", "action", "decides", "terminal", "truncated")
         self.now = {name: self.readout.variables[name] for name in names}

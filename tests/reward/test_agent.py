@@ -127,16 +127,17 @@ def test_an_update_is_the_mean_gradient_of_what_has_happened(steps_per_action, f
         discount=0.8,
         steps_per_action=steps_per_action,
         value_weight=0.3,
+        trace_decay=0.7,
         episodes_per_update=4,
         seed=2,
     )
     episodes = recorded_episodes(agent, 4)
     assert net.updates == 1 and len(episodes) == 4
     assert sum(inputs.sum() for inputs, _ in episodes) > 20
-    discount = 0.8 ** (1 / steps_per_action)
+    decays = {"discount": 0.8, "trace_decay": 0.7}
+    per_step = {name: decay ** (1 / steps_per_action) for name, decay in decays.items()}
     found = [
-        reward_gradients(reference, *e, discount=discount, value_weight=0.3).gradients
-        for e in episodes
+        reward_gradients(reference, *e, value_weight=0.3, **per_step).gradients for e in episodes
     ]
     for name in BLOCKS:
         expected = sum(getattr(one, name) for one in found) / 4
@@ -346,6 +347,11 @@ class TestWrongAgents:
             ({"steps_per_action": 0}, ValueError, "Agent.steps_per_action = 0 must be an integer"),
             ({"episodes_per_update": 1.5}, ValueError, "Agent.episodes_per_update = 1.5"),
             ({"value_weight": -1}, ValueError, "value_weight = -1 must be one number ≥ 0"),
+            (
+                {"trace_decay": 2},
+                ValueError,
+                "Agent.trace_decay = 2 must be one number from 0 to 1",
+            ),
             ({"environment": object()}, TypeError, "has no 'reset'; give an environment"),
             ({"network": 7}, TypeError, "Agent.network = 7 is not a RecurrentNetwork"),
         ],
@@ -404,6 +410,7 @@ class TestWrongReadouts:
             ({"discount": -0.1}, "discount = -0.1 must be one number from 0 to 1"),
             ({"discount": [0.9, 0.8]}, "discount = "),
             ({"value_weight": np.nan}, "value_weight = nan must be one number ≥ 0"),
+            ({"trace_decay": -0.1}, "trace_decay = -0.1 must be one number from 0 to 1"),
         ],
     )
     def test_arguments(self, changes, message):

@@ -77,7 +77,11 @@ def agents(draw):
     lengths = draw(st.lists(st.integers(5, 25), min_size=1, max_size=4))
     ends = [draw(st.sampled_from(["terminal", "truncated"])) for _ in lengths]
     episodes = random_episodes(seed, lengths, n_actions, ends)
-    options = dict(discount=draw(st.floats(0.05, 1)), value_weight=draw(st.floats(0.1, 2)))
+    options = dict(
+        discount=draw(st.floats(0.05, 1)),
+        value_weight=draw(st.floats(0.1, 2)),
+        trace_decay=draw(st.sampled_from([1.0, 0.9, 0.3])),
+    )
     return network, episodes, options, "lif" if kind == "lif" else "alif"
 
 
@@ -97,9 +101,9 @@ class TestMistakesAreSeen:
 
     network, episodes = agent_network(2), random_episodes(2, [40, 30], ends=["terminal"] * 2)
 
-    def distance(self, expected, reset_every="episode", late=0):
+    def distance(self, expected, reset_every="episode", late=0, **about_credit):
         about = (self.network, self.episodes, 0.9)
-        brian = BrianAgent(*about, reset_every=reset_every, late=late).run()
+        brian = BrianAgent(*about, reset_every=reset_every, late=late, **about_credit).run()
         return max(difference(brian.matrix(name), expected[name]) for name in BLOCKS)
 
     def expected(self, episodes=None):
@@ -114,6 +118,9 @@ class TestMistakesAreSeen:
 
     def test_episodes_that_run_into_each_other(self):
         assert self.distance(self.expected(), reset_every=None) > 0.1
+
+    def test_credit_that_reaches_less_far(self):
+        assert self.distance(self.expected(), trace_decay=0.9) > 1e-2
 
     def test_an_end_that_is_no_end(self):
         never = [
@@ -132,15 +139,17 @@ class TestMistakesAreSeen:
 
 
 @pytest.mark.first_case_is_fast
+@pytest.mark.parametrize("trace_decay", [1.0, 0.8])
 @pytest.mark.parametrize("rule", [EProp(), EProp(order=2), BPTT(), EProp(engine="traces")])
-def test_trials_of_one_length(rule):
+def test_trials_of_one_length(rule, trace_decay):
     """Credit that flows backwards counts by the advantage; episodes end within the trial too."""
     network = agent_network(3, feedback=None)
     episodes = random_episodes(3, [40, 40])
     assert any(e.over[:-1].any() for _, e in episodes)
     name, order = {1: ("eprop", {}), 2: ("eprop", {"order": 2})}.get(rule.order, ("bptt", {}))
-    brian = BrianAgent(network, episodes, 0.9, rule=rule, reset_every=40 * DT).run()
-    assert_same(brian, expected_gradients(network, episodes, name, discount=0.9, **order))
+    about = dict(discount=0.9, trace_decay=trace_decay)
+    brian = BrianAgent(network, episodes, **about, rule=rule, reset_every=40 * DT).run()
+    assert_same(brian, expected_gradients(network, episodes, name, **about, **order))
 
 
 def test_an_end_in_the_last_step_of_a_trial():
@@ -220,12 +229,14 @@ class TestReference:
 
     @pytest.mark.first_case_is_fast
     @pytest.mark.parametrize("rule", ["eprop", "rtrl", "superspike"])
-    @pytest.mark.parametrize("discount", [0.0, 0.7, 1.0])
-    def test_td_errors_forwards_are_returns(self, rule, discount):
+    @pytest.mark.parametrize(
+        "discount, trace_decay", [(0, 1), (0.7, 1), (1, 1), (0.9, 0.6), (1, 0)]
+    )
+    def test_td_errors_forwards_are_returns(self, rule, discount, trace_decay):
         about = (self.network, *self.episode, rule)
+        decays = dict(discount=discount, trace_decay=trace_decay)
         forwards, back = (
-            reward_gradients(*about, discount=discount, online=online).gradients
-            for online in (True, False)
+            reward_gradients(*about, **decays, online=online).gradients for online in (True, False)
         )
         for name in BLOCKS:
             assert difference(getattr(forwards, name), getattr(back, name)) < 1e-12
@@ -268,6 +279,24 @@ class TestReference:
         experience = Experience(-np.ones(4, int), rewards, never | (np.arange(4) == 3), never)
         found = experience.returns(np.full(4, 7.0), 0.5)
         np.testing.assert_allclose(found, [1 + 0.25 * 2, 0.5 * 2, 2, 7], rtol=1e-15)
+
+    @pytest.mark.parametrize("terminal", [True, False])
+    def test_returns_are_means_over_horizons(self, terminal):
+        """λ-returns are Σ_n (1 − λ) λ^{n−1} G_n, of n rewards and the value after them."""
+        rng, gamma, lam, n = np.random.default_rng(1), 0.8, 0.7, 5
+        rewards, value = rng.normal(size=(2, n))
+        last = np.arange(n) == n - 1
+        experience = Experience(-np.ones(n, int), rewards, last & terminal, last & (not terminal))
+        after = np.where(last & terminal, 0.0, value)
+        for t, found in enumerate(experience.returns(value, gamma, lam)[:-1]):
+            horizons = [
+                sum(gamma ** (k - t - 1) * rewards[k] for k in range(t + 1, end + 1))
+                + gamma ** (end - t) * after[end]
+                for end in range(t + 1, n)
+            ]
+            shares = [(1 - lam) * lam**k for k in range(len(horizons) - 1)]
+            shares.append(lam ** (len(horizons) - 1))
+            assert abs(found - np.dot(shares, horizons)) < 1e-14
 
 
 @pytest.mark.slow

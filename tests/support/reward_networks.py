@@ -35,7 +35,7 @@ class BrianAgent:
     network : SpikingNetwork
     episodes : list of (inputs, Experience)
         One after the other.
-    discount, value_weight : float
+    discount, value_weight, trace_decay : float
     rule : EProp
     late : int
         Rewards, decisions and ends come so many steps late: a deliberate mistake.
@@ -48,6 +48,7 @@ class BrianAgent:
         episodes,
         discount,
         value_weight=0.5,
+        trace_decay=1.0,
         *,
         kind="alif",
         rule=TRACES,
@@ -67,6 +68,7 @@ class BrianAgent:
             -1 / np.log(network.kappa) * ms,
             discount,
             value_weight=value_weight,
+            trace_decay=trace_decay,
             normalize=network.readout_gain != 1,
         )
         changed = ("v", "a") if kind == "alif" else ("v",)
