@@ -1,7 +1,7 @@
 """The dial from local to exact on evidence accumulation, drawn from the sweep's table.
 
-    brian-eprop sweep benchmarks/reproductions/evidence_accumulation.toml --workers 2
-    python benchmarks/order_dial.py sweeps/evidence_accumulation/table.nc order_dial.png
+    brian-eprop sweep benchmarks/reproductions/order_dial.toml --workers 2
+    python benchmarks/order_dial.py sweeps/order_dial/table.nc order_dial.png
 
 Left: wrong decisions while learning, mean and range over seeds. Right: what remains after training,
 and after how many iterations the mean of ten batches was below 7 %. Prints the numbers as a table.
