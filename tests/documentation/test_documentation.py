@@ -178,6 +178,12 @@ def test_links_of_pages_lead_somewhere(page):
     assert list(broken(page, page.read_text("utf-8"))) == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pictures_of_pages_say_what_they_show(page):
+    for shown in re.findall(r"!\[([^\]]*)\]", page.read_text("utf-8")):
+        assert len(shown.split()) >= 3, shown
+
+
 def test_a_link_that_leads_nowhere_is_found():
     text = "[a](missing.md) [b](start.md) ![c](figures/missing.png)\n:link: missing\n"
     assert list(broken(DOCS / "x.md", text)) == ["missing.md", "figures/missing.png", "missing"]
