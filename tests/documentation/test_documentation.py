@@ -147,6 +147,34 @@ def test_python_of_notebooks_compiles():
                 compile(code, path.name, "exec")
 
 
+#: How long something takes, in words or in digits.
+DURATION = re.compile(
+    r"\b(\d+|an?|one|two|three|six|ten|twenty|half a) ((to|or) \w+ )?(s|seconds?|minutes?)\b", re.I
+)
+
+
+def without_duration(text):
+    """Blocks to copy that neither say how long they take, nor stand beside a paragraph that does."""
+    parts = re.split(
+        r"^(```(?:bash|console|python)\n.*?^```$)", text, flags=re.DOTALL | re.MULTILINE
+    )
+    for before, block, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
+        paragraphs = [p for p in before.split("\n\n") if p.strip()][-1:]
+        paragraphs += [p for p in after.split("\n\n") if p.strip()][:1]
+        comments = re.findall(r"# .*", block)
+        if not DURATION.search(" ".join([*paragraphs, *comments]).replace("\n", " ")):
+            yield block
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "start.md"], ids=lambda p: p.stem)
+def test_what_a_newcomer_copies_says_how_long_it_takes(page):
+    text = page.read_text("utf-8")
+    assert text.count("```bash\n") >= 2 and text.count("```python\n") == 2
+    assert list(without_duration(text)) == []
+    quiet = re.sub(DURATION, "", text)
+    assert len(list(without_duration(quiet))) > 3
+
+
 def anchor(heading):
     """A heading as a fragment of an address, in GitHub's way."""
     kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
