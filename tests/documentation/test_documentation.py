@@ -154,10 +154,10 @@ DURATION = re.compile(
 
 
 def without_duration(text):
-    """Blocks to copy that neither say how long they take, nor stand beside a paragraph that does."""
-    parts = re.split(
-        r"^(```(?:bash|console|python)\n.*?^```$)", text, flags=re.DOTALL | re.MULTILINE
-    )
+    """Blocks to copy that do not say how long they take, as little as paragraphs beside them."""
+    text = re.sub(r"<!--.*?-->\n", "", text)
+    fence = re.compile(r"^(```(?:bash|console|python)\n.*?^```$)", re.DOTALL | re.MULTILINE)
+    parts = fence.split(text)
     for before, block, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
         paragraphs = [p for p in before.split("\n\n") if p.strip()][-1:]
         paragraphs += [p for p in after.split("\n\n") if p.strip()][:1]
