@@ -416,19 +416,25 @@ def main():
     parser.add_argument("--rules", nargs="*", default=NAMES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--figure", type=Path)
-    parser.add_argument("--results", type=Path, help="the JSON: written after every network")
+    parser.add_argument(
+        "--results", type=Path, help="JSON, written after every network; what is in it is not run"
+    )
     arguments = parser.parse_args()
     # networks of one trial, which problem_of_learner runs object by object
     BrianLogger.suppress_hierarchy("brian2.core.base")
     results = {coupling: {} for coupling in COUPLINGS}
-    for seed in range(arguments.seeds):
+    if arguments.results and arguments.results.exists():
+        results = json.loads(arguments.results.read_text())
+    for seed in map(str, range(arguments.seeds)):
         for neuron in arguments.neurons:
             for coupling in COUPLINGS:
+                of_seeds = results[coupling].setdefault(neuron, {})
+                if seed in of_seeds:
+                    continue
                 before = time.perf_counter()
-                rows, rate = measured(NEURONS[neuron], seed, coupling, arguments.rules)
+                rows, rate = measured(NEURONS[neuron], int(seed), coupling, arguments.rules)
                 seconds = time.perf_counter() - before
-                found = {"rate": rate, "seconds": seconds, "rules": rows}
-                results[coupling].setdefault(neuron, {})[seed] = found
+                of_seeds[seed] = {"rate": rate, "seconds": seconds, "rules": rows}
                 print(f"{seed} {neuron} {coupling}: {rate:.0f} Hz, {seconds:.0f} s", flush=True)
                 if arguments.results:
                     arguments.results.write_text(json.dumps(results))

@@ -1,6 +1,7 @@
 """e-prop and its family for Brian2: traces, learning signals and gradients of spiking networks."""
 
 from . import reference, tasks
+from .brian.fast_build import fast_build
 from .calculus.linearization import Linearization
 from .calculus.linearize import linearize
 from .learning.learner import Learner
@@ -16,7 +17,6 @@ from .learning.signals import Signal
 from .learning.synapses import TrainableSynapses
 from .learning.trace_filters import TraceFilter
 from .network import RecurrentNetwork, connectivity
-from .network.compilation import fast_build
 from .network.constraints import Bounds, DaleLaw, DeepR, WeightDecay
 from .network.fitting import FitResult, fit
 from .network.nir_export import to_nir

@@ -1,4 +1,4 @@
-"""Checks of what users pass: numbers, arrays, names, and quantities, which may be text ('20*ms').
+"""Checks of what users pass: numbers, times and rates, arrays and names.
 
 Each takes the name of the argument and its value; what it raises names them and the remedy.
 Fields of attrs classes have the same checks, as validators::
@@ -8,7 +8,6 @@ Fields of attrs classes have the same checks, as validators::
 Brian2 is imported where there may be a unit, so that what knows no units can use the rest.
 """
 
-import ast
 import dataclasses
 import difflib
 import inspect
@@ -299,14 +298,6 @@ def check_seed(name, seed):
         whole_number(name, seed, 0, np.inf, "None is for a random one")
 
 
-#: What text may consist of, besides names and numbers.
-ARITHMETIC = (
-    *(ast.Expression, ast.BinOp, ast.UnaryOp, ast.Load, ast.UAdd, ast.USub),
-    *(ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow),
-)
-TOO_DEEP = "it is nested too deeply"
-
-
 def suggest(name, known):
     """'; did you mean …?' when `known` has a name close to `name`, else ''."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
@@ -349,75 +340,6 @@ def check_unit(name, value, unit, example):
             f"{name} = {shown(value)} has {has} but must be {NOUNS.get(repr(unit), f'in {unit!r}')}"
             f"; write for example {example}"
         )
-
-
-def quantity(value, names=None):
-    """Turn a number, a Quantity, text such as '20*ms', or a list of them into a Quantity.
-
-    Text may contain numbers, names and + - * / ** only.
-
-    Parameters
-    ----------
-    value : number, Quantity, list or str
-    names : mapping of str to Quantity, optional
-        What names in the text stand for, besides Brian2's units.
-
-    Raises
-    ------
-    ValueError
-        The text is anything else, or the value is not numeric.
-    """
-    from brian2.core.namespace import DEFAULT_UNITS
-    from brian2.units.fundamentalunits import DimensionMismatchError, Quantity
-
-    if isinstance(value, str):
-        known = DEFAULT_UNITS | dict(names or {})
-        try:
-            tree = ast.parse(value.strip(), mode="eval")
-        except (SyntaxError, ValueError):
-            raise ValueError("it is not an expression") from None
-        except (RecursionError, MemoryError):
-            raise ValueError(TOO_DEEP) from None
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name):
-                if node.id not in known:
-                    hint = suggest(node.id, known)
-                    raise ValueError(f"'{node.id}' is not a unit that Brian2 knows{hint}")
-            elif isinstance(node, ast.Constant):
-                if type(node.value) not in (int, float):
-                    raise ValueError(f"{node.value!r} is not a number")
-                # Powers of whole numbers grow without end, those of floats overflow.
-                node.value = _as_float(node.value)
-            elif not isinstance(node, ARITHMETIC):
-                raise ValueError("only numbers, units and + - * / ** are allowed")
-        try:
-            # the tree holds nothing but arithmetic of numbers, units and the given names
-            value = eval(compile(tree, "<quantity>", "eval"), {"__builtins__": {}}, known)
-        except RecursionError:
-            raise ValueError(TOO_DEEP) from None
-        except (ArithmeticError, DimensionMismatchError) as error:
-            raise ValueError(str(error)) from None
-    if isinstance(value, list | tuple) and any(isinstance(entry, str) for entry in value):
-        value = [quantity(entry, names) for entry in value]
-    if np.asarray(value).dtype == bool:
-        raise ValueError("it is a truth value")
-    try:
-        value = Quantity(value)
-    except DimensionMismatchError:
-        raise ValueError("its elements have different units") from None
-    except TypeError as error:
-        raise ValueError(f"it is no number ({str(error).rstrip('.')})") from None
-    if np.iscomplexobj(value):
-        raise ValueError("it is a complex number")
-    # a plain copy: a Unit is a Quantity too, but has a name and a scale
-    return Quantity(np.array(value, dtype=float), dim=value.dim)
-
-
-def _as_float(number):
-    try:
-        return float(number)
-    except OverflowError:
-        raise ValueError("a number is too large") from None
 
 
 def steps(name, duration, dt, may_be_zero=False):

@@ -401,11 +401,17 @@ def align_command(
     trust: Annotated[
         bool, typer.Option("--trust", help="Execute the .py that is its task.")
     ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="A .png, .svg or .pdf to draw them into.")
+    ] = None,
 ):
     """Compare the gradients of rules with that of back-propagation in a trained network."""
     with _errors_in_words():
         given = {"rules": tuple(rules)} if rules else {}
-        typer.echo(str(align(run, trials=trials, trust=trust, **given)))
+        found = align(run, trials=trials, trust=trust, figure=figure, **given)
+        typer.echo(str(found))
+        if figure is not None and found.columns:
+            typer.echo(f"written to {figure}")
 
 
 @app.command()

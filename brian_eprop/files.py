@@ -1,13 +1,15 @@
-"""Atomic writing of files, and netCDF files with a checksum.
+"""Atomic writing of files, locks, and netCDF files with a checksum.
 
 HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
 damage sends it into a loop without end: a file is made in memory, and its bytes are checked
 before they are understood. Neither xarray nor h5netcdf is imported before there is such a file.
 """
 
+import fcntl
 import hashlib
 import io
 import os
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -162,3 +164,38 @@ def _as_netcdf(dataset):
 def _seal(content):
     """The end of a file with this content: its checksum."""
     return SEAL + hashlib.sha256(content).hexdigest().encode()
+
+
+#: Brian2's device, and the network that it builds, are those of the whole process.
+_THREADS = threading.Lock()
+
+
+@contextmanager
+def alone(path):
+    """Let all others wait; a process that dies lets them in.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file that is there meanwhile, and left by a process that is killed: that does no harm.
+    """
+    entered = False
+    with _THREADS:
+        while not entered:
+            with path.open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                # Who held it has removed the file, and another may have locked a new one.
+                entered = _is_open(path, lock)
+                try:
+                    if entered:
+                        yield
+                finally:
+                    if entered:
+                        path.unlink(missing_ok=True)
+
+
+def _is_open(path, file):
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -385,7 +385,22 @@ class DirectPathway(SynapticPathway):
 
 
 class DirectSynapses(Synapses):
-    """Synapses whose presynaptic pathways are direct if they are created with a delay."""
+    """Synapses whose presynaptic pathways are direct if they are created with a delay.
+
+    Attributes
+    ----------
+    connected : int
+        How many synapses a program will create between all pairs of neurons, or all but those to
+        itself: Brian2 knows only those whose neurons are listed.
+    """
+
+    connected = 0
+
+    def connect(self, condition=None, *args, level=0, **kwds):
+        super().connect(condition, *args, level=level + 1, **kwds)
+        if condition in (None, "i != j") and not (args or kwds):
+            n_pre, n_post = len(self.source), len(self.target)
+            self.connected += n_pre * n_post - (0 if condition is None else min(n_pre, n_post))
 
     def _add_updater(self, code, prepost, objname=None, delay=None, event="spike"):
         objname = super()._add_updater(code, prepost, objname, delay, event)

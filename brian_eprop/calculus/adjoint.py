@@ -38,8 +38,9 @@ from attrs import define, field
 from ..brian.code import internal
 from .derivatives import derivative
 from .one_step import Piece
+from .printing import printed
 from .programs import symbol
-from .statements import PSI, SPIKED, Held, closure, printed
+from .statements import PSI, SPIKED, Held, closure
 
 #: Whether an arrival at a clamped state counts: before the threshold and after it.
 OPEN = {True: "__open_early", False: "__open_late"}

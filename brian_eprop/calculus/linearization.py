@@ -37,17 +37,9 @@ from ..checks import ResetPath
 from .arrivals import OnPre
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import OneStep, drawing
+from .printing import as_latex, as_text, printed, tidy
 from .programs import Program, symbol
-from .statements import (
-    PSI,
-    SPIKED,
-    Coefficients,
-    as_latex,
-    as_text,
-    closure,
-    printed,
-    tidy,
-)
+from .statements import PSI, SPIKED, Coefficients, closure
 
 if TYPE_CHECKING:
     pass

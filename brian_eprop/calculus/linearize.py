@@ -15,8 +15,8 @@ from ..neurons.surrogates import Surrogate
 from .arrivals import OnPre
 from .linearization import Linearization
 from .one_step import one_step
+from .printing import as_number, printed
 from .programs import checked_statements, resolved, symbol
-from .statements import as_number, printed
 
 if TYPE_CHECKING:
     from ..neurons.neuron_model import NeuronModel

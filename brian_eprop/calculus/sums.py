@@ -27,8 +27,8 @@ from ..checks import shown
 from .arrivals import OF_ALL_SYNAPSES, as_synapses_see_them
 from .derivatives import RANDOM, NoDerivativeError, derivative
 from .one_step import Piece, state_names, stored_names
+from .printing import printed
 from .programs import expand, symbol
-from .statements import printed
 
 #: Names in code of synapses that are no constants: X may depend on them.
 PASSING = frozenset({"t", "t_in_timesteps"})

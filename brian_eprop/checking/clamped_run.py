@@ -24,8 +24,10 @@ from ..brian.internals import (
     steps_of,
     whole_group,
 )
+from .deliveries import Delivery, FoundAtSource
 from .given_sums import GivenSum
-from .linear_spikes import Delivery, FoundAtSource, Given, NotCheckable, Population, draws_numbers
+from .linear_spikes import Given, NotCheckable, Population, draws_numbers
+from .split_spikes import SplitSpikes
 
 #: When runs what of learning the loss is computed by.
 SCORES = (
@@ -62,6 +64,8 @@ class ClampedNetwork:
         Groups without a distance to a threshold, whose spikes count as given.
     onto_readout, onto_others : list of Delivery
         Where spikes that vary arrive.
+    splits : dict of TrainableSynapses to SplitSpikes
+        Those whose delays learn.
     loss : float
         Of the run that ended last.
     idles : bool
@@ -74,6 +78,7 @@ class ClampedNetwork:
         self.steps = round(float(duration) / self.readout.clock.dt_)
         self.populations, self.unreadable, self.events = {}, {}, {}
         self.onto_readout, self.onto_others, self.sums, self.found = [], [], {}, {}
+        self.splits = {}
         self.recording, self.idles, self.delivers = False, True, set()
         self.deviations, self.live, self.passes_on = {}, False, False
 
@@ -92,6 +97,8 @@ class ClampedNetwork:
     def _remove_variables(self):
         for added in (*self.populations.values(), *self.deliveries, *self.sums.values()):
             added.remove()
+        for split in self.splits.values():
+            split.remove()
 
     def _prepare(self):
         self.active = [obj for obj in self.objects if obj.active and not _is_optimizer(obj)]
@@ -99,6 +106,10 @@ class ClampedNetwork:
         self._find_deliveries()
         self._find_sums()
         for projection in self.projections:
+            if projection.trained_delay is not None:
+                self.splits[projection] = SplitSpikes(projection, self.learner)
+                self.splits[projection].prepare(self.namespace)
+                projection.variables["grad_delay"].set_value(0)
             projection.variables["grad"].set_value(0)
         for group, names in self.parameters.items():
             for name in names:
@@ -201,6 +212,7 @@ class ClampedNetwork:
     def _plan(self):
         """The objects of a step and what they run: list of (object, callable)."""
         by_pathway = {id(delivery.pathway): delivery for delivery in self.deliveries}
+        by_split = {id(split.pathway): split for split in self.splits.values()}
         plan = []
         observes = any(isinstance(obj, NetworkOperation) for obj in self.active)
         for obj in self.active:
@@ -220,6 +232,8 @@ class ClampedNetwork:
                     run = delivery.run
             elif obj in self.sums:
                 run = self._summation(obj)
+            if id(obj) in by_split:
+                run = partial(by_split[id(obj)].deliver, run)
             if id(obj) in self.found and not self.live:
                 run = partial(self.found[id(obj)].run, run)
             plan.append((obj, run))
@@ -360,7 +374,7 @@ class ClampedNetwork:
             population.distances = []
             population.own = population.outgoing = None
             population.states = {name: [] for name in population.states}
-        for started in (*self.deliveries, *self.sums.values()):
+        for started in (*self.deliveries, *self.sums.values(), *self.splits.values()):
             started.start()
         for found in self.found.values():
             found.start(recording=self.recording, follows=self.passes_on)

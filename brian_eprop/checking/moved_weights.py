@@ -127,6 +127,18 @@ class DifferenceCheck:
             post = np.array(s.variables["_synaptic_post"].get_value())
             weights, gradient = s.variables[s.weight], _of_synapses(s, "grad")
             yield Moved(s.name, s, weights, gradient, whole_group(s.target), post)
+            if s in self.run.splits:
+                split, gradient = self.run.splits[s], _of_synapses(s, "grad_delay")
+                yield Moved(
+                    s.name,
+                    s,
+                    split.moved,
+                    gradient,
+                    whole_group(s.target),
+                    post,
+                    quantity="grad_delay",
+                    unit=split.dt,
+                )
         for group, names in self.run.parameters.items():
             for name in names:
                 gradient = group.variables[f"grad_{name}"].get_value().copy()
@@ -141,7 +153,8 @@ class DifferenceCheck:
             np.abs(target.gradient).max(initial=0), *(abs(m["grad"][0]) for m in measured.values())
         )
         for k in chosen:
-            yield self._row(target, k, "grad", target.gradient[k], *measured[k]["grad"], largest)
+            value = target.gradient[k]
+            yield self._row(target, k, target.quantity, value, *measured[k]["grad"], largest)
         for name in measured[chosen[0]]:
             if name != "grad":
                 yield from self._trace_rows(target, chosen, measured, name)
@@ -336,7 +349,7 @@ class DifferenceCheck:
 
 @frozen(eq=False)
 class Moved:
-    """A projection's weights, or a group's parameter, which are moved one by one.
+    """A projection's weights or delays, or a group's parameter, which are moved one by one.
 
     Parameters
     ----------
@@ -349,6 +362,10 @@ class Moved:
         Where it acts.
     post : (n,) int array
         On which neurons of it.
+    quantity : str
+        The name of the gradient.
+    unit : float, optional
+        What a change is relative to. Default: the size of the values.
     """
 
     name: str
@@ -357,8 +374,8 @@ class Moved:
     gradient: np.ndarray
     group: object
     post: np.ndarray
-    #: What a change is relative to.
-    unit: float = field(init=False)
+    quantity: str = "grad"
+    unit: float = field()
 
     @unit.default
     def _magnitude(self):

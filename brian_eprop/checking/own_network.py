@@ -1,10 +1,23 @@
-"""The check of a user's own network: which network, how long, and what cannot be checked."""
+"""A user's own network: which one is checked, for how long, what cannot be; that of a script."""
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from brian2 import Network, Quantity, collect, magic_network
+from brian2 import (
+    BrianObjectException,
+    Network,
+    Quantity,
+    collect,
+    get_local_namespace,
+    magic_network,
+)
 
 from ..brian.internals import networks_of, runs_in_python
-from ..checks import check_seed, steps, whole_number
+from ..checks import FilePath, check_seed, steps, whole_number
 from .clamped_run import ClampedNetwork
 from .linear_spikes import NotCheckable
 from .moved_weights import DifferenceCheck
@@ -107,3 +120,62 @@ def _duration(learner, duration, network):
             f"{trial * dt!s}), at whose end gradients are complete"
         )
     return Quantity(duration)
+
+
+class _Done(BaseException):
+    """The exception that ends a script when what was to be done has been done."""
+
+    def __init__(self, result):
+        self.result = result
+
+
+def instead_of_learning(path: FilePath, what: str, do: Callable[..., Any]) -> Any:
+    """Run a script, and do something in the place of its first run that has a learner.
+
+    The script is executed: what it does before that run, it does.
+
+    Parameters
+    ----------
+    path : str or Path
+        Is run as ``__main__``.
+    what : str
+        Is done, in the words of an error: "to check".
+    do : callable
+        (learner, network, duration, namespace, level) → what is returned. The namespace is that of
+        the run; the objects of a magic network are `level` frames up from its caller.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such file; or its runs contain no learner.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    run, arguments, folders = Network.run, sys.argv, list(sys.path)
+
+    def instead(network, duration, *args, namespace=None, level=0, **kwds):
+        if namespace is None:
+            namespace = get_local_namespace(level=level + 1)
+        learners = [(obj, getattr(obj, "learner", None)) for obj in network.sorted_objects]
+        of_readouts = (found for obj, found in learners if found and found.readout is obj)
+        learner = next(of_readouts, None)
+        if learner is None:
+            return run(network, duration, *args, namespace=namespace, **kwds)
+        raise _Done(do(learner, network, duration, namespace, level))
+
+    Network.run = instead
+    sys.argv, sys.path = [str(path)], [str(path.resolve().parent), *folders]
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except _Done as left:
+        return left.result
+    except BrianObjectException as error:
+        raise error.__cause__ from None
+    finally:
+        Network.run, sys.argv, sys.path = run, arguments, folders
+    raise ValueError(f"{path}: no run of it has a Learner; there is nothing {what}")

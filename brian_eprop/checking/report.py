@@ -14,7 +14,7 @@ class CheckedDerivative:
     projection : str
         Name of the synapses, or ``"group.parameter"``.
     quantity : str
-        ``"grad"``; with ``EProp(engine="traces")`` also ``"e_trace"`` and ``"eps_<state>"``, in
+        ``"grad"``, ``"grad_delay"``; with ``EProp(engine="traces")`` also ``"e_trace"`` and ``"eps_<state>"``, in
         the step in which they differ most.
     i, j : int
         Indices of the synapse. For a parameter i is −1 and j the neuron.

@@ -34,7 +34,7 @@ from ..brian.code import LearningCode, code_object, internal, run_if, see_target
 from ..brian.internals import last_step
 from ..calculus.adjoint import OPEN, transposed
 from ..calculus.one_step import symbol
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from .trials import at_trial_start
 
 
@@ -313,3 +313,19 @@ def carry_on(pathway):
     if learner.trial is not None:
         cleared = "\n".join(f"{name} = 0" for name in carried)
         at_trial_start(synapses, cleared, f"{synapses.name}_trial_start")
+
+
+def collector(synapses, code, place, index, name, later=()):
+    """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
+    variables = synapses.variables
+    return player(
+        synapses,
+        "collect",
+        f"_passed = {code}",
+        name,
+        needed=[place, index],
+        synapses=synapses,
+        target=variables[place],
+        index=variables[index],
+        later=later,
+    )

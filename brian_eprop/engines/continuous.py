@@ -20,11 +20,10 @@ from ..brian import schedule
 from ..brian.code import LearningSum, declare, internal
 from ..brian.internals import add_to
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
-from .backward_pass import carry_on, player, row_variable
+from .backward_pass import carry_on, collector, player, row_variable
 from .history import Recorder, resize_rows
-from .presynaptic import collector
 
 #: Synapses per pair of neurons from which on the products of all pairs are computed at once.
 DENSE = 0.05

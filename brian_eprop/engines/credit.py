@@ -16,26 +16,20 @@ from brian2 import prefs
 
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group
-from ..brian.step_flags import EPISODE, declare_flags
+from ..brian.step_flags import declare_flags
 from ..calculus.arrivals import changing_at_source
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
-from .backward_pass import Replay, Row
+from .backward_pass import Replay, Row, collector
 from .continuous import SummedPathway
-from .crossing import cross
+from .credit_readout import CreditReadout
+from .crossing import cross, hear, hear_parameters
 from .feedback_sums import constant_effect
-from .heard import hear, hear_parameters
-from .history import SpikeRecorder, available_memory
+from .history import SpikeRecorder
 from .in_turn import ArrivalsInTurn, own_jumps
-from .populations import CreditPopulation, CreditReadout
-from .presynaptic import Pathway, collector
-
-#: Longest trial, in steps, whose past is kept as a whole at order 1.
-WHOLE = 5000
-#: What makes windows whole trials, in messages.
-WHOLE_TRIALS = "give the learner reset_every, and an update_every that is a multiple of it"
-#: Steps of a window, where the past is not kept as a whole.
-SEGMENT = 1000
+from .populations import CreditPopulation
+from .presynaptic import Pathway
+from .windows import SHORT_TRIALS, check_memory, window_of
 
 
 class Credit:
@@ -62,37 +56,9 @@ class Credit:
 
     def __init__(self, learner):
         self.learner, self.name = learner, learner.readout.name
-        order, trial, interval = learner.rule.order, learner.trial, learner.interval
-        self.crosses_synapses, self.unlimited = order > 1, math.isinf(order)
-        if EPISODE in (trial, interval):
-            raise ValueError(
-                f"Learner.reset_every = {trial!r}, update_every = {interval!r}: credit flows back "
-                "from the end of windows of a known length; choose EProp(engine='traces') for "
-                "episodes that end when they do"
-            )
-        whole = trial is not None and (interval is None or interval % trial == 0)
-        if self.crosses_synapses and not whole:
-            raise ValueError(
-                f"EProp.order = {order}: credit flows back to the beginning of a trial, so that "
-                "trials must be reset, and updates must not be more frequent: "
-                f"{WHOLE_TRIALS}; or choose order=1, whose windows may be shorter"
-            )
-        if learner.trainable and not whole:
-            raise ValueError(
-                f"Learner.trainable = {list(learner.trainable)}: the gradient of a parameter is "
-                f"that of whole trials; {WHOLE_TRIALS}"
-            )
-        at_once = self.crosses_synapses or learner.trainable
-        self.carries = not (whole and (at_once or trial <= WHOLE))
-        limits = [steps for steps in (trial, interval) if steps]
-        self.window = min([SEGMENT, *limits]) if self.carries else trial
-        if self.carries and learner.readout.rewarded:
-            raise ValueError(
-                f"'{self.name}' has rewards, which come after what they are for: credit flows "
-                "back to the beginning of a trial. Give the learner reset_every, of at most "
-                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose "
-                "EProp(engine='traces')"
-            )
+        self.crosses_synapses = learner.rule.order > 1
+        self.unlimited = math.isinf(learner.rule.order)
+        self.window, self.carries = window_of(learner)
         self.rows, self.tail, self.standalone = self.window, 0, False
         self.sources, self.pathways, self.dense, self.running = {}, [], [], set()
         self.sums: list[SummedPathway] = []
@@ -217,9 +183,8 @@ class Credit:
             on = f"'{seen[0]}_pre'" if seen else f"'{next(iter(own_jumps(jumps)))}_post'"
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on}, which changes with "
-                "time; the engine 'credit' goes through such arrivals in whole trials only: give "
-                f"the learner reset_every, of at most {WHOLE} steps, and an update_every that is "
-                "a multiple of it"
+                "time; the engine 'credit' goes through such arrivals in whole trials only: "
+                f"{SHORT_TRIALS}"
             )
         return ArrivalsInTurn(self, *parts, seen)
 
@@ -263,9 +228,8 @@ class Credit:
             raise ValueError(
                 f"'{name}' delays spikes on their way to the readout by up to {reach} steps, and "
                 f"its trials are learned from in windows of {self.window} steps: errors would come "
-                "back to spikes of the window before. Give the learner reset_every, of at most "
-                f"{WHOLE} steps, and an update_every that is a multiple of it; or choose order=2, "
-                "which keeps whole trials; or no delay here"
+                f"back to spikes of the window before: {SHORT_TRIALS}; or choose order=2, which "
+                "keeps whole trials; or no delay here"
             )
 
     def prepare(self):
@@ -283,7 +247,8 @@ class Credit:
         self.tail = max(map(self._reach, self.pathways), default=0) if self.carries else 0
         self.rows = self.window + self.tail
         receivers = self.receivers()
-        self._check_memory(receivers)
+        kept = self.bytes_kept(receivers)
+        check_memory(self.learner, self.window, kept, self.bytes_of_matrices)
         for recording in (*receivers, *self.sources.values(), *self.sums):
             recording.prepare(self.rows)
         for pathway in self._in_turn:
@@ -328,8 +293,7 @@ class Credit:
                             f"other code lets arrivals of '{pathway.synapses.name}' reach "
                             f"'{(reached - set(pathway.states)).pop()}' of group "
                             f"'{group.name}', which windows within a trial do not carry along: "
-                            f"give the learner reset_every, of at most {WHOLE} steps, and no more "
-                            "frequent updates"
+                            f"{SHORT_TRIALS}"
                         )
         hear(self, self._in_turn, reading)
         hear_parameters(self, self._active)
@@ -413,15 +377,11 @@ class Credit:
         per_step += sum(size * pathway.numbers_kept for pathway in self._in_turn)
         return per_step * self.rows
 
-    def _check_memory(self, receivers):
-        needed, free = self.bytes_kept(receivers), available_memory()
-        if needed > 0.9 * free:
-            raise MemoryError(
-                f"learning with order = {self.learner.rule.order} keeps the past of a trial of "
-                f"{self.window} steps: {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free; "
-                "make trials shorter (reset_every), or choose order=1 with updates within the "
-                "trial, whose windows are short"
-            )
+    @property
+    def bytes_of_matrices(self):
+        """Bytes of weights that programs have once more, as matrices of all pairs."""
+        size = np.dtype(prefs.core.default_float_dtype).itemsize
+        return size * sum(pathway.numbers_of_matrices for pathway in self.pathways)
 
     def players(self):
         """Code of the backward pass: before it, and in each of its steps, in order."""

@@ -15,7 +15,7 @@ from attrs import define, frozen
 from ..brian import schedule
 from ..brian.code import LearningCode, declare, internal, on_spike, run_code, run_if, see_target
 from ..brian.internals import add_to, get_identifiers, is_standalone, parent_group
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from .trials import at_trial_start
 
 #: So many steps of compiled networks are computed at once.

@@ -6,8 +6,8 @@ L_j = Σ_k B_kj error_k, or, where a signal is made of them, error_j = Σ_k B_kj
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, sum_over_synapses
 from ..calculus.derivatives import NoDerivativeError
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
 
 
 class FeedbackSums:

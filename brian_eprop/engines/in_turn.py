@@ -31,11 +31,11 @@ from ..brian.internals import (
 )
 from ..calculus.arrivals import check_constant
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
-from .backward_pass import player
+from .backward_pass import collector, player
 from .history import Recorder, resize_rows, steps_of
-from .presynaptic import Pathway, collector
+from .presynaptic import Pathway
 
 #: Local names of a synapse: the state before its arrival, and ∂(state after the last)/∂(after it).
 BEFORE, AFTER = "__before", "__after"

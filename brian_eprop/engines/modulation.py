@@ -19,7 +19,7 @@ from brian2 import NeuronGroup
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code, see_target, sum_over_synapses
 from ..brian.internals import parent_group
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 
 #: The shared variables of the readout that the slopes are filtered with.
 SHARED = ("__kappa", "__trial_begins")

@@ -18,9 +18,9 @@ from ..brian.code import internal
 from ..brian.internals import get_identifiers, is_standalone, known_values, parent_group
 from ..calculus.arrivals import check_constant, common_effects, is_synaptic
 from ..calculus.derivatives import derivative
+from ..calculus.printing import printed
 from ..calculus.programs import symbol
-from ..calculus.statements import printed
-from .backward_pass import carry_on, player
+from .backward_pass import carry_on, collector, player
 from .history import WHOLE_STEP, resize_rows, steps_before, steps_of
 
 
@@ -409,6 +409,22 @@ class Pathway:
             **shared,
         )
 
+    @property
+    def numbers_of_matrices(self):
+        """How many numbers a program has of weights as whole matrices: see collect_product.cpp.
+
+        Of plain synapses by a condition it is not known before the program runs, and not counted.
+        """
+        synapses = self.synapses
+        products = [code for code, *_, population in self.backwards if population.learns]
+        products = [code for code in products if self._factors(code)]
+        if not (is_standalone() and products):
+            return 0
+        listed = int(known_values(synapses.variables["N"]).sum())
+        count = max(listed, getattr(synapses, "connected", 0))
+        pairs = len(synapses.source) * len(synapses.target)
+        return len(products) * pairs if 2 * count > pairs else 0
+
     def _factors(self, code):
         """Weight and variable of the target whose product code is; None if it is another thing."""
         factors = code.split("*")
@@ -434,19 +450,3 @@ class Pathway:
         return [
             (self.synapses.variables[local], reach[output] + 1, n) for output, local in read.items()
         ]
-
-
-def collector(synapses, code, place, index, name, later=()):
-    """Code that sets a variable of a group to a sum over synapses, for one step of the past."""
-    variables = synapses.variables
-    return player(
-        synapses,
-        "collect",
-        f"_passed = {code}",
-        name,
-        needed=[place, index],
-        synapses=synapses,
-        target=variables[place],
-        index=variables[index],
-        later=later,
-    )

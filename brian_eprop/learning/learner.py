@@ -18,7 +18,7 @@ from brian2 import (
 from numpy.typing import ArrayLike
 
 from ..brian.code import declare, internal, unchanged_if_refused
-from ..brian.internals import add_to, parent_group, pathways, runs_in_python
+from ..brian.internals import add_to, parent_group, runs_in_python
 from ..brian.step_flags import EPISODE, NEVER, Progress, declare_flags, describe_step
 from ..checking import NetworkCheck
 from ..checking.own_network import check_network
@@ -35,14 +35,9 @@ from ..checks import (
 from ..engines.contract import Engine, Population, Projection
 from ..engines.credit import Credit
 from ..engines.traces import Traces
-from ..engines.trials import (
-    drop_spikes_under_way,
-    restore_at_trial_start,
-    restore_parameters_at_trial_start,
-    restore_synapses_at_trial_start,
-)
 from ..reading import NetworkReader, NetworkReading
-from .argument_checks import (
+from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .learner_checks import (
     check_complete,
     check_durations,
     check_types,
@@ -52,16 +47,17 @@ from .argument_checks import (
     checked_readout,
     constants_among,
 )
-from .feedback import FeedbackWeights, checked_feedback, dense_feedback
+from .loss_code import LossCode, install_losses
 from .losses import FiringRateRegularizer, regularize
-from .neuron_losses import Loss, LossCode, install_losses
+from .neuron_losses import Loss
 from .optimizers import Optimizer, checked_optimizer
 from .parameters import Trainable, checked_trainable, install, own_parameters
 from .readout import LeakyReadout
 from .rule import EProp, Rule
 from .signals import Signal, checked_signal, install_signal
 from .trace_filters import TraceFilter, checked_filter
-from .updates import Attach, Update, changing, is_trained, warn_of_what_goes_on
+from .trial_resets import reset_parameters_too, reset_with_trial, warn_of_what_goes_on
+from .updates import Attach, Update
 
 #: What may be assigned to a learner.
 CHANGEABLE = ("learning", "optimizer")
@@ -221,11 +217,7 @@ class Learner:
                 self.reset_with_trial(readout)
             self.reader = NetworkReader(self)
             add_to(readout, self.reader)
-            for listed in reset:
-                self.reset_with_trial(listed)
-                if isinstance(listed, NeuronGroup):
-                    restore_parameters_at_trial_start(listed)
-                    self.parameters_restored.add(listed)
+            reset_parameters_too(self, reset)
             readout.learner = self
 
     @property
@@ -410,21 +402,7 @@ class Learner:
         ----------
         group : NeuronGroup or Synapses
         """
-        group = parent_group(group)
-        resettable = isinstance(group, NeuronGroup | Synapses)
-        if self.trial is None or group in self.restored or not resettable:
-            return
-        self.restored.add(group)
-        if group is not self.readout:
-            self.share(group, "__started", "__trial_begins")
-        if isinstance(group, NeuronGroup):
-            restore_at_trial_start(group)
-            return
-        restore_synapses_at_trial_start(group, changing(group))
-        if not is_trained(group):
-            for pathway in pathways(group):
-                self.share(pathway, "trial_step")
-            drop_spikes_under_way(group)
+        reset_with_trial(self, parent_group(group))
 
     def warn_of_what_goes_on(self) -> None:
         """Warn, once, of states that the end of a trial does not reset."""

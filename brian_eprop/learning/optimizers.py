@@ -120,6 +120,9 @@ def start_of(learning_rate):
     return getattr(learning_rate, "start", learning_rate)
 
 
+#: So many weights are updated at once: what is between two statements stays in the cache.
+SLICE = 2**14
+
 #: Of Brian2's functions those that the statements use.
 FUNCTIONS = {"sqrt": np.sqrt, "floor": np.floor, "cos": np.cos, "clip": np.clip}
 
@@ -176,11 +179,21 @@ class Optimizer(ABC):
         -------
         ndarray
         """
-        names: dict[str, Any] = {n: state.get(n, np.zeros_like(gradient)) for n in self.state}
-        names |= {"_gradient": gradient, "updates": updates} | FUNCTIONS
-        exec(_compiled(self.statements), {}, names)
-        state.update({name: names[name] for name in self.state})
-        return names["_step"]
+        gradient = np.asarray(gradient)
+        shape, dtype = gradient.shape, np.result_type(gradient, 0.0)
+        after = {name: np.empty(shape, dtype) for name in ("_step", *self.state)}
+        given = {n: state[n] if n in state else np.zeros(shape, dtype) for n in self.state}
+        flat = {n: np.ravel(values) for n, values in (given | {"_gradient": gradient}).items()}
+        for begin in range(0, gradient.size, SLICE):
+            part = slice(begin, begin + SLICE)
+            names: dict[str, Any] = {name: values[part] for name, values in flat.items()}
+            names |= {"updates": updates} | FUNCTIONS
+            exec(_compiled(self.statements), {}, names)
+            for name, values in after.items():
+                values.reshape(-1)[part] = names[name]
+        step = after.pop("_step")
+        state.update(after)
+        return step
 
 
 def checked_optimizer(name, optimizer):

@@ -18,7 +18,8 @@ from brian2.units.fundamentalunits import (
     get_dimensions,
 )
 
-from ..checks import as_array, check_time, flag, quantity, shown, steps, unit_name, whole_number
+from ..checks import as_array, check_time, flag, shown, steps, unit_name, whole_number
+from ..quantities import quantity
 
 #: Units as Neo and NWB write them, without prefix, and as Brian2 does.
 UNITS = {"V": "volt", "A": "amp", "S": "siemens", "s": "second", "F": "farad", "Hz": "hertz"}

@@ -27,10 +27,11 @@ from ..calculus.sums import Sum
 from ..checks import flag, refuse_change, shown, table, unit_name
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
-from . import argument_checks as validation
+from . import synapse_checks as validation
 from .delays import DelayUpdate, check_delays, checked_trained, longest_delay, trained_delay
 from .feedback import random_feedback
 from .learner import Learner
+from .learner_checks import constants_among
 from .parameters import Trainable
 from .updates import Trained, Update, checked_bounds
 
@@ -168,7 +169,7 @@ class TrainableSynapses(DirectSynapses):
             optimizer.check_unit(weight, equations[weight].dim)
         whole = parent_group(target)
         names = get_local_namespace(level=1) | namespace
-        learner.namespace.update(validation.constants_among(names))
+        learner.namespace.update(constants_among(names))
         synaptic = set(equations.names) | OF_ALL_SYNAPSES
         # What is derived is computed in the groups, whose names may mean something else.
         known = synaptic | whole.variables.keys()

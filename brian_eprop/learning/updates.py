@@ -1,18 +1,13 @@
-"""Weight updates: the code by which the present optimizer changes weights and parameters.
-
-Also the list of what no trial resets.
-"""
+"""Weight updates: the code by which the present optimizer changes weights and parameters."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 from attrs import frozen
-from brian2 import Synapses
 from brian2.units.fundamentalunits import Dimension, DimensionMismatchError, get_dimensions
 
 from ..brian import schedule
@@ -21,14 +16,10 @@ from ..brian.internals import (
     ArrayVariable,
     add_to,
     is_standalone,
-    known_values,
-    parent_group,
-    pathways,
     word_substitute,
 )
 from ..checks import not_finite, unit_name
 from ..engines.contract import Learning
-from ..engines.trials import parameters_that_may_change, variables_that_change
 from .optimizers import Optimizer
 
 
@@ -223,73 +214,3 @@ REMEDY = (
     "use a smaller learning rate, smaller weights at the start, a smaller surrogate gradient "
     "(EProp.surrogate), or shorter trials; and look at what the neurons do before this step"
 )
-
-
-def is_trained(synapses: Synapses) -> bool:
-    """Whether synapses are trained, or are fixed ones of a learner."""
-    return getattr(synapses, "learner", None) is not None
-
-
-def changing(synapses: Synapses) -> set[str]:
-    """Variables of a user's synapses that change, but for what learning changes."""
-    variables = variables_that_change(synapses)
-    if is_trained(synapses):
-        variables = (variables & synapses.model_names) - {synapses.weight}
-    return variables
-
-
-def warn_of_what_goes_on(learner: Learning) -> None:
-    """Warn of states that the end of a trial does not reset."""
-    continuing = going_on(learner)
-    if continuing:
-        warnings.warn(
-            f"trials of the learner of '{learner.readout.name}' are reset, but these go on from "
-            f"one to the next: {'; '.join(continuing)}. To reset them too, name them in "
-            "Learner(reset=[...])",
-            stacklevel=3,
-        )
-
-
-def going_on(learner: Learning) -> list[str]:
-    """Descriptions of the states of a network that the end of a trial does not reset.
-
-    Parameters
-    ----------
-    learner : Learner
-        Whose network has been read, and is about to run.
-    """
-    continuing, reading = [], learner.reader.reading
-    onto_restored = [
-        obj
-        for obj in reading.objects
-        if isinstance(obj, Synapses) and parent_group(obj.target) in learner.restored
-    ]
-    for synapses in onto_restored:
-        name, target = synapses.name, parent_group(synapses.target)
-        variables = changing(synapses)
-        if variables and synapses not in learner.restored:
-            continuing.append(f"{_named(variables)} of the synapses '{name}'")
-        if not is_trained(synapses) and synapses not in learner.restored and _delays(synapses):
-            continuing.append(f"spikes on the way along '{name}'")
-        if target not in learner.parameters_restored:
-            at_spikes = [a for a in reading.actions if a.kind == "synapses" and a.owner is synapses]
-            changed = {effect.variable for action in at_spikes for effect in action.effects}
-            kept = {
-                parameter
-                for parameter in parameters_that_may_change(target)
-                if target.variables[parameter] in changed
-                and internal("start", parameter) not in target.variables
-            }
-            if kept:
-                continuing.append(f"{_named(kept)} of '{target.name}', which '{name}' changes")
-    return continuing
-
-
-def _delays(synapses):
-    """Whether spikes are known to be under way for a while."""
-    delays = [known_values(pathway.variables["delay"]) for pathway in pathways(synapses)]
-    return any(np.any(values >= synapses.clock.dt_ / 2) for values in delays)
-
-
-def _named(names):
-    return ", ".join(f"'{name}'" for name in sorted(names))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from attrs import field, frozen
 
-from .connectivity import rows_of
+from .structures import rows_of
 
 
 @frozen

@@ -18,9 +18,9 @@ from brian2 import (
 
 from ..brian import schedule
 from ..brian.internals import assigned_names, catch_logs, get_identifiers, reset_of
-from ..checks import quantity
 from ..learning.rule import EProp
 from ..neurons.model_checks import threshold_distance
+from ..quantities import quantity
 from .projections import BatchShape
 from .recurrent import RecurrentNetwork
 from .runtime import RuntimeNetwork

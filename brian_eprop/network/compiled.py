@@ -23,10 +23,10 @@ from scipy.sparse import issparse
 
 from .assembly import RASTER, TARGETS
 from .compilation import DURATION, build, interface
-from .connectivity import values_of
 from .projections import blocks, given, results, trained
 from .resident import Program, in_use
 from .results import Joined, parts
+from .structures import values_of
 from .training_state import encode
 
 #: Preferences of Brian2 that do not reach the generated code.

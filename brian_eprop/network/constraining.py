@@ -8,8 +8,8 @@ With adaptive feedback B follows: it decays and is clipped as w_out is.
 import numpy as np
 from scipy.sparse import issparse
 
-from .connectivity import first_place, spread, values_of, with_values
 from .constraints import CONSTRAINTS, MATRICES, Bounds, DaleLaw, DeepR
+from .structures import first_place, spread, values_of, with_values
 from .validation import check_key, check_synapses, checked_weights
 
 

@@ -30,11 +30,11 @@ from ..learning.losses import LOSSES, FiringRateRegularizer
 from ..learning.parameters import Trainable, checked_trainable
 from ..learning.rule import Rule
 from ..learning.rules import check_rule
-from .connectivity import checked_structure, fitted, values_of
 from .constraining import check_constraints
 from .constraints import CONSTRAINTS, MATRICES, Constraint
 from .parameters import check_trainable
 from .projections import spans
+from .structures import checked_structure, fitted, values_of
 from .trained_delays import (
     NAMES,
     check_bounds_within,

@@ -16,9 +16,10 @@ from brian2 import Quantity, ms
 
 from .. import reference
 from ..brian.internals import statements_of
-from ..checks import FilePath, fields_of, quantity
+from ..checks import FilePath, fields_of
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula
+from ..quantities import quantity
 from ..reference.surrogates import SURROGATES
 from .checked_model import (
     NAMESPACE,

@@ -9,14 +9,15 @@ import numpy as np
 from attrs import field, frozen
 from scipy.sparse import issparse
 
-from ..checks import flag, missing, one_of, quantity
+from ..checks import flag, missing, one_of
 from ..neurons.neuron_model import load_model
-from .connectivity import with_values
+from ..quantities import quantity
 from .constraining import checked_matrices
 from .parameters import checked_parameters
 from .projections import spans
 from .recurrent import RecurrentNetwork
 from .reference_conversion import DYNAMICS, check_dense
+from .structures import with_values
 
 if TYPE_CHECKING:
     import nir

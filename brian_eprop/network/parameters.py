@@ -12,8 +12,8 @@ from brian2.units import DimensionMismatchError
 
 from ..checks import unit_name
 from ..learning.parameters import bounds_of, check_known, check_refractoriness, scale_of
-from .connectivity import values_of
 from .projections import trained
+from .structures import values_of
 from .trained_delays import (
     NAMES,
     as_delays,

@@ -15,9 +15,10 @@ from attrs import frozen
 from brian2 import Quantity, get_dimensions
 from scipy.sparse import issparse
 
-from ..checks import Bools, Floats, quantity, unit_name
+from ..checks import Bools, Floats, unit_name
+from ..quantities import quantity
 from .block_parts import MaskedPart, SparsePart
-from .connectivity import values_of, with_values
+from .structures import values_of, with_values
 from .trained_delays import NAMES
 
 #: What is kept of a run: the output, and the spikes of each population, (total steps, n).

@@ -35,7 +35,6 @@ from ..reference import Gradients, SpikingNetwork
 from . import training
 from . import training_state as checkpoint
 from .compiled import CompiledNetwork
-from .connectivity import with_structures
 from .constraining import checked_matrices, initial_matrices
 from .constraints import Constraint
 from .description import NetworkDescription
@@ -45,6 +44,7 @@ from .projections import Backend, BatchShape
 from .reference_conversion import reference_network, with_trained_delays
 from .results import Simulation, as_gradients, learning_signal, output_error, room, way_back
 from .runtime import RuntimeNetwork, record_trial
+from .structures import with_structures
 from .training import Judge, TrialSource
 from .training_state import TrainingState, updated
 from .validation import (

@@ -7,14 +7,15 @@ import numpy as np
 from attrs import evolve
 from scipy.sparse import issparse
 
-from ..checks import fields_of, quantity
+from ..checks import fields_of
 from ..engines.history import available_memory
 from ..neurons.neuron_model import load_model
+from ..quantities import quantity
 from ..reference import SpikingNetwork
 from ..reference.surrogates import SURROGATES
-from .connectivity import with_values
 from .constraints import MATRICES
 from .projections import spans
+from .structures import with_values
 from .trained_delays import matrices_of
 
 #: A weight, a delay and whether there is a synapse.

@@ -14,8 +14,8 @@ from scipy.sparse import issparse
 from ..checks import Bools, Floats
 from ..learning.losses import LOSSES
 from ..reference import Gradients
-from .connectivity import values_of, with_values
 from .constraints import MATRICES
+from .structures import values_of, with_values
 
 #: Trials in a part of a batch at most: what a part costs besides its trials then hardly counts.
 TRIALS_IN_A_PART = 8

@@ -23,9 +23,9 @@ from ..calculus.derivatives import UnsuitableMethodError
 from ..checks import unit_name
 from ..recording import Recording
 from .assembly import RASTER, timed_targets, trial_assembly
-from .connectivity import sources
 from .projections import BatchShape, blocks, given, results, spans, trained
 from .results import Joined, learning_signal, output_error, parts, way_back
+from .structures import sources
 
 
 class RuntimeNetwork:

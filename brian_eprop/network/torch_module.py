@@ -6,10 +6,10 @@ from attrs import evolve
 from brian2 import Quantity, get_dimensions
 from torch.autograd.function import once_differentiable
 
-from .connectivity import values_of, with_values
 from .constraining import checked_matrices
 from .constraints import MATRICES
 from .parameters import checked_parameters
+from .structures import values_of, with_values
 from .validation import checked_threads
 
 #: Weights and times have the numbers of Brian2.

@@ -11,12 +11,12 @@ import numpy as np
 from brian2 import Quantity, second
 from scipy.sparse import issparse
 
-from ..engines.credit import WHOLE
 from ..engines.history import steps_of
+from ..engines.windows import WHOLE
 from ..learning.delays import SCALE
 from ..learning.parameters import bounds_of, checked_trainable, scale_of
-from .connectivity import fitted, values_of, with_values
 from .constraints import MATRICES
+from .structures import fitted, values_of, with_values
 from .validation import check_key, check_synapses, checked_quantity
 
 #: How the trained delays of a matrix are called among the parameters.

@@ -24,12 +24,12 @@ from ..learning.rules import RULES
 from ..neurons.neuron_model import NeuronModel
 from ..neurons.surrogates import SURROGATES
 from ..reference import Gradients
-from .connectivity import fitted, values_of, with_values
 from .constraining import check_wiring, checked_matrices, of_kind, within_limits
 from .constraints import CONSTRAINTS, MATRICES, DeepR, WeightDecay
 from .description import NetworkDescription
 from .parameters import arrays_of, checked_parameters, from_arrays, update
 from .population import PopulationDescription
+from .structures import fitted, values_of, with_values
 from .validation import checked_optimizer
 
 
@@ -113,13 +113,15 @@ def updated(state, optimizer, gradients, description):
         moments[name], mask = dict(state.moments.get(name, {})), description.connectivity[name]
         gradient = _of_synapses(f"gradients.{name}", getattr(gradients, name), mask)
         step = optimizer.step(gradient, moments[name], state.updates + 1)
-        step = np.where(values_of(mask), step, 0.0)
+        step[~values_of(mask)] = 0.0
         decay = of_kind(description, name, WeightDecay)
         kept = 1.0 if decay is None else 1.0 - decay.rate
         if name == "w_out" and description.feedback == "adaptive":
             kept *= 1 - description.feedback_decay
             weights["feedback"] = kept * weights["feedback"] - step.T
-        weights[name] = with_values(mask, kept * values_of(weights[name]) - step)
+        values = values_of(weights[name])
+        np.subtract(values if kept == 1.0 else kept * values, step, out=step)
+        weights[name] = with_values(mask, step)
     for name, matrix in weights.items():
         if not np.isfinite(values_of(matrix)).all():
             raise FloatingPointError(

@@ -8,19 +8,11 @@ from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions
 from scipy.sparse import issparse
 
 from ..brian.internals import is_standalone
-from ..checks import (
-    as_array,
-    entries,
-    is_whole,
-    numbers,
-    quantity,
-    suggest,
-    unit_name,
-    whole_number,
-)
+from ..checks import as_array, entries, is_whole, numbers, suggest, unit_name, whole_number
 from ..learning.losses import LOSSES
 from ..learning.optimizers import Optimizer, start_of
-from .connectivity import first_place, fitted
+from ..quantities import quantity
+from .structures import first_place, fitted
 
 #: Of numbers that are not.
 FINITE = "; it must be finite"

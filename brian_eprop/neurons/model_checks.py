@@ -26,7 +26,8 @@ from ..brian.internals import (
     parse_expression_dimensions,
     statements_of,
 )
-from ..checks import quantity, suggest, unit_name
+from ..checks import suggest, unit_name
+from ..quantities import quantity
 from .surrogates import SURROGATES
 
 #: names that Brian2 uses itself in groups and synapses, beyond those that Equations refuses

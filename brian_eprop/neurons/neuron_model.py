@@ -12,7 +12,8 @@ import numpy as np
 from attrs import evolve, field, fields, frozen
 from brian2 import Equations, NeuronGroup, Quantity, get_dimensions
 
-from ..checks import MOST, FilePath, ResetPath, check_own_clock, quantity, suggest, unit_name
+from ..checks import MOST, FilePath, ResetPath, check_own_clock, suggest, unit_name
+from ..quantities import quantity
 from .model_checks import (
     GROUP_KEYWORDS,
     ModelError,

@@ -6,7 +6,7 @@ the axes. Times may be Brian2 quantities or numbers in ms. The figures can be re
 by the colour-blind.
 """
 
-from .alignment import plot_alignment
+from .alignment import plot_alignment, plot_rule_alignment
 from .animation import LearningAnimation
 from .behaviour import plot_psychometric, plot_reaction_times, plot_task
 from .fitting import plot_fit
@@ -40,6 +40,7 @@ __all__ = [
     "plot_raster",
     "plot_reaction_times",
     "plot_readout",
+    "plot_rule_alignment",
     "plot_rule_errors",
     "plot_rule_learning",
     "plot_rule_map",

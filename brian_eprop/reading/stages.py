@@ -15,8 +15,8 @@ from ..brian.internals import assigned_names, get_identifiers, parent_group, sta
 from ..calculus.arrivals import as_synapses_see_them
 from ..calculus.derivatives import NoDerivativeError, derivative
 from ..calculus.one_step import Piece, drawing, state_names
+from ..calculus.printing import printed
 from ..calculus.programs import run_statements, symbol
-from ..calculus.statements import printed
 from .actions import variables_read
 
 #: What Brian2 keeps about the spikes of a group with a refractory period.

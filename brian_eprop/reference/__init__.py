@@ -3,12 +3,13 @@
 Written from the papers' formulas, in float64; imports nothing of Brian2.
 """
 
-from .computation import eligibility_traces, finite_differences, gradients, simulate
+from .computation import finite_differences, gradients
 from .drawing import CELLS, draw_network
 from .problem import Gradients
 from .rate import GRU, LSTM, Elman, Jordan, LeakyRate, RateNetwork
 from .rewards import Experience, RewardGradients, reward_gradients
 from .rules import RULES
+from .simulation import eligibility_traces, simulate
 from .spiking import SpikingNetwork
 
 __all__ = [

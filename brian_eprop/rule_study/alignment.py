@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from ..learning.learner import Learner
 from ..learning.rule import BPTT, EProp, Rule
 from ..learning.rules import OSTL
 from ..network import RecurrentNetwork
-from ..network.connectivity import values_of
 from ..network.projections import spans
+from ..network.structures import values_of
 from ..reference.computation import described_rule, parse_rule
 from ..reference.problem import Problem
 from ..reference.rules import RULES
@@ -81,7 +82,9 @@ class AlignmentMonitor:
     Given as ``fit(…, alignment=AlignmentMonitor(…))``, it adds columns to the entries of the
     history: ``"cosine EProp(order=1) w_rec"`` and ``"norm ratio EProp(order=1) w_rec"``, for w_in
     and w_rec, both together (``all``), each population where there are several (``population 0``)
-    and each trained parameter. Where one of the two gradients is 0 there is no column.
+    and each trained parameter; in a `Learner`'s own network for groups and synapses by their names
+    (``population excitatory``, ``synapses inputs``). Where one of the two gradients is 0 there is
+    no column.
     :func:`~brian_eprop.plotting.plot_alignment` draws them.
 
     Every measurement costs a gradient of each rule and one of order ∞ of the same batch, in
@@ -191,7 +194,8 @@ class AlignmentMonitor:
         edges = {}
         for group, first in _first_units(learner).items():
             edges[f"population {group.name}"] = slice(first, first + len(group))
-        columns = self._columns(truth, gradients, edges if len(edges) > 1 else {})
+        places = problem.network.places
+        columns = self._columns(truth, gradients, edges if len(edges) > 1 else {}, places)
         self._keep_neurons(number, truth, gradients)
         return columns
 
@@ -207,7 +211,7 @@ class AlignmentMonitor:
         found = other.gradients(*trial)
         return {"w_in": found.w_in, "w_rec": found.w_rec, **found.parameters}
 
-    def _columns(self, truth, gradients, populations):
+    def _columns(self, truth, gradients, populations, places=MappingProxyType({})):
         columns = {}
         for label, gradient in gradients.items():
             # rules of the reference are those of weights
@@ -219,6 +223,8 @@ class AlignmentMonitor:
                     for each in (gradient, truth)
                 ]
                 parts[name] = tuple(np.concatenate(each) for each in of_span)
+            for name, (matrix, rows, of) in places.items():
+                parts[f"synapses {name}"] = tuple(g[matrix][rows, of] for g in (gradient, truth))
             pairs = [parts["w_in"], parts["w_rec"]]
             parts["all"] = tuple(np.concatenate(each) for each in zip(*pairs, strict=True))
             for part, (found, exact) in parts.items():

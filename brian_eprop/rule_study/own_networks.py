@@ -14,11 +14,10 @@ from attrs import frozen
 from brian2 import Network
 
 from ..brian.internals import parent_group, repeatable, runs_in_python
-from ..calculus.statements import printed
-from ..checking.own_network import network_of
+from ..calculus.printing import printed
+from ..checking.own_network import instead_of_learning, network_of
 from ..checks import FilePath
 from ..engines.history import steps_of as delays_in_steps
-from ..learning.scripts import instead_of_learning
 from ..network.checked_model import evaluate
 from ..reference.problem import Problem
 from .own_trial import NetworkNotComparable, Trial
@@ -316,6 +315,14 @@ class _Layout:
             delay_in=delays["w_in"].max(axis=0),
             delay_rec=delays["w_rec"].max(axis=0),
             existing={n: e.astype(bool) for n, e in existing.items() if len(e) > 1},
+            places={
+                way.synapses.name: (
+                    way.matrix,
+                    way.gate * self.shapes[way.matrix][1] + way.pre,
+                    way.post,
+                )
+                for way in self.ways
+            },
             kappa=kappa,
             readout_gain=1 - kappa if readout.normalize else 1.0,
             feedback=self._feedback(),

@@ -64,10 +64,14 @@ class RecordedNetwork(FiringNetwork):
     cell : Units
     existing : mapping of str to (gates, n_pre, n_rec) bool ndarray
         Which weights of w_in and w_rec exist, where gates differ in that.
+    places : mapping of str to (matrix, rows, columns)
+        Of synapses of one's own, by their name: where their weights are in w_in or w_rec, whose
+        gates stand one below the other.
     """
 
     cell: Units = field()
     existing: Mapping[str, np.ndarray] = field(factory=dict)
+    places: Mapping[str, tuple[str, np.ndarray, np.ndarray]] = field(factory=dict)
 
     def mask_of(self, name: str) -> np.ndarray | bool:
         """Which of the weights exist; those of w_in and w_rec perhaps gate by gate."""

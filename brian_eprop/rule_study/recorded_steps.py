@@ -21,7 +21,7 @@ from attrs import frozen
 
 from ..brian.code import internal
 from ..calculus.adjoint import OPEN
-from ..calculus.statements import printed
+from ..calculus.printing import printed
 from ..network.checked_model import NAMESPACE, evaluate
 
 #: The axes of a matrix for each step, state, state and neuron, times another.

@@ -13,6 +13,8 @@ from ..learning.rule import EProp, Rule
 from ..learning.rules import MDGL, OSTL, OTTT, RFLO, SuperSpike
 from ..network import RecurrentNetwork
 from ..network.runtime import numpy_runtime
+from ..plotting.alignment import alignment_figure
+from ..plotting.style import check_format, save_figures
 from ..rule_study.alignment import AlignmentMonitor
 from . import folder as files
 from .configuration import Configuration
@@ -56,6 +58,7 @@ def align(
     *,
     trials: int = 8,
     trust: bool = False,
+    figure: FilePath | None = None,
 ) -> Alignment:
     """Measure rules in the network of a run folder; see `AlignmentMonitor`.
 
@@ -67,6 +70,9 @@ def align(
         Of the task, drawn anew.
     trust : bool
         Whether a Python file that ``config.toml`` names as the task may be executed.
+    figure : path-like, optional
+        A file for `brian_eprop.plotting.plot_rule_alignment` of cosines and ratios of norms, which
+        ends in .png, .svg or .pdf.
 
     Returns
     -------
@@ -75,13 +81,17 @@ def align(
     Raises
     ------
     FileNotFoundError, ValueError
-        If it is not the folder of a run that has saved a network, or a file in it is damaged.
+        If it is not the folder of a run that has saved a network, a file in it is damaged, or there
+        is no such format.
     MemoryError
         If the network is too large for it, with the number of bytes.
     """
     folder = Path(folder)
     files.check_is_run(folder)
     whole_number("align.trials", trials)
+    picture = None if figure is None else Path(figure)
+    if picture is not None:
+        check_format(picture.suffix.removeprefix("."))
     saved = [folder / name for name in (files.WEIGHTS, files.CHECKPOINT)]
     saved = [path for path in saved if path.exists()]
     if not saved:
@@ -98,4 +108,7 @@ def align(
     refused: dict[str, str] = {}
     window = getattr(task, "learning_window", None)
     columns = monitor.of_network(network, inputs, targets, window, refused)
+    if picture is not None and columns:
+        drawn = {picture.stem: alignment_figure(columns)}
+        save_figures(picture.parent, drawn, picture.suffix.removeprefix("."))
     return Alignment(trials, columns, refused)

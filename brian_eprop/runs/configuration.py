@@ -23,7 +23,6 @@ from ..checks import (
     entries,
     number,
     one_of,
-    quantity,
     whole,
     whole_number,
 )
@@ -36,6 +35,7 @@ from ..network import RecurrentNetwork
 from ..network.constraints import CONSTRAINTS
 from ..network.training import check_criteria
 from ..neurons.neuron_model import load_model
+from ..quantities import quantity
 from ..tasks import TaskWithSetup, TrainingSetup, is_own, load_task
 from .values import (
     check_keys,

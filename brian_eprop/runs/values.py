@@ -10,19 +10,10 @@ import numpy as np
 from brian2 import Quantity, second
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 
-from ..checks import (
-    content_of,
-    fields_of,
-    flag,
-    is_described,
-    one_of,
-    quantity,
-    steps,
-    suggest,
-    table,
-)
+from ..checks import content_of, fields_of, flag, is_described, one_of, steps, suggest, table
 from ..network.connectivity import fixed_degree, layers, random_sparse
 from ..network.constraints import MATRICES
+from ..quantities import quantity
 
 
 def read_toml(path):

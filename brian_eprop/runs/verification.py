@@ -10,10 +10,9 @@ import numpy as np
 from attrs import evolve, frozen
 
 from .. import reference
-from ..checking.own_network import check_network
+from ..checking.own_network import check_network, instead_of_learning
 from ..checking.report import NetworkCheck
 from ..checks import FilePath
-from ..learning.scripts import instead_of_learning
 from ..network import RecurrentNetwork
 from ..network.constraints import MATRICES
 from ..network.model_check import CheckedQuantity

@@ -11,6 +11,7 @@ from side_by_side import FACTORS, N, allowed, assert_same, run_cases
 
 from brian_eprop import EProp, RecurrentNetwork
 from brian_eprop.engines import credit as credit_engine
+from brian_eprop.engines import windows
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -138,13 +139,13 @@ def test_synapses_of_a_neuron_are_runs_only_where_they_are_said_to_be():
 @pytest.mark.standalone
 def test_windows_of_a_long_trial_in_a_program(monkeypatch):
     """As if trials above 1000 steps had windows of 200; ψ is 0 where most of them begin."""
-    monkeypatch.setattr(credit_engine, "WHOLE", 1000)
-    monkeypatch.setattr(credit_engine, "SEGMENT", 200)
-    begin, windows = credit_engine.Credit.__init__, []
+    monkeypatch.setattr(windows, "WHOLE", 1000)
+    monkeypatch.setattr(windows, "SEGMENT", 200)
+    begin, seen = credit_engine.Credit.__init__, []
 
     def noted(engine, learner):
         begin(engine, learner)
-        windows.append((engine.carries, engine.window))
+        seen.append((engine.carries, engine.window))
 
     monkeypatch.setattr(credit_engine.Credit, "__init__", noted)
     rng = np.random.default_rng(0)
@@ -166,10 +167,10 @@ def test_windows_of_a_long_trial_in_a_program(monkeypatch):
         device.reinit()
         set_device("runtime")
     # made anew, and not one that a cache has from elsewhere
-    assert windows and set(windows) == {(True, 200)}
-    windows.clear()
+    assert seen and set(seen) == {(True, 200)}
+    seen.clear()
     found["numpy"] = gradients("credit")
-    assert windows and set(windows) == {(True, 200)}
+    assert seen and set(seen) == {(True, 200)}
     for engine, gradient in found.items():
         for block in ("w_in", "w_rec", "w_out"):
             right = getattr(expected, block)

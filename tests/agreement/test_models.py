@@ -18,7 +18,7 @@ from brian_eprop import (
     RecurrentNetwork,
     available_models,
 )
-from brian_eprop.engines import credit as credit_engine
+from brian_eprop.engines import windows
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -50,8 +50,8 @@ WAYS += [("alif", None, 0.1), ("alif", 30, None)]
 def test_both_engines_agree(monkeypatch, model, segment, density):
     network, inputs, targets = firing_network(model, n=10 if density else 4, density=density)
     if segment is not None:
-        monkeypatch.setattr(credit_engine, "WHOLE", 0)
-        monkeypatch.setattr(credit_engine, "SEGMENT", segment)
+        monkeypatch.setattr(windows, "WHOLE", 0)
+        monkeypatch.setattr(windows, "SEGMENT", segment)
     found = network.gradients(inputs, targets)
     assert_gradients_equal(found, with_rule(network, engine="traces").gradients(inputs, targets))
 

@@ -7,8 +7,8 @@ from brian2.parsing.sympytools import str_to_sympy
 from brian_eprop import PiecewiseLinear, linearize, load_model
 from brian_eprop.brian.internals import assigned_names, statements_of
 from brian_eprop.calculus.derivatives import NoDerivativeError
+from brian_eprop.calculus.printing import printed
 from brian_eprop.calculus.programs import Program, inputs, run_statements, symbol
-from brian_eprop.calculus.statements import printed
 from brian_eprop.network.checked_model import NAMESPACE
 
 SURROGATE = PiecewiseLinear(height=0.3, width=1.0)

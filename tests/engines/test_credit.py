@@ -1,18 +1,20 @@
 """Credit that flows backwards gives the reference's gradients, of every order."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from brian2 import Synapses
+from brian2 import Synapses, set_device
 from brian_networks import BLOCKS, DT, build, difference, examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
 from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
+from brian_eprop.brian.internals import reset_device
 from brian_eprop.brian.schedule import Moment
-from brian_eprop.engines import credit as credit_engine
+from brian_eprop.engines import windows
 from brian_eprop.network.assembly import trial_assembly
 from brian_eprop.network.projections import BatchShape
 from brian_eprop.reading import NetworkReading
@@ -60,8 +62,8 @@ def test_windows_within_a_trial(example, segment, reset):
             reset = True
     traces = build(network, inputs, targets, engine="traces", reset=reset, **options).run()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(credit_engine, "WHOLE", 0)
-        patch.setattr(credit_engine, "SEGMENT", segment)
+        patch.setattr(windows, "WHOLE", 0)
+        patch.setattr(windows, "SEGMENT", segment)
         credit = build(network, inputs, targets, reset=reset, **options)
         assert credit.learner.engine.carries
         credit.run()
@@ -185,7 +187,7 @@ def test_a_simulation_may_go_on_in_several_runs(order, reset):
 def test_nothing_is_kept_where_nothing_is_learned(monkeypatch):
     """A simulation needs no memory of its past, whichever rule the network learns with."""
     net = RecurrentNetwork("alif", 3, 5, 1, rule=BPTT(), trainable=["beta"], seed=1)
-    monkeypatch.setattr(credit_engine, "available_memory", lambda: 0)
+    monkeypatch.setattr(windows, "available_memory", lambda: 0)
     inputs = np.ones((30, 3), dtype=bool)
     net.simulate(inputs)
     with pytest.raises(MemoryError):
@@ -200,6 +202,30 @@ def test_a_run_of_a_long_trial_keeps_little():
         engine.rows = engine.window
         assert engine.bytes_kept(engine.receivers()) < limit
         assert engine.carries == (order == 1)
+
+
+@pytest.mark.parametrize("density, matrices", [(None, 1), (0.6, 1), (0.4, 0)])
+def test_a_program_has_room_for_weights_as_whole_matrices(density, matrices, monkeypatch):
+    """8 bytes a pair where more than half are connected, as collect_product.cpp has it."""
+    n, n_out = 50, 2
+    masks = {"w_out": np.arange(n * n_out).reshape(n, n_out) % 2 == 0}
+    if density is not None:
+        masks["w_rec"] = np.random.default_rng(1).random((n, n)) < density
+    net = RecurrentNetwork("lif", 3, n, n_out, rule=BPTT(), connectivity=masks, seed=1)
+    set_device("cpp_standalone", build_on_run=False)
+    try:
+        engine = credit_engine_of(net, 20)
+        assert engine.reaches(next(p for p in engine.learner.populations.values() if p.learns))
+        assert engine.bytes_of_matrices == matrices * 8 * n * n
+        monkeypatch.setattr(windows, "available_memory", lambda: 8 * n * n)
+        with pytest.raises(MemoryError) if matrices else nullcontext() as error:
+            windows.check_memory(engine.learner, engine.window, 0, engine.bytes_of_matrices)
+        assert not matrices or "matrices of all pairs" in str(error.value)
+    finally:
+        reset_device()
+    engine = credit_engine_of(net, 20)
+    assert engine.reaches(next(p for p in engine.learner.populations.values() if p.learns))
+    assert engine.bytes_of_matrices == 0  # Brian2's runtime has none
 
 
 def credit_engine_of(net, steps):
@@ -225,7 +251,7 @@ class TestRefusals:
                 raise (raised.__cause__ or raised) from None
 
     def test_more_than_the_memory_holds(self, monkeypatch):
-        monkeypatch.setattr(credit_engine, "available_memory", lambda: 1000)
+        monkeypatch.setattr(windows, "available_memory", lambda: 1000)
         self.refused(r"of 24 steps: \S+ GB, but 1e-06 GB are free", MemoryError, order=2)
 
     def test_a_delay_that_is_longer_than_the_window(self):

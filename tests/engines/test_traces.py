@@ -9,7 +9,7 @@ from hypothesis import given
 from random_networks import random_network, random_task
 
 from brian_eprop.brian.schedule import Moment
-from brian_eprop.engines import traces
+from brian_eprop.engines import trace_population
 from brian_eprop.reference import eligibility_traces, gradients, simulate
 
 # Both sides compute in float64; sums of some hundred terms are taken in different orders.
@@ -171,12 +171,12 @@ class TestWhatMustFail:
 
     @pytest.mark.slow
     def test_psi_after_the_reset(self, monkeypatch):
-        moments = {**traces._MOMENTS, "before_thresholds": Moment("after_resets", 0)}
-        monkeypatch.setattr(traces, "_MOMENTS", moments)
+        moments = {**trace_population._MOMENTS, "before_thresholds": Moment("after_resets", 0)}
+        monkeypatch.setattr(trace_population, "_MOMENTS", moments)
         with pytest.raises(BrianObjectException) as raised:
             self.wrong()
         assert "after the state update" in str(raised.value.__cause__)
-        monkeypatch.setattr(traces.Population, "follow", lambda *_: None)
+        monkeypatch.setattr(trace_population.TracePopulation, "follow", lambda *_: None)
         wrong = self.wrong()
         assert {"psi", "e_trace w_in", "gradient w_in", "gradient w_rec"} <= wrong
         assert "spikes" not in wrong

@@ -17,8 +17,8 @@ from brian_eprop import (
     TrainableSynapses,
     load_model,
 )
-from brian_eprop.checks import quantity
 from brian_eprop.engines import history
+from brian_eprop.quantities import quantity
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 GIGABYTE = 2**30

@@ -39,6 +39,7 @@ from brian_eprop import (
     reference,
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
+from brian_eprop.engines import presynaptic
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -176,6 +177,50 @@ def test_credit_of_another_step_is_seen():
     assert np.abs(found - later).max() > 0.1 * np.abs(other).max()
 
 
+# ----------------------------------------------------------------------------- the check
+def checked(order, trials=1):
+    """What `Learner.check` finds in a recurrent network of neurons that adapt, and its delays."""
+    network, task = problem(kind="alif", beta=0.1)
+    made = built(network, task, order)
+    late = TrainableSynapses(
+        made.neurons,
+        made.readout,
+        on_pre="y_post += w",
+        learner=made.learner,
+        trainable=("w", "delay"),
+        name="late",
+    )
+    late.connect()
+    late.w, late.delay = 0.7, "(0.2 + i*0.9)*ms"
+    made.network.add(late)
+    duration = trials * made.learner.trial * made.readout.clock.dt
+    return made, made.learner.check(duration, made.network, synapses=4)
+
+
+@pytest.mark.first_case_is_fast
+@pytest.mark.parametrize(("order", "trials"), [(1, 1), (1, 2), (2, 1), (math.inf, 1)])
+def test_the_check_moves_a_little_of_each_spike_to_the_next_step(order, trials):
+    made, found = checked(order, trials)
+    assert found.passed and found.spikes > 5, str(found)
+    rows = [row for row in found.rows if row.quantity == "grad_delay"]
+    assert {row.projection for row in rows} == {"synapses_in", "synapses_rec", "late"}
+    assert all(
+        any(row.finite_difference for row in rows if row.projection == name)
+        for name in ("synapses_in", "synapses_rec", "late")
+    )
+    # nothing is left of it
+    assert not any("check" in name for s in made.learner.projections for name in s.variables)
+
+
+def test_the_check_finds_credit_of_another_step(monkeypatch):
+    right = presynaptic.steps_before
+    monkeypatch.setattr(presynaptic, "steps_before", lambda *of: right(*of) + 1)
+    _, found = checked(1)
+    wrong = {(row.projection, row.quantity) for row in found.rows if not row.passed}
+    assert not found.passed
+    assert wrong == {(name, "grad_delay") for name in ("synapses_in", "synapses_rec", "late")}
+
+
 # ----------------------------------------------------------------------------- updates
 def coincidence(training=None, optimizer=None, trials=1, **for_synapses):
     """Two inputs at 5 and 11 ms, one neuron, and a readout that is to rise at 20 ms."""
@@ -261,6 +306,24 @@ def test_a_delay_that_is_changed_is_that_of_the_next_trials_spikes():
     # no spike of a trial makes the neuron fire in the next before its own inputs
     phase = np.round(np.asarray(arrived) / 1e-3).astype(int) % 40
     assert np.all(phase >= 5)
+
+
+def test_delays_have_the_optimizer_that_is_theirs():
+    """The weights that of the learner, within the same update."""
+    gradients = {}
+    for optimizers in ((None, None), (GradientDescent(1e-3), GradientDescent(20.0))):
+        of_weights, of_delays = optimizers
+        training = {"w": None, "delay": ParameterTraining((0 * ms, 30 * ms), optimizer=of_delays)}
+        network, synapses, _, duration = coincidence(training, of_weights, trials=2)
+        w, delay = np.array(synapses.w), np.array(synapses.delay_)
+        network.run(duration / 2, namespace={})
+        if of_weights is None:
+            gradients = {"w": np.array(synapses.grad), "delay": np.array(synapses.grad_delay_)}
+            continue
+        moved = -20.0 * float(ms) ** 2 * gradients["delay"]
+        assert np.abs(moved).min() > 1e-4 and np.abs(gradients["w"]).min() > 0.1
+        assert np.allclose(synapses.delay_ - delay, moved, rtol=0, atol=1e-15)
+        assert np.allclose(synapses.w - w, -1e-3 * gradients["w"], rtol=0, atol=1e-15)
 
 
 def test_fit_follows_delays():

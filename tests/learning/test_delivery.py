@@ -14,8 +14,8 @@ from brian2 import (
 )
 
 from brian_eprop.brian.code import DirectPathway, DirectSynapses
+from brian_eprop.brian.fast_build import compile_project
 from brian_eprop.brian.internals import generated_sources
-from brian_eprop.network.compilation import compile_project
 
 N = 80
 # Compilers may contract a*b + c; the sums of a step are in the same order.

@@ -47,7 +47,7 @@ from brian_eprop import (
 from brian_eprop.calculus.derivatives import NoDerivativeError
 from brian_eprop.calculus.one_step import state_names
 from brian_eprop.engines.backward_pass import Sweep
-from brian_eprop.learning import neuron_losses as module
+from brian_eprop.learning import loss_code as module
 from brian_eprop.reward import ActorCriticReadout
 
 pytestmark = pytest.mark.usefixtures("numpy_target")

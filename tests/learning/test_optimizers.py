@@ -8,6 +8,7 @@ from brian2 import ms, mV
 from brian2.units import DimensionMismatchError
 
 from brian_eprop import Adam, CosineDecay, GradientDescent, RecurrentNetwork, StepDecay
+from brian_eprop.learning import optimizers
 from brian_eprop.learning.optimizers import Optimizer
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -38,6 +39,18 @@ def test_adam_with_a_schedule_takes_adams_step_at_the_present_rate():
         np.testing.assert_allclose(
             scheduled.step(gradient, moments, n), Adam(rate).step(gradient, own, n), rtol=1e-14
         )
+
+
+@pytest.mark.parametrize("size", (1, 6, 7, 8, 20))
+def test_slices_of_a_matrix_are_updated_as_the_whole_one(monkeypatch, size):
+    def updated():
+        moments, rng = {}, np.random.default_rng(0)
+        return [Adam(1e-2).step(rng.standard_normal((size, 3)), moments, n) for n in (1, 2)]
+
+    whole = updated()
+    monkeypatch.setattr(optimizers, "SLICE", 7)
+    np.testing.assert_array_equal(updated(), whole)
+    assert np.abs(whole).min() > 0
 
 
 @pytest.mark.parametrize("rate", (StepDecay(2e-2, 0.5, every=2), CosineDecay(2e-2, 1e-3, over=3)))

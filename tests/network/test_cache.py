@@ -14,6 +14,7 @@ from brian2 import get_device
 from compiled_programs import of_another_process, programs_in
 
 from brian_eprop import RecurrentNetwork
+from brian_eprop.brian import fast_build
 from brian_eprop.network import compilation, compiled
 
 pytestmark = [pytest.mark.standalone, pytest.mark.slow]
@@ -138,14 +139,14 @@ def test_threads_build_one_after_the_other(cache):
 
 def make_as(monkeypatch, code, said=""):
     """Instead of the compiler, one that does nothing and ends with a code."""
-    command = compilation.subprocess.run
+    command = fast_build.subprocess.run
 
     def run(arguments, **options):
         if arguments[0] != "make":
             return command(arguments, **options)
         return subprocess.CompletedProcess(arguments, code, "", said)
 
-    monkeypatch.setattr(compilation.subprocess, "run", run)
+    monkeypatch.setattr(fast_build.subprocess, "run", run)
 
 
 def test_a_disk_that_is_full(cache, monkeypatch):

@@ -21,7 +21,7 @@ from brian_eprop import (
     load_model,
     reference,
 )
-from brian_eprop.engines import credit as credit_engine
+from brian_eprop.engines import windows
 from brian_eprop.network.description import MATRICES
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -199,8 +199,8 @@ def test_delays_onto_the_readout_are_in_the_gradient(uniform, order, window):
 @pytest.fixture
 def windows_of_7_steps(monkeypatch):
     """Within trials, as if these were long."""
-    monkeypatch.setattr(credit_engine, "WHOLE", 0)
-    monkeypatch.setattr(credit_engine, "SEGMENT", 7)
+    monkeypatch.setattr(windows, "WHOLE", 0)
+    monkeypatch.setattr(windows, "SEGMENT", 7)
 
 
 @pytest.mark.slow

@@ -143,11 +143,18 @@ def test_compiled_programs_compute_the_same(tmp_path, monkeypatch):
     try:
         net = sparse_network(delays={"w_rec": csr_array(delays) * ms})
         check_same(net.gradients(*trials()), expected)
-        assert any(isinstance(program, CompiledNetwork) for program in net._networks.values())
+        (compiled,) = net._networks.values()
+        assert isinstance(compiled, CompiledNetwork)
+        program = (compiled.programs[0].folder / "brian_eprop_calls.cpp").read_text()
+        # what synapses were connected by is held by no call: three times 8 bytes each
+        assert "calls.free(_static_array__array_rec_0_0_sources);" in program
+        assert "calls.free(_array_rec_0_0_sources);" in program
+        assert "calls.restore(_array_rec_0_0_sources" not in program
         net.weights["w_rec"] = 0.0 * net.weights["w_rec"]
         assert net.gradients(*trials()).loss != expected.loss
     finally:
         reset_device()
+    assert net.weights["w_rec"].indices.dtype == np.int32
     assert abs(at_once.w_rec - expected.w_rec).max() > 1e-3 * abs(expected.w_rec).max()
 
 

@@ -5,7 +5,16 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, defaultclock, ms, mV, volt
+from brian2 import (
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    defaultclock,
+    ms,
+    mV,
+    start_scope,
+    volt,
+)
 from support.steps_in_brian2 import firing
 
 from brian_eprop import (
@@ -135,17 +144,21 @@ def own_network(rule):
     equations = "dv/dt = -v/(20*ms) : volt"
     spikes = dict(threshold="v > 12*mV", reset="v -= 12*mV", method="exact")
     one, other = (NeuronGroup(3, equations, **spikes, name=name) for name in ("one", "other"))
-    R = LeakyReadout(1, tau=15 * ms, target=rng.standard_normal((T, 1)), period=T * ms)
+    # by names, which sums over groups go by, so that another one has the same bits
+    wanted = dict(target=rng.standard_normal((T, 1)), period=T * ms, name="answers")
+    R = LeakyReadout(1, tau=15 * ms, **wanted)
     learner = Learner(R, rule, optimizer=Adam(1e-2), reset_every=T * ms, update_every=2 * T * ms)
     objects = []
-    inputs = (source, one, 6), (source, other, 5)
-    for pre, post, scale in (*inputs, (one, other, 4), (other, one, -4)):
-        S = TrainableSynapses(pre, post, on_pre="v_post += w*mV", learner=learner)
+    inputs = (source, one, 6, "into_one"), (source, other, 5, "into_other")
+    recurrent = (one, other, 4, "one_other"), (other, one, -4, "other_one")
+    for pre, post, scale, name in (*inputs, *recurrent):
+        S = TrainableSynapses(pre, post, on_pre="v_post += w*mV", learner=learner, name=name)
         S.connect()
         S.w = scale * (0.5 + rng.random(len(S)))
         objects.append(S)
     for pre in (one, other):
-        S = TrainableSynapses(pre, R, on_pre="y_post += w", learner=learner)
+        name = f"{pre.name}_out"
+        S = TrainableSynapses(pre, R, on_pre="y_post += w", learner=learner, name=name)
         S.connect()
         S.w = rng.standard_normal(len(S))
         objects.append(S)
@@ -173,6 +186,49 @@ def test_a_fit_of_ones_own_network_has_the_same_columns():
     network, learner = own_network(BPTT(surrogate=PSI))
     without = fit(learner, network, iterations=3, progress=False)
     np.testing.assert_array_equal(found.losses(0), without.losses(0))
+
+
+def test_columns_of_ones_own_network_are_those_of_the_learners_gradients():
+    """By matrix, by group, by synapses and by neuron, from runs of other learners."""
+    network, learner = own_network(BPTT(surrogate=PSI))
+    monitor = AlignmentMonitor([EProp(), EProp(order=2)], per_neuron=True)
+    columns = monitor.of_learner(learner, network, {}, 0)
+
+    def found(order):
+        start_scope()
+        network, learner = own_network(EProp(order=order, surrogate=PSI))
+        network.run(40 * ms)
+        return {S.name: S for S in learner.projections if S.target is not learner.readout}
+
+    exact = found(math.inf)
+    for order in (1, 2):
+        of_order = found(order)
+
+        def column_of(quantity, part, order=order):
+            return columns[f"{quantity} EProp(order={order}) {part}"]
+
+        def gradients(synapses, of_order=of_order):
+            return [
+                np.concatenate([np.array(of[name].grad[:]) for name in synapses])
+                for of in (of_order, exact)
+            ]
+
+        parts = {f"synapses {name}": [name] for name in exact}
+        parts |= {"w_in": ["into_one", "into_other"], "w_rec": ["one_other", "other_one"]}
+        parts |= {"population one": ["into_one", "other_one"], "all": list(exact)}
+        for part, synapses in parts.items():
+            g, b = gradients(synapses)
+            assert np.isclose(column_of("cosine", part), cosine(g, b), rtol=1e-9)
+            ratio = np.linalg.norm(g) / np.linalg.norm(b)
+            assert np.isclose(column_of("norm ratio", part), ratio, rtol=1e-9)
+        assert column_of("cosine", "all") < 1 - 1e-4
+        g, b = gradients(["into_one", "other_one"])
+        third = np.concatenate([exact[name].j[:] for name in ("into_one", "other_one")]) == 2
+        assert np.isclose(
+            monitor.neurons[0][f"EProp(order={order})"][2], cosine(g[third], b[third]), rtol=1e-9
+        )
+    ax = plot_alignment([{"iteration": 0, **columns}], part="synapses one_other", ax=plt.gca())
+    assert [line.get_label() for line in ax.lines][:2] == ["EProp(order=1)", "EProp(order=2)"]
 
 
 def test_what_cannot_be_measured_is_refused(monkeypatch):

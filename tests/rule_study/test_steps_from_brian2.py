@@ -11,7 +11,7 @@ from brian2 import Hz, ms, set_device
 from brian2.devices.device import get_device, reset_device
 from fuzzed_models import networks
 from hypothesis import event, given, reject
-from steps_in_brian2 import MODELS, copies_of, distance, firing, flat, problem_of, vector
+from steps_in_brian2 import MODELS, N, copies_of, distance, firing, flat, problem_of, vector
 
 from brian_eprop import EProp, FiringRateRegularizer, RecurrentNetwork, load_model
 from brian_eprop.network.checked_model import copies, run_model, state_names, step_derivatives
@@ -163,6 +163,26 @@ def test_exact_rules_agree_on_models_of_any_equations(name):
         assert distance(vector(problem, rule, **wrong), exact) > 1e-4
 
 
+@pytest.mark.slow_unless(name=["conductance"])
+@every_model
+def test_influence_that_is_as_wide_as_the_network_is_exact(name):
+    """A ring of neurons, in which the last hears of the first over all others."""
+    network, *trial = firing(name)
+    ring = np.roll(np.eye(N, dtype=bool), 1, axis=1)
+    weights = dict(network.weights)
+    weights["w_rec"] = np.where(ring, np.abs(weights["w_rec"]).max(), 0)
+    network = RecurrentNetwork.from_description(
+        evolve(network.description, connectivity=network.description.connectivity | {"w_rec": ring})
+    )
+    network.weights.update(weights)
+    problem = problem_in_brian2(network, *trial)
+    exact = vector(problem, "bptt")
+    assert distance(vector(problem, "rtrl"), exact) < 1e-9
+    errors = [distance(vector(problem, "snap", n=n), exact) for n in range(1, N + 1)]
+    # SnAp-n keeps what n − 1 synapses lead to
+    assert errors[-1] < 1e-9 < 1e-6 < errors[1] and errors[0] > 1e-4
+
+
 @pytest.mark.slow_unless(name=["conductance"], order=[2])
 @pytest.mark.parametrize(
     ("order", "engine"), [(1, "credit"), (1, "traces"), (2, "credit"), (math.inf, "credit")]
@@ -228,7 +248,7 @@ def standard_errors_off(problem, rule, runs=40, copies=50, **options):
     [("kf_rtrl", {}), ("r_kf_rtrl", {}), ("uoro", {}), ("ok", {"rank": 2})],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-@pytest.mark.parametrize("name", ["adex", "conductance"])
+@every_model
 def test_stochastic_rules_are_unbiased(name, rule, options):
     problem = problem_of(name, steps=40)
     along, deviations, precision = standard_errors_off(problem, rule, **options)

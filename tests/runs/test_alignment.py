@@ -2,12 +2,14 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from attrs import evolve
 from command_line import brian_eprop
 
 from brian_eprop import EProp, RecurrentNetwork, SuperSpike, reference
+from brian_eprop.plotting import plot_rule_alignment
 from brian_eprop.rule_study import AlignmentMonitor, alignment
 from brian_eprop.runs import Configuration, align, train, write_report
 from brian_eprop.runs.folder import read_history
@@ -76,6 +78,35 @@ def test_columns_are_the_cosines_of_the_reference(run, configuration):
             cosines.add(round(cosine, 6))
     assert len(cosines) == 6 and max(cosines) < 1
     assert found.columns["cosine rtrl all"] == pytest.approx(1, rel=1e-12)
+
+
+def test_the_figure_has_what_the_table_has(run, tmp_path):
+    found = align(run, ["eprop", "mdgl", "rtrl"], trials=2, figure=tmp_path / "aligned.svg")
+    assert (tmp_path / "aligned.svg").read_text().startswith("<?xml")
+    for quantity in ("cosine", "norm ratio"):
+        ax = plot_rule_alignment(found.columns, quantity=quantity, ax=plt.figure().subplots())
+        rows = [label.get_text() for label in ax.get_yticklabels()]
+        assert rows == ["eprop", "mdgl", "rtrl"]
+        drawn = {}
+        for line in ax.lines:
+            for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
+                if line.get_label() in ("w_in", "w_rec", "all"):
+                    rule = rows[round(2 - y)]
+                    drawn[f"{quantity} {rule} {line.get_label()}"] = x
+        assert len(drawn) == 9
+        for key, value in drawn.items():
+            assert found.columns[key] == value
+    with pytest.raises(ValueError, match="'columns' has no cosine of a rule"):
+        plot_rule_alignment({"loss": 1.0})
+
+
+def test_the_command_draws_them(run, tmp_path):
+    picture = tmp_path / "aligned.png"
+    done = brian_eprop("align", run, "eprop", "mdgl", "--trials", 2, "--figure", picture)
+    assert done.exit_code == 0 and f"written to {picture}" in done.output
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    done = brian_eprop("align", run, "eprop", "--figure", tmp_path / "aligned.jpeg")
+    assert done.exit_code == 2 and "the format of figures = 'jpeg' is not known" in done.output
 
 
 def test_the_command_prints_them_and_who_was_refused(run):

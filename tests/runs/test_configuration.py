@@ -118,7 +118,7 @@ def test_populations_as_layers(tmp_path):
 @pytest.mark.parametrize("value", [0.02, 1 / 3, 0.1 + 0.2, 1e-9, 12345.678, 0.0])
 @pytest.mark.parametrize("unit", [second, Hz])
 def test_quantities_read_back_to_the_same_bits(value, unit):
-    from brian_eprop.checks import quantity
+    from brian_eprop.quantities import quantity
     from brian_eprop.runs.values import to_toml
 
     text = to_toml(value * unit)

@@ -9,6 +9,7 @@ from brian2 import Hz, Network, NeuronGroup, ms, mV, second
 from brian2.units import DimensionMismatchError
 
 import brian_eprop as eprop
+from brian_eprop.tasks.digits import Digits
 
 OURS = (ValueError, TypeError, DimensionMismatchError)
 STEPS = 8
@@ -348,6 +349,10 @@ def calls():
         "layers": (
             eprop.connectivity.layers,
             lambda: dict(sizes=[2, 3], n_in=2, n_out=1, recurrent=True),
+        ),
+        "Digits": (
+            Digits,
+            lambda: dict(shown=40 * ms, answer=20 * ms, jitter=0.15, dt=1 * ms),
         ),
         "RecurrentNetwork": (
             eprop.RecurrentNetwork,

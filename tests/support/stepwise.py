@@ -6,7 +6,7 @@ from brian2 import Network, NetworkOperation
 
 from brian_eprop.brian.internals import statements_of
 from brian_eprop.calculus.arrivals import OnPre
-from brian_eprop.engines.traces import Population
+from brian_eprop.engines.trace_population import TracePopulation
 from brian_eprop.learning.rule import EProp
 from brian_eprop.network.checked_model import Trajectory, copies, state_names, step_derivatives
 
@@ -32,7 +32,7 @@ def along_a_simulation(build, on_pre, kicks, *, steps=60, weight="w", namespace=
     """
     n, rule, namespace = 3, rule or EProp(), namespace or {}
     group = build(n)
-    population = Population(group, rule, {})
+    population = TracePopulation(group, rule, {})
     arriving = OnPre(on_pre, statements_of(on_pre), weight, group)
     linearization, _ = population.linearize(arriving, namespace)
     coefficients = linearization.coefficients

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch_neurons import Population, tensor, torch
 
-from brian_eprop.checks import quantity
 from brian_eprop.network.description import MATRICES
 from brian_eprop.network.projections import spans
+from brian_eprop.quantities import quantity
 
 #: When the spikes of a projection act: those of a RecurrentNetwork.
 ARRIVAL = {"w_in": "after_groups", "w_rec": "synapses"}

@@ -86,6 +86,13 @@ public:
     // Memory of the results of a call
     template <class T> T *place(size_t n) { return shared().place<T>(n); }
 
+    // Give back what no run reads.
+    template <class T> void free(T *&values)
+    {
+        delete[] values;
+        values = nullptr;
+    }
+
     // Move an array to where Python writes or reads it.
     template <class T> void share(T *&values, size_t n)
     {

@@ -3,6 +3,7 @@
    longest, and by source. #}
 {# USES_VARIABLES { dt } #}
 {% extends 'common_synapses.cpp' %}
+{% from 'rows.cpp' import steps_of_delay %}
 
 {% block extra_headers %}
 {{ super() }}
@@ -33,14 +34,7 @@
         for (size_t _i=0; _i<_num_synapses; _i++)
         {
             const double _delay = {{delays}}[{{delays}}.size() == 1 ? 0 : _i];
-            const int _steps = (int)(_delay/{{dt}} + 0.5) + {{lag}};
-            if (_steps > {{reach}})
-            {
-                std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
-                             "window of learning, or than it was created with: make delays shorter, or "
-                             "create the synapses with the longest" << std::endl;
-                std::exit(1);
-            }
+            {{steps_of_delay(synapses, dt, lag, reach)|autoindent}}
             {{steps}}[_i] = _steps;
             {{first}}[(size_t)({{reach}} - _steps) * {{n_source}} + {{sources}}[_i] + 1]++;
         }

@@ -3,6 +3,7 @@
    delay is looked at. #}
 {# USES_VARIABLES { _synaptic_post, dt } #}
 {% extends 'common_synapses.cpp' %}
+{% from 'rows.cpp' import steps_of_delay %}
 
 {% block maincode %}
     {% set delays = get_array_name(delay, access_data=False) %}
@@ -30,14 +31,7 @@
         for (size_t _i=0; _i<_num_delays; _i++)
         {
             const double _delay = {{delays}}[_i];
-            const int _steps = (int)(_delay/{{dt}} + 0.5) + {{lag}};
-            if (_steps > {{reach}})
-            {
-                std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
-                             "window of learning, or than it was created with: make delays shorter, or "
-                             "create the synapses with the longest" << std::endl;
-                std::exit(1);
-            }
+            {{steps_of_delay(synapses, dt, lag, reach)|autoindent}}
             {% for each in split %}
             {{get_array_name(each, access_data=False)}}[_i] =
                 ((int)std::floor(_delay/{{dt}} + {{whole_step}}) + {{lag}} + {{loop.index0}})*{{n}} +

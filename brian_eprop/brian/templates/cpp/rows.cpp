@@ -13,6 +13,18 @@
 #endif
 {% endmacro %}
 
+{# Declares _steps, those of the delay _delay, which may not reach further than is kept. #}
+{% macro steps_of_delay(synapses, dt, lag, reach) %}
+const int _steps = (int)(_delay/{{dt}} + 0.5) + {{lag}};
+if (_steps > {{reach}})
+{
+    std::cerr << "a delay of '{{synapses.name}}' is " << _delay << " s: longer than the "
+                 "window of learning, or than it was created with: make delays shorter, or "
+                 "create the synapses with the longest" << std::endl;
+    std::exit(1);
+}
+{% endmacro %}
+
 {% macro declare_rows(synapses) %}
 namespace brian_eprop {
 

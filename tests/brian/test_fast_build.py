@@ -20,8 +20,8 @@ from brian2.core.functions import DEFAULT_FUNCTIONS
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.units import check_units
 
+from brian_eprop.brian import fast_build as building
 from brian_eprop.brian import internals
-from brian_eprop.network import compilation
 
 INCLUDES = '#include "objects.h"\n#include<cmath>\n'
 HELPERS = "namespace {\n    double helper(double x) { return x; }\n}\n"
@@ -34,12 +34,12 @@ def code(name, more=""):
 
 def merged(folder, pieces, processors, monkeypatch):
     """What is compiled, and the text of the files in which pieces of code are together."""
-    monkeypatch.setattr(compilation.os, "sched_getaffinity", lambda pid: range(processors))
+    monkeypatch.setattr(building.os, "sched_getaffinity", lambda pid: range(processors))
     (folder / "code_objects").mkdir(exist_ok=True)
     for name, text in pieces.items():
         (folder / "code_objects" / f"{name}.cpp").write_text(text)
     sources = {"main.cpp", "objects.cpp", "run.cpp", *(f"code_objects/{n}.cpp" for n in pieces)}
-    files = compilation._merge(sorted(sources), folder)
+    files = building._merge(sorted(sources), folder)
     return files, [(folder / f).read_text() for f in files if f.startswith("brian_eprop_")]
 
 
@@ -135,7 +135,7 @@ def test_a_script_has_the_numbers_of_brian2s_own_build(script, tmp_path, monkeyp
         return program.stat().st_mtime_ns
 
     def is_current():
-        ask = ["make", "-f", compilation.MAKEFILE, "--question", program.name]
+        ask = ["make", "-f", building.MAKEFILE, "--question", program.name]
         return subprocess.run(ask, cwd=program.parent).returncode == 0
 
     before = program.stat().st_mtime_ns
