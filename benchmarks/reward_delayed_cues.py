@@ -5,18 +5,21 @@
 30 LIF and 30 ALIF neurons, order 1; 3 cues, and 200 ms from the last one to the decision. The only
 reward comes with it: 1 for the side that had more cues. Batches of episodes run in a compiled
 program (open_loop_gradients). The score is that of the most probable action in about 1000 new
-episodes; guesses reach 50 %. The last line is JSON.
+episodes; guesses reach 50 %. The last line is JSON. With --figure the rewards while learning are
+drawn, mean and range over seeds, and the scores after it.
 """
 
 import argparse
 import json
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 from brian2 import Hz, ms, set_device
 from machine import described
 
 from brian_eprop import Adam, CosineDecay, FiringRateRegularizer, RecurrentNetwork
+from brian_eprop.plotting.style import BLUE, prepare
 from brian_eprop.reward import DelayedCues, open_loop_gradients
 from brian_eprop.tasks.evidence_accumulation import EvidenceAccumulation
 
@@ -58,7 +61,7 @@ def right_decisions(net, world, rng, batch):
 
 
 def measure(seed, arguments):
-    """One network's life."""
+    """One network's life: what is to be reported, and the mean reward of each update's episodes."""
     world, rng = DelayedCues(TASK), np.random.default_rng(seed)
     net = network(seed, arguments.updates, arguments.learning_rate, arguments.feedback)
     start, rewards = time.perf_counter(), []
@@ -80,7 +83,7 @@ def measure(seed, arguments):
         if update % 40 == 0:
             print(f"  {update} updates: {np.mean(rewards[-20:]):.3f}", flush=True)
     seconds = time.perf_counter() - first
-    return {
+    row = {
         "seed": seed,
         "feedback": arguments.feedback,
         "episodes": arguments.updates * arguments.batch,
@@ -90,6 +93,28 @@ def measure(seed, arguments):
         "ms_per_episode": round(1e3 * seconds / (arguments.updates - 1) / arguments.batch, 2),
         "start_s": round(first - start, 1),
     }
+    return row, rewards
+
+
+def drawing(rows, curves, batch, averaged=20):
+    """Rewards over episodes, means over so many updates; and the scores of the seeds."""
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(8, 3), layout="constrained", sharey=True, width_ratios=[3, 1]
+    )
+    means = np.array([np.convolve(c, np.ones(averaged) / averaged, "valid") for c in curves])
+    x = batch * np.arange(averaged, averaged + means.shape[1])
+    left.plot(x, means.mean(axis=0), color=BLUE)
+    left.fill_between(x, means.min(axis=0), means.max(axis=0), color=BLUE, alpha=0.2, linewidth=0)
+    scores = [row["right"] for row in rows]
+    right.plot(np.zeros(len(scores)), scores, "o", color=BLUE, alpha=0.6)
+    right.plot(0, np.mean(scores), "_", color=BLUE, markersize=24, markeredgewidth=2)
+    for ax in (left, right):
+        prepare(ax)
+        ax.axhline(0.5, color="0.5", linewidth=0.9, linestyle="--", label="guesses", zorder=0)
+    left.set(xlabel="Episode", ylabel="Right choices", xlim=(0, None), ylim=(0.4, 1))
+    left.legend(frameon=False, loc="lower right")
+    right.set(xlim=(-1, 1), xticks=[], title="New episodes")
+    return figure
 
 
 def main():
@@ -101,12 +126,17 @@ def main():
     parser.add_argument("--discount", type=float, default=0.995, help="per step")
     parser.add_argument("--value-weight", type=float, default=1e-3)
     parser.add_argument("--feedback", choices=["symmetric", "random"], default="symmetric")
+    parser.add_argument("--figure", help="a file to draw into")
     arguments = parser.parse_args()
     set_device("cpp_standalone", build_on_run=False)
-    rows = []
+    rows, curves = [], []
     for seed in arguments.seeds:
-        rows.append(measure(seed, arguments))
+        row, rewards = measure(seed, arguments)
+        rows.append(row)
+        curves.append(rewards)
         print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
+    if arguments.figure:
+        drawing(rows, curves, arguments.batch).savefig(arguments.figure, dpi=150)
     print(json.dumps({"machine": described("brian_eprop", "brian2"), "rows": rows}))
 
 

@@ -114,6 +114,24 @@ def test_the_written_configuration_repeats_the_run(trained, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.standalone
+def test_the_same_command_gives_the_same_bits_in_another_process(config, tmp_path):
+    """Once by the program that it has compiled, once by the one that it finds."""
+    command = [sys.executable, "-m", "brian_eprop", "train", "--config", "compiled.toml", "--out"]
+    (tmp_path / "compiled.toml").write_text(SMALL.replace('"runtime"', '"cpp_standalone"'))
+    for name in ("one", "two"):
+        done = subprocess.run([*command, name], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    one, two = (tmp_path / name for name in ("one", "two"))
+    assert without_times(one / "history.jsonl") == without_times(two / "history.jsonl")
+    left, right = (np.load(run / "weights.npz") for run in (one, two))
+    assert set(left) == set(right) and sum("w_" in name for name in left) >= 3
+    assert all(left[name].tobytes() == right[name].tobytes() for name in left)
+    initial = Configuration.read(config).make_network().weights["w_rec"]
+    assert (np.abs(RecurrentNetwork.load(one / "weights.npz").weights["w_rec"] - initial) > 0).any()
+
+
+@pytest.mark.slow
 def test_options_change_the_configuration(config, tmp_path):
     run = tmp_path / "run"
     options = ["--iterations", 1, "--seed", 9, "--neurons", 7, "--model", "alif"]

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.transforms import blended_transform_factory
 
 from ..checks import FigureFormat, one_of
@@ -108,13 +108,31 @@ def finish_stack(axes):
     axes[-1].figure.align_ylabels(axes)
 
 
+def legible(color):
+    """The color of small text on white paper: as given, or darker, so that it can be read.
+
+    Text needs a contrast of 4.5, lines of 3 or less (Web Content Accessibility Guidelines 2.2).
+    """
+    rgb = np.array(to_rgb(color))
+    while contrast(rgb) < 4.5:
+        rgb *= 0.95
+    return tuple(rgb)
+
+
+def contrast(color):
+    """Contrast with white, 1 to 21: 1.05/(L + 0.05) with the relative luminance L of sRGB."""
+    rgb = np.array(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05))
+
+
 def label_curve(ax, height, text, color):
     """Write the name of a curve right of the axes, at a height in data units."""
     ax.text(
         1.01,
         height,
         text,
-        color=color,
+        color=legible(color),
         va="center",
         size="small",
         transform=blended_transform_factory(ax.transAxes, ax.transData),

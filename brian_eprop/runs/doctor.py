@@ -22,9 +22,17 @@ from .surroundings import brian2_device, environment
 #: Distributions that are not required, and what needs them.
 OPTIONAL = {
     "distributed": "--cluster",
-    "neo": "recordings as blocks of Neo",
-    "torch": "the comparison with autograd",
+    "gymnasium": "environments of Gymnasium",
+    "aeon": "the task vowels",
+    "scikit-learn": "the task digits",
+    "neo": "recordings of Neo",
+    "pynwb": "events of NWB",
+    "pyarrow": "events in Parquet",
+    "nir": "networks as NIR",
+    "torch": "networks as modules of PyTorch",
 }
+#: Variables that say how many threads the libraries of NumPy take.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 STEPS, N_IN, N_REC = 100, 5, 10
 #: Largest deviation from the reference, relative to the largest entry: round-off of such sums.
 TOLERANCE = 1e-10
@@ -62,6 +70,7 @@ def findings():
         yield Finding(topic, text)
     yield _tool("C++ compiler", os.environ.get("CXX", "g++"))
     yield _tool("make", "make")
+    yield _threads()
     yield _memory()
     yield _cache()
     for name, needed_by in OPTIONAL.items():
@@ -82,6 +91,14 @@ def _tool(topic, command):
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding(topic, f"'{path}' does not run ({error})", remedy)
     return Finding(topic, f"{said.stdout.partition(chr(10))[0] or 'of no version'} ({path})")
+
+
+def _threads():
+    """Processors that this process may use, and what limits the threads of NumPy."""
+    # of a container or a batch system it may be fewer than the machine has
+    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [f"{name}={os.environ[name]}" for name in THREADS if name in os.environ]
+    return Finding("threads", f"up to {able} at a time; {', '.join(limits) or 'NumPy unlimited'}")
 
 
 def _memory():

@@ -118,6 +118,16 @@ SECTIONS = {
     "trial": ("trial", "decision"),
     "weights": ("weights",),
 }
+#: What figures show, for those who do not see them: by how the names of their files begin.
+SHOWN = {
+    "learning_curve": "Loss, metric and mean firing rate by iteration; numbers are in the table",
+    "learning_alignment": "Cosine and norm of each rule's gradient beside BPTT's by iteration",
+    "trial": "Input spikes, spikes, membranes with thresholds, traces, learning signals, output "
+    "and target over the time of a trial",
+    "decision": "The outputs over the time of a trial, and which of them is the right one",
+    "weights": "Each weight matrix as an image, from negative to positive; the table has their "
+    "means and standard deviations",
+}
 ENDINGS = {
     "iterations": "ended after its last iteration",
     "goal": "reached its goal",
@@ -218,7 +228,7 @@ def _columns(milestones):
 
 
 def _figures(run, task):
-    """The figures by section of the report : dict of str to list of (name, data URL)."""
+    """The figures by section of the report : dict of str to list of (name, alt, data URL)."""
     figures = {section: [] for section in SECTIONS}
     if run.history and run.network is not None:
         with TemporaryDirectory() as folder:
@@ -227,7 +237,9 @@ def _figures(run, task):
             for path in paths:
                 section = next(s for s, names in SECTIONS.items() if path.stem.startswith(names))
                 url = f"data:image/png;base64,{_base64(path.read_bytes())}"
-                figures[section].append((path.stem.replace("_", " "), url))
+                name = path.stem.replace("_", " ").capitalize()
+                shown = next(text for start, text in SHOWN.items() if path.stem.startswith(start))
+                figures[section].append((name, f"{name}: {shown[0].lower()}{shown[1:]}.", url))
     return figures
 
 

@@ -147,6 +147,34 @@ def test_python_of_notebooks_compiles():
                 compile(code, path.name, "exec")
 
 
+#: How long something takes, in words or in digits.
+DURATION = re.compile(
+    r"\b(\d+|an?|one|two|three|six|ten|twenty|half a) ((to|or) \w+ )?(s|seconds?|minutes?)\b", re.I
+)
+
+
+def without_duration(text):
+    """Blocks to copy that do not say how long they take, as little as paragraphs beside them."""
+    text = re.sub(r"<!--.*?-->\n", "", text)
+    fence = re.compile(r"^(```(?:bash|console|python)\n.*?^```$)", re.DOTALL | re.MULTILINE)
+    parts = fence.split(text)
+    for before, block, after in zip(parts[::2], parts[1::2], parts[2::2], strict=False):
+        paragraphs = [p for p in before.split("\n\n") if p.strip()][-1:]
+        paragraphs += [p for p in after.split("\n\n") if p.strip()][:1]
+        comments = re.findall(r"# .*", block)
+        if not DURATION.search(" ".join([*paragraphs, *comments]).replace("\n", " ")):
+            yield block
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "start.md"], ids=lambda p: p.stem)
+def test_what_a_newcomer_copies_says_how_long_it_takes(page):
+    text = page.read_text("utf-8")
+    assert text.count("```bash\n") >= 2 and text.count("```python\n") == 2
+    assert list(without_duration(text)) == []
+    quiet = re.sub(DURATION, "", text)
+    assert len(list(without_duration(quiet))) > 3
+
+
 def anchor(heading):
     """A heading as a fragment of an address, in GitHub's way."""
     kept = re.sub(r"[^\w\- ]", "", heading.strip().lower())
@@ -176,6 +204,12 @@ def broken(page, text):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_of_pages_lead_somewhere(page):
     assert list(broken(page, page.read_text("utf-8"))) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pictures_of_pages_say_what_they_show(page):
+    for shown in re.findall(r"!\[([^\]]*)\]", page.read_text("utf-8")):
+        assert len(shown.split()) >= 3, shown
 
 
 def test_a_link_that_leads_nowhere_is_found():

@@ -30,7 +30,7 @@ from brian_eprop.plotting import (
     plot_weights,
 )
 from brian_eprop.plotting.run import save_run_figures
-from brian_eprop.plotting.style import save_figures
+from brian_eprop.plotting.style import CYCLE, contrast, label_curve, legible, save_figures
 from brian_eprop.recording import Recording
 from brian_eprop.reference import RULES
 
@@ -379,3 +379,14 @@ def test_a_metric_that_is_not_known_of_each_batch_stops_no_figure(metrics, tmp_p
     weights = {name: np.eye(3) for name in ("w_in", "w_rec", "w_out")}
     written = save_run_figures(tmp_path, history, weights, {}, None)
     assert {path.stem for path in written} == {"learning_curve", "weights"}
+
+
+def test_names_of_curves_can_be_read(ax):
+    # W3C's own examples: #777 on white falls just short of 4.5, #767676 does not
+    assert contrast("#000000") == pytest.approx(21) and contrast("#ffffff") == pytest.approx(1)
+    assert contrast("#777777") < 4.5 < contrast("#767676")
+    assert any(contrast(color) < 3 for color in CYCLE)
+    for color in CYCLE:
+        label_curve(ax, 0.5, "name", color)
+        assert 4.5 <= contrast(ax.texts[-1].get_color()) < 6 or contrast(color) > 4.5
+    assert legible("#000000") == (0, 0, 0)

@@ -1,5 +1,9 @@
 """The report on the machine: what is there, what is not, and whether it computes."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -16,7 +20,7 @@ def lines(**environment):
 def test_a_machine_that_computes():
     code, text = lines()
     assert code == 0, text
-    for topic in ("python", "brian2", "C++ compiler", "memory", "cache", "torch"):
+    for topic in ("python", "brian2", "C++ compiler", "threads", "memory", "cache", "torch"):
         assert any(line.startswith(topic) for line in text.splitlines()), topic
     assert text.count("from the reference") == 2
     assert "→" not in text
@@ -38,3 +42,21 @@ def test_what_is_missing_or_wrong_has_a_remedy(tmp_path, monkeypatch):
     assert "cannot be written to" in text
     assert "set BRIAN_EPROP_CACHE" in text
     assert "please report it" in text
+
+
+def test_everything_that_is_optional_is_looked_for():
+    """The extras that users install, but dask, which comes with its part that is looked for."""
+    path = Path(__file__).parents[2] / "pyproject.toml"
+    extras = tomllib.loads(path.read_text("utf-8"))["project"]["optional-dependencies"]
+    for_people = set(extras) - {"test", "docs", "oracle", "bench", "nest"}
+    names = {re.split(r"[>=]", text)[0] for extra in for_people for text in extras[extra]}
+    assert names - {"dask"} == set(doctor.OPTIONAL)
+
+
+def test_threads_are_those_of_this_process(monkeypatch):
+    for name in doctor.THREADS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    assert doctor._threads().text == "up to 3 at a time; NumPy unlimited"
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert doctor._threads().text == "up to 3 at a time; OPENBLAS_NUM_THREADS=1"

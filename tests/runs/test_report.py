@@ -6,14 +6,17 @@ import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from brian2 import ms
 from typer.testing import CliRunner
 
+import brian_eprop
 from brian_eprop import EProp, RecurrentNetwork
 from brian_eprop.cli import app
+from brian_eprop.plotting.style import contrast
 from brian_eprop.runs import Configuration, train
 from brian_eprop.runs.report import check_gradients
 from brian_eprop.tasks import load_task
@@ -247,3 +250,28 @@ def test_wrong_gradients_do_not_pass(run, monkeypatch):
     assert done.exit_code == 1 and "DO NOT AGREE" in done.output
     text = Page(run / "report.html").text
     assert text.count("✗") == 1 and text.count("✓") == 3 and "failed" in text
+
+
+@pytest.mark.slow
+def test_what_figures_show_is_said_for_those_who_do_not_see_them(reported):
+    page = (reported[0] / "report.html").read_text("utf-8")
+    said = re.findall(r'<img src="data:[^"]*" alt="([^"]*)">', page)
+    assert len(said) == len(set(said)) == page.count("<img") >= 4
+    assert all(len(text.split()) > 8 and ": " in text for text in said)
+    assert any(text.startswith("Trial after: input spikes") for text in said)
+
+
+def test_colors_of_the_page_can_be_read_by_day_and_by_night():
+    sheet = Path(brian_eprop.__file__).with_name("runs") / "templates" / "style.css"
+    themes = re.findall(r":root \{(.*?)\}", sheet.read_text("utf-8"), re.DOTALL)
+    assert len(themes) == 2
+
+    def luminance(color):
+        return 1.05 / contrast(color) - 0.05
+
+    for theme in themes:
+        colors = dict(re.findall(r"--(\w+): (#\w+)", theme))
+        for text in ("ink", "quiet", "accent", "good", "bad", "open"):
+            for ground in ("paper", "card"):
+                low, high = sorted(luminance(colors[name]) for name in (text, ground))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (text, ground)

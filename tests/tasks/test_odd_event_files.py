@@ -77,7 +77,7 @@ class TestAedat:
     def test_addresses_of_other_cameras_are_no_pixels(self, tmp_path):
         source = write_aedat2(tmp_path / "2")
         path = next(source.glob("*/*.aedat"))
-        # a DAVIS has x in bits 12 to 21, y in 22 to 30; bit 15 of a DVS128 marks no event of a pixel
+        # a DAVIS has x in bits 12 to 21, y in 22 to 30; bit 15 of a DVS128 marks other events
         for address in (1 << 15, 3 << 22 | 2 << 12):
             event = np.array([[address, 5]], ">u4").tobytes()
             path.write_bytes(b"#!AER-DAT2.0\r\n" + event)
