@@ -32,6 +32,8 @@ from brian_eprop.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, p
 from brian_eprop.tasks import load_task
 from brian_eprop.tasks.parts import Decision, spike_probability
 
+#: Iterations of a point in the curves.
+AVERAGED = 20
 SIDE = 10
 N = SIDE**2
 #: Width of the local connectivity, and share of the other synapses that exist.
@@ -65,6 +67,7 @@ PUBLISHED = {
 #: τ_a of each task, and gains of the initial weights: published for cues are 1, 1, 1, and for the
 #: match 0.5, 0.1, 0.5, with which neurons are silent for the first hundred iterations.
 TAU_A = {"cue accumulation": 2000 * ms, "delayed match": 1400 * ms}
+ITERATIONS = {"cue accumulation": 400, "delayed match": 600}
 GAINS = {"w_in": math.sqrt(10), "w_rec": 1.0, "w_out": math.sqrt(10)}
 
 
@@ -143,6 +146,11 @@ class Study:
     seed: int
     arguments: argparse.Namespace
 
+    @property
+    def iterations(self):
+        """How often it is updated."""
+        return self.arguments.iterations or ITERATIONS[self.task]
+
     def network(self, task):
         """The network at its start, and the kernel of diffusion over its neurons."""
         rng = np.random.default_rng([self.seed, 1])
@@ -165,7 +173,7 @@ class Study:
         alif = lif | {"tau_a": tau_a, "beta": beta}
         order, share = RULES[self.rule]
         kernel = diffusion(places, share)
-        rate, n = self.arguments.rate, self.arguments.iterations
+        rate = self.arguments.rate
         made = RecurrentNetwork(
             [("lif", N // 2, lif), ("alif", N // 2, alif)],
             task.n_in,
@@ -181,7 +189,8 @@ class Study:
             # one program for both rules of order 1
             feedback=diffused(kernel, weights) if order == 1 else "symmetric",
             rule=EProp(order=order),
-            optimizer=Adam(CosineDecay(rate, rate / 10, n)),
+            # with the usual 0.999 one huge gradient moves weights for many iterations
+            optimizer=Adam(CosineDecay(rate, rate / 10, self.iterations), beta_2=0.99),
         )
         return made, kernel
 
@@ -195,14 +204,13 @@ class Study:
             if network.description.feedback == "given":
                 network.weights["feedback"] = diffused(kernel, network.weights)
 
-        iterations, batch = self.arguments.iterations, self.arguments.batch
+        batch = self.arguments.batch
         try:
-            history = network.fit(task, iterations, batch, callbacks=[follow], seed=self.seed)
+            history = network.fit(task, self.iterations, batch, callbacks=[follow], seed=self.seed)
         except TrainingDiverged as trouble:
             return {"refusal": str(trouble)}
-        every = min(iterations, self.arguments.averaged)
         errors = np.array([entry["metric"] for entry in history])
-        errors = errors[: len(errors) // every * every].reshape(-1, every).mean(axis=1)
+        errors = errors[: len(errors) // AVERAGED * AVERAGED].reshape(-1, AVERAGED).mean(axis=1)
         return {
             "right": 1 - self.errors(network, task),
             "curve": [round(float(1 - error), 4) for error in errors],
@@ -247,7 +255,7 @@ def table(rows):
         yield f"| {rule} | " + " | ".join(cells) + " |"
 
 
-def drawing(rows, averaged):
+def drawing(rows):
     """For each task, left: right decisions while learning; right: after it, beside published."""
     figure, axes = plt.subplots(
         2, 2, figsize=(8, 5.6), layout="constrained", sharey="row", width_ratios=[1.3, 1]
@@ -257,7 +265,7 @@ def drawing(rows, averaged):
             found = of(rows, task, rule)
             if found:
                 curves = np.array([row["curve"] for row in found])
-                x = averaged * (np.arange(curves.shape[1]) + 0.5)
+                x = AVERAGED * (np.arange(curves.shape[1]) + 0.5)
                 left.plot(x, curves.mean(axis=0), color=color, label=rule)
                 left.fill_between(x, curves.min(0), curves.max(0), color=color, alpha=0.15, lw=0)
                 values = np.array([row["right"] for row in found])
@@ -282,12 +290,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--task", nargs="+", choices=PUBLISHED, default=list(PUBLISHED))
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--iterations", type=int, default=400)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[2, 3, 4, 5, 6])
+    parser.add_argument("--iterations", type=int, help="default: 400 for cues, 600 for the match")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0.01, help="of learning; falls to a tenth")
     parser.add_argument("--trials", type=int, default=1024, help="new ones that judge a network")
-    parser.add_argument("--averaged", type=int, default=20, help="iterations, in the figure")
     parser.add_argument("--results", type=Path, help="a line of JSON for each run; is continued")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--table", action="store_true", help="of the results; nothing is measured")
@@ -311,7 +318,7 @@ def main():
     for line in table(rows):
         print(line)
     if arguments.figure:
-        drawing(rows, arguments.averaged).savefig(arguments.figure, dpi=150)
+        drawing(rows).savefig(arguments.figure, dpi=150)
     print(json.dumps({"machine": described("brian_eprop", "brian2"), "rows": rows}))
 
 
