@@ -274,15 +274,18 @@ def drawing(rows):
             if rule in published:
                 mean, spread = np.array(published[rule]) / 100
                 right.axhline(mean, color=color, lw=0.9, ls="--", zorder=0)
-                right.fill_between(
-                    [place - 0.4, place + 0.4], mean - spread, mean + spread, color="0.85", zorder=0
-                )
+                label = "published, ± s. d." if place == 0 else None
+                edges, low, high = [place - 0.4, place + 0.4], mean - spread, min(mean + spread, 1)
+                right.fill_between(edges, low, high, color="0.85", zorder=0, lw=0, label=label)
         for ax in (left, right):
             prepare(ax)
-        left.set(xlabel="Iteration", ylabel=f"Right decisions, {task}", ylim=(0.45, 1.01))
+        left.set(xlabel="Iteration", ylabel="Right decisions", ylim=(0.45, 1.01))
+        left.set_title(task.capitalize(), fontsize=9)
+        right.set_title("After training, new trials", fontsize=9)
         left.yaxis.set_major_formatter(lambda y, _: f"{100 * y:.0f} %")
         right.set_xticks(range(len(RULES)), [rule.replace(" ", "\n") for rule in RULES], fontsize=8)
-    axes[0, 0].legend(frameon=False, fontsize=8)
+    for ax in axes[0]:
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
     return figure
 
 
