@@ -14,6 +14,7 @@ from brian2 import (
     StateMonitor,
     defaultclock,
     ms,
+    mV,
     prefs,
     second,
 )
@@ -430,6 +431,68 @@ def test_delays_find_each_other():
     assert first == 0
     assert np.sum(spikes > 70 * trial) >= 8
     assert abs(arrivals[0] - arrivals[1]) < 2
+
+
+ADAPTING = """
+dv/dt = (-(v + 70*mV) + 2*mV*exp((v + 50*mV)/(2*mV)) + I - a)/(10*ms) : volt
+da/dt = -a/(60*ms) : volt
+dI/dt = -I/(5*ms) : volt
+"""
+
+
+@pytest.mark.slow
+def test_weights_and_delays_of_recurrent_neurons_that_adapt_learn_together():
+    """Exponential neurons of two types, order 2, all that is onto them is trained."""
+    defaultclock.dt, steps, rng = 0.5 * ms, 100, np.random.default_rng(0)
+    trial = 0.5 * steps * ms
+    times, channels = np.nonzero(rng.random((steps, 10)) < 0.1)
+    source = SpikeGeneratorGroup(10, channels, 0.5 * times * ms, period=trial)
+    spiking = dict(
+        threshold="v > -40*mV", reset="v = -65*mV; a += 2*mV", method="exponential_euler"
+    )
+    excitatory, inhibitory = (NeuronGroup(n, ADAPTING, **spiking) for n in (8, 3))
+    excitatory.v = inhibitory.v = -70 * mV
+    target = np.sin(np.arange(steps) / 12)
+    readout = LeakyReadout(1, 10 * ms, target=target, period=trial)
+    learner = Learner(
+        readout,
+        EProp(order=2, surrogate=PiecewiseLinear(0.3 / (20 * mV), 20 * mV)),
+        optimizer=Adam(0.05),
+        reset_every=trial,
+        update_every=trial,
+    )
+    training = {"w": None, "delay": ParameterTraining((0 * ms, 10 * ms), optimizer=Adam(0.2))}
+    made = []
+    for pre, post, sign, size in (
+        (source, excitatory, "+", 15),
+        (source, inhibitory, "+", 15),
+        (excitatory, inhibitory, "+", 6),
+        (inhibitory, excitatory, "-", 10),
+        (excitatory, excitatory, "+", 3),
+    ):
+        on_pre = f"I_post {sign}= w*mV"
+        synapses = TrainableSynapses(
+            pre, post, on_pre=on_pre, learner=learner, bounds=(0, 50), trainable=training
+        )
+        synapses.connect(condition="i != j" if pre is post else None)
+        synapses.w = size * rng.exponential(size=len(synapses))
+        synapses.delay = rng.uniform(0, 5, len(synapses)) * ms
+        made.append(synapses)
+    onto = TrainableSynapses(excitatory, readout, on_pre="y_post += w", learner=learner)
+    onto.connect()
+    onto.w = 0.3 * rng.normal(size=len(onto))
+    loss = StateMonitor(readout, "loss", record=0, dt=trial)
+    network = Network(source, excitatory, inhibitory, readout, *made, onto, loss)
+    found = learner.check(network=network, synapses=2)
+    assert found.passed and found.spikes > 100, str(found)
+    before = [np.array(synapses.delay_) for synapses in made]
+    network.run(21 * trial, namespace={})
+    losses = np.diff(loss.loss[0])
+    assert losses[-3:].mean() < 0.3 * losses[0]
+    for synapses, delays in zip(made, before, strict=True):
+        after = np.array(synapses.delay_)
+        assert np.abs(after - delays).max() > 1e-3
+        assert after.min() >= 0 and after.max() <= 0.010
 
 
 def test_delays_onto_the_readout_learn():
