@@ -44,11 +44,11 @@ network = RecurrentNetwork(
     rule=EProp(engine="traces"),
     optimizer=Adam(CosineDecay(5e-3, 5e-4, over=300)),
     regularizers=[FiringRateRegularizer(50 * Hz, 1.0)],
-    seed=3,
+    seed=4,
 )
 network.weights["w_out"] *= 0.1
 network.weights["w_rec"] *= 0.5
-agent = Agent(network, world, discount=0.99, trace_decay=0.9, seed=3)
+agent = Agent(network, world, discount=0.99, trace_decay=0.9, seed=4)
 
 # %%
 # Training
