@@ -14,7 +14,16 @@ import numpy as np
 from brian2 import Hz, Quantity
 from numpy.typing import ArrayLike
 
-from ..checks import ABOVE_0, Entry, Floats, check_seed, check_unit, number, whole_number
+from ..checks import (
+    ABOVE_0,
+    Entry,
+    Floats,
+    check_seed,
+    check_unit,
+    number,
+    shown,
+    whole_number,
+)
 from .training_state import check_present
 from .validation import entries_of
 from .workers import Workers
@@ -340,11 +349,50 @@ def check_sizes(task, inputs, targets, description):
         )
 
 
+def drawn(task, rng, batch):
+    """Inputs and targets of so many trials of a task, which may be a user's own.
+
+    Raises
+    ------
+    TypeError
+        If the task draws something else.
+    ValueError
+        For another number of trials.
+    """
+    pair = task.sample(rng, batch)
+    name = f"{type(task).__name__}.sample"
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(
+            f"'{name}' returned {shown(pair)}; expected two arrays, inputs (batch, T, n_in) and "
+            "targets (batch, T, n_out)"
+        )
+    found = tuple(len(array) if np.ndim(array) else None for array in pair)
+    if found != (batch, batch):
+        raise ValueError(
+            f"'{name}' was asked for {batch} trials and returned inputs of the shape "
+            f"{np.shape(pair[0])} and targets of the shape {np.shape(pair[1])}; the first size of "
+            "both is the number of trials"
+        )
+    return pair
+
+
+def measured(task, outputs, targets):
+    """The metric of a task for outputs : float."""
+    value = task.metric(outputs, targets)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"'{type(task).__name__}.metric' returned {shown(value)}; expected a number, lower "
+            "for better outputs"
+        ) from None
+
+
 def _iteration(pool, task, batch_size, entropy, alignment):
     """One batch of trials: its entry of the history, and its gradients."""
     network = pool.network
     iteration = network.updates
-    inputs, targets = task.sample(_generator(entropy, iteration), batch_size)
+    inputs, targets = drawn(task, _generator(entropy, iteration), batch_size)
     check_sizes(task, inputs, targets, network.description)
     window = getattr(task, "learning_window", None)
     gradients = pool.gradients(inputs, targets, window)
@@ -356,7 +404,7 @@ def _iteration(pool, task, batch_size, entropy, alignment):
         "rate": np.count_nonzero(spikes) / spikes.size / float(network.description.dt),
     }
     if hasattr(task, "metric"):
-        entry["metric"] = float(task.metric(gradients.readout, targets))
+        entry["metric"] = measured(task, gradients.readout, targets)
     if alignment is not None and alignment.due(iteration):
         entry |= alignment.of_network(network, inputs, targets, window)
     return entry, gradients
@@ -376,7 +424,7 @@ def held_out_trials(task, split, trials, seed):
     """
     if hasattr(task, "held_out"):
         return task.held_out(split)
-    return task.sample(_generator(seed, SPLITS[split]), trials)
+    return drawn(task, _generator(seed, SPLITS[split]), trials)
 
 
 def _generator(seed, number):
@@ -394,4 +442,4 @@ def evaluate(pool, task, inputs, targets):
     inputs : (trials, T, n_in) bool array
     targets : (trials, T, n_out) array
     """
-    return float(task.metric(pool.simulate(inputs).readout, targets))
+    return measured(task, pool.simulate(inputs).readout, targets)

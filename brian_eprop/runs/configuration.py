@@ -52,6 +52,8 @@ Device: TypeAlias = Literal["cpp_standalone", "runtime"]
 #: Entries of the set-up that are integers, and those of them that may be left out.
 COUNTS = ("iterations", "batch_size", "evaluation_trials", "evaluate_every", "patience")
 OPTIONAL = ("evaluate_every", "patience")
+#: What a task has that recommends a set-up.
+NEEDED = ("defaults", "dt", "n_in", "n_out", "sample")
 #: Entries of the set-up that a network is given as they are, and those that end its training.
 OF_NETWORKS = (
     *("tau_out", "loss", "normalize", "average", "feedback", "feedback_decay"),
@@ -101,6 +103,11 @@ class Configuration:
     def of_task(cls, name: str, **options: Any) -> Self:
         """The configuration that a task recommends."""
         task = load_task(name, **options)
+        if lacks := [needed for needed in NEEDED if needed not in dir(task)]:
+            raise ValueError(
+                f"the task '{type(task).__name__}' of '{name}' has no '{lacks[0]}'; "
+                "brian_eprop.tasks describes what a task is"
+            )
         known = str(Path(name).resolve()) if is_own(name) else name.replace("-", "_")
         return cls(known, task.defaults, options)
 

@@ -12,6 +12,7 @@ from ..network.training import (
     StopTraining,
     TrainingDiverged,
     check_alignment,
+    drawn,
     held_out_trials,
 )
 from ..network.workers import Workers
@@ -346,5 +347,5 @@ def _film(path, network, configuration):
 def _shown_trial(configuration):
     """Inputs, targets and learning window of the trial that recordings and films show."""
     task = configuration.make_task()
-    inputs, targets = task.sample(np.random.default_rng([configuration.seed, 2]), 1)
+    inputs, targets = drawn(task, np.random.default_rng([configuration.seed, 2]), 1)
     return inputs[0], targets[0], getattr(task, "learning_window", None)

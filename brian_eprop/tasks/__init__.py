@@ -166,6 +166,8 @@ class TrainingSetup:
             ``w_in`` (n_in, n_rec), ``w_rec`` (n_rec, n_rec) with a diagonal of 0,
             ``w_out`` (n_rec, n_out) and ``feedback`` (n_out, n_rec).
         """
+        if lacks := [name for name in SCALED if name not in self.gains]:
+            raise ValueError(f"setup.gains = {self.gains!r} has no {_quoted(lacks)}; give a number")
         n = self.n_rec
         weights = {
             name: self.gains[name] * rng.standard_normal(shape) / np.sqrt(n_pre)
@@ -211,6 +213,8 @@ class TaskWithSetup(Task, Protocol):
         """A set-up with which the task is learned."""
 
 
+#: What has a scale in the gains of a set-up.
+SCALED = ("w_in", "w_rec", "w_out", "feedback")
 #: Modules that tasks are made of.
 PARTS = {"behaviour", "encoding", "event_files", "event_sources", "metrics", "parts"}
 
