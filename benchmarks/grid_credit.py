@@ -11,7 +11,7 @@ A diffusing error is that of the stationary state, L = K B error with K = (1 −
 averages over a place and its eight neighbours: in every step a share k of what is there goes on.
 
 A run is written to the results when it ends; one that is there is not repeated. Prints a Markdown
-table, mean and range over seeds, and as the last line JSON with the machine and every number.
+table, means and each seed, and as the last line JSON with the machine and every number.
 """
 
 import argparse
@@ -247,10 +247,8 @@ def table(rows):
         cells = []
         for task, published in PUBLISHED.items():
             right = [100 * row["right"] for row in of(rows, task, rule)]
-            mean, spread = f"{np.mean(right):.1f}" if right else "", ""
-            if right:
-                spread = f" ({min(right):.1f} – {max(right):.1f})"
-            cells.append(mean + spread)
+            each = ", ".join(f"{value:.1f}" for value in right)
+            cells.append(f"{np.mean(right):.1f} ({each})" if right else "")
             cells.append("{} ± {}".format(*published[rule]) if rule in published else "")
         yield f"| {rule} | " + " | ".join(cells) + " |"
 

@@ -137,4 +137,4 @@ def test_runs_are_not_repeated(grid, monkeypatch, tmp_path, capsys):
     assert len(results.read_text().splitlines()) == 20
     said = capsys.readouterr().out.splitlines()
     assert len(json.loads(said[-1])["rows"]) == 20
-    assert "| order 3 | 90.0 (90.0 – 90.0) |  | 90.0 (90.0 – 90.0) |  |" in said
+    assert "| order 3 | 90.0 (90.0, 90.0) |  | 90.0 (90.0, 90.0) |  |" in said
