@@ -36,7 +36,7 @@ NO_TRACES = {
     "parameters": ";",
     "delays": (
         " in RecurrentNetwork, whose programs would have to make a second queue anew in each call; "
-        "TrainableSynapses(trainable=...) has them, or"
+        "TrainableSynapses(trainable=...) has them; or"
     ),
 }
 

@@ -126,7 +126,8 @@ class TrainableSynapses(DirectSynapses):
     with the sum over spikes s and λ what an arrival of unit weight adds to the loss, of any order.
     Where d is whole it is the derivative to longer delays. Spikes themselves arrive after the
     rounded delay, so that it is the slope of split spikes along the trajectory of rounded ones.
-    Delays learn with the engine ``credit`` in whole trials. An update between trials makes the
+    Delays learn in whole trials: with the engine ``credit`` at any order, and with ``traces`` onto
+    neurons. An update between trials makes the
     queue of spikes anew, which a C++ standalone program cannot: it is refused there.
     """
 
