@@ -97,14 +97,15 @@ def network(rule, model="lif", *, refractory=False, early=False, trials=2, **opt
             name=name,
         )
         synapses.connect()
-        synapses.w = size * rng.exponential(size=len(synapses))
-        delays = rng.uniform(0, 6, len(synapses))
+        number = len(pre) * len(neurons)  # which a program knows when it runs
+        synapses.w = size * rng.exponential(size=number)
+        delays = rng.uniform(0, 6, number)
         delays[:4] = np.round(delays[:4])
         synapses.delay = delays * ms
         objects.append(synapses)
     onto = TrainableSynapses(neurons, readout, on_pre="y_post += w", learner=learner, name="onto")
     onto.connect()
-    onto.w = rng.normal(size=len(onto))
+    onto.w = rng.normal(size=2 * len(neurons))
     return Network(*objects, onto), learner, STEPS * trials * ms
 
 
