@@ -186,11 +186,15 @@ def sweep(
     cluster: Cluster = None,
 ):
     """Run a grid of configurations and seeds; what is finished is not repeated."""
-    with _errors_in_words(), backend(cluster) as remote:
-        folder = out or Path("sweeps") / config.stem
-        plan = Sweep.read(config)
-        workers = -1 if remote else workers
-        _, failed = run_sweep(plan, folder, workers=workers, report=typer.echo, figures=figures)
+    folder = out or Path("sweeps") / config.stem
+    try:
+        with _errors_in_words(), backend(cluster) as remote:
+            plan = Sweep.read(config)
+            workers = -1 if remote else workers
+            _, failed = run_sweep(plan, folder, workers=workers, report=typer.echo, figures=figures)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what there is was written, and the same command goes on")
+        raise typer.Exit(EXIT_CODES["interrupted"]) from None
     for name, error in failed.items():
         typer.echo(f"brian-eprop: {name}: {error}", err=True)
     typer.echo(f"written to {folder}: table.nc, learning_curves.{figures}, results.{figures}")

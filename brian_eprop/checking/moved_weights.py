@@ -314,7 +314,8 @@ class DifferenceCheck:
 
         value, uncertainty = extrapolated(lambda d: self._gradient(target, k, d, own))
         values = {"grad": (float(value), float(uncertainty))}
-        if target.synapses in self.vectors:
+        # the traces that synapses show are those of the weight
+        if target.quantity == "grad" and target.synapses in self.vectors:
             group, j = target.group, target.post[k]
             values["e_trace"] = extrapolated(lambda d: d["spikes", group][:, j])
             for name in self.vectors[target.synapses]:

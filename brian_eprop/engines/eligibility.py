@@ -16,6 +16,7 @@ from ..brian import schedule
 from ..brian.code import LearningCode, internal, run_if, see_target
 from ..brian.internals import add_to, get_identifiers, is_standalone
 from ..calculus.printing import printed
+from .delay_traces import traces_of_delays
 from .presynaptic_traces import (
     PresynapticTraces,
     install_presynaptic,
@@ -94,6 +95,8 @@ class Eligibility:
         synapses come before it.
     way : object, optional
         How a modulation comes back along the synapses; see modulation.py.
+    delays : DelayTraces, optional
+        Where delays learn.
     """
 
     learner: object
@@ -104,6 +107,7 @@ class Eligibility:
     effect: object = None
     move_on: str = ""
     way: object = None
+    delays: object = None
 
     def install(self, synapses):
         """Add the code to a Synapses object that has the variables."""
@@ -133,6 +137,9 @@ class Eligibility:
             )
             add_to(synapses, self.mover)
         cleared = [v for v in self.variables if v not in ("grad", "e_trace")]
+        if self.delays is not None:
+            self.delays.install(synapses, learner)
+            cleared += self.delays.variables
         if learner.trial is not None and cleared:
             at_trial_start(synapses, "\n".join(f"{v} = 0" for v in cleared), f"{name}_trial_start")
         if self.way is not None:
@@ -144,7 +151,7 @@ class Eligibility:
             run_if("__episode_ends", synapses, code, moment, f"{name}_regularization")
 
 
-def of_neurons(learner, linearization, effects, *, early, uniform_delay, regularized):
+def of_neurons(learner, linearization, effects, *, early, uniform_delay, regularized, delays=None):
     """Eligibility of synapses onto spiking neurons.
 
     Parameters
@@ -159,6 +166,8 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         All spikes arrive without delay.
     regularized : bool
         The sum of e over the trial is needed.
+    delays : tuple of (OnPre, Timing), optional
+        Of synapses whose delays learn.
     """
     states, entries = linearization.states, linearization.coefficients
     uniform_delay = uniform_delay and not entries.waits
@@ -219,6 +228,9 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
     move_on += [f"{internal('arrived', name)} = 0" for name in waiting]
     if not entries.waits:
         advance, move_on = [*advance, *move_on], []
+    if delays is not None:
+        delays = traces_of_delays(learner, linearization, *delays, at_synapse, regularized)
+        advance.append(delays.advance)
     variables = {f"eps_{n}": n for n in at_synapses} | {internal("arrived", n): n for n in waiting}
     others = ("e_trace", "e_bar", *_gradient_variables(learner), *(["__e_sum"] * regularized))
     others += () if trace_filter is None else trace_filter.states
@@ -230,6 +242,7 @@ def of_neurons(learner, linearization, effects, *, early, uniform_delay, regular
         advance="\n".join(advance),
         presynaptic=presynaptic_traces(entries, effects, before, early) if before else None,
         move_on="\n".join(move_on),
+        delays=delays,
     )
 
 

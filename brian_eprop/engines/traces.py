@@ -12,6 +12,7 @@ from ..brian.internals import parent_group
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step, symbol
 from ..calculus.sums import Sum, sum_of
+from .delay_traces import restart_first_arrivals
 from .eligibility import Eligibility, of_neurons, of_readout
 from .modulation import Modulation
 from .trace_population import TracePopulation
@@ -54,6 +55,7 @@ class Traces:
             early=timing.early,
             uniform_delay=timing.unconditional,
             regularized="__rate_pressure" in population.group.variables,
+            delays=None if timing.longest is None else (on_pre, timing),
         )
         if self.modulation is not None:
             eligibility.way = self.modulation.way(on_pre, linearization, effects, timing)
@@ -150,6 +152,10 @@ class Traces:
 
     def check_delay_onto_readout(self, name, reach):
         """Nothing is left to check: synapses of this engine onto the readout have no delay."""
+
+    def delays_changed(self, synapses):
+        """Let first arrivals of spikes be those of the delays that synapses now have."""
+        restart_first_arrivals(synapses)
 
     def reaches(self, population):
         """Whether errors of the readout, a loss of its own or a modulation act on a population."""

@@ -16,8 +16,9 @@ from brian2 import Quantity, ms, second
 from brian2.units.fundamentalunits import DIMENSIONLESS
 
 from ..brian.internals import is_standalone, itself, known_values, restart_queue
+from ..brian.step_flags import EPISODE
 from ..checks import entries, shown
-from ..engines.windows import SHORT_TRIALS
+from ..engines.windows import SHORT_TRIALS, WHOLE_TRIALS
 from .parameters import ParameterTraining, bounds_of, checked_trainable, scale_of
 from .updates import Trained, Update
 
@@ -75,7 +76,7 @@ def longest_delay(training, learner, delay, summed):
     if training is None:
         return None
     where = "TrainableSynapses.trainable names 'delay'"
-    learner.rule.check_parameters("TrainableSynapses.trainable", ["delay"], "delays")
+    learner.rule.check_parameters("TrainableSynapses.trainable", ["delay"], "delays", traced=True)
     if summed is not None:
         raise ValueError(f"{where}, but the sum '{summed.varname}' has no delay")
     if delay is not None:
@@ -83,6 +84,8 @@ def longest_delay(training, learner, delay, summed):
             f"{where}, but delay = {delay!r} is one number for all synapses: leave the argument "
             "out, and set the delay of each where training starts, synapses.delay = '5*ms'"
         )
+    if learner.rule.engine == "traces":
+        _check_traces(learner, where)
     if learner.engine.carries:
         raise ValueError(
             f"{where}: the gradient of a delay is that of whole trials; {SHORT_TRIALS}"
@@ -103,6 +106,23 @@ def longest_delay(training, learner, delay, summed):
             f"{Quantity(most * dt, dim=second.dim)!s}"
         )
     return int(np.ceil(high / dt - 1e-6))
+
+
+def _check_traces(learner, where):
+    """Raise an error where traces of delays are not those of the credit in whole trials."""
+    trial, interval = learner.trial, learner.interval
+    whole = trial is not None and EPISODE not in (trial, interval)
+    if not whole or (interval is not None and interval % trial):
+        raise ValueError(f"{where}: spikes under way are dropped by an update; {WHOLE_TRIALS}")
+    for problem in (
+        learner.trace_filter is not None and "Learner.trace_filter",
+        learner.signal is not None and "Learner.signal",
+        learner.readout.rewarded and "a readout of rewards",
+    ):
+        if problem:
+            raise ValueError(
+                f"{where}: traces of delays have not been derived for {problem}; leave 'delay' out"
+            )
 
 
 def _bounds(training, longest):

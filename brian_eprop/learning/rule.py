@@ -33,10 +33,10 @@ from ..neurons.surrogates import Surrogate
 ENGINES = ("credit", "traces")
 #: Why the engine `traces` does not train anything but weights.
 NO_TRACES = {
-    "parameters": "",
+    "parameters": ";",
     "delays": (
-        ", since a delay acts by an arrival one step later minus an arrival in its step, which are "
-        "two more eligibility vectors for each synapse, while one backward pass knows both"
+        " in RecurrentNetwork, whose programs would have to make a second queue anew in each call; "
+        "TrainableSynapses(trainable=...) has them; or"
     ),
 }
 
@@ -141,7 +141,9 @@ class Rule:
         group : NeuronGroup
         """
 
-    def check_parameters(self, argument: str, names: Iterable[str], of: str = "parameters") -> None:
+    def check_parameters(
+        self, argument: str, names: Iterable[str], of: str = "parameters", *, traced: bool = False
+    ) -> None:
         """Raise ValueError for what is to be trained besides weights, if the rule has no gradient.
 
         Parameters
@@ -151,11 +153,13 @@ class Rule:
         names : iterable of str
         of : {"parameters", "delays"}
             What they are.
+        traced : bool
+            Traces have their gradient, too.
         """
         why = f"{argument} = {list(names)}: "
-        if self.engine != "credit":
+        if self.engine != "credit" and not traced:
             raise ValueError(
-                f"{why}{of} have no traces{NO_TRACES[of]}; choose EProp(engine='credit')"
+                f"{why}{of} have no traces{NO_TRACES[of]} choose EProp(engine='credit')"
             )
         if not self.complete:
             raise ValueError(

@@ -210,6 +210,16 @@ def check_no_delay_onto_readout(delay, learner):
         )
 
 
+def check_delay_is_given(learner, training):
+    """Raise an error for a delay on the way to the readout that is to learn."""
+    if training is not None:
+        raise ValueError(
+            f"TrainableSynapses.trainable names 'delay' onto readout '{learner.readout.name}': "
+            f"{errors_in_time(learner)} pairs the error of a step with the spikes of that step; "
+            "leave 'delay' out, or choose EProp(engine='credit')"
+        )
+
+
 def check_time_step(learner, *groups):
     """Raise an error unless all groups run with the time step of the readout."""
     readout = learner.readout

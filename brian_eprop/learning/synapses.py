@@ -25,6 +25,7 @@ from ..calculus.derivatives import NoDerivativeError
 from ..calculus.programs import checked_statements
 from ..calculus.sums import Sum
 from ..checks import flag, refuse_change, shown, table, unit_name
+from ..engines.delay_traces import place_first_arrivals
 from ..engines.populations import explain_missing_traces
 from ..engines.trials import Timing, dropped_at_trial_start
 from . import synapse_checks as validation
@@ -125,7 +126,8 @@ class TrainableSynapses(DirectSynapses):
     with the sum over spikes s and λ what an arrival of unit weight adds to the loss, of any order.
     Where d is whole it is the derivative to longer delays. Spikes themselves arrive after the
     rounded delay, so that it is the slope of split spikes along the trajectory of rounded ones.
-    Delays learn with the engine ``credit`` in whole trials. An update between trials makes the
+    Delays learn in whole trials: with the engine ``credit`` at any order, and with ``traces`` onto
+    neurons. An update between trials makes the
     queue of spikes anew, which a C++ standalone program cannot: it is refused there.
     """
 
@@ -176,6 +178,7 @@ class TrainableSynapses(DirectSynapses):
         in_numbers = _with_constants(on_pre, statements, namespace, names, known, target)
         onto_readout = whole is learner.readout
         if onto_readout and validation.errors_in_time(learner):
+            validation.check_delay_is_given(learner, training)
             validation.check_no_delay_onto_readout(delay, learner)
             delay = 0 * ms
         ends = (source, target, whole, parent_group(source))
@@ -205,6 +208,8 @@ class TrainableSynapses(DirectSynapses):
             dimensions = _dimensions(plan, feedback, equations[weight].dim, target)
             if training is not None:
                 dimensions["grad_delay"] = DIMENSIONLESS / second.dim
+            if (of_delays := getattr(plan, "delays", None)) is not None:
+                dimensions |= of_delays.dimensions(whole)
             public = {name: dim for name, dim in dimensions.items() if not is_internal(name)}
             added = Equations(
                 "\n".join(f"{name} : {unit_name(dim)}" for name, dim in public.items())
@@ -217,11 +222,14 @@ class TrainableSynapses(DirectSynapses):
                 code = dropped_at_trial_start(statements, weight, timing.lag, plan.on_pre, changes)
             if summed is not None:
                 code = []
+            on_spike = code_of(code) if code else None
+            if of_delays is not None:
+                on_spike = {"pre": on_spike} | of_delays.pathways
             super().__init__(
                 source,
                 target,
                 equations + added,
-                on_pre=code_of(code) if code else None,
+                on_pre=on_spike,
                 delay=delay,
                 namespace=namespace,
                 **as_synapses,
@@ -314,6 +322,8 @@ class TrainableSynapses(DirectSynapses):
         validation.check_before_run(self)
         if self.trained_delay is not None:
             check_delays(self)
+            if self.learner.rule.engine == "traces":
+                place_first_arrivals(self)
         self.learner.check_complete()
 
     def after_run(self) -> None:

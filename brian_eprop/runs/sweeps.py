@@ -204,6 +204,8 @@ def run_sweep(
     ValueError
         If the folder has the run of another configuration where one of this sweep belongs, or
         figures have no such format.
+    KeyboardInterrupt
+        After a run that Ctrl-C, or SIGTERM, has ended: what is missing is for the next call.
     """
     check_format(figures)
     folder = Path(folder)
@@ -216,13 +218,16 @@ def run_sweep(
     report(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before")
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-    for name, text, error in parallel(
+    for name, text, error, ended in parallel(
         delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
         for name in missing
     ):
         report(f"{name}: {text}")
         if error:
             failed[name] = error
+        if ended == "interrupted":
+            # the run has taken the signal, which was meant for all of them
+            raise KeyboardInterrupt
     results = sweep_table(sweep, folder)
     write_netcdf(results, folder / "table.nc", "the table of the sweep")
     save_sweep_figures(folder, results, figures)
@@ -273,7 +278,7 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
 
 
 def _train_one(configuration, folder, name, figures, target):
-    """Train one run in a process of its own : label, how it ended, and its error or ''."""
+    """Train one run in a process of its own : label, a line of text, its error or '', its end."""
     prefs.codegen.target = target
     try:
         if (folder / CONFIGURATION).exists():
@@ -282,10 +287,10 @@ def _train_one(configuration, folder, name, figures, target):
         else:
             result = train(configuration, folder, progress=False, figures=figures)
     except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
-        return name, f"failed: {error}", str(error)
+        return name, f"failed: {error}", str(error), "failed"
     test = "" if result.test is None else f", test {result.test:.4g}"
-    ended = f"ended by {result.ended} after {result.iterations} iterations"
-    return name, f"{ended} and {result.seconds:.0f} s{test}", result.diagnosis
+    text = f"ended by {result.ended} after {result.iterations} iterations"
+    return name, f"{text} and {result.seconds:.0f} s{test}", result.diagnosis, result.ended
 
 
 def _finished(folder):

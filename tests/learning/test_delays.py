@@ -608,23 +608,12 @@ def test_delays_between_two_steps_are_rounded_as_brian2_does():
     assert arrived[0] == arrived[2] and arrived[1] == [arrived[0][0], arrived[0][1] + 1]
 
 
-@pytest.mark.parametrize(
-    ("rule", "reset", "message"),
-    [
-        (
-            EProp(engine="traces"),
-            40 * ms,
-            r"delays have no traces, since a delay acts by an arrival one step later minus",
-        ),
-        (EProp(), None, "whole trials"),
-    ],
-)
-def test_engines_and_windows_without_the_gradient_are_refused(rule, reset, message):
+def test_windows_without_the_gradient_are_refused():
     defaultclock.dt = 1 * ms
     readout = LeakyReadout(1, 5 * ms, target=np.zeros((40, 1)))
-    learner = Learner(readout, rule=rule, reset_every=reset)
+    learner = Learner(readout)
     neuron = load_model("lif").group(1)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="whole trials"):
         TrainableSynapses(neuron, neuron, learner=learner, trainable=("delay",))
     # nothing has been left behind
     TrainableSynapses(neuron, neuron, learner=learner)

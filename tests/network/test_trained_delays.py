@@ -418,7 +418,7 @@ def test_what_cannot_be_trained_is_refused(case):
 def test_rules_without_the_gradient_are_refused():
     with pytest.raises(
         ValueError,
-        match=r"\['w_in', 'w_rec'\]: delays have no traces, since .* one step later minus",
+        match=r"\['w_in', 'w_rec'\]: delays have no traces in RecurrentNetwork, whose programs",
     ):
         network(rule=EProp(engine="traces"))
     with pytest.raises(ValueError, match=r"RFLO keeps .* and says nothing of delays; choose"):

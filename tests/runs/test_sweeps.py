@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -145,6 +146,22 @@ def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch
     with xr.open_dataset(tmp_path / "out" / "table.nc") as table:
         assert (table["ended"].sel(variant="slow") == "missing").all()
         assert (table["ended"].sel(variant="three, BPTT") == "iterations").all()
+
+
+def test_an_interrupt_ends_the_sweep_and_not_only_the_run(config, tmp_path, monkeypatch):
+    """A run takes the signal to save what there is, and returns; the next one must not begin."""
+    begun = []
+
+    def train(configuration, folder, **options):
+        begun.append(folder.name)
+        return SimpleNamespace(
+            ended="interrupted", iterations=1, seconds=1.0, test=None, diagnosis=""
+        )
+
+    monkeypatch.setattr(sweeps, "train", train)
+    done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 130 and "the same command goes on" in done.output
+    assert begun == ["slow, seed=1"]
 
 
 @pytest.mark.slow
