@@ -184,11 +184,12 @@ class Optimizer(ABC):
         after = {name: np.empty(shape, dtype) for name in ("_step", *self.state)}
         given = {n: state[n] if n in state else np.zeros(shape, dtype) for n in self.state}
         flat = {n: np.ravel(values) for n, values in (given | {"_gradient": gradient}).items()}
+        code = _compiled(self.statements)
         for begin in range(0, gradient.size, SLICE):
             part = slice(begin, begin + SLICE)
             names: dict[str, Any] = {name: values[part] for name, values in flat.items()}
             names |= {"updates": updates} | FUNCTIONS
-            exec(_compiled(self.statements), {}, names)
+            exec(code, {}, names)
             for name, values in after.items():
                 values.reshape(-1)[part] = names[name]
         step = after.pop("_step")

@@ -1,7 +1,5 @@
 """Delays that learn by eligibility traces: the gradients and updates of the engine credit."""
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 from brian2 import (
@@ -14,7 +12,7 @@ from brian2 import (
     prefs,
     second,
 )
-from brian2.devices.device import get_device, reset_device, set_device
+from compiled_programs import program_in
 
 from brian_eprop import (
     MDGL,
@@ -28,7 +26,6 @@ from brian_eprop import (
     PiecewiseLinear,
     TraceFilter,
     TrainableSynapses,
-    fast_build,
     load_model,
 )
 from brian_eprop.calculus.derivatives import NoDerivativeError
@@ -182,21 +179,10 @@ def test_gradients_in_a_program_that_sets_its_own_delays(tmp_path):
         return [np.array(net[name].grad_delay_) for name in ("in", "rec")]
 
     expected = gradient()
-    with program(tmp_path):
+    with program_in(tmp_path):
         for found, known in zip(gradient(), expected, strict=True):
             assert np.abs(known).max() > 1
             np.testing.assert_allclose(found, known, rtol=0, atol=1e-10 * np.abs(known).max())
-
-
-@contextmanager
-def program(folder):
-    fast_build()
-    set_device("cpp_standalone", directory=str(folder))
-    try:
-        yield
-    finally:
-        get_device().reinit()
-        reset_device()
 
 
 def test_training_is_that_of_the_credit():

@@ -1,7 +1,6 @@
 """Delays that learn in a user's own network: gradients, updates between trials, refusals."""
 
 import math
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,10 +18,9 @@ from brian2 import (
     second,
 )
 from brian2.core.base import BrianObjectException
-from brian2.devices.device import get_device, reset_device, set_device
 from brian2.units import DimensionMismatchError
 from brian_networks import DT, build
-from compiled_programs import compile_players, compile_some
+from compiled_programs import compile_players, compile_some, program_in
 from random_networks import random_network, random_task
 
 from brian_eprop import (
@@ -34,7 +32,6 @@ from brian_eprop import (
     ParameterTraining,
     PiecewiseLinear,
     TrainableSynapses,
-    fast_build,
     fit,
     load_model,
     reference,
@@ -126,17 +123,6 @@ def test_gradients_in_cython():
     assert compiled == [[*names]]
 
 
-@contextmanager
-def programs(folder):
-    fast_build()
-    set_device("cpp_standalone", directory=str(folder))
-    try:
-        yield
-    finally:
-        get_device().reinit()
-        reset_device()
-
-
 @pytest.mark.slow
 @pytest.mark.standalone
 def test_gradients_in_a_program_that_sets_its_own_delays(tmp_path):
@@ -150,13 +136,13 @@ def test_gradients_in_a_program_that_sets_its_own_delays(tmp_path):
 
     expected = gradient()
     assert np.abs(expected).min() > 0
-    with programs(tmp_path):
+    with program_in(tmp_path):
         np.testing.assert_allclose(gradient(), expected, rtol=1e-12)
 
 
 @pytest.mark.standalone
 def test_a_program_does_not_change_its_delays(tmp_path):
-    with programs(tmp_path):
+    with program_in(tmp_path):
         network, _, _, duration = coincidence(optimizer=Adam(0.1), trials=2)
         with pytest.raises(BrianObjectException) as raised:
             network.run(duration, namespace={})

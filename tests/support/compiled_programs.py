@@ -32,6 +32,17 @@ def programs_in(folder, tmp_path):
         reset_device()
 
 
+@contextmanager
+def program_in(folder):
+    """Brian2's C++ standalone device, which runs a program of this folder at the first run()."""
+    set_device("cpp_standalone", directory=str(folder))
+    try:
+        yield
+    finally:
+        get_device().reinit()
+        reset_device()
+
+
 def of_another_process(code):
     """Code for a new process of Python, which compiles as this one and so finds its programs."""
     return f"from brian2 import prefs\nprefs[{FLAGS!r}] = {prefs[FLAGS]!r}\n{code}"
