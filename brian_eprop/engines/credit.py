@@ -29,7 +29,7 @@ from .history import SpikeRecorder
 from .in_turn import ArrivalsInTurn, own_jumps
 from .populations import CreditPopulation
 from .presynaptic import Pathway
-from .windows import SHORT_TRIALS, check_memory, window_of
+from .windows import SHORT_TRIALS, check_room, window_of
 
 
 class Credit:
@@ -247,7 +247,7 @@ class Credit:
         self.rows = self.window + self.tail
         receivers = self.receivers()
         kept = self.bytes_kept(receivers)
-        check_memory(self.learner, self.window, kept, self.bytes_of_matrices)
+        check_room(self.learner, self.window, kept, self.bytes_of_matrices)
         for recording in (*receivers, *self.sources.values(), *self.sums):
             recording.prepare(self.rows)
         for pathway in self._in_turn:

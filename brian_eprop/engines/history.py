@@ -6,19 +6,13 @@ contiguous piece: a synapse with a delay finds its own at a fixed distance. A `D
 a variable was some steps ago.
 """
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from ..brian import schedule
 from ..brian.code import LearningCode, declare, internal
 from ..brian.internals import add_to, runs_in_python
+from ..memory import check_memory
 from .trials import at_trial_start
-
-#: Where Linux tells about processes and their control groups.
-PROCESSES, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
-
 
 #: So close to a whole number of steps a delay is one.
 WHOLE_STEP = 1e-6
@@ -28,51 +22,6 @@ def resize_rows(variable, size):
     """Give a variable its size, as zeros if that is a new one."""
     if variable.size != size:
         variable.resize(size)
-
-
-def available_memory():
-    """Bytes that can be had without swapping, by this machine and by a container around us."""
-    return max(0, min([_free_on_machine(), *_free_in_containers()]))
-
-
-def _free_on_machine():
-    try:
-        lines = dict(line.split(":") for line in (PROCESSES / "meminfo").read_text().splitlines())
-        return 1024 * int(lines["MemAvailable"].split()[0])
-    except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _free_in_containers():
-    """What each control group of Linux (version 1 or 2) that limits this process leaves free."""
-    try:
-        groups = (PROCESSES / "self" / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for group in groups:
-        _, controllers, path = group.split(":", 2)
-        if controllers == "":
-            root, limit, used = GROUPS, "memory.max", "memory.current"
-        elif "memory" in controllers.split(","):
-            root, limit, used = GROUPS / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-        else:
-            continue
-        # Limits of the groups around it count too; inside a container only the root can be seen.
-        for folder in (root / path.lstrip("/"), *(root / path.lstrip("/")).parents):
-            if folder.is_relative_to(root):
-                yield from _free_in(folder, limit, used)
-
-
-def _free_in(folder, limit, used):
-    try:
-        # "max" if there is no limit
-        free = int((folder / limit).read_text()) - int((folder / used).read_text())
-        lines = (folder / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    # Files that were read once are given up first.
-    of_files = [int(line.split()[1]) for line in lines if line.startswith("inactive_file ")]
-    yield free + sum(of_files)
 
 
 def steps_of(delay, dt):
@@ -200,11 +149,11 @@ class DelayLine(LearningCode):
             size = self.steps * len(self.group)
             kept = self.group.variables[self.kept]
             needed = size * np.dtype(kept.dtype).itemsize
-            if kept.size != size and needed > available_memory():
-                raise MemoryError(
-                    f"a delay of {self.steps} steps of '{self.group.name}' needs "
-                    f"{needed / 1e9:.1f} GB, more than there is: choose a shorter delay, a longer "
-                    "dt or fewer synapses"
+            if kept.size != size:
+                check_memory(
+                    needed,
+                    f"a delay of {self.steps} steps of '{self.group.name}' takes",
+                    "choose a shorter delay, a longer dt or fewer synapses",
                 )
             resize_rows(kept, size)
         super().before_run(run_namespace)

@@ -1,7 +1,7 @@
 """Windows of the engine ``credit``: how much of the past is kept, and played backwards at once."""
 
 from ..brian.step_flags import EPISODE
-from .history import available_memory
+from ..memory import check_memory
 
 #: Longest trial, in steps, whose past is kept as a whole at order 1.
 WHOLE = 5000
@@ -66,7 +66,7 @@ def window_of(learner):
     return min([SEGMENT, *(steps for steps in (trial, interval) if steps)]), True
 
 
-def check_memory(learner, window, kept, matrices):
+def check_room(learner, window, kept, matrices):
     """Raise MemoryError unless there is room for the past, and for weights as whole matrices.
 
     Parameters
@@ -77,19 +77,17 @@ def check_memory(learner, window, kept, matrices):
     kept, matrices : int
         Bytes.
     """
-    free = available_memory()
-    if kept + matrices <= 0.9 * free:
-        return
     order = learner.rule.order
     if kept <= matrices:
-        raise MemoryError(
+        check_memory(
+            kept + matrices,
             f"learning with order = {order} multiplies by weights as matrices of all pairs of "
-            f"neurons: {matrices / 1e9:.3g} GB besides the weights, but {free / 1e9:.3g} GB are "
-            "free; let fewer than half of the pairs be connected, or choose order=1"
+            "neurons, which take, besides the weights,",
+            "let fewer than half of the pairs be connected, or choose order=1",
         )
-    raise MemoryError(
-        f"learning with order = {order} keeps the past of a trial of {window} steps: "
-        f"{(kept + matrices) / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free; "
-        "make trials shorter (reset_every), or choose order=1 with updates within the "
-        "trial, whose windows are short"
+    check_memory(
+        kept + matrices,
+        f"learning with order = {order} keeps the past of a trial of {window} steps, which takes",
+        "make trials shorter (reset_every), or choose order=1 with updates within the trial, "
+        "whose windows are short",
     )

@@ -8,7 +8,7 @@ from attrs import evolve
 from scipy.sparse import issparse
 
 from ..checks import fields_of
-from ..engines.history import available_memory
+from ..memory import check_memory
 from ..neurons.neuron_model import load_model
 from ..quantities import quantity
 from ..reference import SpikingNetwork
@@ -144,12 +144,12 @@ def check_dense(description, what):
     """Raise an error if sparse matrices would not fit into memory as dense ones."""
     sparse = [name for name, mask in description.connectivity.items() if issparse(mask)]
     entries = sum(math.prod(description.shapes[name]) for name in sparse)
-    needed, free = BYTES_OF_AN_ENTRY * entries, available_memory()
-    if needed > free:
-        raise MemoryError(
-            f"{what} has dense matrices: {', '.join(map(repr, sparse))}, sparse in the "
-            f"network, would take {needed} bytes, but {free} are free; give a smaller network"
-        )
+    check_memory(
+        BYTES_OF_AN_ENTRY * entries,
+        f"{what} has dense matrices: {', '.join(map(repr, sparse))}, sparse in the network, "
+        "would take",
+        "give a smaller network",
+    )
 
 
 def dense(matrix):

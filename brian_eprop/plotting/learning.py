@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 
 from ..checks import Entry
-from ..engines.history import available_memory
+from ..memory import check_memory
 from .style import BLUE, DIVERGING, check_finite, label_curve, logarithmic, prepare
 
 # label of the ordinate, and whether it is drawn logarithmically
@@ -256,12 +256,11 @@ def _image(name, matrix):
     """A matrix as an array of floats, NaN where a sparse one has no entry."""
     if not issparse(matrix):
         return np.asarray(matrix, dtype=float)
-    needed, free = 8 * math.prod(matrix.shape), available_memory()
-    if needed > free:
-        raise MemoryError(
-            f"'{name}' is sparse, and its image of the shape {matrix.shape} takes {needed} bytes, "
-            f"but {free} are free; draw a part of it, such as {name}[:1000, :1000]"
-        )
+    check_memory(
+        8 * math.prod(matrix.shape),
+        f"'{name}' is sparse, and its image of the shape {matrix.shape} takes",
+        f"draw a part of it, such as {name}[:1000, :1000]",
+    )
     entries = matrix.tocoo()
     image = np.full(matrix.shape, np.nan)
     image[entries.row, entries.col] = entries.data

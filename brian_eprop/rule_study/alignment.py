@@ -12,10 +12,10 @@ from attrs import define, evolve, field, fields
 from numpy.typing import ArrayLike
 
 from ..checks import Entry, Floats, in_field, truth, whole
-from ..engines.history import available_memory
 from ..learning.learner import Learner
 from ..learning.rule import BPTT, EProp, Rule
 from ..learning.rules import OSTL
+from ..memory import check_memory
 from ..network import RecurrentNetwork
 from ..network.projections import spans
 from ..network.structures import values_of
@@ -317,9 +317,8 @@ def _check_influence(label, network, batch):
 
 
 def _check_memory(needed, what):
-    free = available_memory()
-    if needed > 0.9 * free:
-        raise MemoryError(
-            f"AlignmentMonitor: {what} would take {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB "
-            "are free; give fewer rules, or measure a smaller network"
-        )
+    check_memory(
+        needed,
+        f"AlignmentMonitor: {what} would take",
+        "give fewer rules, or measure a smaller network",
+    )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import random_network, random_task
 
-from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork
+from brian_eprop import BPTT, Adam, EProp, GradientDescent, RecurrentNetwork, memory
 from brian_eprop.brian.internals import reset_device
 from brian_eprop.brian.schedule import Moment
 from brian_eprop.engines import windows
@@ -187,7 +187,7 @@ def test_a_simulation_may_go_on_in_several_runs(order, reset):
 def test_nothing_is_kept_where_nothing_is_learned(monkeypatch):
     """A simulation needs no memory of its past, whichever rule the network learns with."""
     net = RecurrentNetwork("alif", 3, 5, 1, rule=BPTT(), trainable=["beta"], seed=1)
-    monkeypatch.setattr(windows, "available_memory", lambda: 0)
+    monkeypatch.setattr(memory, "available_memory", lambda: 0)
     inputs = np.ones((30, 3), dtype=bool)
     net.simulate(inputs)
     with pytest.raises(MemoryError):
@@ -217,9 +217,9 @@ def test_a_program_has_room_for_weights_as_whole_matrices(density, matrices, mon
         engine = credit_engine_of(net, 20)
         assert engine.reaches(next(p for p in engine.learner.populations.values() if p.learns))
         assert engine.bytes_of_matrices == matrices * 8 * n * n
-        monkeypatch.setattr(windows, "available_memory", lambda: 8 * n * n)
+        monkeypatch.setattr(memory, "available_memory", lambda: 8 * n * n)
         with pytest.raises(MemoryError) if matrices else nullcontext() as error:
-            windows.check_memory(engine.learner, engine.window, 0, engine.bytes_of_matrices)
+            windows.check_room(engine.learner, engine.window, 0, engine.bytes_of_matrices)
         assert not matrices or "matrices of all pairs" in str(error.value)
     finally:
         reset_device()
@@ -251,8 +251,10 @@ class TestRefusals:
                 raise (raised.__cause__ or raised) from None
 
     def test_more_than_the_memory_holds(self, monkeypatch):
-        monkeypatch.setattr(windows, "available_memory", lambda: 1000)
-        self.refused(r"of 24 steps: \S+ GB, but 1e-06 GB are free", MemoryError, order=2)
+        monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+        self.refused(
+            r"of 24 steps, which takes \S+ GB, but 1e-06 GB are free", MemoryError, order=2
+        )
 
     def test_a_delay_that_is_longer_than_the_window(self):
         def change(brian):

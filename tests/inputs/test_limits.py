@@ -16,8 +16,8 @@ from brian_eprop import (
     RecurrentNetwork,
     TrainableSynapses,
     load_model,
+    memory,
 )
-from brian_eprop.engines import history
 from brian_eprop.quantities import quantity
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -34,8 +34,8 @@ def machine(folder, monkeypatch, groups, files):
         path = folder / "groups" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(str(content))
-    monkeypatch.setattr(history, "PROCESSES", folder / "proc")
-    monkeypatch.setattr(history, "GROUPS", folder / "groups")
+    monkeypatch.setattr(memory, "PROCESSES", folder / "proc")
+    monkeypatch.setattr(memory, "GROUPS", folder / "groups")
 
 
 def limits(folder, limit, used, names=("memory.max", "memory.current"), files=0):
@@ -65,7 +65,7 @@ VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 )
 def test_free_memory_is_that_of_the_container(groups, files, expected, tmp_path, monkeypatch):
     machine(tmp_path, monkeypatch, groups, files)
-    assert history.available_memory() == expected * GIGABYTE
+    assert memory.available_memory() == expected * GIGABYTE
 
 
 # ------------------------------------------------------------------------------------- quantities
@@ -101,9 +101,9 @@ def hostile_network(path, replaced):
 
 
 def as_npy(array):
-    memory = io.BytesIO()
-    np.save(memory, array)
-    return memory.getvalue()
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def test_a_network_nested_without_end_is_refused(tmp_path):

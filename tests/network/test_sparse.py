@@ -19,13 +19,13 @@ from brian_eprop import (
     GradientDescent,
     RecurrentNetwork,
     WeightDecay,
+    memory,
     reference,
 )
 from brian_eprop.brian.internals import reset_device
-from brian_eprop.network import reference_conversion
 from brian_eprop.network.compiled import CompiledNetwork
 from brian_eprop.network.connectivity import fixed_degree, random_sparse
-from brian_eprop.plotting import learning, plot_weights
+from brian_eprop.plotting import plot_weights
 from brian_eprop.runs.report import _matrices
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -260,9 +260,9 @@ def test_the_reference_is_dense_where_it_fits(monkeypatch):
     inputs, targets = trials()
     found = net.gradients(inputs, targets)
     check_same(found, reference.gradients(net, inputs, targets, rule="eprop"), 1e-10)
-    monkeypatch.setattr(reference_conversion, "available_memory", lambda: 1000)
-    needed = 17 * N_REC * (N_REC + N_OUT)
-    with pytest.raises(MemoryError, match=rf"'w_rec', 'w_out'.*{needed} bytes, but 1000"):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    needed = f"{17e-9 * N_REC * (N_REC + N_OUT):.3g}"
+    with pytest.raises(MemoryError, match=rf"'w_rec', 'w_out'.*{needed} GB, but 1e-06 GB"):
         net.reference_network()
 
 
@@ -274,8 +274,8 @@ def test_figures_and_reports_show_the_synapses(monkeypatch):
     for row, other in zip(rows, dense, strict=True):
         assert row[:3] == other[:3]
         np.testing.assert_allclose(row[3:], other[3:])
-    monkeypatch.setattr(learning, "available_memory", lambda: 1000)
-    with pytest.raises(MemoryError, match=r"'weights' is sparse.*7200 bytes, but 1000"):
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"'weights' is sparse.*7.2e-06 GB, but 1e-06 GB"):
         plot_weights(net.weights["w_rec"])
 
 

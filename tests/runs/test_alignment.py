@@ -8,9 +8,9 @@ import pytest
 from attrs import evolve
 from command_line import brian_eprop
 
-from brian_eprop import EProp, RecurrentNetwork, SuperSpike, reference
+from brian_eprop import EProp, RecurrentNetwork, SuperSpike, memory, reference
 from brian_eprop.plotting import plot_rule_alignment
-from brian_eprop.rule_study import AlignmentMonitor, alignment
+from brian_eprop.rule_study import AlignmentMonitor
 from brian_eprop.runs import Configuration, align, train, write_report
 from brian_eprop.runs.folder import read_history
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_aligned_is_refused(run, configuration, tmp_path, monkeyp
     assert str(tmp_path / "nothing") in refused(tmp_path / "nothing")
     assert "names 'nonsense', which is no rule" in refused(run, "nonsense")
     assert "align.trials" in refused(run, "--trials", 0)
-    monkeypatch.setattr(alignment, "available_memory", lambda: 30_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 30_000)
     # 8 bytes × 3 states × 8 trials × 6² neurons × (inputs and neurons)
     needed = 8 * 3 * 8 * 36 * (configuration.make_task().n_in + 6) / 1e9
     text = refused(run, "rtrl")
