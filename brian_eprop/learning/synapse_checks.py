@@ -213,10 +213,11 @@ def check_no_delay_onto_readout(delay, learner):
 def check_delay_is_given(learner, training):
     """Raise an error for a delay on the way to the readout that is to learn."""
     if training is not None:
+        other = "give no signal" if learner.signal is not None else "choose EProp(engine='credit')"
         raise ValueError(
             f"TrainableSynapses.trainable names 'delay' onto readout '{learner.readout.name}': "
             f"{errors_in_time(learner)} pairs the error of a step with the spikes of that step; "
-            "leave 'delay' out, or choose EProp(engine='credit')"
+            f"leave 'delay' out, or {other}"
         )
 
 

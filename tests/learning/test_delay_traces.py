@@ -24,6 +24,7 @@ from brian_eprop import (
     Loss,
     ParameterTraining,
     PiecewiseLinear,
+    Signal,
     TraceFilter,
     TrainableSynapses,
     load_model,
@@ -249,11 +250,15 @@ def test_what_traces_of_delays_do_not_follow_is_refused():
         onto_a_neuron(MDGL(surrogate=PiecewiseLinear(height=0.3, width=1.0)))
 
 
-def test_delays_onto_a_readout_are_refused():
+@pytest.mark.parametrize(
+    "engine, signal, remedy",
+    [("traces", None, "choose EProp"), ("credit", Signal("L = error : 1"), "give no")],
+)
+def test_delays_onto_a_readout_are_refused(engine, signal, remedy):
     readout = LeakyReadout(1, 5 * ms, target=np.zeros((STEPS, 1)))
-    learner = Learner(readout, EProp(engine="traces"), reset_every=STEPS * ms)
+    learner = Learner(readout, EProp(engine=engine), reset_every=STEPS * ms, signal=signal)
     neuron = load_model("lif").group(1)
-    with pytest.raises(ValueError, match="leave 'delay' out, or choose EProp"):
+    with pytest.raises(ValueError, match=f"leave 'delay' out, or {remedy}"):
         TrainableSynapses(
             neuron, readout, on_pre="y_post += w", learner=learner, trainable=("w", "delay")
         )
