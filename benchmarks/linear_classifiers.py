@@ -4,9 +4,12 @@ Logistic regression reads either the recordings themselves or the spikes that en
 counted in bins of time. A spiking network that is worse than both has not learned much; its
 readout sees no more than the last steps of a trial, a classifier sees all of it at once.
 
+What networks learn from varies from draw to draw (``jitter``), and so may what a classifier
+learns from: with 10 draws it has ten varied copies of each trial, with 0 the trials as recorded.
+
 The strength of the penalty is chosen by the validation trials; test trials are used once.
 
-Usage: python benchmarks/linear_classifiers.py [--bins 1 3 10]
+Usage: python benchmarks/linear_classifiers.py [--bins 1 3 10] [--draws 0 10]
 """
 
 import argparse
@@ -18,8 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from brian_eprop.tasks import load_task
 
-#: Task → options: digits as they are recorded, utterances shifted as networks hear them.
-TASKS = {"vowels": {}, "digits": {"jitter": 0.0}}
+TASKS = "vowels", "digits"
 PENALTIES = 10.0 ** np.arange(-3, 3)
 
 
@@ -36,13 +38,15 @@ def recorded(task, part):
     return np.array(rows)
 
 
-def trials(task, part):
-    """Inputs and labels of all trials of a part."""
-    if part == "train":
-        # as many as there are: each of them once
-        inputs, targets = task.sample(np.random.default_rng(0), len(task.split[part][1]))
-    else:
+def trials(task, part, draws=1):
+    """Inputs and labels of all trials of a part, those to learn from drawn so many times."""
+    if part != "train":
         inputs, targets = task.held_out(part)
+        return inputs, targets[:, 0].argmax(axis=1)
+    rng, size = np.random.default_rng(0), len(task.split[part][1])
+    # as many as there are: each of them once
+    drawn = [task.sample(rng, size) for _ in range(draws)]
+    inputs, targets = (np.concatenate(both) for both in zip(*drawn, strict=True))
     return inputs, targets[:, 0].argmax(axis=1)
 
 
@@ -65,21 +69,27 @@ def wrong(parts):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--bins", type=int, nargs="+", default=[1, 3, 10])
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 10])
     arguments = parser.parse_args()
-    print(f"{'task':8} {'what is read':24} {'numbers':>7} {'validation':>11} {'test':>7}")
-    for name, options in TASKS.items():
-        task = load_task(name, **options)
+    print(f"{'task':8} {'what is read':34} {'numbers':>7} {'validation':>11} {'test':>7}")
+    for name in TASKS:
+        task = load_task(name)
+        exact = load_task(name, jitter=0.0)
         parts = {part: (recorded(task, part), task.split[part][1]) for part in task.split}
         readings = {"recordings": parts}
-        spikes = {part: trials(task, part) for part in task.split}
-        for bins in arguments.bins:
-            readings[f"spikes in {bins} bin(s)"] = {
-                part: (counted(inputs, bins), labels) for part, (inputs, labels) in spikes.items()
-            }
+        for draws in arguments.draws:
+            heard = task if draws else exact
+            spikes = {part: trials(heard, part, max(draws, 1)) for part in task.split}
+            varied = f", {draws} draws" if draws else ""
+            for bins in arguments.bins:
+                readings[f"spikes in {bins} bin(s){varied}"] = {
+                    part: (counted(inputs, bins), labels)
+                    for part, (inputs, labels) in spikes.items()
+                }
         for reading, parts in readings.items():
             validation, test = wrong(parts)
             size = parts["train"][0].shape[1]
-            print(f"{name:8} {reading:24} {size:7} {validation:11.1%} {test:7.1%}")
+            print(f"{name:8} {reading:34} {size:7} {validation:11.1%} {test:7.1%}")
 
 
 if __name__ == "__main__":
