@@ -49,7 +49,7 @@ figure.savefig("vowels_encoding.png", dpi=150)
 live = network.fit(task, 10, setup.batch_size, seed=0)
 
 # %%
-# All 400 iterations were run before, from the same weights and with the same trials; the command
+# All 800 iterations were run before, from the same weights and with the same trials; the command
 # that does it again is printed. The line is loaded, the dots are the iterations that were run here.
 
 trained = np.load(Path(sys.argv[0]).parent / "trained" / "vowels.npz")

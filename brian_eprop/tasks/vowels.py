@@ -76,9 +76,9 @@ class Vowels(RecordedDecision):
     """
 
     levels: int = field(default=16, validator=whole(1))
-    jitter: float = field(default=0.2, validator=real())
+    jitter: float = field(default=0.3, validator=real())
     frame: Quantity = field(default=20 * ms, validator=in_steps())
-    window: Quantity = field(default=100 * ms, validator=in_steps())
+    window: Quantity = field(default=50 * ms, validator=in_steps())
     dt: Quantity = field(default=1 * ms, validator=time())
 
     n_out = SPEAKERS
@@ -106,19 +106,19 @@ class Vowels(RecordedDecision):
     @property
     def defaults(self) -> TrainingSetup:
         """
-        50 LIF and 50 ALIF neurons with membranes of 100 ms, a third of an utterance.
+        50 LIF and 50 ALIF neurons, whose membranes, as the readout, remember an utterance.
 
-        After 400 iterations 4.9, 4.1 and 2.7 % of the test utterances are taken for others'
-        (three seeds); logistic regression on the counts of the input spikes errs on 3.2 %.
+        Readout weights are strong, so that the signs of what comes back along them, by symmetric
+        feedback, are learned early and stay.
         """
         return TrainingSetup.of_decisions(
-            neurons=lif_and_alif(50, 200 * ms, 0.1, tau_m=100 * ms, t_ref=2 * ms),
-            tau_out=100 * ms,
-            gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 1.0, "feedback": 1.0},
-            learning_rate=CosineDecay(5e-3, 1e-4, 400),
-            iterations=400,
+            neurons=lif_and_alif(50, 200 * ms, 0.1, tau_m=300 * ms, t_ref=2 * ms),
+            tau_out=300 * ms,
+            gains={"w_in": 1.5, "w_rec": 0.3, "w_out": 25.0, "feedback": 1.0},
+            learning_rate=CosineDecay(1e-2, 1e-4, 800),
+            iterations=800,
             batch_size=54,
-            rate_target=15 * Hz,
+            rate_target=30 * Hz,
             rate_strength=2.0 * self.learning_window,
         )
 
