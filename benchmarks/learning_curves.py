@@ -58,7 +58,7 @@ def drawing(table, published, averaged, quantity):
         right.plot(place, errors.mean(), "_", color=color, markersize=24, markeredgewidth=2)
     for ax in (left, right):
         prepare(ax)
-        for dashes, (name, error) in zip(cycle(DASHES[1:]), published, strict=False):
+        for dashes, (name, error) in zip(cycle((*DASHES[1:], "-.")), published, strict=False):
             label = name if ax is left else None
             ax.axhline(error, color="0.5", lw=0.9, linestyle=dashes, label=label, zorder=0)
     left.set_yscale("log")
