@@ -8,7 +8,6 @@ from typing import Annotated, get_args
 import typer
 from attrs import evolve
 from brian2 import BrianLogger
-from brian2.units import DimensionMismatchError
 
 from .calculus.linearize import linearize
 from .learning.rule import EProp
@@ -30,20 +29,10 @@ from .runs import (
 from .runs import train as run_training
 from .runs.doctor import findings
 from .runs.following import ReportServer
+from .runs.surroundings import ERRORS
 from .tasks import available_tasks
 from .tasks.event_files import Layout, convert_events
 
-#: What the user can mend; anything else is a mistake of ours, with a traceback.
-ERRORS = (
-    ValueError,
-    TypeError,
-    OSError,
-    ArithmeticError,
-    ImportError,
-    RuntimeError,
-    MemoryError,
-    DimensionMismatchError,
-)
 #: By how a run ended; 0 else.
 EXIT_CODES = {"interrupted": 130, "diverged": 1}
 #: Options of training that a configuration has as well, besides the number of iterations.
@@ -191,13 +180,16 @@ def sweep(
         with _errors_in_words(), backend(cluster) as remote:
             plan = Sweep.read(config)
             workers = -1 if remote else workers
-            _, failed = run_sweep(plan, folder, workers=workers, report=typer.echo, figures=figures)
+            table, failed = run_sweep(
+                plan, folder, workers=workers, report=typer.echo, figures=figures
+            )
     except KeyboardInterrupt:
         typer.echo("interrupted; what there is was written, and the same command goes on")
         raise typer.Exit(EXIT_CODES["interrupted"]) from None
     for name, error in failed.items():
         typer.echo(f"brian-eprop: {name}: {error}", err=True)
-    typer.echo(f"written to {folder}: table.nc, learning_curves.{figures}, results.{figures}")
+    drawn = f", learning_curves.{figures}, results.{figures}" if table.sizes["iteration"] else ""
+    typer.echo(f"written to {folder}: table.nc{drawn}")
     raise typer.Exit(1 if failed else 0)
 
 

@@ -10,7 +10,7 @@ SHARE = 0.9
 
 
 def check_memory(needed, what, remedy):
-    """Raise MemoryError for more than what is free.
+    """Raise MemoryError for more than may be taken of what is free.
 
     Parameters
     ----------
@@ -23,7 +23,8 @@ def check_memory(needed, what, remedy):
     free = available_memory()
     if needed > SHARE * free:
         raise MemoryError(
-            f"{what} {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free; {remedy}"
+            f"{what} {needed / 1e9:.3g} GB, but {free / 1e9:.3g} GB are free, of which "
+            f"{SHARE:.0%} may be taken; {remedy}"
         )
 
 

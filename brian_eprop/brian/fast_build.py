@@ -6,7 +6,9 @@ source files, of which every piece of code is one: here they are compiled a few 
 
 import os
 import re
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from brian2 import prefs
@@ -98,17 +100,43 @@ def compile_project(sources, folder, more="", debug=False, clean=False):
     command = [*options.make_cmd_unix.split(), *options.extra_make_args_unix, "-f", MAKEFILE]
     command += ["--always-make"] * clean
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=not debug, text=True)
+        status, said = _called(command, folder, debug)
     except FileNotFoundError as error:
         raise RuntimeError(
             f"the program cannot be compiled: '{error.filename}' is not installed; install make "
             "and a C++ compiler, or use Brian2's runtime device"
         ) from error
-    if done.returncode != 0:
-        said = (done.stderr or "")[-4000:]
+    if status != 0:
         raise RuntimeError(
-            f"the program could not be compiled ('{' '.join(command)}' in '{folder}'):\n{said}"
+            f"the program could not be compiled ('{' '.join(command)}' in '{folder}'):\n"
+            f"{said[-4000:]}"
         )
+
+
+def _called(command, folder, debug):
+    """The exit status of a command, and what it says of errors.
+
+    A terminal sends Ctrl-C to all processes of a group, and a compiler ended by it would be
+    one that fails. So it has a group of its own, and ends with this process's own interrupt.
+    """
+    heard = None if debug else subprocess.PIPE
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdout=heard,
+        stderr=heard,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+    ) as called:
+        try:
+            _, said = called.communicate()
+        except BaseException:
+            # its group, as make and its compilers are; they remove what they have half written
+            with suppress(ProcessLookupError):
+                os.killpg(called.pid, signal.SIGTERM)
+            raise
+    return called.returncode, said or ""
 
 
 def _merge(sources, folder):

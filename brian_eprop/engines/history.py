@@ -153,7 +153,7 @@ class DelayLine(LearningCode):
                 check_memory(
                     needed,
                     f"a delay of {self.steps} steps of '{self.group.name}' takes",
-                    "choose a shorter delay, a longer dt or fewer synapses",
+                    f"choose a shorter delay, a longer dt or a smaller '{self.group.name}'",
                 )
             resize_rows(kept, size)
         super().before_run(run_namespace)

@@ -82,12 +82,19 @@ def check_room(learner, window, kept, matrices):
         check_memory(
             kept + matrices,
             f"learning with order = {order} multiplies by weights as matrices of all pairs of "
-            "neurons, which take, besides the weights,",
+            "neurons, which with the past of a trial take, besides the weights,",
             "let fewer than half of the pairs be connected, or choose order=1",
+        )
+    if learner.engine.carries:
+        past, remedy = f"{window} steps", "make updates more frequent (update_every)"
+    else:
+        past = f"a trial of {window} steps"
+        remedy = (
+            "make trials shorter (reset_every), or choose order=1 with updates within the trial, "
+            "whose windows are short"
         )
     check_memory(
         kept + matrices,
-        f"learning with order = {order} keeps the past of a trial of {window} steps, which takes",
-        "make trials shorter (reset_every), or choose order=1 with updates within the trial, "
-        "whose windows are short",
+        f"learning with order = {order} keeps the past of {past}, which takes",
+        f"{remedy}; or let fewer neurons learn",
     )

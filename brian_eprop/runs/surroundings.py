@@ -1,4 +1,4 @@
-"""The surroundings of a run: versions and machine, Brian2's device, signals, a dask cluster."""
+"""Around a run: versions, machine, errors, signals, Brian2's device, a dask cluster."""
 
 import os
 import platform
@@ -10,10 +10,22 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from brian2 import prefs, set_device
+from brian2.units import DimensionMismatchError
 from joblib import parallel_config
 
 from ..brian.internals import reset_device
 
+#: What the user can mend; anything else is a mistake of ours, with a traceback.
+ERRORS = (
+    ValueError,
+    TypeError,
+    OSError,
+    ArithmeticError,
+    ImportError,
+    RuntimeError,
+    MemoryError,
+    DimensionMismatchError,
+)
 #: Those whose version may change a number.
 DISTRIBUTIONS = ("brian_eprop", "brian2", "numpy", "scipy", "sympy")
 
@@ -63,22 +75,31 @@ def commit():
     return {"commit": name} if name else {}
 
 
+class Interrupts(list):
+    """A handler of signals that keeps the first one; the second one is an exception as usual."""
+
+    def __call__(self, *_):
+        self.append(True)
+        if len(self) > 1:
+            raise KeyboardInterrupt
+
+
 @contextmanager
 def interrupts():
     """The Ctrl-C and SIGTERM so far, as a list that grows; the second one is an exception as usual.
 
+    Within another such context it is the list of that one, which thereby hears of them all.
+
     Brian2 drops objects in weak-reference callbacks, where Python ignores exceptions: a
     KeyboardInterrupt that happens to be raised there is lost.
     """
-    seen = []
-
-    def note(*_):
-        seen.append(True)
-        if len(seen) > 1:
-            raise KeyboardInterrupt
-
+    around = signal.getsignal(signal.SIGINT)
+    if isinstance(around, Interrupts):
+        yield around
+        return
+    seen = Interrupts()
     try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, seen) for number in (signal.SIGINT, signal.SIGTERM)}
     except ValueError:  # Python allows it in the main thread only
         before = {}
     try:

@@ -37,6 +37,7 @@ from ..plotting.style import check_format
 from .configuration import Configuration, naming
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
+from .surroundings import ERRORS, interrupts
 from .values import check_keys, read_toml
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def run_sweep(
     report: Callable[[str], object] = print,
     figures: FigureFormat = "png",
 ) -> tuple[xr.Dataset, dict[str, str]]:
-    """Run what is missing of a sweep, then write its table and figures.
+    """Run what is missing of a sweep, then write its table and, of iterations there are, figures.
 
     Parameters
     ----------
@@ -218,19 +219,20 @@ def run_sweep(
     report(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before")
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-    for name, text, error, ended in parallel(
+    for name, text, error, stopped in parallel(
         delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
         for name in missing
     ):
         report(f"{name}: {text}")
         if error:
             failed[name] = error
-        if ended == "interrupted":
+        if stopped:
             # the run has taken the signal, which was meant for all of them
             raise KeyboardInterrupt
     results = sweep_table(sweep, folder)
     write_netcdf(results, folder / "table.nc", "the table of the sweep")
-    save_sweep_figures(folder, results, figures)
+    if results.sizes["iteration"]:
+        save_sweep_figures(folder, results, figures)
     return results, failed
 
 
@@ -278,19 +280,28 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
 
 
 def _train_one(configuration, folder, name, figures, target):
-    """Train one run in a process of its own : label, a line of text, its error or '', its end."""
+    """Train one run in a process of its own.
+
+    Returns
+    -------
+    name, text, error : str
+        Its label, a line about it, and its error or "".
+    stopped : bool
+        Whether a signal has asked to stop, however the run has ended then.
+    """
     prefs.codegen.target = target
-    try:
-        if (folder / CONFIGURATION).exists():
-            # the sweep names the same task, see _check_same
-            result = resume(folder, trust=True, progress=False, figures=figures)
-        else:
-            result = train(configuration, folder, progress=False, figures=figures)
-    except (ValueError, TypeError, OSError, ArithmeticError, RuntimeError) as error:
-        return name, f"failed: {error}", str(error), "failed"
-    test = "" if result.test is None else f", test {result.test:.4g}"
-    text = f"ended by {result.ended} after {result.iterations} iterations"
-    return name, f"{text} and {result.seconds:.0f} s{test}", result.diagnosis, result.ended
+    with interrupts() as stopped:
+        try:
+            if (folder / CONFIGURATION).exists():
+                # the sweep names the same task, see _check_same
+                result = resume(folder, trust=True, progress=False, figures=figures)
+            else:
+                result = train(configuration, folder, progress=False, figures=figures)
+        except ERRORS as error:
+            return name, f"failed: {error}", str(error), bool(stopped)
+        test = "" if result.test is None else f", test {result.test:.4g}"
+        text = f"ended by {result.ended} after {result.iterations} iterations"
+        return name, f"{text} and {result.seconds:.0f} s{test}", result.diagnosis, bool(stopped)
 
 
 def _finished(folder):

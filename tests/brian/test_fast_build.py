@@ -1,6 +1,12 @@
 """Programs that `fast_build` compiles are those of Brian2, and what is unchanged stays."""
 
+import os
+import re
+import signal
 import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -80,6 +86,55 @@ def test_files_that_are_the_same_are_not_written_again(tmp_path, monkeypatch):
     merged(tmp_path, changed, 2, monkeypatch)
     after = [(tmp_path / f"brian_eprop_{k}.cpp").stat().st_mtime_ns for k in range(2)]
     assert [old != new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+def make_is(monkeypatch, tmp_path, code):
+    """Let the compiler be a Python script."""
+    (tmp_path / "make.py").write_text(code)
+    name = "devices.cpp_standalone.make_cmd_unix"
+    monkeypatch.setitem(building.prefs, name, f"{sys.executable} {tmp_path / 'make.py'}")
+
+
+def test_ctrl_c_in_a_terminal_is_not_the_compilers(tmp_path, monkeypatch):
+    """What a run has asked for is complete when the run then saves what there is."""
+    code = "import os, sys; sys.exit(f'group {os.getpgid(0)}')"
+    make_is(monkeypatch, tmp_path, code)
+    with pytest.raises(RuntimeError, match="could not be compiled") as raised:
+        building.compile_project([], tmp_path)
+    (group,) = re.findall(r"group (\d+)", str(raised.value))
+    assert int(group) != os.getpgid(0)
+
+
+def test_a_compiler_ends_with_who_has_called_it(tmp_path, monkeypatch):
+    code = f"""
+import pathlib, subprocess
+started = subprocess.Popen(["sleep", "100"])
+pathlib.Path({str(tmp_path)!r}, "pid").write_text(str(started.pid))
+started.wait()
+"""
+    make_is(monkeypatch, tmp_path, code)
+    seen = []
+
+    def interrupt():
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.01)
+        seen.append(int((tmp_path / "pid").read_text()))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        building.compile_project([], tmp_path)
+    thread.join()
+    (compiler,) = seen
+    for _ in range(3000):
+        status = f"/proc/{compiler}/stat"
+        # one that nobody waits for stays as a zombie, Z
+        if not os.path.exists(status) or open(status).read().rpartition(")")[2].split()[0] == "Z":
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the compiler goes on")
 
 
 @pytest.fixture

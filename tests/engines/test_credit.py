@@ -221,11 +221,28 @@ def test_a_program_has_room_for_weights_as_whole_matrices(density, matrices, mon
         with pytest.raises(MemoryError) if matrices else nullcontext() as error:
             windows.check_room(engine.learner, engine.window, 0, engine.bytes_of_matrices)
         assert not matrices or "matrices of all pairs" in str(error.value)
+        if matrices:
+            # that there is as much as is needed is no contradiction, and more is too little
+            assert (
+                "take, besides the weights, 2e-05 GB, but 2e-05 GB are free, of which 90% may"
+                in (str(error.value))
+            )
     finally:
         reset_device()
     engine = credit_engine_of(net, 20)
     assert engine.reaches(next(p for p in engine.learner.populations.values() if p.learns))
     assert engine.bytes_of_matrices == 0  # Brian2's runtime has none
+
+
+def test_a_window_within_a_trial_has_a_remedy_of_its_own(monkeypatch):
+    net = RecurrentNetwork("lif", 3, 5, 1, rule=EProp(), seed=1)
+    engine = credit_engine_of(net, 60_000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 1000)
+    with pytest.raises(MemoryError, match=r"the past of 1000 steps, which .* \(update_every\)"):
+        windows.check_room(engine.learner, engine.window, 2000, 0)
+    engine = credit_engine_of(net, 500)
+    with pytest.raises(MemoryError, match=r"the past of a trial of 500 steps, .* \(reset_every\)"):
+        windows.check_room(engine.learner, engine.window, 2000, 0)
 
 
 def credit_engine_of(net, steps):

@@ -1,7 +1,9 @@
 """Sweeps: every combination once, what is missing is added, one table of all."""
 
 import json
+import os
 import shutil
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 from brian_eprop.cli import app
 from brian_eprop.runs import sweeps
 from brian_eprop.runs.folder import read_history
+from brian_eprop.runs.surroundings import interrupts
 from brian_eprop.runs.sweeps import Sweep, label, run_sweep
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -148,20 +151,69 @@ def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch
         assert (table["ended"].sel(variant="three, BPTT") == "iterations").all()
 
 
-def test_an_interrupt_ends_the_sweep_and_not_only_the_run(config, tmp_path, monkeypatch):
-    """A run takes the signal to save what there is, and returns; the next one must not begin."""
+def ended_by(ended):
+    return lambda: SimpleNamespace(ended=ended, iterations=1, seconds=1.0, test=None, diagnosis="")
+
+
+def fails():
+    raise OSError("the folder is gone")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", [ended_by("interrupted"), ended_by("iterations"), fails])
+def test_an_interrupt_ends_the_sweep_and_not_only_the_run(
+    end, number, config, tmp_path, monkeypatch
+):
+    """A run takes the signal to save what there is; the next one must not begin.
+
+    Also if it cannot save it, or if the signal came in its last iteration.
+    """
     begun = []
 
     def train(configuration, folder, **options):
         begun.append(folder.name)
-        return SimpleNamespace(
-            ended="interrupted", iterations=1, seconds=1.0, test=None, diagnosis=""
-        )
+        with interrupts() as seen:
+            os.kill(os.getpid(), number)
+            assert seen
+        return end()
 
     monkeypatch.setattr(sweeps, "train", train)
+    before = signal.getsignal(number)
     done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(tmp_path / "out")])
     assert done.exit_code == 130 and "the same command goes on" in done.output
     assert begun == ["slow, seed=1"]
+    assert ("failed: the folder is gone" in done.output) == (end is fails)
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_ends_a_run_at_once(config, tmp_path, monkeypatch):
+    def train(configuration, folder, **options):
+        with interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it went on")
+
+    monkeypatch.setattr(sweeps, "train", train)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
+
+
+def test_runs_that_all_fail_for_want_of_memory_are_told_one_by_one(config, tmp_path, monkeypatch):
+    begun = []
+
+    def train(configuration, folder, **options):
+        begun.append(folder.name)
+        raise MemoryError("the past of a trial takes 3 GB")
+
+    monkeypatch.setattr(sweeps, "train", train)
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["sweep", str(config), "--out", str(out)])
+    assert done.exit_code == 1 and len(begun) == 4
+    for name in begun:
+        assert f"brian-eprop: {name}: the past of a trial takes 3 GB" in done.output
+    # there is no curve to draw
+    assert done.output.endswith(f"written to {out}: table.nc\n")
+    assert [path.name for path in out.iterdir()] == ["table.nc"]
 
 
 @pytest.mark.slow
