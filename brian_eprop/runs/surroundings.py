@@ -98,12 +98,29 @@ def interrupts():
         yield around
         return
     seen = Interrupts()
+    with _handled_by(seen, signal.SIGINT, signal.SIGTERM):
+        yield seen
+
+
+@contextmanager
+def termination():
+    """A context in which SIGTERM is a KeyboardInterrupt, at which joblib ends its processes.
+
+    Those would otherwise go on by themselves.
+    """
+    with _handled_by(signal.default_int_handler, signal.SIGTERM):
+        yield
+
+
+@contextmanager
+def _handled_by(handler, *numbers):
+    """A context in which signals have a handler."""
     try:
-        before = {number: signal.signal(number, seen) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, handler) for number in numbers}
     except ValueError:  # Python allows it in the main thread only
         before = {}
     try:
-        yield seen
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

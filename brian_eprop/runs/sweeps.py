@@ -37,7 +37,7 @@ from ..plotting.style import check_format
 from .configuration import Configuration, naming
 from .folder import CONFIGURATION, read_history, read_result
 from .run import resume, train
-from .surroundings import ERRORS, interrupts
+from .surroundings import ERRORS, interrupts, termination
 from .values import check_keys, read_toml
 
 if TYPE_CHECKING:
@@ -206,7 +206,8 @@ def run_sweep(
         If the folder has the run of another configuration where one of this sweep belongs, or
         figures have no such format.
     KeyboardInterrupt
-        After a run that Ctrl-C, or SIGTERM, has ended: what is missing is for the next call.
+        At Ctrl-C, or SIGTERM: after the run that it has ended, or at once where there are several
+        workers, which it ends too. What is missing is for the next call.
     """
     check_format(figures)
     folder = Path(folder)
@@ -219,16 +220,17 @@ def run_sweep(
     report(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before")
     failed = {}
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-    for name, text, error, stopped in parallel(
-        delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
-        for name in missing
-    ):
-        report(f"{name}: {text}")
-        if error:
-            failed[name] = error
-        if stopped:
-            # the run has taken the signal, which was meant for all of them
-            raise KeyboardInterrupt
+    with termination():
+        for name, text, error, stopped in parallel(
+            delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
+            for name in missing
+        ):
+            report(f"{name}: {text}")
+            if error:
+                failed[name] = error
+            if stopped:
+                # the run has taken the signal, which was meant for all of them
+                raise KeyboardInterrupt
     results = sweep_table(sweep, folder)
     write_netcdf(results, folder / "table.nc", "the table of the sweep")
     if results.sizes["iteration"]:

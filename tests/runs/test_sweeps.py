@@ -198,6 +198,21 @@ def test_a_second_interrupt_ends_a_run_at_once(config, tmp_path, monkeypatch):
         run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
 
 
+def test_a_termination_is_an_interrupt_so_that_workers_do_not_go_on(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "train", lambda *_, **options: ended_by("iterations")())
+
+    def report(text):
+        if "ended by" in text:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, lambda *_: pytest.fail("it would have ended Python"))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_sweep(Sweep.read(config), tmp_path / "out", report=report)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_runs_that_all_fail_for_want_of_memory_are_told_one_by_one(config, tmp_path, monkeypatch):
     begun = []
 
