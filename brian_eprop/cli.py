@@ -1,6 +1,7 @@
 """The command ``brian-eprop``."""
 
 import math
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, get_args
@@ -138,7 +139,7 @@ def _tell(result, folder):
     if result.ended == "interrupted":
         typer.echo(
             f"interrupted after {result.iterations} iterations; what there is was written, and "
-            f"'brian-eprop train --resume {folder}' goes on"
+            f"'brian-eprop train --resume {shlex.quote(str(folder))}' goes on"
         )
     elif result.ended == "diverged":
         typer.echo(f"brian-eprop: {result.diagnosis}", err=True)

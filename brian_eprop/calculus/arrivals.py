@@ -20,6 +20,8 @@ from .programs import run_statements, symbol
 
 #: Variables that all synapses have and nothing changes.
 OF_ALL_SYNAPSES = frozenset({"i", "j", "N_incoming", "N_outgoing"})
+#: A remedy where a delay has no derivative.
+WITHOUT_DELAY = "leave 'delay' out of TrainableSynapses.trainable"
 
 
 @frozen
@@ -44,6 +46,8 @@ class OnPre:
     in_turn : bool
         Arrivals are replayed one after the other, so that the jump of a state may depend on
         this state itself.
+    delay_learns : bool
+        The delay of the arrivals is trained.
     """
 
     text: str
@@ -53,6 +57,7 @@ class OnPre:
     synaptic: frozenset = frozenset()
     source: Any = None
     in_turn: bool = False
+    delay_learns: bool = False
 
     @cached_property
     def changes(self) -> dict[str, sympy.Expr]:
@@ -154,7 +159,10 @@ class OnPre:
     @property
     def _instead(self):
         onto_neurons = bool(getattr(parent_group(self.target), "events", ()))
-        return "" if self.in_turn or not onto_neurons else "; or choose EProp(engine='credit')"
+        if self.in_turn or not onto_neurons:
+            return ""
+        without = f", and {WITHOUT_DELAY}" if self.delay_learns else ""
+        return f"; or choose EProp(engine='credit'){without}"
 
     @property
     def _beyond_itself(self):
@@ -303,6 +311,8 @@ def remedy(learner, synapses):
     """
     constant = "keep it constant (a parameter of neurons has a flag, '(constant)')"
     if getattr(synapses, "learner", None) is learner:
+        if "grad_delay" in synapses.variables:
+            return f"{constant}, or {WITHOUT_DELAY}"  # traces of delays refuse it, too
         if learner.trainable:
             return constant  # parameters have no traces
         order = "order=1, " if learner.rule.order > 1 else ""

@@ -17,7 +17,7 @@ from brian2 import prefs
 from ..brian.code import see_new_variables
 from ..brian.internals import ArrayVariable, add_to, is_standalone, parent_group
 from ..brian.step_flags import declare_flags
-from ..calculus.arrivals import changing_at_source
+from ..calculus.arrivals import WITHOUT_DELAY, changing_at_source
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.one_step import one_step
 from .backward_pass import Replay, Row, collector
@@ -175,9 +175,8 @@ class Credit:
         if timing.longest is not None:
             raise NoDerivativeError(
                 f"on_pre = '{on_pre.text}': what a spike does depends on {on} at its arrival, so "
-                "that a delay has no derivative by the credit of its spikes alone; leave 'delay' "
-                "out of TrainableSynapses.trainable, or these synapses out of "
-                "RecurrentNetwork.trainable_delays"
+                "that a delay has no derivative by the credit of its spikes alone; "
+                f"{WITHOUT_DELAY}, or these synapses out of RecurrentNetwork.trainable_delays"
             )
         if self.carries:
             raise NoDerivativeError(

@@ -23,7 +23,7 @@ from ..brian.internals import (
     restart_queue,
     statements_of,
 )
-from ..calculus.arrivals import is_synaptic
+from ..calculus.arrivals import WITHOUT_DELAY, is_synaptic
 from ..calculus.derivatives import NoDerivativeError
 from ..calculus.printing import printed
 from .history import WHOLE_STEP, steps_before
@@ -91,8 +91,8 @@ class DelayTraces:
             if not constant:
                 raise NoDerivativeError(
                     f"what a spike of '{synapses.name}' does depends on '{name}', which may be "
-                    "another number one step later, and traces of delays look at it once: leave "
-                    "'delay' out of TrainableSynapses.trainable"
+                    "another number one step later, and traces of delays look at it once: "
+                    f"{WITHOUT_DELAY}"
                 )
 
 

@@ -201,6 +201,7 @@ class TrainableSynapses(DirectSynapses):
                     frozenset(synaptic - {weight}),
                     source,
                     in_turn=learner.rule.engine == "credit" and not onto_readout,
+                    delay_learns=training is not None,
                 )
                 planned = engine.onto_readout if onto_readout else engine.onto_neurons
                 plan = planned(derived, names, timing)

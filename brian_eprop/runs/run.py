@@ -1,5 +1,6 @@
 """Training runs: a configuration is trained into a run folder, or resumed from its checkpoint."""
 
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -268,7 +269,7 @@ def _run(configuration, folder, network, history, workers, progress, pictures, a
                 trust = " --trust" if configuration.own_task else ""
                 raise OSError(
                     f"{error}; '{folder}' keeps what was saved: when there is room, go on with "
-                    f"'brian-eprop train --resume {folder}{trust}'"
+                    f"'brian-eprop train --resume {shlex.quote(str(folder))}{trust}'"
                 ) from error
         test = None
         if history and hasattr(task, "metric"):

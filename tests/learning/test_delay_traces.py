@@ -264,6 +264,33 @@ def test_delays_onto_a_readout_are_refused(engine, signal, remedy):
         )
 
 
+@pytest.mark.parametrize(
+    "engine, model, on_pre",
+    [
+        ("traces", "w : 1", "v_post += w*(2 - v_post)"),
+        ("credit", "w : 1\nx = t/ms : 1", "v_post += w*x"),
+    ],
+)
+def test_the_remedy_is_not_an_engine_that_refuses_it_too(engine, model, on_pre):
+    defaultclock.dt = 1 * ms
+    readout = LeakyReadout(1, 5 * ms, target=np.zeros((STEPS, 1)))
+    learner = Learner(readout, rule_of(engine), reset_every=STEPS * ms)
+    neuron = NeuronGroup(
+        1, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact"
+    )
+    with pytest.raises(Exception, match="leave 'delay' out of") as raised:
+        synapses = TrainableSynapses(
+            neuron, neuron, model, on_pre=on_pre, learner=learner, trainable=["delay"]
+        )
+        synapses.connect()
+        out = TrainableSynapses(neuron, readout, on_pre="y_post += w", learner=learner)
+        out.connect()
+        Network(neuron, readout, learner, synapses, out).run(2 * ms)
+    assert isinstance(raised.value.__cause__ or raised.value, NoDerivativeError)
+    other = "traces" if engine == "credit" else "credit"
+    assert f"engine='{other}'), or" not in str(raised.value)
+
+
 def test_what_a_spike_does_must_be_the_same_one_step_later():
     defaultclock.dt = 1 * ms
     readout = LeakyReadout(1, 5 * ms, target=np.zeros((STEPS, 1)))
