@@ -268,7 +268,7 @@ def _run(configuration, folder, network, history, workers, progress, pictures, a
             except OSError as error:
                 trust = " --trust" if configuration.own_task else ""
                 raise OSError(
-                    f"{error}; '{folder}' keeps what was saved: when there is room, go on with "
+                    f"{error}; '{folder}' keeps what was saved: when that is mended, go on with "
                     f"'brian-eprop train --resume {shlex.quote(str(folder))}{trust}'"
                 ) from error
         test = None
