@@ -139,14 +139,7 @@ def test_threads_build_one_after_the_other(cache):
 
 def make_as(monkeypatch, code, said=""):
     """Instead of the compiler, one that does nothing and ends with a code."""
-    command = fast_build.subprocess.run
-
-    def run(arguments, **options):
-        if arguments[0] != "make":
-            return command(arguments, **options)
-        return subprocess.CompletedProcess(arguments, code, "", said)
-
-    monkeypatch.setattr(fast_build.subprocess, "run", run)
+    monkeypatch.setattr(fast_build, "_called", lambda *_: (code, said))
 
 
 def test_a_disk_that_is_full(cache, monkeypatch):
