@@ -108,8 +108,8 @@ class Vowels(RecordedDecision):
         """
         50 LIF and 50 ALIF neurons, whose membranes, as the readout, remember an utterance.
 
-        Readout weights are strong, so that the signs of what comes back along them, by symmetric
-        feedback, are learned early and stay.
+        Readout weights are strong, as what comes back along them by symmetric feedback is to be:
+        the best of a search by cross-validation.
         """
         return TrainingSetup.of_decisions(
             neurons=lif_and_alif(50, 200 * ms, 0.1, tau_m=300 * ms, t_ref=2 * ms),
