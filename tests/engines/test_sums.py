@@ -77,12 +77,14 @@ def test_orders_differ():
             assert np.abs(one - other).max() > 1e-3 * np.abs(one).max()
 
 
+# Traces refuse gap junctions, see below
 @pytest.mark.slow_unless(order=[math.inf])
-@pytest.mark.parametrize("junctions", [False, True])
-@pytest.mark.parametrize(("order", "engine"), WAYS)
+@pytest.mark.parametrize(
+    ("order", "engine", "junctions"),
+    [(*way, junctions) for way in WAYS for junctions in (False, True) if way != (1, "traces")]
+    + [(1, "traces", False)],
+)
 def test_gates_and_gap_junctions_of_spiking_neurons(order, engine, junctions):
-    if junctions and engine == "traces":
-        pytest.skip("refused, see below")
     network = SpikingNetwork(order, engine, junctions)
     assert difference(network) < ROUND_OFF
     assert network.spikes.num_spikes > 5

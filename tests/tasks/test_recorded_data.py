@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from brian2 import DimensionMismatchError, ms
 
+from brian_eprop.runs.configuration import Configuration
+from brian_eprop.runs.surroundings import brian2_device
 from brian_eprop.tasks import load_task, vowels
 from brian_eprop.tasks.parts import drawn, stratified
 
@@ -145,6 +147,32 @@ def test_what_is_drawn_is_shifted_as_a_whole_and_what_is_held_out_is_not():
     np.testing.assert_allclose(spread, 0.3, rtol=0.25)
     del task.__dict__["_encoded"]
     np.testing.assert_array_equal(task.held_out("test")[0], exact.held_out("test")[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "limit"), [("vowels", 0.35), ("digits", 0.25)])
+def test_the_recommended_network_learns_what_it_has_not_heard(name, limit):
+    """An eighth of the iterations; after all of them see docs/reproductions.md."""
+    configuration = Configuration.of_task(name)
+    setup, task, network = (
+        configuration.setup,
+        configuration.make_task(),
+        configuration.make_network(),
+    )
+    trials = task.held_out("validation")
+
+    def judged():
+        found = network.gradients(*trials, task.learning_window)
+        assert found.spikes.sum() > 1000
+        return task.metric(found.readout, trials[1])
+
+    with brian2_device("cpp_standalone"):
+        before = judged()
+        network.fit(task, setup.iterations // 8, setup.batch_size, seed=0)
+        after = judged()
+    # nine or ten classes
+    assert before > 0.7
+    assert after < limit
 
 
 def test_levels_are_learned_from_the_part_to_learn_from_only():
