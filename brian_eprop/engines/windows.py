@@ -77,24 +77,21 @@ def check_room(learner, window, kept, matrices):
     kept, matrices : int
         Bytes.
     """
-    order = learner.rule.order
+    learning = f"learning with order = {learner.rule.order}"
+    keeps = f"{learning} keeps the past of"
     if kept <= matrices:
-        check_memory(
-            kept + matrices,
-            f"learning with order = {order} multiplies by weights as matrices of all pairs of "
-            "neurons, which with the past of a trial take, besides the weights,",
-            "let fewer than half of the pairs be connected, or choose order=1",
+        what = (
+            f"{learning} multiplies by weights as matrices of all pairs of neurons, which with the "
+            "past of a trial take, besides the weights,"
         )
-    if learner.engine.carries:
-        past, remedy = f"{window} steps", "make updates more frequent (update_every)"
+        remedy = "let fewer than half of the pairs be connected, or choose order=1"
+    elif learner.engine.carries:
+        what = f"{keeps} {window} steps, which takes"
+        remedy = "make updates more frequent (update_every); or let fewer neurons learn"
     else:
-        past = f"a trial of {window} steps"
+        what = f"{keeps} a trial of {window} steps, which takes"
         remedy = (
             "make trials shorter (reset_every), or choose order=1 with updates within the trial, "
-            "whose windows are short"
+            "whose windows are short; or let fewer neurons learn"
         )
-    check_memory(
-        kept + matrices,
-        f"learning with order = {order} keeps the past of {past}, which takes",
-        f"{remedy}; or let fewer neurons learn",
-    )
+    check_memory(kept + matrices, what, remedy)
