@@ -5,6 +5,8 @@ import logging
 import os
 import tempfile
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from brian2 import defaultclock, get_device, prefs, set_device
 from brian2.devices.device import runtime_device
@@ -42,6 +44,7 @@ def start_brian_faster():
     prefs.codegen.target = "numpy"
     # Compiled code runs for milliseconds; tests of what compilers change are marked.
     prefs[FLAGS] = ["-w", "-O0", "-std=c++11"]
+    matplotlib.use("Agg")
 
 
 def pytest_configure(config):
@@ -83,6 +86,13 @@ def time_step():
     before = defaultclock.dt
     yield
     defaultclock.dt = before
+
+
+@pytest.fixture(autouse=True)
+def figures():
+    """No test draws into what an earlier one has left open."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(autouse=True)

@@ -1,21 +1,10 @@
 """Figures of behaviour and of trials: what is drawn is what is given."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import ms
 
 from brian_eprop.plotting import plot_psychometric, plot_reaction_times, plot_task
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_a_psychometric_curve_is_drawn_with_its_standard_errors():

@@ -2,14 +2,10 @@
 
 from itertools import pairwise
 
-import matplotlib
-from attrs import evolve
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import ms, mV, second
 
 from brian_eprop.plotting import (
@@ -37,9 +33,7 @@ from brian_eprop.reference import RULES
 
 @pytest.fixture
 def ax():
-    figure, axes = plt.subplots()
-    yield axes
-    plt.close(figure)
+    return plt.subplots()[1]
 
 
 T = np.arange(5) * 0.5
@@ -73,7 +67,6 @@ def test_axes_in_are_axes_out_and_default_to_the_current_ones(ax, name):
     assert CALLS[name](None) is current
     assert not first.lines
     figure.canvas.draw()
-    plt.close(figure)
 
 
 def test_raster_of_bools_is_the_raster_of_its_spikes(ax):
@@ -217,7 +210,6 @@ def test_a_trial_stacks_its_panels_over_one_time_axis():
     ]
     assert all(ax.get_xlim() == (0, 20) for ax in figure.axes)
     assert [ax.get_xlabel() for ax in figure.axes] == [""] * 6 + ["Time (ms)"]
-    plt.close(figure)
 
 
 def test_a_trial_is_in_the_units_of_neurons_and_in_the_colours_of_its_own():
@@ -235,7 +227,6 @@ def test_a_trial_is_in_the_units_of_neurons_and_in_the_colours_of_its_own():
     assert {line.get_color() for line in trace.lines} == {of_neurons[1]}
     (shaded,) = readout.patches
     assert shaded.get_x() == 30 * r.dt
-    plt.close(figure)
 
 
 def test_an_output_that_starts_on_its_target_makes_no_learning_window():
@@ -245,7 +236,6 @@ def test_an_output_that_starts_on_its_target_makes_no_learning_window():
     error[0], readout[0] = 0, r.target[0]
     figure = plot_trial(evolve(r, error=error, readout=readout))
     assert error[1].any() and not figure.axes[-1].patches
-    plt.close(figure)
 
 
 def test_figures_are_pixels_or_lines_and_written_whole(tmp_path):
@@ -255,7 +245,6 @@ def test_figures_are_pixels_or_lines_and_written_whole(tmp_path):
         plot_raster([1.0, 2.0], [0, 1], ax=figure.subplots())
         (path,) = save_figures(tmp_path, {"spikes": figure}, format)
         assert path.name == f"spikes.{format}" and path.read_bytes().startswith(start)
-        plt.close(figure)
     assert {path.suffix[1:] for path in tmp_path.iterdir()} == set(begins)
     with pytest.raises(ValueError, match=r"'jpg' is not known.* one of 'png', 'svg', 'pdf'"):
         save_figures(tmp_path, {}, "jpg")
@@ -269,7 +258,6 @@ def test_a_trial_without_recorded_neurons_or_synapses_has_fewer_panels():
     assert [ax.get_ylabel() for ax in axes[::3]] == ["Input", "Readout"]
     with pytest.raises(ValueError, match="'axes' has 4 elements; expected 7"):
         plot_trial(recording(), axes=axes)
-    plt.close(figure)
 
 
 @pytest.mark.parametrize(

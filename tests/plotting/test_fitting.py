@@ -1,6 +1,5 @@
 """The figure of a fit: data, model and losses, all of them."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import ms
@@ -25,4 +24,3 @@ def test_data_model_and_the_losses_of_all_starts_are_drawn():
     assert len(plot_fit(t, model, data).axes) == 1
     with pytest.raises(ValueError, match="'data' has the shape"):
         plot_fit(t, model, data[:5])
-    plt.close("all")

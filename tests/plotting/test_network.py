@@ -1,10 +1,5 @@
 """The figure and the text of a network: what runs, in order, and what it is for the gradient."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from brian2 import Hz, Network, NeuronGroup, PoissonGroup, Synapses, defaultclock, ms
@@ -49,7 +44,6 @@ def network(numpy_target):
     for each in synapses:
         each.connect()
     yield learner, Network(inputs, excitatory, inhibitory, readout, *synapses)
-    plt.close("all")
 
 
 def drawn(figure):

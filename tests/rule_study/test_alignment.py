@@ -229,7 +229,9 @@ def test_columns_of_ones_own_network_are_those_of_the_learners_gradients():
         assert np.isclose(
             monitor.neurons[0][f"EProp(order={order})"][2], cosine(g[third], b[third]), rtol=1e-9
         )
-    ax = plot_alignment([{"iteration": 0, **columns}], part="synapses one_other", ax=plt.gca())
+    ax = plot_alignment(
+        [{"iteration": 0, **columns}], part="synapses one_other", ax=plt.figure().subplots()
+    )
     assert [line.get_label() for line in ax.lines][:2] == ["EProp(order=1)", "EProp(order=2)"]
 
 

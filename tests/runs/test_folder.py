@@ -206,7 +206,6 @@ def test_names_are_drawn_as_they_are(name):
     ax.plot([0, 1], label=plain(name))
     ax.legend()
     figure.canvas.draw()
-    plt.close(figure)
 
 
 JUNK = ["3", "nan", '"x"', "true", "[3]", "{ a = 3 }", "[[]]", "[{}]"]

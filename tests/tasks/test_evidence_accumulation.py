@@ -2,14 +2,9 @@
 
 from itertools import pairwise
 
-import matplotlib
-from attrs import evolve
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from attrs import evolve
 from brian2 import DimensionMismatchError, Hz, ms, mV
 from nest_cases import load_case
 from typer.testing import CliRunner
@@ -313,7 +308,6 @@ def test_a_drawn_decision_is_the_recorded_one():
     # cues have the colour of the output they speak for
     colors = [line.get_color() for line in inputs.lines[:2]]
     assert colors == [left.get_color(), right.get_color()] and colors[0] != colors[1]
-    plt.close(figure)
 
 
 def test_a_decision_needs_the_groups_of_its_inputs():
@@ -333,7 +327,6 @@ def test_outputs_may_have_names_of_their_own():
     assert not {line.get_color() for line in inputs.lines} & {
         line.get_color() for line in decision.lines
     }
-    plt.close(figure)
 
 
 @pytest.mark.parametrize("best, named", [(2, {"c"}), (5, {"c", "f"})])
@@ -351,4 +344,3 @@ def test_of_many_outputs_those_that_matter_are_named(best, named):
     probabilities = [line for line in decision.lines if len(line.get_xdata()) == 20]
     assert len(probabilities) == 7
     assert len({line.get_color() for line in probabilities}) == 1 + len(named)
-    plt.close(figure)
