@@ -108,7 +108,7 @@ def ways():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "spelling", "order", "engine"), ways())
+@pytest.mark.parametrize(("case", "spelling", "order", "engine"), [*ways()])
 def test_where_a_gate_is_closed_psi_is_0(case, spelling, order, engine):
     rule = {"order": order, "engine": engine}
 
