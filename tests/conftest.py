@@ -9,6 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 from brian2 import defaultclock, get_device, prefs, set_device
+from brian2.core.names import Nameable
 from brian2.devices.device import runtime_device
 from hypothesis import HealthCheck, settings
 from kept_results import keep
@@ -120,3 +121,12 @@ def numpy_target():
     prefs.codegen.target = "numpy"
     yield
     prefs.codegen.target = before
+
+
+@pytest.fixture
+def names():
+    """Brian2 may forget names that are taken, by which it sorts; afterwards they are again."""
+    instances = Nameable.__instances__()
+    taken = set(instances)
+    yield instances
+    instances.update(reference for reference in taken if reference() is not None)

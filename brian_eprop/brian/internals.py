@@ -14,6 +14,7 @@ from brian2 import (
     DEFAULT_FUNCTIONS,
     DEFAULT_UNITS,
     EventMonitor,
+    Function,
     Network,
     PopulationRateMonitor,
     StateMonitor,
@@ -206,6 +207,41 @@ def contained(group):
 def add_to(group, obj):
     """Let an object run with a group, in whatever network the group is."""
     contained(group).append(obj)
+
+
+# ---------------------------------------------------------------------------- code
+def generated_code(network):
+    """All code of a run that has been prepared; in a C++ program, of all that it does."""
+    if is_standalone():
+        return [*get_device().code_objects.values()]
+    return [code for obj in network.sorted_objects if obj.active for code in obj.code_objects]
+
+
+def arrays_of_functions(code):
+    """(function, name, values) of each array that functions bring into a piece of compiled code."""
+    if code.class_name == "numpy":
+        return []
+    waiting = [v for v in code.variables.values() if isinstance(v, Function)]
+    found, seen = [], set()
+    while waiting:
+        function = waiting.pop()
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        implementation = function.implementations[code.__class__]
+        brought = implementation.get_namespace(code.owner) or {}
+        found += [(function, *item) for item in brought.items() if isinstance(item[1], np.ndarray)]
+        waiting += (implementation.dependencies or {}).values()
+    return found
+
+
+def not_compiled(code):
+    """Whether Cython refused a piece of code, which Brian2 would leave out of the run."""
+    return any(
+        compiled is None and text.strip() and "EMPTY_CODE_BLOCK" not in text
+        for block, compiled in getattr(code, "compiled_code", {}).items()
+        for text in [getattr(code.code, block, None) or ""]
+    )
 
 
 # -------------------------------------------------------------------------- groups

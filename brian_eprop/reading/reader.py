@@ -10,8 +10,30 @@ from ..brian.code import LearningCode, declare, event_code, see_new_variables
 from ..brian.internals import MONITORS, networks_of, runs_in_python
 from .actions import in_one_order, running_objects
 from .network import NetworkReading, UnreadableNetworkError
-from .refusals import check_names, check_rule
+from .refusals import check_code, check_names, check_rule
 from .watching import BetweenRuns, Watch
+
+
+class CodeCheck(BrianObject):
+    """The object that Brian2 prepares last, and which then looks at the code of all others.
+
+    Parameters
+    ----------
+    reader : NetworkReader
+    """
+
+    add_to_magic_network = False
+    invalidates_magic_network = False
+
+    def __init__(self, reader):
+        clock, name = reader.clock, f"{reader.learner.readout.name}_code_check"
+        super().__init__(clock=clock, order=2**31, name=name)
+        self.reader = reader
+
+    def before_run(self, run_namespace):
+        """Raise what makes compiled code wrong; nothing has been simulated yet."""
+        super().before_run(run_namespace)
+        check_code(*self.reader.networks())
 
 
 class NetworkReader(BrianObject):
@@ -44,7 +66,8 @@ class NetworkReader(BrianObject):
         self.learner, self.reading, self.error = learner, None, None
         self._reads, self._seen, self._user_code = False, None, {}
         self._orders, self._between_runs = {}, BetweenRuns(learner)
-        self._contained_objects, self._kept = [], []
+        self._code_check = CodeCheck(self)
+        self._contained_objects, self._kept = [], [self._code_check]
 
     @property
     def contained_objects(self):
@@ -63,7 +86,7 @@ class NetworkReader(BrianObject):
         UnreadableNetworkError
             If it cannot be differentiated, or the readout is in no network.
         """
-        networks = self._networks()
+        networks = self.networks()
         if not networks and self.reading is not None and self.error is None:
             return self.reading  # run() has no Network that is left when it returns
         if not networks:
@@ -76,7 +99,8 @@ class NetworkReader(BrianObject):
             raise self.error
         return self.reading
 
-    def _networks(self):
+    def networks(self):
+        """The network that runs, in a list; none if the readout is in no network yet."""
         networks = networks_of(self.learner.readout)
         if len(networks) > 1:
             raise UnreadableNetworkError(
@@ -89,6 +113,7 @@ class NetworkReader(BrianObject):
         if not self.learner.readout.active:
             return
         self._reads = True
+        self._code_check.when = network.schedule[-1]
         try:
             objects = running_objects(network)
             if self._moments(objects) == self._seen:
@@ -188,7 +213,7 @@ class NetworkReader(BrianObject):
     def before_run(self, run_namespace):
         """Raise what could not be read; nothing has been simulated yet."""
         super().before_run(run_namespace)
-        self._networks()
+        self.networks()
         if self.error is not None:
             raise self.error
         self.learner.check_complete()

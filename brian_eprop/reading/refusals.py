@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..brian.internals import fires_by, get_identifiers, parent_group, refractoriness
+import numpy as np
+
+from ..brian.internals import (
+    arrays_of_functions,
+    fires_by,
+    generated_code,
+    get_identifiers,
+    is_standalone,
+    not_compiled,
+    parent_group,
+    refractoriness,
+)
 from .actions import variables_read
 from .stages import OF_ONES_OWN, OF_REFRACTORINESS, UnreadableNetworkError
 
@@ -231,6 +242,39 @@ def check_names(reading, namespace):
                     "of this name, which learning has added, and which would be used instead: "
                     "rename the constant"
                 )
+
+
+def check_code(network):
+    """Raise an error for code with the values of another function, or that is left out of the run.
+
+    Of two functions that call their values the same, such as two `TimedArray`s of one name, a C++
+    program of Brian2 keeps the values of one for both, and Cython compiles no code with both. Code
+    that Cython does not compile is not run.
+
+    Parameters
+    ----------
+    network : Network
+        Prepared for a run.
+    """
+    kept = {}
+    for code in generated_code(network):
+        known = kept if is_standalone() else {}
+        for function, name, values in arrays_of_functions(code):
+            other, there, of_other = known.setdefault(name, (function, code, values))
+            if function is other or is_standalone() and np.array_equal(values, of_other, True):
+                continue
+            both = " and ".join(f"that in the code '{each.name}'" for each in (there, code))
+            raise UnreadableNetworkError(
+                f"two {type(function).__name__}s call their values '{name}', {both}, of which "
+                "compiled code knows one only: give each a name of its own, TimedArray(..., "
+                "name=...)"
+            )
+        if not_compiled(code):
+            raise UnreadableNetworkError(
+                f"Cython does not compile the code '{code.name}', without which Brian2 would run "
+                "on: its message is above; correct the code, or the implementations of the "
+                "functions that it calls"
+            )
 
 
 def check_parameters(reading, action):

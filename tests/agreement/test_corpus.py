@@ -27,7 +27,7 @@ import brian_eprop
 from brian_eprop import EProp, LeakyReadout, Learner, TrainableSynapses
 from brian_eprop.brian.internals import parent_group
 
-pytestmark = pytest.mark.usefixtures("numpy_target")
+pytestmark = pytest.mark.usefixtures("names", "numpy_target")
 
 PACKAGE = Path(brian_eprop.__file__).parent
 #: Run by every call of pytest: of each kind one, and among them refused ones.

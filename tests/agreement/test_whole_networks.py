@@ -18,7 +18,7 @@ from whole_networks import whole_networks
 import brian_eprop
 
 pytestmark = [
-    pytest.mark.usefixtures("numpy_target"),
+    pytest.mark.usefixtures("names", "numpy_target"),
     pytest.mark.filterwarnings("ignore"),  # spikes without bounds overflow, as they may
 ]
 

@@ -36,7 +36,7 @@ from brian_eprop import (
 from brian_eprop.rule_study import compare_own_network
 from brian_eprop.rule_study.own_networks import problem_of_learner
 
-pytestmark = pytest.mark.usefixtures("numpy_target")
+pytestmark = pytest.mark.usefixtures("names", "numpy_target")
 
 T, DT = 60, 0.5 * ms
 EXACT = 1e-10
