@@ -30,7 +30,8 @@ from brian_eprop import Adam, CosineDecay, EProp, RecurrentNetwork
 from brian_eprop.network.training import TrainingDiverged
 from brian_eprop.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, prepare
 from brian_eprop.tasks import load_task
-from brian_eprop.tasks.parts import Decision, spike_probability
+from brian_eprop.tasks.kinds import Decision
+from brian_eprop.tasks.options import spike_probability
 
 #: Iterations of a point in the curves.
 AVERAGED = 20

@@ -56,13 +56,22 @@ Model = Annotated[str, typer.Argument(help="A model's name, or the path of your 
 
 
 @contextmanager
-def _errors_in_words():
-    """A context in which errors of the input end the command with a message, not a traceback."""
+def _errors_in_words(stopped="interrupted"):
+    """A context in which errors of the input and Ctrl-C end the command with words, no traceback.
+
+    Parameters
+    ----------
+    stopped : str
+        What there is to say after Ctrl-C.
+    """
     try:
         yield
     except ERRORS as error:
         typer.echo(f"brian-eprop: {error}", err=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo(stopped)
+        raise typer.Exit(EXIT_CODES["interrupted"]) from None
 
 
 @app.command()
@@ -101,11 +110,15 @@ def train(
     cluster: Cluster = None,
 ):
     """Train a network on a task and write a run folder with its figures."""
-    with _errors_in_words(), backend(cluster) as remote:
+    stopped = (
+        "stopped at once; 'brian-eprop train --resume FOLDER' goes on from the last checkpoint of "
+        "a run"
+    )
+    with _errors_in_words(stopped), backend(cluster) as remote:
         if [task, config, resume_run].count(None) != 2:
             raise ValueError(
-                f"name a task ({', '.join(available_tasks())}), a configuration with --config, or "
-                "a run to go on with with --resume, one of the three"
+                f"name a task ({', '.join(available_tasks())}), a configuration (--config), or a "
+                "run to go on with (--resume), one of the three"
             )
         workers = -1 if remote else workers
         alignment = None
@@ -177,16 +190,11 @@ def sweep(
 ):
     """Run a grid of configurations and seeds; what is finished is not repeated."""
     folder = out or Path("sweeps") / config.stem
-    try:
-        with _errors_in_words(), backend(cluster) as remote:
-            plan = Sweep.read(config)
-            workers = -1 if remote else workers
-            table, failed = run_sweep(
-                plan, folder, workers=workers, report=typer.echo, figures=figures
-            )
-    except KeyboardInterrupt:
-        typer.echo("interrupted; what there is was written, and the same command goes on")
-        raise typer.Exit(EXIT_CODES["interrupted"]) from None
+    stopped = "interrupted; what there is was written, and the same command goes on"
+    with _errors_in_words(stopped), backend(cluster) as remote:
+        plan = Sweep.read(config)
+        workers = -1 if remote else workers
+        table, failed = run_sweep(plan, folder, workers=workers, report=typer.echo, figures=figures)
     for name, error in failed.items():
         typer.echo(f"brian-eprop: {name}: {error}", err=True)
     drawn = f", learning_curves.{figures}, results.{figures}" if table.sizes["iteration"] else ""

@@ -1,6 +1,8 @@
 """Free memory, of the machine and of a container around us, and the check that something fits."""
 
 import os
+import resource
+import sys
 from pathlib import Path
 
 #: Where Linux tells about processes and their control groups.
@@ -38,7 +40,16 @@ def _free_on_machine():
         lines = dict(line.split(":") for line in (PROCESSES / "meminfo").read_text().splitlines())
         return 1024 * int(lines["MemAvailable"].split()[0])
     except (OSError, KeyError, ValueError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        # As on macOS, which has no count of free pages: all of it but what this process takes.
+        # Other programs are swapped out first.
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _taken()
+
+
+def _taken():
+    """Bytes of memory that this process has had at most."""
+    # bytes on macOS, kilobytes elsewhere
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _free_in_containers():

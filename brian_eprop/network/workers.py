@@ -5,6 +5,7 @@ Which parts there are does not depend on the number of processes; see :mod:`.res
 
 import functools
 import pickle
+import signal
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 
@@ -19,6 +20,20 @@ from .results import Joined, Simulation, as_gradients, parts
 from .validation import checked_threads
 
 logger = get_logger(__name__)
+
+
+def processes(count, **options):
+    """So many processes of joblib's present backend : joblib.Parallel with these options.
+
+    They leave Ctrl-C and SIGTERM to this process. A terminal sends them to all, and a process
+    that ends while it waits for work takes what the others compute with it.
+    """
+    return Parallel(n_jobs=count, initializer=_ignore_signals, **options)
+
+
+def _ignore_signals():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Workers:
@@ -55,7 +70,7 @@ class Workers:
         self._open = ExitStack()
         if self.count != 1:
             # joblib would hash larger arrays and write them to files, in every batch anew
-            self._parallel = self._open.enter_context(Parallel(n_jobs=self.count, max_nbytes=None))
+            self._parallel = self._open.enter_context(processes(self.count, max_nbytes=None))
             self._description = cloudpickle.dumps(
                 (type(self.network).from_description, self.network.description)
             )

@@ -13,8 +13,8 @@ from ..checks import (
     whole,
     whole_number,
 )
+from ..tasks.kinds import SampledTask
 from ..tasks.metrics import cross_entropy, fraction_right
-from ..tasks.parts import SampledTask
 
 DELIMITER = BLANK = 2  # inputs 0 and 1 are the bits
 RECALL = 3

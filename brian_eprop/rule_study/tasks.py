@@ -20,8 +20,8 @@ from ..checks import (
     whole,
     whole_number,
 )
+from ..tasks.kinds import SampledTask
 from ..tasks.metrics import cross_entropy, mean_squared_error
-from ..tasks.parts import SampledTask
 from .characters import AnBn, Copy, StringMemorization
 
 #: loss → what such a network is judged by

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 from attrs import frozen
 
+from ..memory import available_memory
 from ..network.compiled import cache_folder
 from ..network.recurrent import RecurrentNetwork
 from ..network.resident import MEMORY
@@ -103,13 +104,8 @@ def _threads():
 
 def _memory():
     """Memory of the machine, and of what programs and Python share."""
-    names = ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES")
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        total, free = (os.sysconf(name) * page / 1e9 for name in names)
-        text = f"{total:.1f} GB, {free:.1f} GB unused"
-    except (ValueError, OSError):
-        text = "of unknown size"  # macOS has no number of free pages
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    text = f"{total:.1f} GB, {available_memory() / 1e9:.1f} GB free"
     if Path(MEMORY).is_dir():
         return Finding("memory", f"{text}; shared: {shutil.disk_usage(MEMORY).free / 1e9:.1f} GB")
     return Finding("memory", f"{text}; shared by files in '{tempfile.gettempdir()}'")

@@ -35,7 +35,8 @@ from .folder import (
     write_environment,
     write_result,
 )
-from .surroundings import brian2_device, interrupts
+from .interrupts import interrupts
+from .surroundings import brian2_device
 
 #: Of an animation, about: each is a trial that is simulated once more.
 FRAMES = 40
@@ -53,8 +54,9 @@ def train(
 ) -> Result:
     """Train as configured, and write a run folder.
 
-    Ctrl-C ends training after the present iteration (a second one at once), and so does SIGTERM;
-    everything is then written as if the run had been configured with so many iterations.
+    Ctrl-C ends training after the present iteration, and so does SIGTERM: everything is then
+    written as if the run had been configured with so many iterations. A second one ends the
+    process at once, as kill -9 does: training can go on from the last checkpoint.
 
     Parameters
     ----------
@@ -87,6 +89,8 @@ def train(
         If there is something in the folder; nothing is changed then.
     OSError
         If the folder cannot be written; what was saved before stays as it was.
+    KeyboardInterrupt
+        At the second Ctrl-C.
     """
     folder = Path(folder)
     _check_pictures(figures, animation)
@@ -139,6 +143,8 @@ def resume(
         that is not trusted; it is not executed then.
     BlockingIOError
         If another process trains it.
+    KeyboardInterrupt
+        At the second Ctrl-C.
     """
     folder = Path(folder)
     _check_pictures(figures, animation)
@@ -252,7 +258,7 @@ def _run(configuration, folder, network, history, workers, progress, pictures, a
     )
     with (
         HistoryFile(folder, history) as log,
-        interrupts() as interrupted,
+        interrupts(tell=progress) as interrupted,
         brian2_device(configuration.device),
     ):
         configuration.write(folder / files.BEGUN)
@@ -305,8 +311,6 @@ def _fit(configuration, network, task, callbacks, history, workers, alignment):
         )
     except TrainingDiverged as error:
         return str(error)
-    except KeyboardInterrupt:
-        pass
     return ""
 
 
@@ -320,7 +324,8 @@ def _reporter(configuration, folder, network, history, log, bar, interrupted):
             network.save(folder / files.BEST)
         history.append(entry)
         log.add(entry)
-        if network.updates % configuration.checkpoint_every == 0:
+        stop = bool(interrupted)
+        if stop or network.updates % configuration.checkpoint_every == 0:
             log.sync()
             network.save(folder / files.CHECKPOINT)
         bar.set_description("training", refresh=False)
@@ -328,7 +333,7 @@ def _reporter(configuration, folder, network, history, log, bar, interrupted):
         text = f"loss {entry['loss']:.4g}{metric}, {entry['rate']:.1f} Hz"
         bar.set_postfix_str(text, refresh=False)
         bar.update()
-        if interrupted:
+        if stop:
             raise StopTraining
 
     return report

@@ -1,8 +1,7 @@
-"""Around a run: versions, machine, errors, signals, Brian2's device, a dask cluster."""
+"""Around a run: versions, machine, errors, Brian2's device, a dask cluster."""
 
 import os
 import platform
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,57 +72,6 @@ def commit():
         return {}
     name = done.stdout.strip()
     return {"commit": name} if name else {}
-
-
-class Interrupts(list):
-    """A handler of signals that keeps the first one; the second one is an exception as usual."""
-
-    def __call__(self, *_):
-        self.append(True)
-        if len(self) > 1:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def interrupts():
-    """The Ctrl-C and SIGTERM so far, as a list that grows; the second one is an exception as usual.
-
-    Within another such context it is the list of that one, which thereby hears of them all.
-
-    Brian2 drops objects in weak-reference callbacks, where Python ignores exceptions: a
-    KeyboardInterrupt that happens to be raised there is lost.
-    """
-    around = signal.getsignal(signal.SIGINT)
-    if isinstance(around, Interrupts):
-        yield around
-        return
-    seen = Interrupts()
-    with _handled_by(seen, signal.SIGINT, signal.SIGTERM):
-        yield seen
-
-
-@contextmanager
-def termination():
-    """A context in which SIGTERM is a KeyboardInterrupt, at which joblib ends its processes.
-
-    Those would otherwise go on by themselves.
-    """
-    with _handled_by(signal.default_int_handler, signal.SIGTERM):
-        yield
-
-
-@contextmanager
-def _handled_by(handler, *numbers):
-    """A context in which signals have a handler."""
-    try:
-        before = {number: signal.signal(number, handler) for number in numbers}
-    except ValueError:  # Python allows it in the main thread only
-        before = {}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

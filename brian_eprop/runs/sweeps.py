@@ -22,22 +22,25 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from attrs import field, fields, frozen
 from brian2 import prefs
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from ..checks import FigureFormat, FilePath, shown, suggest, table
 from ..files import remove_abandoned, write_netcdf
+from ..network.workers import processes
 from ..plotting.run import save_sweep_figures
 from ..plotting.style import check_format
 from .configuration import Configuration, naming
 from .folder import CONFIGURATION, read_history, read_result
+from .interrupts import interrupts
 from .run import resume, train
-from .surroundings import ERRORS, interrupts, termination
+from .surroundings import ERRORS
 from .values import check_keys, read_toml
 
 if TYPE_CHECKING:
@@ -60,7 +63,9 @@ CURVES = {
 }
 UNITS = {"rate": "Hz", "seconds": "s"}
 #: What a sweep writes beside the folders of its runs.
-OWN_FILES = re.compile(r"table\.nc|(learning_curves|results)\.(png|svg|pdf)", re.IGNORECASE)
+OWN_FILES = re.compile(r"table\.nc|(learning_curves|results)\.(png|svg|pdf)|\.stop", re.IGNORECASE)
+#: One of them, while it is being stopped.
+STOP = ".stop"
 
 
 @frozen
@@ -206,8 +211,8 @@ def run_sweep(
         If the folder has the run of another configuration where one of this sweep belongs, or
         figures have no such format.
     KeyboardInterrupt
-        At Ctrl-C, or SIGTERM: after the run that it has ended, or at once where there are several
-        workers, which it ends too. What is missing is for the next call.
+        After Ctrl-C, or SIGTERM, when the runs in progress have ended their iteration and written
+        what there is; at once at the second one. What is missing is for the next call.
     """
     check_format(figures)
     folder = Path(folder)
@@ -218,19 +223,28 @@ def run_sweep(
         _check_same(folder / name, configuration)
     missing = [name for name in jobs if not _finished(folder / name)]
     report(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them finished before")
-    failed = {}
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered")
-    with termination():
-        for name, text, error, stopped in parallel(
-            delayed(_train_one)(jobs[name], folder / name, name, figures, prefs.codegen.target)
-            for name in missing
-        ):
-            report(f"{name}: {text}")
-            if error:
-                failed[name] = error
+    failed, stop = {}, folder / STOP
+    stop.unlink(missing_ok=True)  # of a sweep that was killed
+    try:
+        with interrupts(stop, tell=True) as stopped:
+            calls = (
+                delayed(_train_one)(
+                    jobs[name], folder / name, name, figures, prefs.codegen.target, stop
+                )
+                for name in missing
+                if not stopped
+            )
+            parallel = processes(workers, return_as="generator_unordered")
+            # closed before the file is gone: no run begins after that
+            with closing(parallel(calls)) as ended:
+                for name, text, error in filter(None, ended):
+                    report(f"{name}: {text}")
+                    if error:
+                        failed[name] = error
             if stopped:
-                # the run has taken the signal, which was meant for all of them
                 raise KeyboardInterrupt
+    finally:
+        stop.unlink(missing_ok=True)
     results = sweep_table(sweep, folder)
     write_netcdf(results, folder / "table.nc", "the table of the sweep")
     if results.sizes["iteration"]:
@@ -281,18 +295,18 @@ def sweep_table(sweep: Sweep, folder: FilePath) -> xr.Dataset:
     return xr.Dataset(variables, coords | {"iteration": np.arange(longest)}, attributes)
 
 
-def _train_one(configuration, folder, name, figures, target):
+def _train_one(configuration, folder, name, figures, target, stop):
     """Train one run in a process of its own.
 
     Returns
     -------
     name, text, error : str
-        Its label, a line about it, and its error or "".
-    stopped : bool
-        Whether a signal has asked to stop, however the run has ended then.
+        Its label, a line about it, and its error or ""; None if the sweep was stopped before.
     """
     prefs.codegen.target = target
-    with interrupts() as stopped:
+    with interrupts(stop) as stopped:
+        if stopped:
+            return None
         try:
             if (folder / CONFIGURATION).exists():
                 # the sweep names the same task, see _check_same
@@ -300,10 +314,10 @@ def _train_one(configuration, folder, name, figures, target):
             else:
                 result = train(configuration, folder, progress=False, figures=figures)
         except ERRORS as error:
-            return name, f"failed: {error}", str(error), bool(stopped)
-        test = "" if result.test is None else f", test {result.test:.4g}"
-        text = f"ended by {result.ended} after {result.iterations} iterations"
-        return name, f"{text} and {result.seconds:.0f} s{test}", result.diagnosis, bool(stopped)
+            return name, f"failed: {error}", str(error)
+    test = "" if result.test is None else f", test {result.test:.4g}"
+    text = f"ended by {result.ended} after {result.iterations} iterations"
+    return name, f"{text} and {result.seconds:.0f} s{test}", result.diagnosis
 
 
 def _finished(folder):

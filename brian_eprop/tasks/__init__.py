@@ -216,7 +216,10 @@ class TaskWithSetup(Task, Protocol):
 #: What has a scale in the gains of a set-up.
 SCALED = ("w_in", "w_rec", "w_out", "feedback")
 #: Modules that tasks are made of.
-PARTS = {"behaviour", "encoding", "event_files", "event_sources", "metrics", "parts"}
+PARTS = {
+    *("kinds", "frozen_pattern", "options", "evidence", "splits", "encoding", "metrics"),
+    *("adapting_neurons", "behaviour", "event_files", "event_sources"),
+}
 
 
 def available_tasks() -> list[str]:

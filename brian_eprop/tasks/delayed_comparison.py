@@ -8,15 +8,10 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import frequency, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .parts import (
-    ConditionedTask,
-    Decision,
-    drawable_rate,
-    in_steps,
-    lif_and_alif,
-    side_of,
-    spike_probability,
-)
+from .adapting_neurons import lif_and_alif
+from .evidence import side_of
+from .kinds import ConditionedTask, Decision
+from .options import drawable_rate, in_steps, spike_probability
 
 __all__ = [
     "TASK",

@@ -11,7 +11,9 @@ from ..checks import Floats, Ints, real, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import latency
-from .parts import RecordedDecision, in_steps, steps_of, stratified
+from .kinds import RecordedDecision
+from .options import in_steps, steps_of
+from .splits import stratified
 
 __all__ = [
     "TASK",

@@ -8,7 +8,7 @@ from scipy.special import ndtr
 
 from ..checks import Floats, whole
 from . import TrainingSetup
-from .parts import FrozenPattern
+from .frozen_pattern import FrozenPattern
 
 __all__ = [
     "TASK",

@@ -6,7 +6,7 @@ import numpy as np
 from attrs import field, frozen
 
 from ..checks import Floats, choice
-from .parts import FrozenPattern
+from .frozen_pattern import FrozenPattern
 
 __all__ = [
     "TASK",

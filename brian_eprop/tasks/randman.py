@@ -10,7 +10,8 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import ABOVE_0, Floats, any_seed, real, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .parts import Decision, in_steps, steps_of
+from .kinds import Decision
+from .options import in_steps, steps_of
 
 __all__ = [
     "TASK",

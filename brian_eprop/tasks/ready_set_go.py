@@ -9,14 +9,9 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Floats, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
+from .kinds import ConditionedTask
 from .metrics import same_shape
-from .parts import (
-    ConditionedTask,
-    drawable_rate,
-    in_steps,
-    spike_probability,
-    steps_of,
-)
+from .options import drawable_rate, in_steps, spike_probability, steps_of
 
 __all__ = [
     "TASK",

@@ -11,8 +11,11 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Ints, time, truth, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
+from .adapting_neurons import lif_and_alif
 from .event_files import EventFile
-from .parts import RecordedDecision, in_steps, lif_and_alif, steps_of, stratified
+from .kinds import RecordedDecision
+from .options import in_steps, steps_of
+from .splits import stratified
 
 __all__ = [
     "TASK",

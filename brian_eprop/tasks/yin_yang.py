@@ -8,7 +8,8 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Floats, Ints, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .parts import Decision, in_steps, steps_of
+from .kinds import Decision
+from .options import in_steps, steps_of
 
 __all__ = [
     "TASK",

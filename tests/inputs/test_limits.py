@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import resource
+import sys
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -66,6 +70,30 @@ VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes")
 def test_free_memory_is_that_of_the_container(groups, files, expected, tmp_path, monkeypatch):
     machine(tmp_path, monkeypatch, groups, files)
     assert memory.available_memory() == expected * GIGABYTE
+
+
+def test_without_linux_the_limit_is_what_the_machine_has_and_this_process_does_not_take(
+    tmp_path, monkeypatch
+):
+    """As on macOS: there is no /proc, no control group and no count of free pages."""
+    monkeypatch.setattr(memory, "PROCESSES", tmp_path / "proc")
+    counts = {"SC_PAGE_SIZE": 16384, "SC_PHYS_PAGES": 8 * GIGABYTE // 16384}
+    monkeypatch.setattr(os, "sysconf", counts.__getitem__)
+    # of this process, in kilobytes here and in bytes on macOS
+    for platform, peak in ("linux", 2 * 2**20), ("darwin", 2 * GIGABYTE):
+        monkeypatch.setattr(sys, "platform", platform)
+        monkeypatch.setattr(resource, "getrusage", lambda _, m=peak: SimpleNamespace(ru_maxrss=m))
+        assert memory.available_memory() == 6 * GIGABYTE
+    memory.check_memory(5 * GIGABYTE, "the past of a trial takes", "shorten it")
+    with pytest.raises(MemoryError, match=r"takes 7\.52 GB, but 6\.44 GB are free"):
+        memory.check_memory(7 * GIGABYTE, "the past of a trial takes", "shorten it")
+
+
+def test_what_this_process_takes_is_measured(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "PROCESSES", tmp_path / "proc")
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    block = np.ones(2**25)  # 268 MB
+    assert there - 100 * GIGABYTE < memory.available_memory() < there - block.nbytes
 
 
 # ------------------------------------------------------------------------------------- quantities

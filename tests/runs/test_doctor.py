@@ -60,3 +60,9 @@ def test_threads_are_those_of_this_process(monkeypatch):
     assert doctor._threads().text == "up to 3 at a time; NumPy unlimited"
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     assert doctor._threads().text == "up to 3 at a time; OPENBLAS_NUM_THREADS=1"
+
+
+def test_free_memory_is_that_which_calls_are_refused_by(monkeypatch):
+    """Of a container too, and where the system has no count of free pages."""
+    monkeypatch.setattr(doctor, "available_memory", lambda: 3_210_000_000)
+    assert re.match(r"[\d.]+ GB, 3\.2 GB free; shared", doctor._memory().text)

@@ -210,6 +210,8 @@ def test_an_interrupted_run_goes_on(tmp_path, unbroken, monkeypatch):
     assert train(configuration(tmp_path), run, progress=False).ended == "interrupted"
     monkeypatch.undo()
     assert len(read_history(run)) == 4
+    # not that of the third iteration, which is due
+    assert RecurrentNetwork.load(run / "checkpoint.npz").updates == 4
     assert resume(run, progress=False).ended == "iterations"
     assert_same_runs(run, unbroken)
 

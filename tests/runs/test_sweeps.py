@@ -4,6 +4,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,10 +17,11 @@ from brian2 import prefs
 from joblib import parallel_config
 from typer.testing import CliRunner
 
+from brian_eprop import RecurrentNetwork
 from brian_eprop.cli import app
-from brian_eprop.runs import sweeps
-from brian_eprop.runs.folder import read_history
-from brian_eprop.runs.surroundings import interrupts
+from brian_eprop.runs import resume, sweeps
+from brian_eprop.runs.folder import read_history, read_result
+from brian_eprop.runs.interrupts import interrupts
 from brian_eprop.runs.sweeps import Sweep, label, run_sweep
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -198,7 +203,7 @@ def test_a_second_interrupt_ends_a_run_at_once(config, tmp_path, monkeypatch):
         run_sweep(Sweep.read(config), tmp_path / "out", report=[].append)
 
 
-def test_a_termination_is_an_interrupt_so_that_workers_do_not_go_on(config, tmp_path, monkeypatch):
+def test_a_signal_between_two_runs_stops_too(config, tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "train", lambda *_, **options: ended_by("iterations")())
 
     def report(text):
@@ -211,6 +216,63 @@ def test_a_termination_is_an_interrupt_so_that_workers_do_not_go_on(config, tmp_
             run_sweep(Sweep.read(config), tmp_path / "out", report=report)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_a_sweep_that_was_killed_while_it_stopped_goes_on(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweeps, "train", lambda *_, **options: ended_by("iterations")())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / sweeps.STOP).touch()
+    said = []
+    run_sweep(Sweep.read(config), tmp_path / "out", report=said.append)
+    assert len([text for text in said if "ended by iterations" in text]) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("runs", "to_all"),
+    [
+        # of kill, which the other processes do not hear of
+        (2, False),
+        # of a terminal, also to a process that waits for work
+        (1, True),
+    ],
+)
+def test_an_interrupt_has_every_run_of_the_workers_write_its_checkpoint(runs, to_all, tmp_path):
+    config, out = tmp_path / "sweep.toml", tmp_path / "out"
+    long = BASE.replace("iterations = 2", "iterations = 100000")
+    seeds = list(range(1, runs + 1))
+    config.write_text(f"checkpoint_every = 100000{long}\n[sweep]\nseed = {seeds}")
+    code = (
+        "from brian2 import prefs; prefs.codegen.target = 'numpy'\n"
+        "from brian_eprop.cli import app; app()"
+    )
+    command = [sys.executable, "-c", code, "sweep", config, "--out", out, "--workers", 2]
+    sweep = subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    folders = [out / f"seed={seed}" for seed in seeds]
+    histories = [folder / "history.jsonl" for folder in folders]
+    try:
+        while not all(history.exists() and history.read_text() for history in histories):
+            assert sweep.poll() is None, sweep.stdout.read()
+            time.sleep(0.05)
+        (os.killpg if to_all else os.kill)(sweep.pid, signal.SIGINT)
+        said, _ = sweep.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(sweep.pid, signal.SIGKILL)
+    assert sweep.returncode == 130 and "the same command goes on" in said, said
+    assert sorted(path for path in out.iterdir()) == folders
+    for folder in folders:
+        history = read_history(folder)
+        assert read_result(folder).ended == "interrupted"
+        assert RecurrentNetwork.load(folder / "checkpoint.npz").updates == len(history)
+        resume(folder, iterations=len(history) + 1, progress=False)
+        assert read_history(folder)[:-1] == history
 
 
 def test_runs_that_all_fail_for_want_of_memory_are_told_one_by_one(config, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from task_options import made, options_of
 
 from brian_eprop.runs.configuration import Configuration
 from brian_eprop.tasks import TrainingSetup, available_tasks, load_task
-from brian_eprop.tasks.parts import Decision
+from brian_eprop.tasks.kinds import Decision
 from brian_eprop.tasks.pattern_generation import PatternGeneration
 
 

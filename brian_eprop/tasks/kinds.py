@@ -1,7 +1,4 @@
-"""Parts of tasks: validators of options, kinds of tasks, networks of adapting neurons, and splits.
-
-Durations are multiples of the task's ``dt``.
-"""
+"""Kinds of tasks: drawn in batches, decisions, trials with conditions, recorded examples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,97 +6,23 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from attrs import field, frozen
 from brian2.units.fundamentalunits import (
-    Quantity,
     get_dimensions,
     get_unit,
     have_same_dimensions,
 )
-from brian2.units.stdunits import Hz, ms
 
 from ..checks import (
     Bools,
     Floats,
-    any_seed,
-    check_frequency,
-    check_time,
     check_unit,
-    entries,
     finite_array,
-    keep,
-    steps,
-    time,
-    whole,
     whole_number,
 )
-from . import TrainingSetup
-from .encoding import frozen_noise, group_spikes
-from .metrics import normalized_error, wrong_decisions
-
-
-def in_steps(may_be_zero=False):
-    """The validator of a time that is a multiple of the task's ``dt``."""
-
-    def validator(task, field, value):
-        name = type(task).__name__
-        dt = check_time(f"{name}.dt", task.dt)
-        steps(f"{name}.{field.name}", value, dt, may_be_zero)
-        keep(task, field, check_time(field.name, value, may_be_zero))
-
-    return validator
-
-
-def drawable_rate(may_be_zero=False, most=1.0):
-    """The validator of a rate that gives at most so many spikes in a time step of the task."""
-
-    def validator(task, field, value):
-        name = f"{type(task).__name__}.{field.name}"
-        keep(task, field, check_frequency(name, value, may_be_zero))
-        check_time(f"{type(task).__name__}.dt", task.dt)
-        p = spike_probability(task, field.name)
-        if p > most:
-            raise ValueError(
-                f"{name} = {value!r} gives {p:g} spikes in a step of dt = {task.dt!r}; at most "
-                f"{float(most / task.dt):g} Hz can be drawn with this dt"
-            )
-
-    return validator
-
-
-def strengths(most=1.0):
-    """The validator of a list of different numbers from 0 on, such as coherences."""
-
-    def validator(task, field, value):
-        name = f"{type(task).__name__}.{field.name}"
-        numbers = finite_array(name, list(entries(name, value, "(0, 0.1, 0.5)")))
-        if not len(numbers) or numbers.min() < 0 or numbers.max() > most:
-            raise ValueError(f"{name} = {value!r} must be one or more numbers from 0 to {most:g}")
-        if len(set(numbers)) < len(numbers):
-            raise ValueError(f"{name} = {value!r} has a number twice")
-        keep(task, field, tuple(float(number) for number in numbers))
-
-    return validator
-
-
-def signed(rng, values, batch):
-    """Draw one of the values and its sign for each trial, all with equal chance."""
-    return rng.choice(values, batch) * rng.choice([-1, 1], batch)
-
-
-def side_of(rng, signed):
-    """1 where a number is above 0, else 0; a toss-up where it is 0."""
-    return np.where(signed == 0, rng.integers(2, size=len(signed)), signed > 0).astype(int)
-
-
-def steps_of(task, name):
-    """The duration named in time steps."""
-    return round(float(getattr(task, name) / task.dt))
-
-
-def spike_probability(task, name):
-    """p = rate·dt of the rate named: the probability of a spike in a step."""
-    return float(getattr(task, name) * task.dt)
+from .encoding import group_spikes
+from .metrics import wrong_decisions
+from .options import steps_of
+from .splits import drawn
 
 
 class SampledTask(ABC):
@@ -308,73 +231,6 @@ class RecordedDecision(Decision):
         return self._encoded(examples), self._targets(classes)
 
 
-@frozen(eq=False, slots=False)
-class FrozenPattern(SampledTask):
-    """
-    A task of one trial: turn Poisson noise that is the same each time into a signal, ``target``.
-
-    A spike of input i in step t ≥ 1 has the probability p = input_rate·dt, step 0 has none.
-    """
-
-    n_in: int = field(default=100, validator=whole(1))
-    steps: int = field(default=1000, validator=whole(10))
-    dt: Quantity = field(default=1 * ms, validator=time())
-    input_rate: Quantity = field(default=50 * Hz, validator=drawable_rate())
-    seed: int = field(default=0, validator=any_seed())
-
-    @property
-    @abstractmethod
-    def n_out(self) -> int:
-        """Number of readouts."""
-
-    @property
-    @abstractmethod
-    def target(self) -> Floats:
-        """The signal to generate, shape (steps, n_out)."""
-
-    @cached_property
-    def inputs(self) -> Bools:
-        """The frozen input, shape (steps, n_in), of bool."""
-        p = spike_probability(self, "input_rate")
-        return frozen_noise([self.seed, 0], self.steps, self.n_in, p)
-
-    @property
-    def defaults(self) -> TrainingSetup:
-        """
-        A set-up that learns the task with every kind of feedback.
-
-        Over ten seeds, both kinds of patterns and symmetric, random and adaptive feedback, the loss
-        falls at least 60 times, at 9 to 36 spikes/s throughout. The network is that of the
-        published task but for the scale of the membrane: with v_th = 0.6 instead of 0.03 one
-        learning rate suits hidden and readout weights.
-        """
-        return TrainingSetup(
-            neurons=(("lif", 100, {"tau_m": 30 * ms, "t_ref": 0 * ms}),),
-            tau_out=30 * ms,
-            loss="mse",
-            # about 15 spikes/s before training, at the model's threshold of 0.6
-            gains={"w_in": 0.45, "w_rec": 0.45, "w_out": 0.03, "feedback": 0.03},
-            feedback="symmetric",
-            optimizer="Adam",
-            # In one step a hidden weight moves little against the threshold, but a readout
-            # weight a good part of its size: outputs then grow without a burst of spikes.
-            learning_rate=1e-3,
-            iterations=200,
-            batch_size=1,  # all trials are the same
-            evaluation_trials=1,
-            rate_target=15 * Hz,
-            # grows with the loss that it has to balance
-            rate_strength=750.0 * self.n_out,
-        )
-
-    def _draw(self, rng, batch):
-        return np.stack([self.inputs] * batch), np.stack([self.target] * batch)
-
-    def metric(self, outputs: Floats, targets: Floats) -> float:
-        """Normalised error, see :mod:`.tasks.metrics`."""
-        return normalized_error(outputs, targets)
-
-
 def check_held_out(task, split):
     """Raise ValueError unless a part of the trials is one that is not learned from."""
     if split not in ("validation", "test"):
@@ -400,63 +256,3 @@ def _in_range(name, values, low, high):
 
 def _quoted(names):
     return ", ".join(f"'{name}'" for name in names) or "none"
-
-
-def lif_and_alif(count, tau_a, beta, **of_lif):
-    """
-    As many LIF as ALIF neurons, whose thresholds remember for ``tau_a``.
-
-    Parameters
-    ----------
-    count : int
-        Neurons of each kind.
-    tau_a : Quantity
-    beta : float
-    **of_lif
-        Parameters of both, where they are not tau_m = 20 ms and t_ref = 3 ms.
-
-    Returns
-    -------
-    tuple
-        As in :class:`TrainingSetup`.
-    """
-    lif = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 3 * ms} | of_lif
-    return ("lif", count, lif), ("alif", count, lif | {"tau_a": tau_a, "beta": beta})
-
-
-def published_beta(dt, tau_a, tau_m=20 * ms):
-    """β = 1.7 as the authors' code scales it, for a membrane of gain 1 − α."""
-    return float(1.7 * (1 - np.exp(-dt / tau_a)) / (1 - np.exp(-dt / tau_m)))
-
-
-def stratified(labels, shares, seed=0):
-    """
-    Divide examples so that every class has its share in every part.
-
-    Parameters
-    ----------
-    labels : (n,) array of int
-        Class of each example.
-    shares : sequence of float
-        Share of each part but the last one, which has the rest.
-    seed : int
-        Of the order in which the examples of a class are dealt out.
-
-    Returns
-    -------
-    list of (…,) ndarray of int
-        Indices of the examples of each part, increasing.
-    """
-    rng = np.random.default_rng(seed)
-    parts = [[] for _ in range(len(shares) + 1)]
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        ends = np.round(np.cumsum(shares) * len(members)).astype(int)
-        for part, chosen in zip(parts, np.split(members, ends), strict=True):
-            part.extend(chosen)
-    return [np.sort(part) for part in parts]
-
-
-def drawn(rng, n, batch):
-    """Indices of a batch of n examples, of each at most once if there are enough."""
-    return rng.choice(n, size=batch, replace=batch > n)
