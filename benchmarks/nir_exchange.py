@@ -1,11 +1,11 @@
-"""Networks that go by NIR to snnTorch, Norse and SpikingJelly, and come back: tests/data/nir.
+"""Networks that go by NIR to four other tools, and come back: the files in tests/data/nir.
 
-    python3 -m pip install "brian_eprop[nir,torch]" snntorch norse spikingjelly nirtorch
+    python3 -m pip install "brian_eprop[nir,torch]" snntorch norse spikingjelly nirtorch sinabs
     python3 benchmarks/nir_exchange.py
 
 For each network of ours a file of its graph, and one with inputs and the spikes that each of the
-tools gives for it, all in float32 but SpikingJelly. For each network that snnTorch has trained the
-graph that snnTorch exports, and its spikes. Prints what is equal, and the versions.
+tools gives for it, all in float32 but SpikingJelly. For each network that snnTorch or Sinabs has
+trained the graph that it exports, and its spikes. Prints what is equal, and the versions.
 """
 
 import argparse
@@ -16,10 +16,13 @@ from pathlib import Path
 
 import nir
 import numpy as np
+import sinabs.layers
+import sinabs.nir
 import snntorch as snn
 import torch
 from brian2 import ms, ohm, prefs
 from norse.torch.utils.import_nir import from_nir as to_norse
+from sinabs.activation import MembraneReset, SingleSpike
 from snntorch.export_nir import export_to_nir
 from snntorch.import_nir import import_from_nir as to_snntorch
 from spikingjelly.activation_based.nir_exchange.from_nir import import_from_nir as to_spikingjelly
@@ -71,11 +74,52 @@ def tools(graph, inputs):
     """The spikes of a graph in each tool : dict of str to (T, n) bool array."""
     single = torch.from_numpy(inputs.astype(np.float32))
     double = {"dt": float(DT), "dtype": torch.float64}
-    return {
+    found = {
         "snntorch": spikes_of(to_snntorch(graph), single),
         "norse": spikes_of(to_norse(graph, dt=float(DT)), single),
         "spikingjelly": spikes_of(to_spikingjelly(graph, **double), single.double()),
     }
+    # Sinabs reads no CubaLIF
+    try:
+        changed = for_sinabs(graph, float(DT))
+    except KeyError:
+        return found
+    return found | {"sinabs": spikes_of(to_sinabs(changed), single)}
+
+
+def for_sinabs(graph, dt):
+    """A graph as Sinabs takes it: α = exp(−1/tau), v ← α v + I, linear maps with a bias."""
+    kinds = {
+        "LIF": lambda n: nir.LIF(
+            tau=-1 / np.log1p(-dt / n.tau),  # in steps
+            r=np.ones_like(n.r),
+            v_leak=n.v_leak,
+            v_threshold=n.v_threshold * n.tau / (n.r * dt),
+            v_reset=n.v_reset,
+        ),
+        "Linear": lambda n: nir.Affine(n.weight, np.zeros(len(n.weight))),
+        "NIRGraph": lambda n: for_sinabs(n, dt),
+        **dict.fromkeys(("Affine", "Input", "Output"), lambda n: n),
+    }
+    nodes = {name: kinds[type(node).__name__](node) for name, node in graph.nodes.items()}
+    return nir.NIRGraph(nodes, graph.edges)
+
+
+def to_sinabs(graph):
+    """Step by step, with the reset of NIR."""
+    net = sinabs.nir.from_nir(graph, batch_size=1)
+    for layer in net.modules():
+        if isinstance(layer, sinabs.layers.LIF):
+            layer.spike_fn, layer.reset_fn = SingleSpike, MembraneReset()
+    return net
+
+
+def from_sinabs(graph):
+    """What Sinabs has exported as NIR has it, in steps of 1 s; from norm_input=True."""
+    for node in graph.nodes.values():
+        if isinstance(node, nir.LIF):
+            node.tau = -1 / np.expm1(-1 / np.asarray(node.tau, dtype=float))
+    return graph
 
 
 class Recurrent(torch.nn.Module):
@@ -120,6 +164,36 @@ def trained(layers):
     return graph, inputs, spikes, losses
 
 
+def trained_by_sinabs():
+    """A layer of Sinabs, trained there for a while to fire at 0.2 and 0.05 per step."""
+    torch.manual_seed(1)
+    layer = sinabs.layers.LIFSqueeze(
+        batch_size=1,
+        tau_mem=torch.linspace(5, 20, N_REC),
+        spike_threshold=torch.ones(N_REC),
+        spike_fn=SingleSpike,
+        reset_fn=MembraneReset(),
+    )
+    net = torch.nn.Sequential(torch.nn.Linear(N_IN, N_REC), layer)
+    with torch.no_grad():
+        net[0].weight *= 8
+    inputs = np.random.default_rng(1).random((STEPS, N_IN)) < 0.3
+    x = torch.from_numpy(inputs.astype(np.float32))
+    wanted = torch.tensor([0.2, 0.05] * (N_REC // 2))
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=2e-2), []
+    for _ in range(60):
+        layer.reset_states()
+        loss = ((net(x).mean(0) - wanted) ** 2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    layer.reset_states()
+    spikes = net(x).detach().numpy() > 0.5
+    layer.reset_states()
+    return from_sinabs(sinabs.nir.to_nir(net, x)), inputs, spikes, losses
+
+
 def reset(net):
     net.hidden.reset_mem()
     if net.layers == 2:
@@ -133,7 +207,7 @@ def main():
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     prefs.codegen.target = "numpy"
-    names = ("nir", "nirtorch", "torch", "snntorch", "norse", "spikingjelly")
+    names = ("nir", "nirtorch", "torch", "snntorch", "norse", "spikingjelly", "sinabs")
     versions = " ".join(f"{name} {version(name)}" for name in names)
     for name in NETWORKS:
         ours, inputs = network(name)
@@ -145,13 +219,12 @@ def main():
             print(
                 f"{name:16} {tool:13} {spikes.sum():5} spikes, {(spikes != expected).sum()} differ"
             )
-    for layers in (1, 2):
-        graph, inputs, spikes, losses = trained(layers)
-        name = f"snntorch_{layers}"
+    made = {f"snntorch_{layers}": trained(layers) for layers in (1, 2)}
+    made["sinabs_1"] = trained_by_sinabs()
+    for name, (graph, inputs, spikes, losses) in made.items():
         nir.write(folder / f"{name}.nir", graph)
-        np.savez_compressed(
-            folder / f"{name}.npz", inputs=inputs, versions=versions, snntorch=spikes
-        )
+        tool = {name.partition("_")[0]: spikes}
+        np.savez_compressed(folder / f"{name}.npz", inputs=inputs, versions=versions, **tool)
         print(f"{name:16} loss {losses[0]:.3f} → {losses[-1]:.3f}, {spikes.sum()} spikes")
     print(versions)
 

@@ -7,6 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from attrs import evolve
 from brian2 import Quantity, amp, ohm, second, volt
 
 from ..checks import FilePath, check_time, missing
@@ -83,8 +84,10 @@ def _read(nir, path):
         raise FileNotFoundError(f"there is no file '{path}'; give one that nir.write has written")
     try:
         return nir.read(path)
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"the file '{path}' is no graph of NIR: {error}") from error
+    # nir asserts what it expects, and builds nodes from what it finds
+    except Exception as error:
+        said = str(error) or "a node is of a kind that it does not know"
+        raise ValueError(f"the file '{path}' is no graph of NIR that nir reads: {said}") from error
 
 
 def _time_step(graph, dt):
@@ -98,7 +101,16 @@ def _time_step(graph, dt):
     if dt is not None:
         check_time("from_nir.dt", dt)
     if written is not None:
-        written = float(written) * second
+        try:
+            written = float(written)
+        except (TypeError, ValueError):
+            written = np.nan
+        if not 0 < written < np.inf:
+            raise ValueError(
+                f"the NIR graph has metadata['dt'] = {graph.metadata['dt']!r}; expected the time "
+                "step in seconds: mend it, or delete it and give dt"
+            )
+        written *= second
         if dt is not None and abs(dt / written - 1) > ROUNDING:
             raise ValueError(
                 f"from_nir.dt = {dt!s}, but the graph was made for steps of {written!s}, with "
@@ -228,7 +240,10 @@ class _Arguments:
         if len(paths) == 1 and self.signals.kind(paths[0].source) == "LI":
             (path,), target = paths, paths[0].source
             self._check_plain(path, constant)
+            # a sum of what comes later is the sum, later
+            later = np.diag(path.delay)[:, None]
             paths, constant = self.signals.arriving(target)
+            paths = [evolve(p, delay=p.delay + later) for p in paths]
             self._check_sources(target, paths, self.neurons)
             if np.any(constant):
                 raise ValueError(
@@ -268,10 +283,9 @@ class _Arguments:
 
             y ← (1 − dt/τ) y + r dt/τ Σ w z
         """
-        n, dt = self.signals.size(name), float(self.dt)
+        dt = float(self.dt)
         tau, r, leak = (
-            np.broadcast_to(np.ravel(self.signals.values(name, parameter)), (n,))
-            for parameter in ("tau", "r", "v_leak")
+            self.signals.vector(name, parameter) for parameter in ("tau", "r", "v_leak")
         )
         if np.any(leak != 0) or np.any(np.abs(tau - tau[0]) > ROUNDING * tau[0]):
             raise ValueError(
@@ -304,7 +318,7 @@ class _Arguments:
             names |= {"tau_syn": ("tau_syn", second), "gain": ("w_in", 1)}
         values = {}
         for ours, (theirs, unit) in names.items():
-            value = np.broadcast_to(np.ravel(self.signals.values(name, theirs)), (n,))
+            value = self.signals.vector(name, theirs)
             if ours.startswith("tau"):
                 self._check_tau(name, value)
             values[ours] = _one_if_alike(value) * unit

@@ -61,46 +61,54 @@ class Signals:
                 raise ValueError(f"nothing arrives at the NIR node '{name}'; connect it")
         return signals
 
-    def _add(self, graph, prefix):
+    def _add(self, graph, prefix, within=()):
         """Add the nodes of a graph; its input and output stay as nodes that pass all on."""
-        ends = {}
+        ends: dict[str, str] = {}
+        inside = {}
         for name, node in graph.nodes.items():
-            kind = type(node).__name__
+            kind, full = type(node).__name__, prefix + name
             if kind not in KNOWN:
                 raise ValueError(
-                    f"the NIR node '{prefix}{name}' is of the kind {kind}, which has no "
-                    f"counterpart here; there are {', '.join(KNOWN)}"
+                    f"the NIR node '{full}' is of the kind {kind}, which has no counterpart here; "
+                    f"there are {', '.join(KNOWN)}"
                 )
             if kind in ("Input", "Output"):
                 if kind in ends:
                     raise ValueError(
-                        f"the NIR graph has the nodes '{prefix}{ends[kind]}' and '{prefix}{name}' "
-                        f"of the kind {kind}; give a graph with one"
+                        f"the NIR graph has the nodes '{ends[kind]}' and '{full}' of the kind "
+                        f"{kind}; give a graph with one"
                     )
-                ends[kind] = name
+                ends[kind] = full
             if kind == "NIRGraph":
-                inner = self._add(node, f"{prefix}{name}.")
-                ends[name] = inner
-            else:
-                self.nodes[prefix + name] = node
-                if prefix and kind in ("Input", "Output"):
-                    self._wires.add(prefix + name)
+                if any(node is outer for outer in (graph, *within)):
+                    raise ValueError(f"the NIR graph '{full}' is inside of itself")
+                inside[name] = self._add(node, f"{full}.", (graph, *within))
+                continue
+            if full in self.nodes:
+                raise ValueError(
+                    f"the NIR graph has two nodes '{full}', one of which is in a graph inside of "
+                    "it: give one of them another name"
+                )
+            self.nodes[full] = node
+            if prefix and kind in ("Input", "Output"):
+                self._wires.add(full)
         for kind in ("Input", "Output"):
             if kind not in ends:
                 raise ValueError(f"the NIR graph {prefix or 'itself'} has no node {kind}; add it")
-        for pre, post in graph.edges:
-            for name in (pre, post):
+        for edge in graph.edges:
+            if len(edge) != 2:
+                raise ValueError(f"the NIR graph has the edge {edge!r}; an edge is (from, to)")
+            for name in edge:
                 if name not in graph.nodes:
                     raise ValueError(f"an edge of the NIR graph names '{name}', which is no node")
-            first = ends[pre]["Output"] if isinstance(ends.get(pre), dict) else pre
-            second = ends[post]["Input"] if isinstance(ends.get(post), dict) else post
-            self.edges.append((self._full(prefix, pre, first), self._full(prefix, post, second)))
-        return {kind: ends[kind] for kind in ("Input", "Output")}
-
-    @staticmethod
-    def _full(prefix, outer, inner):
-        """The name of a node, or of the end of a graph inside."""
-        return f"{prefix}{outer}" if outer == inner else f"{prefix}{outer}.{inner}"
+            pre, post = edge
+            self.edges.append(
+                (
+                    inside[pre]["Output"] if pre in inside else prefix + pre,
+                    inside[post]["Input"] if post in inside else prefix + post,
+                )
+            )
+        return ends
 
     def kind(self, name):
         """What a node is: the name of its class; of the ends of inner graphs 'Wire'."""
@@ -123,7 +131,7 @@ class Signals:
         """
         node, kind = self.nodes[name], self.kind(name)
         if kind in ("Affine", "Linear"):
-            return self.values(name, "weight").shape[0]
+            return len(self.weight(name))
         if kind == "Input":
             shape = np.ravel(next(iter(node.input_type.values())))
             if len(shape) != 1:
@@ -151,10 +159,42 @@ class Signals:
         raise ValueError(f"the NIR graph does not say how many neurons '{name}' has")
 
     def values(self, name, parameter):
-        """A parameter of a node, as float64; an error for numbers that are not finite."""
-        values = np.asarray(getattr(self.nodes[name], parameter), dtype=float)
+        """A parameter of a node, as float64.
+
+        Raises
+        ------
+        ValueError
+            For what is no number, and for numbers that are not finite.
+        """
+        values = np.asarray(getattr(self.nodes[name], parameter))
+        if values.dtype.kind not in "biuf":
+            raise ValueError(
+                f"the NIR node '{name}' has a {parameter} of the type {values.dtype}; expected "
+                "real numbers"
+            )
+        values = values.astype(float)
         if not np.isfinite(values).all():
             raise ValueError(f"the NIR node '{name}' has a {parameter} that is not finite")
+        return values
+
+    def vector(self, name, parameter):
+        """A parameter of each signal of a node : (n,) array."""
+        values, n = np.ravel(self.values(name, parameter)), self.size(name)
+        if len(values) not in (1, n):
+            raise ValueError(
+                f"the NIR node '{name}' has {len(values)} numbers as {parameter}, for {n} signals; "
+                "give one, or one for each"
+            )
+        return np.broadcast_to(values, (n,))
+
+    def weight(self, name):
+        """The matrix of a linear map : (n_post, n_pre) array."""
+        values = self.values(name, "weight")
+        if values.ndim != 2:
+            raise ValueError(
+                f"the NIR node '{name}' has a weight of the shape {values.shape}; expected "
+                "(post, pre)"
+            )
         return values
 
     def arriving(self, name):
@@ -171,7 +211,7 @@ class Signals:
     def _arriving(self, name, loop):
         paths, constant = [], np.zeros(self.size(name))
         if self.kind(name) in ("Affine", "Linear"):
-            constant = np.zeros(self.values(name, "weight").shape[1])
+            constant = np.zeros(self.weight(name).shape[1])
         for pre in self._before(name):
             more, added = self._leaving(pre, loop)
             if len(added) != len(constant):
@@ -197,17 +237,17 @@ class Signals:
             )
         paths, constant = self._arriving(name, (*loop, name))
         if kind in ("Affine", "Linear"):
-            weight = self.values(name, "weight")
+            weight = self.weight(name)
             paths = [_mapped(name, path, weight) for path in paths]
             constant = weight @ constant
             if kind == "Affine":
-                constant = constant + np.ravel(self.values(name, "bias"))
+                constant = constant + self.vector(name, "bias")
         elif kind == "Scale":
-            scale = np.broadcast_to(np.ravel(self.values(name, "scale")), constant.shape)
+            scale = self.vector(name, "scale")
             paths = [Path(p.source, scale[:, None] * p.weight, p.delay) for p in paths]
             constant = scale * constant
         elif kind == "Delay":
-            delay = np.broadcast_to(np.ravel(self.values(name, "delay")), constant.shape)
+            delay = self.vector(name, "delay")
             paths = [Path(p.source, p.weight, p.delay + delay[:, None]) for p in paths]
         return paths, constant
 
@@ -218,12 +258,14 @@ def _mapped(name, path, weight):
     if np.array_equal(path.weight, np.diag(own)):  # each signal is one of the source
         delay = np.broadcast_to(np.diag(path.delay), weight.shape)
         return Path(path.source, weight * own, delay)
-    delay = path.delay.max(axis=0)
-    if np.any((path.delay != delay) & (path.weight != 0)):
+    used = path.weight != 0
+    delay = np.where(used, path.delay, -np.inf).max(axis=0)
+    if np.any((path.delay != delay) & used):
         raise ValueError(
             f"the NIR node '{name}' adds up spikes of '{path.source}' that come over several "
             "delays; a synapse has one here"
         )
+    delay = np.where(used.any(axis=0), delay, 0)
     return Path(
         path.source, weight @ path.weight, np.broadcast_to(delay, (len(weight), len(delay)))
     )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 #: Written by benchmarks/nir_exchange.py, with the versions of the tools; see the README there.
 DATA = Path(__file__).parents[1] / "data" / "nir"
-TOOLS = ("snntorch", "norse", "spikingjelly")
+TOOLS = ("snntorch", "norse", "spikingjelly", "sinabs")
 
 
 def written(name):
@@ -55,11 +55,13 @@ def assert_same(one, other, inputs):
 
 @pytest.mark.first_case_is_fast
 @pytest.mark.parametrize("name", ["cuba_recurrent", "lif_layer", "lif_recurrent"])
-def test_what_we_write_fires_as_three_tools_have_it(name):
+def test_what_we_write_fires_as_other_tools_have_it(name):
     graph, known = written(name)
     spikes = from_nir(graph).simulate(known["inputs"]).spikes
     assert spikes.sum() > 100
-    for tool in TOOLS:
+    tools = [tool for tool in TOOLS if tool in known]
+    assert len(tools) == (3 if name == "cuba_recurrent" else 4)  # Sinabs has no CubaLIF
+    for tool in tools:
         np.testing.assert_array_equal(spikes, known[tool])
 
 
@@ -96,16 +98,31 @@ def test_what_snntorch_has_trained_fires_here_as_there(layers):
     assert made.description.populations[0].parameters["I_ext"].any()  # its biases
 
 
+def test_what_sinabs_has_trained_fires_here_as_there():
+    graph, known = written("sinabs_1")
+    made = from_nir(graph, dt=1 * second)
+    assert known["sinabs"].sum() > 100
+    np.testing.assert_array_equal(made.simulate(known["inputs"]).spikes, known["sinabs"])
+    # its own time constants, of exp(−1/tau), are others to forward Euler
+    graph.nodes["1"].tau = -1 / np.log1p(-1 / np.asarray(graph.nodes["1"].tau))
+    other = from_nir(graph, dt=1 * second).simulate(known["inputs"]).spikes
+    assert (other != known["sinabs"]).sum() > 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", [EProp(), EProp(order=np.inf)], ids=["eprop", "exact"])
-def test_what_snntorch_has_trained_is_trained_on(rule):
-    graph, known = written("snntorch_1")
-    made = from_nir(graph, dt=0.1 * ms, rule=rule, optimizer=Adam(3e-3), tau_out=1 * ms)
+@pytest.mark.parametrize(
+    ("tool", "dt", "rate"), [("snntorch", 0.1 * ms, 3e-3), ("sinabs", 1 * second, 3e-2)]
+)
+def test_what_others_have_trained_is_trained_on(tool, dt, rate, rule):
+    graph, known = written(f"{tool}_1")
+    made = from_nir(graph, dt=dt, rule=rule, optimizer=Adam(rate), tau_out=10 * dt)
     targets = np.where(np.arange(12) % 2, 4.0, 1.0) * np.ones((100, 1))
     losses = []
     for _ in range(12):
         found = made.gradients(known["inputs"], targets)
-        assert all(np.abs(getattr(found, name)).max() > 0 for name in ("w_in", "w_rec", "w_out"))
+        matrices = ("w_in", "w_out", *(["w_rec"] if tool == "snntorch" else []))
+        assert all(np.abs(getattr(found, name)).max() > 0 for name in matrices)
         losses.append(found.loss)
         made.apply(found)
     assert losses[-1] < 0.9 * losses[0]
@@ -235,6 +252,17 @@ def graph(chain=CHAIN, more=(), metadata=None, **nodes):
     return nir.NIRGraph(found, edges, metadata or {}, type_check=False)
 
 
+def layer():
+    ends = {"input": nir.Input(np.array([2])), "output": nir.Output(np.array([2]))}
+    return nir.NIRGraph({"lif": lif()} | ends, [("input", "lif"), ("lif", "output")], {})
+
+
+def other_sizes(parameter):
+    node = lif()
+    setattr(node, parameter, np.ones(3))  # of which nir says nothing
+    return node
+
+
 REFUSED = {
     "node": (graph(w=nir.Threshold(np.ones(2))), "'w' is of the kind Threshold, which has no"),
     "IF": (graph(lif=nir.IF(np.ones(2), np.ones(2))), "'lif' is of the kind IF"),
@@ -268,6 +296,18 @@ REFUSED = {
         "nothing arrives at the NIR node 'a'",
     ),
     "sizes": (graph(w=nir.Linear(np.ones((3, 2)))), "'w' has 3 signals, but 'lif' takes 2"),
+    "sizes of a bias": (graph(w=nir.Affine(EYE, np.ones(3))), "'w' has 3 numbers as bias, for 2"),
+    "sizes of neurons": (graph(lif=other_sizes("v_threshold")), "3 numbers as v_threshold, for 2"),
+    "matrix": (graph(w=nir.Linear(np.ones((1, 2, 2)))), "a weight of the shape (1, 2, 2)"),
+    "complex": (graph(w=nir.Linear(1j * EYE)), "'w' has a weight of the type complex128"),
+    "edge": (graph(more=[("input", "w", "w")]), "has the edge ('input', 'w', 'w')"),
+    "one name for two": (
+        graph(
+            [*CHAIN[:2], "a", "v", "a.lif", *CHAIN[3:]],
+            **{"a": layer(), "v": nir.Linear(EYE), "a.lif": lif()},
+        ),
+        "the NIR graph has two nodes 'a.lif'",
+    ),
     "two delays": (
         graph(
             more=[("input", "d"), ("d", "v"), ("v", "lif")],
@@ -287,6 +327,45 @@ def test_graphs_without_counterpart_are_refused_by_name(case):
     assert message in str(error.value)
 
 
+def inside(nodes, edges, ends=("input", "output")):
+    """A graph inside of another one."""
+    first, last = ends
+    ends = {first: nir.Input(np.array([2])), last: nir.Output(np.array([2]))}
+    return nir.NIRGraph(ends | nodes, edges, {}, type_check=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [("layer", ("input", "layer")), ("Output", ("Input", "Output")), ("Input", ("Input", "layer"))],
+)
+def test_graphs_inside_may_have_any_names(name, ends):
+    layer = inside({"lif": lif(tau=0.01)}, [(ends[0], "lif"), ("lif", ends[1])], ends)
+    found = from_nir(graph(["input", "w", name, "out", "li", "output"], **{name: layer}), dt=1 * ms)
+    expected = from_nir(graph(lif=lif(tau=0.01)), dt=1 * ms)
+    for key in ("w_in", "w_rec", "w_out"):
+        np.testing.assert_array_equal(found.weights[key], expected.weights[key])
+    assert found.description.populations[0].parameters["tau_m"] == 10 * ms
+
+
+def test_delays_behind_a_readout_and_between_linear_maps_come_through():
+    later = nir.Delay(np.array([0.001, 0.003]))
+    made = from_nir(graph([*CHAIN[:5], "d", "output"], d=later, w=nir.Linear(90 * EYE)), dt=1 * ms)
+    inputs = np.random.default_rng(0).random((60, 2)) < 0.3
+    at_once = from_nir(graph(w=nir.Linear(90 * EYE)), dt=1 * ms).simulate(inputs).readout
+    found = made.simulate(inputs).readout
+    assert abs(at_once).min(axis=1).max() > 0
+    for k, steps in enumerate((1, 3)):  # the same sums
+        np.testing.assert_array_equal(found[steps:, k], at_once[:-steps, k])
+        assert not found[:steps, k].any()
+    # each input goes over one delay, though over two signals
+    spread = nir.Linear(np.array([[1.0, 0], [0, 1], [0, 1]]))
+    chain = ["input", "spread", "d", "sum", *CHAIN[2:]]
+    nodes = {"spread": spread, "sum": nir.Linear(np.ones((2, 3)))}
+    made = from_nir(graph(chain, d=nir.Delay(np.array([1e-3, 2e-3, 2e-3])), **nodes), dt=1 * ms)
+    np.testing.assert_array_equal(made.weights["w_in"], [[1, 1], [2, 2]])
+    np.testing.assert_allclose(made.description.delays["w_in"] / ms, [[1, 1], [2, 2]])
+
+
 def test_time_steps_files_and_options(tmp_path):
     assert from_nir(graph(), dt=1 * ms).description.n_rec == 2
     with pytest.raises(ValueError, match=r"from_nir.dt is missing"):
@@ -294,6 +373,9 @@ def test_time_steps_files_and_options(tmp_path):
     with pytest.raises(ValueError, match=r"dt = 1. ms, but .* steps of 100. us"):
         from_nir(graph(metadata={"dt": 1e-4}), dt=1 * ms)
     assert from_nir(graph(metadata={"dt": 1e-4})).description.dt == 1e-4 * second
+    for wrong in (0.0, -1e-3, np.nan, np.inf, "1 ms", [1e-3], np.array([1e-3, 2e-3])):
+        with pytest.raises(ValueError, match=r"has metadata\['dt'\] = .* expected the time step"):
+            from_nir(graph(metadata={"dt": wrong}), dt=1 * ms)
     with pytest.raises(ValueError, match="the graph says what 'weights' is"):
         from_nir(graph(), dt=1 * ms, weights={})
     with pytest.raises(FileNotFoundError, match="no file"):
@@ -301,10 +383,31 @@ def test_time_steps_files_and_options(tmp_path):
     (tmp_path / "text.nir").write_text("text")
     with pytest.raises(ValueError, match="is no graph of NIR"):
         from_nir(tmp_path / "text.nir", dt=1 * ms)
+    nir.write(tmp_path / "node.nir", lif())
+    with pytest.raises(ValueError, match=r"node.nir' is no graph of NIR"):
+        from_nir(tmp_path / "node.nir", dt=1 * ms)
     with pytest.raises(TypeError, match="is no NIRGraph"):
         from_nir(3, dt=1 * ms)
     with pytest.raises(TypeError, match="is not a RecurrentNetwork"):
         to_nir(graph())
+
+
+@pytest.mark.parametrize("damage", ["type", "r", "weight", "edges", "shape"])
+def test_files_with_something_missing_or_unknown_are_refused(tmp_path, damage):
+    import h5py
+
+    path = tmp_path / "network.nir"
+    for what in ("gone", "other"):
+        nir.write(path, graph(metadata={"dt": 1e-3}))
+        with h5py.File(path, "a") as file:
+            found: list[str] = []
+            file.visit(lambda name: found.append(name) if name.endswith("/" + damage) else None)  # noqa: B023
+            for name in found[:1]:
+                del file[name]
+                if what == "other":
+                    file[name] = "Izhikevich"
+        with pytest.raises(ValueError, match=r"network.nir' is no graph of NIR that nir reads"):
+            from_nir(path)
 
 
 @pytest.mark.slow
@@ -323,5 +426,7 @@ def test_installed_tools_fire_alike(model, seed, monkeypatch):
     inputs = rng.random((100, nir_exchange.N_IN)) < 0.3
     expected = made.simulate(inputs).spikes
     assert expected.sum() > 100
-    for spikes in nir_exchange.tools(to_nir(made, outputs="spikes"), inputs).values():
+    found = nir_exchange.tools(to_nir(made, outputs="spikes"), inputs)
+    assert list(found) == list(TOOLS if model == "nir_lif" else TOOLS[:3])
+    for spikes in found.values():
         np.testing.assert_array_equal(spikes, expected)
