@@ -27,7 +27,7 @@ from brian_eprop import Adam, CosineDecay, ParameterTraining
 from brian_eprop.network.training import TrainingDiverged
 from brian_eprop.plotting.style import BLACK, BLUE, GREEN, ORANGE, VERMILLION, prepare
 from brian_eprop.runs.configuration import Configuration
-from brian_eprop.tasks.adapting_neurons import lif_and_alif, published_beta
+from brian_eprop.tasks.options import lif_and_alif, published_beta
 
 #: The expected delay of a geometric distribution so flat that all delays are as likely.
 FLAT = 1e6

@@ -261,7 +261,7 @@ def check_code(network):
         known = kept if is_standalone() else {}
         for function, name, values in arrays_of_functions(code):
             other, there, of_other = known.setdefault(name, (function, code, values))
-            if function is other or is_standalone() and np.array_equal(values, of_other, True):
+            if function is other or (is_standalone() and np.array_equal(values, of_other, True)):
                 continue
             both = " and ".join(f"that in the code '{each.name}'" for each in (there, code))
             raise UnreadableNetworkError(

@@ -8,10 +8,8 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Floats, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import lif_and_alif
-from .evidence import side_of, signed, strengths
-from .kinds import ConditionedTask, Decision
-from .options import drawable_rate, in_steps, spike_probability
+from .kinds import ConditionedTask, Decision, side_of, signed
+from .options import drawable_rate, in_steps, lif_and_alif, spike_probability, strengths
 
 __all__ = [
     "TASK",

@@ -11,9 +11,8 @@ from ..checks import Floats, Ints, real, time
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import latency
-from .kinds import RecordedDecision
+from .kinds import RecordedDecision, stratified
 from .options import in_steps, steps_of
-from .splits import stratified
 
 __all__ = [
     "TASK",

@@ -22,11 +22,10 @@ from numpy.typing import ArrayLike
 from ..checks import Floats, Ints, keep, number, table, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import lif_and_alif
 from .encoding import population_code
 from .kinds import SampledTask
 from .metrics import wrong_decisions
-from .options import drawable_rate, in_steps, spike_probability, steps_of
+from .options import drawable_rate, in_steps, lif_and_alif, spike_probability, steps_of
 
 __all__ = [
     "TASK",

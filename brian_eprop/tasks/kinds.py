@@ -1,4 +1,7 @@
-"""Kinds of tasks: drawn in batches, decisions, trials with conditions, recorded examples."""
+"""Kinds of tasks: drawn in batches, decisions, trials with conditions, recorded examples.
+
+And what they draw: examples, and evidence for one of two sides.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -22,7 +25,6 @@ from ..checks import (
 from .encoding import group_spikes
 from .metrics import wrong_decisions
 from .options import steps_of
-from .splits import drawn
 
 
 class SampledTask(ABC):
@@ -229,6 +231,49 @@ class RecordedDecision(Decision):
         check_held_out(self, split)
         examples, classes = self.split[split]
         return self._encoded(examples), self._targets(classes)
+
+
+def stratified(labels, shares, seed=0):
+    """
+    Divide examples so that every class has its share in every part.
+
+    Parameters
+    ----------
+    labels : (n,) array of int
+        Class of each example.
+    shares : sequence of float
+        Share of each part but the last one, which has the rest.
+    seed : int
+        Of the order in which the examples of a class are dealt out.
+
+    Returns
+    -------
+    list of (…,) ndarray of int
+        Indices of the examples of each part, increasing.
+    """
+    rng = np.random.default_rng(seed)
+    parts = [[] for _ in range(len(shares) + 1)]
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        ends = np.round(np.cumsum(shares) * len(members)).astype(int)
+        for part, chosen in zip(parts, np.split(members, ends), strict=True):
+            part.extend(chosen)
+    return [np.sort(part) for part in parts]
+
+
+def drawn(rng, n, batch):
+    """Indices of a batch of n examples, of each at most once if there are enough."""
+    return rng.choice(n, size=batch, replace=batch > n)
+
+
+def signed(rng, values, batch):
+    """Draw one of the values and its sign for each trial, all with equal chance."""
+    return rng.choice(values, batch) * rng.choice([-1, 1], batch)
+
+
+def side_of(rng, signed):
+    """1 where a number is above 0, else 0; a toss-up where it is 0."""
+    return np.where(signed == 0, rng.integers(2, size=len(signed)), signed > 0).astype(int)
 
 
 def check_held_out(task, split):

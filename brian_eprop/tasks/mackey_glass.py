@@ -13,10 +13,9 @@ from ..checks import ABOVE_0, Bools, Floats, Ints, real, time, whole, whole_numb
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
 from .encoding import population_code
-from .kinds import SampledTask, check_held_out
+from .kinds import SampledTask, check_held_out, drawn
 from .metrics import same_shape
 from .options import drawable_rate, in_steps, spike_probability, steps_of
-from .splits import drawn
 
 __all__ = [
     "TASK",

@@ -11,11 +11,10 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Bools, Floats, any_seed, fraction, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import published_beta
 from .encoding import group_spikes
 from .kinds import SampledTask, check_held_out
 from .metrics import same_shape
-from .options import drawable_rate, in_steps, spike_probability, steps_of
+from .options import drawable_rate, in_steps, published_beta, spike_probability, steps_of
 
 __all__ = [
     "TASK",

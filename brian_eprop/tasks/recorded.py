@@ -11,11 +11,9 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Ints, time, truth, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import lif_and_alif
 from .event_files import EventFile
-from .kinds import RecordedDecision
-from .options import in_steps, steps_of
-from .splits import stratified
+from .kinds import RecordedDecision, stratified
+from .options import in_steps, lif_and_alif, steps_of
 
 __all__ = [
     "TASK",

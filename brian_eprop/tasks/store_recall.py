@@ -8,9 +8,8 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import fraction, real, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import lif_and_alif, published_beta
 from .kinds import Decision
-from .options import drawable_rate, in_steps, spike_probability
+from .options import drawable_rate, in_steps, lif_and_alif, published_beta, spike_probability
 
 __all__ = [
     "TASK",

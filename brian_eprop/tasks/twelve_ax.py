@@ -8,11 +8,10 @@ from brian2.units.stdunits import Hz, ms
 from ..checks import Floats, Ints, fraction, time, whole
 from ..learning.optimizers import CosineDecay
 from . import TrainingSetup
-from .adapting_neurons import lif_and_alif
 from .encoding import group_spikes
 from .kinds import SampledTask
 from .metrics import same_shape
-from .options import drawable_rate, in_steps, spike_probability, steps_of
+from .options import drawable_rate, in_steps, lif_and_alif, spike_probability, steps_of
 
 __all__ = [
     "TASK",

@@ -9,7 +9,7 @@ from brian2 import DimensionMismatchError, ms
 from brian_eprop.runs.configuration import Configuration
 from brian_eprop.runs.surroundings import brian2_device
 from brian_eprop.tasks import load_task, vowels
-from brian_eprop.tasks.splits import drawn, stratified
+from brian_eprop.tasks.kinds import drawn, stratified
 
 pytest.importorskip("sklearn")
 NAMES = ("vowels", "digits")
