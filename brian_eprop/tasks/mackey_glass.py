@@ -97,7 +97,7 @@ class MackeyGlass(SampledTask):
     points: int = field(default=60, validator=whole(2))
     warm_up: int = field(default=15, validator=whole(0))
     n_in: int = field(default=40, validator=whole(2))
-    shown: Quantity = field(default=10 * ms, validator=in_steps())
+    shown: Quantity = field(default=20 * ms, validator=in_steps())
     rate: Quantity = field(default=200 * Hz, validator=drawable_rate())
     dt: Quantity = field(default=1 * ms, validator=time())
 
@@ -140,21 +140,23 @@ class MackeyGlass(SampledTask):
 
     @property
     def defaults(self) -> TrainingSetup:
-        """150 LIF neurons with membranes of 20 to 100 ms."""
+        """50 LIF neurons with membranes of 20 ms, 50 of 100 ms, and 50 ALIF neurons."""
+        fast = {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}
         return TrainingSetup(
             neurons=(
-                ("lif", 75, {"tau_m": 20 * ms, "v_th": 0.6, "t_ref": 2 * ms}),
-                ("lif", 75, {"tau_m": 100 * ms, "v_th": 0.6, "t_ref": 2 * ms}),
+                ("lif", 50, fast),
+                ("lif", 50, fast | {"tau_m": 100 * ms}),
+                ("alif", 50, fast | {"tau_a": 300 * ms, "beta": 0.2}),
             ),
             tau_out=10 * ms,
             loss="mse",
             normalize=True,
             average=True,
-            gains={"w_in": 0.6, "w_rec": 0.5, "w_out": 1.0, "feedback": 1.0},
+            gains={"w_in": 1.5, "w_rec": 0.2, "w_out": 5.0, "feedback": 5.0},
             feedback="symmetric",
             optimizer="Adam",
-            learning_rate=CosineDecay(5e-3, 1e-4, 600),
-            iterations=600,
+            learning_rate=CosineDecay(5e-3, 1e-4, 800),
+            iterations=800,
             batch_size=32,
             rate_target=30 * Hz,
             rate_strength=0.2,

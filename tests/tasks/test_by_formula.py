@@ -135,7 +135,7 @@ class TestRandman:
 
 @pytest.fixture(scope="module")
 def mackey_glass():
-    return load_task("mackey_glass")
+    return load_task("mackey_glass", shown=10 * ms)
 
 
 class TestMackeyGlass:
