@@ -1,6 +1,5 @@
 """The command ``brian-eprop``."""
 
-import math
 import shlex
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,14 +119,18 @@ def train(
                 f"name a task ({', '.join(available_tasks())}), a configuration (--config), or a "
                 "run to go on with (--resume), one of the three"
             )
+        if trust and resume_run is None:
+            raise ValueError(
+                "--trust goes with --resume; a .py that you name yourself is executed without it"
+            )
         workers = -1 if remote else workers
         alignment = None
         if align_every is not None:
             orders = [EProp(order=order) for order in (1, 2, 3)]
             alignment = AlignmentMonitor(orders, every=align_every)
         pictures = {"figures": figures, "animation": animation, "alignment": alignment}
-        if order is not None and order != math.inf:
-            order = int(order) if order == int(order) else order
+        if order is not None and order.is_integer():
+            order = int(order)
         changes = {name: context.params[name] for name in CHANGES} | {"order": order}
         if resume_run is not None:
             fixed = [name for name, value in (changes | {"out": out}).items() if value is not None]

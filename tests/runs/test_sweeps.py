@@ -334,7 +334,7 @@ def test_a_grid_of_keys(tmp_path):
         ("[sweep.variant.slow]\nsetup.order = 1", "did you mean 'variants'"),
         (
             "[sweep.variants.slow]\nsetp.order = 1",
-            "in slow: unknown key 'setp'; did you mean 'setup'",
+            "in slow: unknown key 'setp' (did you mean 'setup'",
         ),
         ('[sweep]\n"setup.tau_out" = ["3*mV"]', "has the unit 'volt' but must be a time"),
         ("[sweep", "is not TOML"),
