@@ -66,11 +66,18 @@ def _errors_in_words(stopped="interrupted"):
     try:
         yield
     except ERRORS as error:
-        typer.echo(f"brian-eprop: {error}", err=True)
+        typer.echo(f"brian-eprop: {_in_words(error)}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo(stopped)
         raise typer.Exit(EXIT_CODES["interrupted"]) from None
+
+
+def _in_words(error):
+    """What an error says, without the number that the system has for it."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    return f"{error.strerror}: '{error.filename}'" if error.filename else error.strerror
 
 
 @app.command()
@@ -295,7 +302,7 @@ def compare(
         settings |= {"script": script, "rules": tuple(rules), "sizes": tuple(sizes or ())}
         comparison = RuleComparison(**settings)
         own = model or script
-        name = weights.parent.name if weights else Path(own).stem if own else cell
+        name = weights.resolve().parent.name if weights else Path(own).stem if own else cell
         folder = out or Path("comparisons") / name
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")

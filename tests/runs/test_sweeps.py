@@ -293,6 +293,23 @@ def test_runs_that_all_fail_for_want_of_memory_are_told_one_by_one(config, tmp_p
     assert [path.name for path in out.iterdir()] == ["table.nc"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--workers", "0"), "workers = 0 must be an integer"),
+        (("--workers", "-2"), "workers = -2 must be an integer"),
+        (("--out", "file"), "the folder of the sweep 'file' cannot be written (File exists)"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_runs(config, arguments, message, monkeypatch):
+    monkeypatch.chdir(config.parent)
+    (config.parent / "file").touch()
+    done = CliRunner().invoke(app, ["sweep", str(config), *arguments])
+    assert done.exit_code == 2 and message in done.output
+    assert "runs," not in done.output and "Errno" not in done.output
+    assert not (config.parent / "sweeps").exists()
+
+
 @pytest.mark.slow
 def test_a_folder_of_another_sweep_is_refused(swept, config):
     config.write_text(config.read_text().replace("1e-4", "1e-3"))
