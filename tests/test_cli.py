@@ -241,6 +241,14 @@ def test_a_wrong_seed_is_told_in_words(command, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_rule_without_its_option_is_told_before_any_other_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = brian_eprop("compare", "rtrl", "snap")
+    assert done.exit_code == 2 and "needs the option 'n': snap(n=…)" in done.output
+    assert "comparing" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_the_system_says_is_told_without_its_number(tmp_path):
     done = brian_eprop("plot", tmp_path / ("x" * 300))
     assert done.exit_code == 2 and "Errno" not in done.output

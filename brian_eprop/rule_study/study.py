@@ -182,7 +182,7 @@ class RuleComparison:
     @rules.validator
     def _check_rules(self, field, rules):
         for text in rules:
-            parse_rule(text)
+            described_rule(text)
 
     def __attrs_post_init__(self):
         given = {name: getattr(self, name) for name in ("model", "script", "weights")}

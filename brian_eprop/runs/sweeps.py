@@ -361,4 +361,5 @@ def _plain(value):
 
 
 def _text(value):
-    return value if isinstance(value, str) else json.dumps(value)
+    # "inf" as in TOML, not "Infinity"
+    return str(value) if isinstance(value, str | float) else json.dumps(value)

@@ -332,6 +332,7 @@ def test_a_grid_of_keys(tmp_path):
         "setup.learning_rate=0.001, options.delay=2_ms",
         "setup.learning_rate=0.001, options.delay=3_ms",
     ]
+    assert label({"setup.order": float("inf"), "flag": True}) == "setup.order=inf, flag=true"
     last = plan.configuration(plan.points()[-1])
     assert last.setup.learning_rate.every == 2 and float(last.options["delay"]) == 3e-3
 
