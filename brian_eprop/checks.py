@@ -299,9 +299,9 @@ def check_seed(name, seed):
 
 
 def suggest(name, known):
-    """'; did you mean …?' when `known` has a name close to `name`, else ''."""
+    """' (did you mean …?)' when `known` has a name close to `name`, else ''."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def missing(what, package):

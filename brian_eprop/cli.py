@@ -1,6 +1,5 @@
 """The command ``brian-eprop``."""
 
-import math
 import shlex
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,11 +66,18 @@ def _errors_in_words(stopped="interrupted"):
     try:
         yield
     except ERRORS as error:
-        typer.echo(f"brian-eprop: {error}", err=True)
+        typer.echo(f"brian-eprop: {_in_words(error)}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         typer.echo(stopped)
         raise typer.Exit(EXIT_CODES["interrupted"]) from None
+
+
+def _in_words(error):
+    """What an error says, without the number that the system has for it."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error)
+    return f"{error.strerror}: '{error.filename}'" if error.filename else error.strerror
 
 
 @app.command()
@@ -120,14 +126,18 @@ def train(
                 f"name a task ({', '.join(available_tasks())}), a configuration (--config), or a "
                 "run to go on with (--resume), one of the three"
             )
+        if trust and resume_run is None:
+            raise ValueError(
+                "--trust goes with --resume; a .py that you name yourself is executed without it"
+            )
         workers = -1 if remote else workers
         alignment = None
         if align_every is not None:
             orders = [EProp(order=order) for order in (1, 2, 3)]
             alignment = AlignmentMonitor(orders, every=align_every)
         pictures = {"figures": figures, "animation": animation, "alignment": alignment}
-        if order is not None and order != math.inf:
-            order = int(order) if order == int(order) else order
+        if order is not None and order.is_integer():
+            order = int(order)
         changes = {name: context.params[name] for name in CHANGES} | {"order": order}
         if resume_run is not None:
             fixed = [name for name, value in (changes | {"out": out}).items() if value is not None]
@@ -292,7 +302,7 @@ def compare(
         settings |= {"script": script, "rules": tuple(rules), "sizes": tuple(sizes or ())}
         comparison = RuleComparison(**settings)
         own = model or script
-        name = weights.parent.name if weights else Path(own).stem if own else cell
+        name = weights.resolve().parent.name if weights else Path(own).stem if own else cell
         folder = out or Path("comparisons") / name
         typer.echo(format_table(comparison.run(folder, figures=figures)))
     typer.echo(f"written to {folder}/: look at figures/")

@@ -233,6 +233,27 @@ def test_a_wrong_configuration_is_told_in_words(tmp_path, change, message):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("command", [("compare", "rtrl"), ("check", "lif")])
+def test_a_wrong_seed_is_told_in_words(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = brian_eprop(*command, "--seed", -1)
+    assert done.exit_code == 2 and "seed = -1 must be an integer ≥ 0" in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_rule_without_its_option_is_told_before_any_other_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = brian_eprop("compare", "rtrl", "snap")
+    assert done.exit_code == 2 and "needs the option 'n': snap(n=…)" in done.output
+    assert "comparing" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_system_says_is_told_without_its_number(tmp_path):
+    done = brian_eprop("plot", tmp_path / ("x" * 300))
+    assert done.exit_code == 2 and "Errno" not in done.output
+
+
 def test_errors_of_train(config, tmp_path):
     occupied = tmp_path / "occupied"
     occupied.mkdir()

@@ -16,7 +16,7 @@ from brian2 import Quantity, ms
 
 from .. import reference
 from ..brian.internals import statements_of
-from ..checks import FilePath, fields_of
+from ..checks import FilePath, check_seed, fields_of
 from ..neurons.neuron_model import NeuronModel, load_model
 from ..neurons.surrogates import Formula
 from ..quantities import quantity
@@ -138,6 +138,7 @@ def check_model(
     ModelError, NoDerivativeError
         If the model cannot be loaded or linearized.
     """
+    check_seed("check_model.seed", seed)
     if not isinstance(model, NeuronModel):
         model = load_model(model)
     dt = time_step(model) if dt is None else dt

@@ -36,6 +36,13 @@ def _ignore_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
+def checked_workers(count):
+    """A number of processes, or −1 for all that there are : int; ValueError for another one."""
+    if is_whole(count) and count == -1:
+        return count
+    return whole_number("workers", count, why="or -1 for all that there are")
+
+
 class Workers:
     """Processes that run the trials of a network; to be used in a ``with`` statement.
 
@@ -58,8 +65,7 @@ class Workers:
 
     def __init__(self, network, count=1, threads=1):
         self.network, self.threads = network, checked_threads(threads)
-        all_of_them = is_whole(count) and count == -1
-        self.count = count if all_of_them else whole_number("workers", count)
+        self.count = checked_workers(count)
         if self.count != 1 and self.threads > 1:
             raise ValueError(
                 f"workers = {count} and threads = {threads} both divide a batch; leave one of "

@@ -3,7 +3,7 @@
 from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import numpy as np
 from matplotlib import rc_context
@@ -42,8 +42,8 @@ def check_animation(path):
     ------
     ValueError
         If it ends in neither .gif nor .mp4.
-    FileNotFoundError
-        If the folder does not exist.
+    OSError
+        If the folder does not exist, or nothing can be written in it.
     RuntimeError
         If it ends in .mp4, and the program ffmpeg is not installed.
     """
@@ -52,6 +52,13 @@ def check_animation(path):
         raise ValueError(f"the animation '{path}' must end in .gif or .mp4")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the animation '{path}' needs its folder; create '{path.parent}'")
+    try:
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"the animation '{path}' cannot be written ({error.strerror}); name another folder"
+        ) from None
     if not WRITERS[path.suffix].isAvailable():
         raise RuntimeError(
             f"the animation '{path}' needs the program ffmpeg, which is not installed; install it, "

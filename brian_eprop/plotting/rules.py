@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 
 from ..reference.rule import Rule
-from .style import BLACK, BLUE, CYCLE, GREEN, VERMILLION, prepare, save_figures
+from .style import BLACK, BLUE, CYCLE, GREEN, VERMILLION, label_decades, prepare, save_figures
 
 MARKERS = "osD^vP*X<>"
 #: Colour of a rule by what it carries along (Marschall, Cho & Savin 2020).
@@ -49,6 +49,7 @@ def plot_order(
     if min(map(min, errors.values())) < 1e-12:
         ax.axhline(round_off, color="0.7", lw=0.6, zorder=0)
     ax.set(xlabel="Order m", ylabel="Relative error to BPTT")
+    label_decades(ax.yaxis)
     ax.legend(frameon=False, title="Truncation")
     return ax
 
@@ -95,6 +96,7 @@ def plot_rule_errors(
         ax.errorbar(error, height, xerr=[[below], [spread]], fmt="o", color=color, ms=4, lw=1)
         ax.hlines(height, floor, error, color="0.9", lw=0.6, zorder=0)
     ax.set(xscale="log", xlim=(floor, None), ylim=(-1, len(labels)))
+    label_decades(ax.xaxis)
     ax.set_xlabel("Relative error to BPTT")
     ax.axvline(1, color="0.7", lw=0.6, zorder=0)
     ax.set_yticks(heights, labels, fontsize="small")
@@ -132,6 +134,7 @@ def plot_spread(
     expected = np.asarray(spreads) / np.sqrt(draws)
     ax.plot(expected, heights, "|", color=BLACK, ms=12, label="Expected of an unbiased rule")
     ax.set(xscale="log", xlabel="Relative to the norm of the exact gradient")
+    label_decades(ax.xaxis)
     ax.set_yticks(heights, labels, fontsize="small")
     ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     return ax

@@ -125,11 +125,16 @@ def conditions(table):
     for k, point in enumerate(stacked["condition"].values):
         values = point if isinstance(point, tuple) else (point,)
         parts = [
-            str(value) if dim == "variant" else f"{dim.rpartition('.')[2]} = {value}"
+            str(value) if dim == "variant" else f"{dim.rpartition('.')[2]} = {_shown(value)}"
             for dim, value in zip(dims, values, strict=True)
         ]
         named[", ".join(parts)] = stacked.isel(condition=k)
     return named
+
+
+def _shown(value):
+    # 1.0 of an order that has been 1 beside inf
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def plot_sweep_curves(table):
@@ -172,7 +177,8 @@ def plot_sweep_results(table):
         for row, (color, part) in enumerate(zip(cycle(CYCLE), parts.values(), strict=False)):
             values = np.atleast_1d(part[name].values).ravel()
             values = values[np.isfinite(values)]
-            ax.plot(values, np.full(len(values), row), "o", color=color, alpha=0.6, markersize=5)
+            dots = dict(color=color, alpha=0.6, markersize=5, clip_on=False)
+            ax.plot(values, np.full(len(values), row), "o", **dots)
             if len(values):
                 ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
         ax.set_xlim(left=0)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
+from matplotlib.ticker import LogFormatterMathtext
 from matplotlib.transforms import blended_transform_factory
 
 from ..checks import FigureFormat, one_of
@@ -71,8 +72,25 @@ def logarithmic(ax, values):
     positive = values[values > 0]
     if len(positive) == len(values):
         ax.set_yscale("log")
+        label_decades(ax.yaxis)
     elif len(positive):
         ax.set_yscale("symlog", linthresh=positive.min(), linscale=0.5)
+
+
+class Decades(LogFormatterMathtext):
+    """Labels of a logarithmic axis: plain numbers, 1, 2, 5, 10 …, where it has few decades."""
+
+    def __call__(self, x, pos=None):
+        low, high = sorted(self.axis.get_view_interval())
+        if high > 50 * low or low < 1e-3 or high > 1e4:
+            return super().__call__(x, pos)
+        return f"{x:g}" if high < 4 * low or f"{x:e}"[0] in "125" else ""
+
+
+def label_decades(axis):
+    """Let a logarithmic axis have labels that can be read at any number of decades."""
+    axis.set_major_formatter(Decades())
+    axis.set_minor_formatter(Decades(minor_thresholds=(1, 0.4)))
 
 
 def plain(text):

@@ -224,7 +224,9 @@ class Rule:
                 )
         for option, default in self.options.items():
             if default is inspect.Parameter.empty and option not in options:
-                raise ValueError(f"rule '{self.name}' needs the option '{option}'")
+                raise ValueError(
+                    f"rule '{self.name}' needs the option '{option}': {self.name}({option}=…)"
+                )
 
 
 def added(total, gradient):

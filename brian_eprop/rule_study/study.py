@@ -15,7 +15,7 @@ from attrs import asdict, evolve, field, frozen
 from attrs.validators import optional
 from tqdm import tqdm
 
-from ..checks import FigureFormat, FilePath, choice, whole, whole_number
+from ..checks import FigureFormat, FilePath, any_seed, choice, whole, whole_number
 from ..files import replacing
 from ..learning.optimizers import Adam
 from ..network import RecurrentNetwork
@@ -177,12 +177,12 @@ class RuleComparison:
     seeds: int = field(default=3, validator=whole(1))
     update: Literal["sequence", "step"] = "sequence"
     learning_rate: float = 3e-3
-    seed: int = 0
+    seed: int = field(default=0, validator=any_seed())
 
     @rules.validator
     def _check_rules(self, field, rules):
         for text in rules:
-            parse_rule(text)
+            described_rule(text)
 
     def __attrs_post_init__(self):
         given = {name: getattr(self, name) for name in ("model", "script", "weights")}

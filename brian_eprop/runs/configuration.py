@@ -97,6 +97,8 @@ class Configuration:
             value = getattr(self.setup, name)
             if name not in OPTIONAL or value is not None:
                 whole_number(f"setup.{name}", value)
+        for k, (_, count, _) in enumerate(self.setup.neurons):
+            whole_number(f"setup.neurons[{k}].count", count)
         check_criteria(self.setup.goal, self.setup.max_rate)
 
     @classmethod
@@ -140,12 +142,13 @@ class Configuration:
                     f"the set-up of task '{self.task}' gives neurons the parameter '{unknown[0]}', "
                     f"which model '{model}' does not have; describe the network with --config"
                 )
-            setup["neurons"] = ((model or old, neurons or count, overrides),)
+            count = count if neurons is None else neurons
+            setup["neurons"] = ((model or old, count, overrides),)
         return evolve(
             self,
             setup=evolve(self.setup, **setup),
             seed=self.seed if seed is None else seed,
-            device=device or self.device,
+            device=self.device if device is None else device,
         )
 
     @property

@@ -33,7 +33,7 @@ from joblib import delayed
 
 from ..checks import FigureFormat, FilePath, shown, suggest, table
 from ..files import remove_abandoned, write_netcdf
-from ..network.workers import processes
+from ..network.workers import checked_workers, processes
 from ..plotting.run import save_sweep_figures
 from ..plotting.style import check_format
 from .configuration import Configuration, naming
@@ -208,15 +208,24 @@ def run_sweep(
     Raises
     ------
     ValueError
-        If the folder has the run of another configuration where one of this sweep belongs, or
-        figures have no such format.
+        If the folder has the run of another configuration where one of this sweep belongs,
+        figures have no such format, or there is no such number of workers.
+    OSError
+        If the folder cannot be made.
     KeyboardInterrupt
         After Ctrl-C, or SIGTERM, when the runs in progress have ended their iteration and written
         what there is; at once at the second one. What is missing is for the next call.
     """
     check_format(figures)
+    workers = checked_workers(workers)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"the folder of the sweep '{folder}' cannot be written ({error.strerror}); name "
+            "another one with --out"
+        ) from None
     remove_abandoned(folder)
     jobs = {label(point): sweep.configuration(point) for point in sweep.points()}
     for name, configuration in jobs.items():
@@ -352,4 +361,5 @@ def _plain(value):
 
 
 def _text(value):
-    return value if isinstance(value, str) else json.dumps(value)
+    # "inf" as in TOML, not "Infinity"
+    return str(value) if isinstance(value, str | float) else json.dumps(value)

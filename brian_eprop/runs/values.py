@@ -17,9 +17,19 @@ from ..quantities import quantity
 
 
 def read_toml(path):
-    """The content of a TOML file : dict; ValueError, naming the file, if it is none."""
+    """The content of a TOML file : dict.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no TOML; names the file.
+    """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise FileNotFoundError(f"there is no file '{path}'; give the path of a .toml") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"'{path}' is not TOML: {error}") from None
 

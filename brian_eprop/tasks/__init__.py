@@ -263,8 +263,8 @@ def load_task(name: FilePath, **options: Any) -> TaskWithSetup:
     for option in options:
         if option not in accepted:
             raise ValueError(
-                f"task '{name}' has no option '{option}'; it has {_quoted(accepted)}"
-                f"{suggest(option, accepted)}"
+                f"task '{name}' has no option '{option}'{suggest(option, accepted)}; it has "
+                f"{_quoted(accepted)}"
             )
     return task(**options)
 
@@ -281,8 +281,8 @@ def _task_class(name):
     module = str(name).replace("-", "_")
     if module not in known:
         raise ValueError(
-            f"no task '{name}'; known: {_quoted(known)}{suggest(module, known)}, or give the path "
-            "of a file, my_task.py"
+            f"no task '{name}'{suggest(module, known)}; there are {_quoted(known)}, or give the "
+            "path of a file, my_task.py"
         )
     return importlib.import_module(f"{__name__}.{module}").TASK
 

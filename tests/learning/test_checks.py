@@ -74,7 +74,7 @@ class TestReadout:
             ({"tau": [1, 2] * ms}, ValueError, ["LeakyReadout.tau", "one positive"]),
             ({"loss": "hinge"}, ValueError, ["LeakyReadout.loss = 'hinge'", "cross_entropy"]),
             ({"foo": 3}, TypeError, ["LeakyReadout has no argument 'foo'", "tau", "name, dt"]),
-            ({"normalise": True}, TypeError, ["LeakyReadout", "'normalise'; did you mean 'norma"]),
+            ({"normalise": True}, TypeError, ["LeakyReadout", "'normalise' (did you mean 'norma"]),
             ({"target": TARGET * volt}, DimensionMismatchError, ["LeakyReadout.target", "unit"]),
             (
                 {"target": TimedArray(TARGET * volt, dt=1 * ms)},

@@ -37,7 +37,7 @@ WRONG = {
     "fraction of a neuron": (dict(n_rec=2.5), r"RecurrentNetwork\.n_rec = 2\.5 must be an integer"),
     "negative outputs": (dict(n_out=-1), r"RecurrentNetwork\.n_out = -1 must be an integer"),
     "truth value": (dict(n_out=True), r"RecurrentNetwork\.n_out = True must be an integer"),
-    "unknown model": (dict(neurons="alfi"), "no neuron model 'alfi'; did you mean 'alif'"),
+    "unknown model": (dict(neurons="alfi"), r"no neuron model 'alfi' \(did you mean 'alif'"),
     "not a triple": (dict(neurons=[("lif", 4)]), r"'lif', 4\) is not \(model, count, overrides\)"),
     "a number": (dict(neurons=[4]), r"4 is not \(model, count, overrides\)"),
     "counts": (
@@ -52,7 +52,7 @@ WRONG = {
     "overrides": (dict(neurons=[("lif", 4, 3)]), "the overrides of 'lif' are 3; give a dict"),
     "unknown parameter": (
         dict(neurons=[("lif", 4, {"tau": 3 * ms})]),
-        "'lif' has no parameter 'tau'; did you mean 'tau_m'",
+        r"'lif' has no parameter 'tau' \(did you mean 'tau_m'",
     ),
     "a group's keyword": (
         dict(neurons=[("lif", 4, {"name": "mine"})]),
@@ -79,8 +79,14 @@ WRONG = {
         "'lif'.*surrogate",
     ),
     "not a surrogate": (dict(neurons=[("lif", 4, {"surrogate": 3})]), "surrogate"),
-    "loss": (dict(loss="msee"), "loss = 'msee' is not known; did you mean 'mse'.*'cross_entropy'"),
-    "feedback": (dict(feedback="randm"), "feedback = 'randm' is not known; did you mean 'random'"),
+    "loss": (
+        dict(loss="msee"),
+        r"loss = 'msee' is not known \(did you mean 'mse'.*'cross_entropy'",
+    ),
+    "feedback": (
+        dict(feedback="randm"),
+        r"feedback = 'randm' is not known \(did you mean 'random'",
+    ),
     "feedback's shape": (
         dict(feedback=np.ones((4, 2))),
         r"weights\['feedback'\] has the shape \(4, 2\); it must be \(2, 4\)",

@@ -323,7 +323,7 @@ def test_distance_is_the_difference_of_the_two_sides():
         ({"v_th": None}, r"'v_th' = None"),
         ({"surrogate": Arctan(1 / mV, 3 * mV)}, r"'surrogate' = .*unit"),
         ({"surrogate": FastSigmoid("1/mV", 1.0)}, r"'surrogate' = .*ψ has the unit"),
-        ({"surrogate": FastSigmoid("1/vth", 1.0)}, r"unknown name 'vth'; did you mean 'v_th'\?"),
+        ({"surrogate": FastSigmoid("1/vth", 1.0)}, r"unknown name 'vth' \(did you mean 'v_th'\?"),
         (
             {"surrogate": "Arctan"},
             r"'surrogate' = 'Arctan' is no surrogate; give an object",
@@ -362,7 +362,7 @@ GOOD = (Path(__file__).parents[2] / "models" / "cuba_alif.toml").read_text(encod
         ("v > v_th + beta*a", "v > v_th and v < v_th + beta*a", r"not one comparison"),
         ("v > v_th + beta*a", "v == v_th + beta*a", r"neither '>' nor '<'"),
         ("v > v_th + beta*a", "v > v_th + a*mV*beta", r"'threshold' = .*units"),
-        ("v > v_th + beta*a", "v > vth + beta*a", r"unknown name 'vth'; did you mean 'v_th'\?"),
+        ("v > v_th + beta*a", "v > vth + beta*a", r"unknown name 'vth' \(did you mean 'v_th'\?"),
         ("(E_L - v)/tau_m +", "(E_L - v)/tau_m + +*", r"'equations' = .*do not parse"),
         ("(E_L - v)/tau_m +", "(E_L - v)/tau_m + foo +", r"unknown name 'foo'; add it to \[param"),
         ("(E_L - v)/tau_m +", "(E_L - v)/(tau_m*mV) +", r"'equations' = .*inconsistent units"),
@@ -429,7 +429,7 @@ def test_own_file_works_as_string_and_path(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("aliff", r"no neuron model 'aliff'; did you mean 'alif'\?; there are adex, alif"),
+        ("aliff", r"no neuron model 'aliff' \(did you mean 'alif'\?\); there are adex, alif"),
         ("quux", r"no neuron model 'quux'; there are adex"),
         ("nowhere/mine.toml", r"no neuron model 'nowhere/mine.toml'.*your own '.toml' file"),
     ],

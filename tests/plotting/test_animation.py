@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from brian_eprop import Adam, RecurrentNetwork
-from brian_eprop.plotting import LearningAnimation
+from brian_eprop.plotting import LearningAnimation, animation
 from brian_eprop.plotting.animation import WRITERS
 
 INPUTS = np.random.default_rng(0).random((60, 8)) < 0.1
@@ -56,6 +56,13 @@ def test_what_cannot_be_written_is_said_before_training(network, tmp_path, monke
     monkeypatch.setattr(WRITERS[".mp4"], "isAvailable", lambda: False)
     with pytest.raises(RuntimeError, match=r"ffmpeg, which is not installed; .*film.gif'"):
         film("film.mp4")
+
+    def refuse(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(animation, "TemporaryFile", refuse)
+    with pytest.raises(OSError, match=r"film.gif' cannot be written \(Permission denied\)"):
+        film("film.gif")
     assert not list(tmp_path.iterdir())
 
 

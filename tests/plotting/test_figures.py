@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from attrs import evolve
 from brian2 import ms, mV, second
+from matplotlib.figure import Figure
 
 from brian_eprop.plotting import (
     DIVERGING,
@@ -26,7 +27,14 @@ from brian_eprop.plotting import (
     plot_weights,
 )
 from brian_eprop.plotting.run import save_run_figures
-from brian_eprop.plotting.style import CYCLE, contrast, label_curve, legible, save_figures
+from brian_eprop.plotting.style import (
+    CYCLE,
+    contrast,
+    label_curve,
+    legible,
+    logarithmic,
+    save_figures,
+)
 from brian_eprop.recording import Recording
 from brian_eprop.reference import RULES
 
@@ -378,3 +386,31 @@ def test_names_of_curves_can_be_read(ax):
         label_curve(ax, 0.5, "name", color)
         assert 4.5 <= contrast(ax.texts[-1].get_color()) < 6 or contrast(color) > 4.5
     assert legible("#000000") == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ((0.2, 2.5), ["0.2", "0.5", "1", "2"]),
+        ((30, 60), ["30", "40", "50", "60"]),
+        ((1, 1000), ["10^{0}", "10^{1}", "10^{2}", "10^{3}"]),
+    ],
+)
+def test_a_logarithmic_axis_can_be_read_at_any_range(values, labels):
+    ax = Figure().add_subplot()
+    ax.plot(values)
+    logarithmic(ax, np.array(values))
+    low, high = ax.get_ylim()
+    axis = ax.yaxis
+    ticks = [
+        (place, text)
+        for locator, formatter in (
+            (axis.get_major_locator(), axis.get_major_formatter()),
+            (axis.get_minor_locator(), axis.get_minor_formatter()),
+        )
+        for place, text in zip(locator(), formatter.format_ticks(locator()), strict=True)
+        if low <= place <= high and text
+    ]
+    found = [text for _, text in sorted(ticks)]
+    assert len(found) == len(labels)
+    assert all(label in text for label, text in zip(labels, found, strict=True))

@@ -293,6 +293,23 @@ def test_runs_that_all_fail_for_want_of_memory_are_told_one_by_one(config, tmp_p
     assert [path.name for path in out.iterdir()] == ["table.nc"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--workers", "0"), "workers = 0 must be an integer"),
+        (("--workers", "-2"), "workers = -2 must be an integer"),
+        (("--out", "file"), "the folder of the sweep 'file' cannot be written (File exists)"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_runs(config, arguments, message, monkeypatch):
+    monkeypatch.chdir(config.parent)
+    (config.parent / "file").touch()
+    done = CliRunner().invoke(app, ["sweep", str(config), *arguments])
+    assert done.exit_code == 2 and message in done.output
+    assert "runs," not in done.output and "Errno" not in done.output
+    assert not (config.parent / "sweeps").exists()
+
+
 @pytest.mark.slow
 def test_a_folder_of_another_sweep_is_refused(swept, config):
     config.write_text(config.read_text().replace("1e-4", "1e-3"))
@@ -315,6 +332,7 @@ def test_a_grid_of_keys(tmp_path):
         "setup.learning_rate=0.001, options.delay=2_ms",
         "setup.learning_rate=0.001, options.delay=3_ms",
     ]
+    assert label({"setup.order": float("inf"), "flag": True}) == "setup.order=inf, flag=true"
     last = plan.configuration(plan.points()[-1])
     assert last.setup.learning_rate.every == 2 and float(last.options["delay"]) == 3e-3
 
@@ -334,7 +352,7 @@ def test_a_grid_of_keys(tmp_path):
         ("[sweep.variant.slow]\nsetup.order = 1", "did you mean 'variants'"),
         (
             "[sweep.variants.slow]\nsetp.order = 1",
-            "in slow: unknown key 'setp'; did you mean 'setup'",
+            "in slow: unknown key 'setp' (did you mean 'setup'",
         ),
         ('[sweep]\n"setup.tau_out" = ["3*mV"]', "has the unit 'volt' but must be a time"),
         ("[sweep", "is not TOML"),

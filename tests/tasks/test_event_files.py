@@ -338,7 +338,7 @@ def test_a_source_of_another_layout_is_refused(tmp_path):
         convert_events(tmp_path, out, "nmnist", progress=False)
     with pytest.raises(FileNotFoundError, match=r"there is no '.*nowhere' to read events from"):
         convert_events(tmp_path / "nowhere", out, "nmnist", progress=False)
-    with pytest.raises(ValueError, match=r"layout = 'nminst' is not known; did you mean 'nmnist'"):
+    with pytest.raises(ValueError, match=r"layout = 'nminst' is not known \(did you mean 'nmnist'"):
         convert_events(tmp_path, out, "nminst", progress=False)
     with pytest.raises(ValueError, match=r"channels = 5 is of layout='table' only"):
         convert_events(tmp_path, out, "nmnist", channels=5, progress=False)

@@ -134,12 +134,12 @@ def test_hyphens_and_underscores_name_the_same_task():
 
 
 def test_an_unknown_task_is_named_with_the_known_and_the_nearest():
-    with pytest.raises(ValueError, match=r"no task 'patern-generation'; known: .* did you mean"):
+    with pytest.raises(ValueError, match=r"no task 'patern-generation' \(did you mean 'pat"):
         load_task("patern-generation")
 
 
 def test_an_unknown_option_is_named_with_the_nearest():
-    with pytest.raises(ValueError, match=r"no option 'step'; it has .*did you mean 'steps'"):
+    with pytest.raises(ValueError, match=r"no option 'step' \(did you mean 'steps'\?\); it has"):
         load_task("pattern-generation", step=100)
 
 
