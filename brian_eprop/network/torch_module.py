@@ -1,5 +1,7 @@
 """A network as a module of PyTorch: forward is Brian2, backward is the network's own gradients."""
 
+import threading
+
 import numpy as np
 import torch
 from attrs import evolve
@@ -14,6 +16,9 @@ from .validation import checked_threads
 
 #: Weights and times have the numbers of Brian2.
 DTYPE = torch.float64
+
+#: Brian2's device, and the network that it builds, are those of the whole process.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class NetworkModule(torch.nn.Module):
@@ -55,7 +60,8 @@ class NetworkModule(torch.nn.Module):
     Shapes are those of the network, (T, n) or (batch, T, n), batch first; outputs are float64, so
     that layers that follow are ``torch.nn.Linear(..., dtype=torch.float64)``. A sum over the
     batch has the gradient summed, a mean the mean. Gradients with respect to the inputs, which
-    are spikes, and second derivatives do not exist here: asking for them is an error.
+    are spikes, and second derivatives do not exist here: asking for them is an error. Threads
+    wait for each other; ``torch.compile`` leaves the module as it is.
     """
 
     def __init__(self, network, threads):
@@ -72,12 +78,19 @@ class NetworkModule(torch.nn.Module):
                 self.register_buffer(name, values)
         for name, values in checked_parameters(d, network.parameters).items():
             self.register_parameter(name, torch.nn.Parameter(torch.from_numpy(np.array(values))))
+        self._trained, self._fixed = list(self._parameters), list(self._buffers)
         self._given = {}
+        self._share()
+
+    def __setstate__(self, state):
+        # a copy, or what was in a file: its parts do not share their memory any more
+        super().__setstate__(state)
         self._share()
 
     def extra_repr(self):
         return repr(self.network)
 
+    @torch.compiler.disable
     def forward(self, inputs):
         """Outputs of trials.
 
@@ -94,31 +107,46 @@ class NetworkModule(torch.nn.Module):
         Raises
         ------
         TypeError, ValueError
-            For inputs on another device or with a gradient, for a module that was moved or has
-            another dtype, and for a network that has been trained outside of torch.
+            For inputs on another device, of a kind that NumPy has not, or with a gradient, for a
+            module that was moved, has another dtype or weights that are computed from others, and
+            for a network that has been trained outside of torch.
+        RuntimeError
+            While torch.jit traces.
         """
         if not isinstance(inputs, torch.Tensor):
             raise TypeError(
                 f"the inputs of a network are a {type(inputs).__name__}; give torch.from_numpy(...)"
             )
-        _check_place("inputs", inputs)
+        if torch.jit.is_tracing():
+            raise RuntimeError(
+                "a trace of torch.jit would keep the outputs for these inputs as constants; use "
+                "the module as it is"
+            )
         if inputs.requires_grad:
             raise ValueError(
                 "inputs have a gradient, but the network takes spikes, which have no derivative "
                 "here: detach them, inputs.detach(); layers that learn go after the readout"
             )
-        self._share()
-        return _Trials.apply(self, inputs.numpy(), *(p for _, p in self._values()))
+        spikes = _numbers("inputs", inputs)
+        with _ONE_AT_A_TIME:
+            self._share()
+            return _Trials.apply(self, spikes, *(p for _, p in self._values()))
 
     def _values(self):
         """Name and tensor of all that is trained, in the order of the arguments of _Trials."""
-        return [*self._parameters.items()]
+        return [(name, getattr(self, name)) for name in self._trained]
 
     def _share(self):
         """Let the network compute with what the module has now, in the same memory."""
         d = self._driven.description
-        for name, tensor in [*self._values(), *self._buffers.items()]:
-            _check_place(name, tensor)
+        for name, tensor in [*self._values(), *((n, getattr(self, n)) for n in self._fixed)]:
+            if name in self._trained and not isinstance(tensor, torch.nn.Parameter):
+                raise TypeError(
+                    f"'{name}' of the module is no parameter any more, but computed from others, "
+                    "which the network would not follow: undo it, by remove_parametrizations or "
+                    "prune.remove; synapses that are not there are connectivity={...}"
+                )
+            values = _numbers(name, tensor)
             if tensor.dtype != DTYPE:
                 raise TypeError(
                     f"'{name}' of the module is {tensor.dtype}, but Brian2's numbers are float64; "
@@ -126,7 +154,6 @@ class NetworkModule(torch.nn.Module):
                 )
             matrix = name in self._driven.description.shapes
             held = self.network.weights if matrix else self.network.parameters
-            values = tensor.detach().numpy()
             if held[name] is not self._given.get(name):
                 same = np.array_equal(np.asarray(values_of(held[name])), values, equal_nan=True)
                 if not same and self._given:
@@ -163,7 +190,8 @@ class _Trials(torch.autograd.Function):
                 "the loss has a gradient with respect to the outputs that is not finite; look at "
                 "the loss, or use a smaller learning rate"
             )
-        sums = module._driven._sums(ctx.inputs, errors, None, module._threads)
+        with _ONE_AT_A_TIME:
+            sums = module._driven._sums(ctx.inputs, errors, None, module._threads)
         if not np.array_equal(sums["spikes"].reshape(ctx.spikes.shape), ctx.spikes):
             raise RuntimeError(
                 "the network fired otherwise in the backward pass than in the forward pass; its "
@@ -182,13 +210,20 @@ class _Trials(torch.autograd.Function):
         )
 
 
-def _check_place(name, tensor):
-    """Raise an error for a tensor that Brian2 cannot read."""
+def _numbers(name, tensor):
+    """The numbers of a tensor, in the same memory; an error if Brian2 cannot read them."""
     if tensor.device.type != "cpu":
         raise ValueError(
             f"'{name}' is on the device '{tensor.device}', but Brian2 computes on the CPU; call "
             ".cpu() of the tensor or the module"
         )
+    try:
+        return tensor.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(
+            f"'{name}' is no tensor that NumPy can read, which Brian2 does: {error}. Give a dense "
+            "one, outside of torch.func, vmap and export, such as x.bool()"
+        ) from error
 
 
 def _check_updates(description):

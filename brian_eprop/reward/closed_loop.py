@@ -12,6 +12,7 @@ from ..checks import number, whole_number
 from ..learning.readout import LeakyReadout
 from ..network.assembly import assemble
 from ..network.projections import BatchShape, blocks, given, matrices_of_gradients
+from .environments import answer_of
 
 
 class ActorCriticReadout(LeakyReadout):
@@ -231,7 +232,7 @@ class ClosedLoop:
 
     def _begin(self):
         seed = int(self.agent.rng.integers(2**31))
-        self._look(*self.environment.reset(seed=seed))
+        self._look(*answer_of(self.environment, "reset", seed=seed))
         self.outcome, self.shown, self.total, self.actions, self.over = None, 0, 0.0, 0, False
 
     def _look(self, observation, info):
@@ -252,14 +253,17 @@ class ClosedLoop:
         action = self.choose(self.now["policy"].get_value()[: self.readout.n_actions])
         self.now["action"].set_value(action)
         self.now["decides"].set_value(self.decides)
-        observation, reward, terminated, truncated, info = self.environment.step(action)
-        if not np.isfinite(reward):
+        observation, reward, *ends, info = answer_of(self.environment, "step", action)
+        number = np.asarray(reward)
+        if number.dtype.kind not in "biuf" or number.size != 1 or not np.isfinite(number).all():
             raise ValueError(
                 f"{type(self.environment).__name__}.step({action}) returned the reward {reward!r}, "
                 f"after {self.actions} actions of an episode; rewards are finite numbers"
             )
         self._look(observation, info)
-        self.outcome = {"reward": reward, "terminal": terminated, "truncated": truncated}
+        terminal, truncated = map(bool, ends)
+        reward = float(number.item())
+        self.outcome = {"reward": reward, "terminal": terminal, "truncated": truncated}
         self.shown = 0
         self.total, self.actions = self.total + reward, self.actions + 1
 

@@ -10,6 +10,7 @@ and, for an `Agent`, the numbers ``n_in`` and ``n_actions``; its observations ar
 nothing to decide on this observation.
 """
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +19,45 @@ from numpy.typing import ArrayLike
 
 from ..checks import ABOVE_0, Floats, real
 from ..tasks.encoding import population_code
-from ..tasks.environment_trials import made_environment, observed_range
+from ..tasks.environment_trials import elements_of, made_environment, observed_range, takes_seed
+
+#: What methods return.
+ANSWERS = {
+    "reset": ("observation", "info"),
+    "step": ("observation", "reward", "terminated", "truncated", "info"),
+}
+
+OLD_GYM = "environments of the old Gym need a wrapper, such as those of the package shimmy"
+
+
+def answer_of(environment: Any, method: str, *given: Any, **named: Any) -> tuple[Any, ...]:
+    """
+    What a method of an environment returns.
+
+    Parameters
+    ----------
+    environment : object
+    method : {"reset", "step"}
+    *given, **named
+        Its arguments.
+
+    Returns
+    -------
+    tuple
+
+    Raises
+    ------
+    TypeError
+        If it is not what Gymnasium's methods return.
+    """
+    answer, expected = getattr(environment, method)(*given, **named), ANSWERS[method]
+    fits = isinstance(answer, tuple) and len(answer) == len(expected)
+    if not fits or not isinstance(answer[-1], Mapping):
+        raise TypeError(
+            f"{type(environment).__name__}.{method} returned {answer!r}; expected "
+            f"({', '.join(expected)}), with a dict as info: {OLD_GYM}"
+        )
+    return answer
 
 
 @define(eq=False, slots=False)
@@ -49,8 +88,10 @@ class CodedEnvironment:
     ImportError
         For a name, if Gymnasium is not installed.
     ValueError
-        For spaces of other kinds, ranges that are missing or not in order, and numbers out of
-        range.
+        For spaces of other kinds, ranges that are missing or not in order, numbers out of range,
+        and, while it acts, observations that are not of its space.
+    TypeError
+        While it acts, for answers that are not Gymnasium's.
     """
 
     environment: Any
@@ -71,37 +112,63 @@ class CodedEnvironment:
         if isinstance(self.environment, str):
             self.environment = made_environment("CodedEnvironment", self.environment)
         actions = getattr(self.environment, "action_space", None)
-        # Spaces of other kinds have no number of elements.
-        if not hasattr(actions, "n"):
+        if (found := elements_of(actions)) is None:
             raise ValueError(
                 f"CodedEnvironment.environment has the action space {actions!r}; an agent chooses "
                 "among n actions, as in Gymnasium's Discrete(n): make continuous actions discrete, "
                 "by a wrapper for example"
             )
-        self.n_actions = int(actions.n)
-        observations = self.environment.observation_space
-        self.elements = int(observations.n) if hasattr(observations, "n") else None
-        if self.elements is None:
+        self.n_actions, self._first_action = found
+        for name in ("reset", "step"):
+            if not hasattr(self.environment, name):
+                raise ValueError(
+                    f"CodedEnvironment.environment = {self.environment!r} has no '{name}'; give an "
+                    "object with Gymnasium's methods"
+                )
+        if not takes_seed(self.environment.reset):
+            raise ValueError(
+                f"CodedEnvironment.environment = {self.environment!r} has no reset(seed=number), "
+                f"as Gymnasium has it; {OLD_GYM}"
+            )
+        observations = getattr(self.environment, "observation_space", None)
+        self._elements = elements_of(observations)
+        if self._elements is None:
             self._set_range(observations)
-        self.n_in = len(self._coded(0 if self.elements else self.low))
+        self.n_in = len(self._coded(self._elements[1] if self._elements else self.low))
 
     def _set_range(self, space):
         self.low, self.high = observed_range("CodedEnvironment", space, self.low, self.high)
 
     def _coded(self, observation):
-        if self.elements is not None:
-            return self.peak * np.eye(self.elements)[int(observation)]
-        rates = population_code(observation, self.low, self.high, self.n, self.width)
-        return self.peak * rates
+        try:
+            values = np.asarray(observation, dtype=float)
+        except (TypeError, ValueError):
+            values = np.array(np.nan)
+        if self._elements is not None:
+            n, first = self._elements
+            if values.size != 1 or not np.isin(values, np.arange(first, first + n)).all():
+                raise self._no_observation(
+                    observation, f"a whole number, {first} to {first + n - 1}"
+                )
+            return self.peak * np.eye(n)[int(values.item()) - first]
+        if values.shape != self.low.shape or not np.isfinite(values).all():
+            raise self._no_observation(observation, f"{len(self.low)} finite numbers")
+        return self.peak * population_code(values, self.low, self.high, self.n, self.width)
+
+    def _no_observation(self, observation, expected):
+        return ValueError(
+            f"CodedEnvironment.environment = {self.environment!r} returned the observation "
+            f"{observation!r}; expected {expected}, as its observation_space says"
+        )
 
     def reset(self, seed: int | None = None) -> tuple[Floats, dict[str, Any]]:
         """Begin an episode, as Gymnasium does, with a coded observation."""
-        observation, info = self.environment.reset(seed=seed)
+        observation, info = answer_of(self.environment, "reset", seed=seed)
         return self._coded(observation), info
 
     def step(self, action: int) -> tuple[Floats, float, bool, bool, dict[str, Any]]:
         """Act, as in Gymnasium, with a coded observation."""
-        observation, *outcome = self.environment.step(action)
+        observation, *outcome = answer_of(self.environment, "step", action + self._first_action)
         return self._coded(observation), *outcome
 
 

@@ -11,6 +11,7 @@ An environment with trials has Gymnasium's ``observation_space`` (Box of shape (
 
 from collections.abc import Mapping
 from functools import cached_property
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,10 @@ class EnvironmentTrials(SampledTask):
             made = made_environment("EnvironmentTrials", made, self.arguments)
         # wrappers of Gymnasium do not pass on what is not theirs
         made = made if hasattr(made, "new_trial") else getattr(made, "unwrapped", made)
+        if isinstance(made, type):
+            raise ValueError(
+                f"EnvironmentTrials.environment = {made!r} is a class; give an object of it"
+            )
         lacks = [name for name in OF_TRIALS if not hasattr(made, name)]
         if lacks:
             raise ValueError(
@@ -142,8 +147,22 @@ class EnvironmentTrials(SampledTask):
     @cached_property
     def _range(self):
         return observed_range(
-            "EnvironmentTrials", self._source.observation_space, self.low, self.high
+            "EnvironmentTrials",
+            getattr(self._source, "observation_space", None),
+            self.low,
+            self.high,
         )
+
+    @cached_property
+    def _actions(self):
+        """How many there are, and the number of the first."""
+        actions = getattr(self._source, "action_space", None)
+        if (found := elements_of(actions)) is None:
+            raise ValueError(
+                f"EnvironmentTrials.environment has the action space {actions!r}; a decision is "
+                "for one of n actions, as in Gymnasium's Discrete(n)"
+            )
+        return found
 
     @property
     def _step(self):
@@ -155,13 +174,7 @@ class EnvironmentTrials(SampledTask):
     @property
     def n_out(self) -> int:
         """Number of actions."""
-        actions: Any = getattr(self._source, "action_space", None)
-        if not hasattr(actions, "n"):
-            raise ValueError(
-                f"EnvironmentTrials.environment has the action space {actions!r}; a decision is "
-                "for one of n actions, as in Gymnasium's Discrete(n)"
-            )
-        return int(actions.n)
+        return self._actions[0]
 
     @property
     def input_groups(self) -> dict[str, int]:
@@ -209,12 +222,29 @@ class EnvironmentTrials(SampledTask):
         source = self._source
         if hasattr(source, "seed"):
             source.seed(seed)
-        else:
+        elif takes_seed(getattr(source, "reset", None)):
             source.reset(seed=seed)
+        else:
+            raise ValueError(
+                f"EnvironmentTrials.environment = {self.environment!r} has no method seed(number), "
+                "nor reset(seed=number), after which trials are the same; add one"
+            )
         trials = []
         for _ in range(batch):
             source.new_trial()
-            trials.append(self._checked(np.array(source.ob, float), np.array(source.gt)))
+            for name in ("ob", "gt"):
+                if not hasattr(source, name):
+                    raise ValueError(
+                        f"EnvironmentTrials.environment = {self.environment!r} has no '{name}' "
+                        "after new_trial(); it has to say what is seen, ob, and what is right, gt"
+                    )
+            try:
+                observations = np.array(source.ob, float)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"EnvironmentTrials.environment.ob is no array of numbers: {error}"
+                ) from None
+            trials.append(self._checked(observations, np.array(source.gt)))
         return trials
 
     def _checked(self, observations: Floats, right: Ints):
@@ -230,11 +260,13 @@ class EnvironmentTrials(SampledTask):
                 f"{name}.ob of shape {observations.shape} has numbers that are not finite"
             )
         whole = right.dtype.kind in "iu" and right.shape == (len(observations),)
-        if not whole or right.min() < 0 or right.max() >= self.n_out:
+        n, first = self._actions
+        if not whole or right.min() < first or right.max() >= first + n:
             raise ValueError(
                 f"{name}.gt of shape {right.shape} and type {right.dtype} must have an action, "
-                f"0 to {self.n_out - 1}, for each of the {len(observations)} observations"
+                f"{first} to {first + n - 1}, for each of the {len(observations)} observations"
             )
+        right = right.astype(int) - first
         both = [np.repeat(values, int(self._step), axis=0) for values in (observations, right)]
         before = self.steps - len(both[0])
         if before < 0:
@@ -271,6 +303,8 @@ def made_environment(owner: str, name: str, arguments: Mapping[str, Any] | None 
     ------
     ImportError
         If Gymnasium is not installed.
+    ValueError
+        If Gymnasium cannot make it.
     """
     try:
         import gymnasium
@@ -279,7 +313,51 @@ def made_environment(owner: str, name: str, arguments: Mapping[str, Any] | None 
             f"{owner}.environment = '{name}' is one of Gymnasium, which is not installed; "
             "install it with: python3 -m pip install 'brian_eprop[rl]'"
         ) from None
-    return gymnasium.make(name, **(arguments or {}))
+    try:
+        return gymnasium.make(name, **(arguments or {}))
+    # a package that it imports, and what it calls there, have their own errors
+    except Exception as error:
+        raise ValueError(
+            f"{owner}.environment = '{name}' cannot be made by Gymnasium: {error}"
+        ) from error
+
+
+def elements_of(space: Any) -> tuple[int, int] | None:
+    """
+    How many elements a space of Gymnasium's kind Discrete has, and the first of them.
+
+    Parameters
+    ----------
+    space : object
+
+    Returns
+    -------
+    (n, start) or None
+        None for spaces of other kinds; MultiBinary has an ``n`` too, but is one of vectors.
+    """
+    n = getattr(space, "n", None)
+    if not isinstance(n, int | np.integer) or tuple(getattr(space, "shape", None) or ()):
+        return None
+    return int(n), int(getattr(space, "start", 0))
+
+
+def takes_seed(reset: Any) -> bool:
+    """
+    Whether a method can be called as ``reset(seed=number)``.
+
+    Parameters
+    ----------
+    reset : callable, or None
+
+    Returns
+    -------
+    bool
+    """
+    try:
+        signature(reset).bind(seed=0)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def observed_range(
@@ -312,7 +390,8 @@ def observed_range(
         )
     ends = []
     for name, given in (("low", low), ("high", high)):
-        values = np.array(getattr(space, name) if given is None else given, dtype=float)
+        # not all spaces of vectors have an end
+        values = np.array(getattr(space, name, np.nan) if given is None else given, dtype=float)
         try:
             values = np.broadcast_to(values, space.shape).copy()
         except ValueError:

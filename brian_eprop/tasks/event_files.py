@@ -19,6 +19,9 @@ from .event_sources import SOURCES, UNLABELLED
 
 __all__ = ["EventFile", "Layout", "convert_events"]
 
+#: More than any task of classes has, and less than identifiers of other kinds.
+MOST_CLASSES = 2**16
+
 Layout: TypeAlias = Literal["aedat", "dvs", "neo", "nmnist", "nwb", "table"]
 
 
@@ -72,6 +75,10 @@ class EventFile:
                     )
                 if not isinstance(file[name], h5py.Dataset):
                     raise ValueError(f"the event file '{path}': '{name}' is no data set")
+                if not file[name].shape:
+                    raise ValueError(
+                        f"the event file '{path}' has one '{name}'; expected one for each trial"
+                    )
             labels = np.asarray(file["labels"])
             trials, of_units = (len(file[f"spikes/{name}"]) for name in ("times", "units"))
             if trials != of_units:
@@ -83,12 +90,16 @@ class EventFile:
                     f"the event file '{path}' has {trials} trials, and labels of the shape "
                     f"{labels.shape} and type {labels.dtype}; expected a whole number for each"
                 )
-            labels = labels.astype(int)
             if labels.min() < 0:
                 raise ValueError(f"the event file '{path}' has the label {labels.min()} below 0")
+            if labels.max() >= MOST_CLASSES:
+                raise ValueError(
+                    f"the event file '{path}' has the label {labels.max()}; labels are the numbers "
+                    f"of classes, 0, 1, … up to {MOST_CLASSES - 1}, each of which has an output"
+                )
             shape = _shape(path, file.attrs, channels)
-            keys = file["extra/keys"].asstr()[:] if "extra/keys" in file else ()
-        return cls(Path(path), labels, shape, tuple(str(key) for key in keys))
+            keys = np.ravel(file["extra/keys"]) if "extra/keys" in file else ()
+        return cls(Path(path), labels.astype(int), shape, tuple(_text(key) for key in keys))
 
     @property
     def channels(self) -> int:
@@ -225,7 +236,10 @@ def convert_events(
 
 def checked_events(where: str, times: Any, units: Any, channels: int) -> tuple[Floats, Ints]:
     """Times and units of a trial, or a ValueError that says where they are wrong."""
-    times, units = np.asarray(times, float), np.asarray(units)
+    times, units = np.asarray(times), np.asarray(units)
+    if times.dtype.kind not in "iuf":
+        raise ValueError(f"{where} has times of the type {times.dtype}; expected seconds")
+    times = times.astype(float)
     if times.ndim != 1 or times.shape != units.shape:
         raise ValueError(f"{where} has {times.shape} times and {units.shape} units: one of each")
     if not len(times):
@@ -263,21 +277,33 @@ def _write(file, source, trials):
         for data, values in ((times, seconds), (units, indices)):
             data.resize(number + 1, axis=0)
             data[number] = values
-        labels.append(label)
+        labels.append(_text(label) if isinstance(label, bytes) else label)
     if not labels:
         raise ValueError(f"{source.name} has no trials")
     numeric = all(isinstance(label, int | float | np.number) for label in labels)
     names = sorted(set(labels)) if numeric else sorted({str(label) for label in labels}, key=_order)
     number_of = {name: k for k, name in enumerate(names)}
     file["labels"] = [number_of[label if numeric else str(label)] for label in labels]
-    file["extra/keys"] = [f"{name:g}" if numeric else name for name in names]
+    file["extra/keys"] = [
+        np.format_float_positional(name, trim="-") if isinstance(name, float) else str(name)
+        for name in names
+    ]
     shape = source.shape or source.largest
     file.attrs["sensor" if len(shape) == 3 else "channels"] = shape
 
 
 def _order(name):
     """Numbers in the order of their values, before other names."""
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+    try:
+        value = float(name)
+    except ValueError:
+        value = np.nan
+    return (0, value, name) if np.isfinite(value) else (1, 0.0, name)
+
+
+def _text(key):
+    """The name of a class; files of other tools have it as bytes."""
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
 
 
 def _ragged(file, name, kind):
@@ -312,7 +338,13 @@ def _shape(path, attributes, channels):
         )
     if known is None:
         return (whole_number("channels", channels),)
-    shape = tuple(int(size) for size in np.atleast_1d(known))
+    sizes = np.atleast_1d(known)
+    if sizes.dtype.kind not in "iu" or sizes.shape not in ((1,), (3,)) or sizes.min() < 1:
+        raise ValueError(
+            f"the event file '{path}' says that its channels are {sizes.tolist()}; "
+            "expected a number of channels, or the polarities, height and width of a sensor"
+        )
+    shape = tuple(sizes.tolist())
     if channels is not None and channels != np.prod(shape):
         raise ValueError(f"the event file '{path}' has {np.prod(shape)} channels, not {channels}")
     return shape

@@ -387,12 +387,15 @@ def _parts(path, rows=100_000):
     """The columns of a table, some rows at a time: dict of str to (n,) ndarray."""
     if Path(path).suffix == ".parquet":
         try:
-            from pyarrow import ArrowException, parquet
+            from pyarrow import ArrowException, parquet, types
         except ImportError:
             raise missing("a table of Parquet", "parquet") from None
         try:
             file = parquet.ParquetFile(path)
             _check_columns(path, file.schema_arrow.names)
+            for name in COLUMNS:
+                if types.is_nested(kind := file.schema_arrow.field(name).type):
+                    raise ValueError(f"'{path}' has the column '{name}' of {kind}: one value a row")
             for batch in file.iter_batches(rows, columns=list(COLUMNS)):
                 yield {name: batch[name].to_numpy(zero_copy_only=False) for name in COLUMNS}
         except (ArrowException, OSError) as error:
@@ -401,8 +404,10 @@ def _parts(path, rows=100_000):
     # not at the top: it takes long to import
     import pandas
 
+    # as they are written: a part of numbers alone would make 7 of 007
+    names = {"trial": str, "label": str}
     try:
-        for part in pandas.read_csv(path, chunksize=rows):
+        for part in pandas.read_csv(path, chunksize=rows, dtype=names):
             _check_columns(path, part.columns)
             yield {name: part[name].to_numpy() for name in COLUMNS}
     except (pandas.errors.ParserError, pandas.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -124,6 +124,12 @@ class Recorded(RecordedDecision):
         left_out = [part for part in ("validation", "test") if part not in self.files]
         shares = [1 - 0.2 * len(left_out)] + [0.2] * (len(left_out) - 1)
         rows = stratified(labels, shares) if left_out else [np.arange(len(labels))]
+        for part, found in zip(["train", *left_out], rows, strict=True):
+            if not len(found):
+                raise ValueError(
+                    f"Recorded.train = '{self.train}' has {len(labels)} trials, of which a fifth "
+                    f"of each class leaves none for {part!r}; give {' and '.join(left_out)}"
+                )
         parts = {part: ("train", r) for part, r in zip(["train", *left_out], rows, strict=True)}
         for part in set(self.files) - {"train"}:
             parts[part] = (part, np.arange(len(self.files[part].labels)))

@@ -172,6 +172,13 @@ def test_tensors_that_cannot_be_computed_with_are_refused():
     torch = pytest.importorskip("torch")
     module, (inputs, _) = network().as_torch(), trials()
     x = torch.from_numpy(inputs)
+    for other in (x.bfloat16(), x.double().to_sparse()):
+        with pytest.raises(TypeError, match=r"'inputs' is no tensor that NumPy can read"):
+            module(other)
+    with pytest.raises(TypeError, match=r"'inputs' is no tensor .* outside of torch.func, vmap"):
+        torch.vmap(module)(x)
+    with pytest.raises(RuntimeError, match=r"would keep the outputs for these inputs"):
+        torch.jit.trace(module, x)
     with pytest.raises(TypeError, match=r"the inputs of a network are a ndarray"):
         module(inputs)
     with pytest.raises(ValueError, match=r"'inputs' is on the device 'meta'"):
@@ -184,6 +191,73 @@ def test_tensors_that_cannot_be_computed_with_are_refused():
         module.float()(x)
     with pytest.raises(ValueError, match=r"is on the device 'meta'"):
         network().as_torch().to("meta")(x)
+
+
+def test_weights_that_are_computed_from_others_are_refused():
+    torch = pytest.importorskip("torch")
+    from torch.nn.utils import parametrizations, prune
+
+    x = torch.from_numpy(trials()[0])
+    pruned, normed, called = (network().as_torch() for _ in range(3))
+    prune.l1_unstructured(pruned, "w_rec", 0.5)
+    parametrizations.weight_norm(normed, "w_rec")
+    twice = {name: 2 * values for name, values in called.named_parameters()}
+    for way in (pruned, normed, lambda x: torch.func.functional_call(called, twice, (x,))):
+        with pytest.raises(TypeError, match=r"'w_\w+' of the module is no parameter any more"):
+            way(x)
+    prune.remove(pruned, "w_rec")
+    expected = network()
+    expected.weights["w_rec"] = pruned.w_rec.detach().numpy().copy()
+    assert (expected.weights["w_rec"] == 0).mean() > 0.4
+    np.testing.assert_array_equal(pruned(x).detach(), expected.simulate(x.numpy()).readout)
+
+
+def test_copies_are_modules_of_their_own(tmp_path):
+    torch = pytest.importorskip("torch")
+    import copy
+
+    module, x = network().as_torch(), torch.from_numpy(trials()[0])
+    torch.save(module, tmp_path / "module.pt")
+    copies = [
+        copy.deepcopy(module),
+        torch.load(tmp_path / "module.pt", weights_only=False),
+        torch.optim.swa_utils.AveragedModel(module).module,
+    ]
+    before = module(x).detach().clone()
+    for k, other in enumerate(copies):
+        with torch.no_grad():
+            other.w_in *= 1.5 + k  # before its first pass
+        expected = network()
+        expected.weights["w_in"] *= 1.5 + k
+        y = other(x)
+        np.testing.assert_array_equal(y.detach(), expected.simulate(x.numpy()).readout)
+        assert np.shares_memory(other.network.weights["w_in"], other.w_in.detach().numpy())
+        assert (y != before).any()
+    np.testing.assert_array_equal(module(x).detach(), before)
+
+
+@pytest.mark.slow
+def test_threads_and_compilation_give_the_same_gradients():
+    torch = pytest.importorskip("torch")
+    from concurrent.futures import ThreadPoolExecutor
+
+    inputs, targets = trials()
+    x, wanted = torch.from_numpy(inputs), torch.from_numpy(targets)
+    expected = network().gradients(inputs, targets)
+
+    def losses(module):
+        return 0.5 * ((module(x) - wanted) ** 2).sum() / BATCH
+
+    module = network().as_torch()
+    losses(torch.compile(module, backend="eager")).backward()
+    for name in MATRICES:
+        assert_close(getattr(module, name).grad, getattr(expected, name))
+    module.zero_grad()
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(2):
+            list(pool.map(lambda _: losses(module).backward(), range(3)))
+    for name in MATRICES:
+        assert_close(getattr(module, name).grad, 6 * getattr(expected, name))
 
 
 @pytest.mark.slow

@@ -319,6 +319,10 @@ class TestCoding:
         "environment, changes, message",
         [
             (world_of(actions=space(shape=(1,))), {}, "action space .*continuous actions discrete"),
+            # as MultiBinary
+            (world_of(actions=space(n=3, shape=(3,))), {}, "action space .*among n actions"),
+            (world_of(observations=space(n=2, shape=(2,))), {}, r"low\[0\] = nan is no end"),
+            (space(action_space=space(n=2)), {}, "has no 'reset'"),
             (world_of(observations=space(shape=(3, 3))), {}, "flatten them"),
             (world_of(high=(np.inf, 2)), {}, r"high\[0\] = inf is no end .* high=\[...\], 2"),
             (world_of(low=(-1, -3.4028235e38)), {}, r"low\[1\] = -3.4"),
@@ -331,6 +335,67 @@ class TestCoding:
     def test_what_cannot_be_coded(self, environment, changes, message):
         with pytest.raises(ValueError, match=message):
             CodedEnvironment(environment, **changes)
+
+    def test_elements_and_actions_are_counted_from_the_first_one(self):
+        taken = []
+        environment = world_of(actions=space(n=2, start=5), observations=space(n=4, start=1))
+        environment.reset = lambda seed=None: (np.int64(4), {})
+        environment.step = lambda a: (taken.append(a), (1, 1.0, False, True, {}))[1]
+        world = CodedEnvironment(environment)
+        np.testing.assert_array_equal(world.reset()[0], [0, 0, 0, 0.5])
+        np.testing.assert_array_equal(world.step(1)[0], [0.5, 0, 0, 0])
+        assert taken == [6] and world.n_actions == 2
+
+    @pytest.mark.parametrize(
+        ("observations", "wrong", "message"),
+        [
+            (space(n=4), 4, "a whole number, 0 to 3"),
+            (space(n=4), -1, "a whole number, 0 to 3"),
+            (space(n=4), 1.7, "a whole number, 0 to 3"),
+            (space(n=4, start=1), 0, "a whole number, 1 to 4"),
+            (None, np.zeros(3), "2 finite numbers"),
+            (None, [np.nan, 0], "2 finite numbers"),
+            (None, {"a": 1}, "2 finite numbers"),
+            (None, None, "2 finite numbers"),
+        ],
+    )
+    def test_observations_that_are_not_of_the_space(self, observations, wrong, message):
+        environment = world_of(observations=observations)
+        environment.step = lambda action: (wrong, 1.0, False, False, {})
+        with pytest.raises(ValueError, match=f"returned the observation .*; expected {message}"):
+            CodedEnvironment(environment).step(0)
+
+    @pytest.mark.parametrize(
+        ("method", "answer"),
+        [
+            ("reset", np.zeros(2)),
+            ("reset", (np.zeros(2), None)),
+            ("step", (np.zeros(2), 1.0, False, {})),
+            ("step", (np.zeros(2), 1.0, False, False, None)),
+            ("step", None),
+        ],
+    )
+    def test_answers_of_the_old_gym(self, method, answer):
+        environment = world_of()
+        world = CodedEnvironment(environment)
+        setattr(environment, method, lambda action=0, seed=None: answer)
+        with pytest.raises(TypeError, match=rf"\.{method} returned .*; expected \(observation, "):
+            getattr(world, method)(*([0] if method == "step" else []))
+        if method == "reset":
+            environment.reset = lambda: (np.zeros(2), {})
+            with pytest.raises(ValueError, match=r"has no reset\(seed=number\)"):
+                CodedEnvironment(environment)
+
+    @pytest.mark.parametrize("reward", [None, "1", [1.0, 2.0], np.nan])
+    def test_rewards_that_are_no_numbers(self, reward):
+        environment = world_of()
+        environment.step = lambda action: (np.zeros(2), reward, True, False, {})
+        world = CodedEnvironment(environment)
+        agent = Agent(network(world), world, discount=0.9, seed=1)
+        with pytest.raises(ValueError, match=r"returned the reward .* finite numbers"):
+            agent.learn(1)
+        environment.step = lambda action: (np.zeros(2), np.array([2]), True, False, {})
+        assert Agent(network(world), world, discount=0.9, seed=1).learn(1)[0]["return"] == 2.0
 
     def test_gymnasium_may_be_missing(self, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)

@@ -1,5 +1,7 @@
 """Environments with trials: observations and right actions come through in the network's steps."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from brian2 import Hz, ms
@@ -103,9 +105,82 @@ class Odd(TwoSides):
     dt = 2.5
 
 
+class Unsaid(TwoSides):
+    def new_trial(self):
+        super().new_trial()
+        del self.gt
+
+
+class Uneven(TwoSides):
+    def new_trial(self):
+        super().new_trial()
+        self.ob = [[1, 2, 3], [1]]
+
+
+class Unnamed:
+    """Without a seed, or with the reset of the old Gym."""
+
+    observation_space, action_space, dt = TwoSides.observation_space, TwoSides.action_space, 20
+    new_trial = TwoSides.new_trial
+
+
+class Old(Unnamed):
+    def reset(self):
+        return np.zeros(3)
+
+
+def space(**values):
+    return SimpleNamespace(**values)
+
+
+class FromOne(TwoSides):
+    """Actions 1 to 3."""
+
+    action_space = space(n=3, start=1, shape=())
+
+    def new_trial(self):
+        super().new_trial()
+        self.gt = self.gt + 1
+
+
+class Binary(TwoSides):
+    action_space = space(n=3, shape=(3,))
+
+
+class Unbounded(TwoSides):
+    observation_space = space(shape=(3,))
+
+
+def test_actions_are_counted_from_the_first_one():
+    for a, b in zip(
+        task(FromOne()).sample(np.random.default_rng(0), 4),
+        task().sample(np.random.default_rng(0), 4),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_names_that_gymnasium_cannot_make_are_refused():
+    pytest.importorskip("gymnasium")
+    for name, options in (
+        ("Nothing-v0", {}),
+        ("nopackage:Nothing-v0", {}),
+        ("CartPole-v1", {"arguments": {"nothing": 3}}),
+    ):
+        with pytest.raises(ValueError, match=rf"'{name}' cannot be made by Gymnasium: "):
+            task(name, **options)
+
+
 @pytest.mark.parametrize(
     "environment, options, message",
     [
+        (Unsaid(), {}, r"has no 'gt' after new_trial\(\)"),
+        (Uneven(), {}, r"environment.ob is no array of numbers"),
+        (Unnamed(), {}, r"has no method seed\(number\), nor reset\(seed=number\)"),
+        (Old(), {}, r"has no method seed\(number\), nor reset\(seed=number\)"),
+        (TwoSides, {}, r"is a class; give an object of it"),
+        (Binary(), {}, r"has the action space namespace\(n=3, shape=\(3,\)\); a decision is"),
+        (Unbounded(), {}, r"low\[0\] = nan is no end of a range"),
         (Unseeded(), {}, r"makes another trial after the same seed; it needs a method seed"),
         (Shapeless(), {}, r"environment.ob has the shape \(\d+, 2\); expected \(T, 3\)"),
         (Undecided(), {}, r"environment.gt of shape .* must have an action, 0 to 2, for each"),

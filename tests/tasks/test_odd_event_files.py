@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from task_options import write_events
 
+from brian_eprop.tasks import load_task
 from brian_eprop.tasks.event_files import EventFile, convert_events
 
 from .test_event_files import (
@@ -140,6 +141,37 @@ class TestTables:
         path = write_table(tmp_path / "a.csv", COLUMNS | {"trial": [0, None, 1]})
         refused(path, "table", r"has an event that belongs to no trial")
 
+    def test_trials_and_labels_are_as_they_are_written_in_every_part(self, tmp_path):
+        # pandas alone makes numbers of the first part, and keeps the text of the second one
+        rows = [f"{'007' if k < 100_005 else 'b'},{k / 1e6},{k % 3},01" for k in range(100_010)]
+        (tmp_path / "a.csv").write_text("\n".join(["trial,time,unit,label", *rows]) + "\n")
+        found = convert_events(tmp_path / "a.csv", tmp_path / "o.h5", "table", progress=False)
+        assert [len(times) for times, _ in found.events(range(2))] == [100_005, 5]
+        assert len(found.labels) == 2 and found.names == ("01",)
+
+    @pytest.mark.parametrize("kind", ["csv", "parquet"])
+    def test_names_of_classes_that_are_numbers(self, tmp_path, kind):
+        if kind == "parquet":
+            pytest.importorskip("pyarrow")
+        labels = ([12345678, 12345679, -3], [10.5, 9.5, -3.0])
+        for values, names in zip(
+            labels, (("-3", "12345678", "12345679"), ("-3", "9.5", "10.5")), strict=True
+        ):
+            columns = COLUMNS | {"trial": [0, 1, 2], "label": values}
+            path = write_table(tmp_path / f"a.{kind}", columns)
+            found = convert_events(path, tmp_path / "o.h5", "table", progress=False)
+            assert [float(name) for name in found.names] == sorted(values)
+            assert kind == "csv" or found.names == names
+            np.testing.assert_array_equal([float(found.names[k]) for k in found.labels], values)
+
+    def test_columns_of_bytes_and_lists(self, tmp_path):
+        pytest.importorskip("pyarrow")
+        path = write_table(tmp_path / "a.parquet", COLUMNS | {"label": [b"a", b"a", "ö".encode()]})
+        found = convert_events(path, tmp_path / "o.h5", "table", progress=False)
+        assert found.names == ("a", "ö")
+        path = write_table(tmp_path / "a.parquet", COLUMNS | {"label": [[1], [1], [2]]})
+        refused(path, "table", r"has the column 'label' of list<.*>: one value a row")
+
 
 class TestNeo:
     def test_blocks_and_files_that_are_none(self, tmp_path):
@@ -208,6 +240,61 @@ class TestFilesOfSHD:
             file.create_dataset("spikes/units", (2,), dtype=kind)[:] = units
         with pytest.raises(ValueError, match=r"has 4 trials of times and 2 of units"):
             EventFile.read(path)
+
+    @pytest.mark.parametrize("name", ["spikes/times", "spikes/units", "labels"])
+    def test_one_number_for_all_trials(self, path, name):
+        with h5py.File(path, "a") as file:
+            del file[name]
+            file[name] = 3
+        with pytest.raises(ValueError, match=rf"has one '{name}'; expected one for each trial"):
+            EventFile.read(path)
+
+    def test_labels_that_are_no_numbers_of_classes(self, path):
+        for wrong in (10**6, 2**63 + 5):
+            with h5py.File(path, "a") as file:
+                del file["labels"]
+                file["labels"] = np.array([0, 1, 2, wrong], "u8")
+            with pytest.raises(ValueError, match=rf"has the label {wrong}; labels are the numbers"):
+                EventFile.read(path)
+
+    @pytest.mark.parametrize("attribute", ["channels", "sensor"])
+    @pytest.mark.parametrize("wrong", ["abc", 0, -3, 2.5, (3, 4), (2, 0, 4)])
+    def test_numbers_of_channels_that_make_no_sense(self, path, attribute, wrong):
+        with h5py.File(path, "a") as file:
+            del file.attrs["channels"]
+            file.attrs[attribute] = wrong
+        with pytest.raises(ValueError, match=r"shd.h5' says that its channels are \["):
+            EventFile.read(path)
+
+    def test_names_of_classes_in_any_coding(self, path):
+        for keys, names in (
+            (np.array([b"null", "fünf".encode()]), ("null", "fünf")),
+            (np.array(["fünf", "一"], dtype=h5py.string_dtype()), ("fünf", "一")),
+            (np.array([b"null", "fünf".encode("latin-1")]), ("null", "f\ufffdnf")),
+            (np.array([1, 2]), ("1", "2")),
+        ):
+            with h5py.File(path, "a") as file:
+                if "extra/keys" in file:
+                    del file["extra/keys"]
+                file["extra/keys"] = keys
+            assert EventFile.read(path).names == names
+
+    def test_times_that_are_text(self, path):
+        with h5py.File(path, "a") as file:
+            del file["spikes/times"]
+            file["spikes/times"] = np.array([b"0.1"] * 4)
+        with pytest.raises(ValueError, match=r"trial 0, has times of the type \|S3"):
+            list(EventFile.read(path).events([0]))
+
+    def test_too_few_trials_to_leave_some_out(self, path):
+        for labels in ([0], [0, 0], [0, 1]):
+            with pytest.raises(
+                ValueError, match=r"has [12] trials, .* leaves none for '\w+'; give"
+            ):
+                load_task("recorded", train=str(write_events(path, labels)))
+        others = {part: str(path) for part in ("train", "validation", "test")}
+        inputs, _ = load_task("recorded", **others).sample(np.random.default_rng(0), 2)
+        assert inputs.any()
 
     def test_times_as_one_row_of_all_events(self, path):
         with h5py.File(path, "a") as file:
