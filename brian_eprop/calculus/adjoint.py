@@ -188,9 +188,7 @@ class Adjoint(Held):
             self.local |= more.keys()
             definitions |= more
             effects[parameter] = self.vector(runs * change, stage, letter, parameter)
-        # The state update that is about to run finds what it has found one step ahead
-        now = self.step.next_not_refractory.replace("t + dt", "t")
-        self.complete(stage, definitions, now)
+        self.complete(stage, definitions, self.step.not_refractory)
         return Transition(stage, columns, parameters=effects)
 
     def _factor(self, state, factor, stage):

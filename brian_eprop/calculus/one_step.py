@@ -30,6 +30,7 @@ from ..brian.internals import (
     reset_of,
     statements_of,
     str_to_sympy,
+    word_substitute,
 )
 from ..neurons.model_checks import threshold_distance
 from .derivatives import NoDerivativeError, indicator
@@ -46,6 +47,10 @@ from .programs import (
 
 #: Name of the value of ``not_refractory`` that the *next* state update will use.
 NEXT_NOT_REFRACTORY = "_next_not_refractory"
+#: The time, and the number of the step, as Brian2 computes them for the next step: t + dt is
+#: another number in its last digit, on which comparisons such as 't - lastspike <= 2*ms' hang.
+TIME, STEPS = symbol("t"), symbol("t_in_timesteps")
+AHEAD = {TIME: symbol("dt") * (STEPS + 1), STEPS: STEPS + 1}
 #: Names in the code of coefficients that no group resolves.
 OURS = frozenset({NEXT_NOT_REFRACTORY, "psi", "__spiked", "lastspike"})
 
@@ -106,8 +111,11 @@ class OneStep:
         R: each state after the reset of a neuron that fires.
     refractory : bool
         Whether the group has a refractory period.
+    not_refractory : str
+        Code for ``not_refractory`` as the state update is about to set it; empty when F does not
+        need it.
     next_not_refractory : str
-        Code for ``not_refractory`` in the next step; empty when F does not need it.
+        The same at the end of the step before.
     clamped : frozenset of str
         States that are held, and ignore arrivals, during refractoriness
         (``unless refractory``).
@@ -128,6 +136,7 @@ class OneStep:
     gate: str
     reset: dict
     refractory: bool
+    not_refractory: str
     next_not_refractory: str
     clamped: frozenset
     per_neuron: frozenset
@@ -201,6 +210,7 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
     factors = frozenset().union(*(piece.factors.values() for piece in pieces))
     variables, not_of_group = group.variables.items(), flags | {NEXT_NOT_REFRACTORY}
     needs_refractory = symbol(NEXT_NOT_REFRACTORY) in used
+    open_again = _not_refractory(group, namespace) if needs_refractory else ""
     return OneStep(
         states=tuple(states),
         update=update,
@@ -209,7 +219,8 @@ def one_step(group, namespace, pieces=(), order=STANDARD, changing=frozenset()):
         gate=gate,
         reset=reset,
         refractory=refractory,
-        next_not_refractory=_next_not_refractory(group, namespace) if needs_refractory else "",
+        not_refractory=open_again,
+        next_not_refractory=_one_step_ahead(open_again, group.equations),
         clamped=frozenset(clamped),
         per_neuron=not_of_group.union(n for n, v in variables if not v.scalar),
         varying=not_of_group.union(
@@ -398,8 +409,8 @@ def _threshold(condition, subexpressions, continuous, group_name):
     return expand(str_to_sympy(distance), subexpressions), " and ".join(gates)
 
 
-def _next_not_refractory(group, namespace):
-    """Code for the ``not_refractory`` of the next step, evaluated at the end of this one."""
+def _not_refractory(group, namespace):
+    """Code for ``not_refractory`` as Brian2's state update sets it, just before it does."""
     refractory = refractoriness(group)
     if isinstance(refractory, Quantity):
         refractory, is_duration = repr(float(refractory)), True
@@ -407,5 +418,16 @@ def _next_not_refractory(group, namespace):
         variables = resolved(group, get_identifiers(refractory), namespace)
         is_duration = parse_expression_dimensions(refractory, variables) is second.dim
     if is_duration:
-        return f"timestep(t + dt - lastspike, dt) >= timestep({refractory}, dt)"
+        return f"timestep(t - lastspike, dt) >= timestep({refractory}, dt)"
     return f"not_refractory or not ({refractory})"
+
+
+def _one_step_ahead(code, equations):
+    """Code with the time of the next step, in what its subexpressions stand for, too."""
+    meant = {
+        name: f"({eq.expr.code})" for name, eq in equations.items() if eq.type == SUBEXPRESSION
+    }
+    while meant.keys() & get_identifiers(code):
+        code = word_substitute(code, meant)
+    # One word after the other: the second may stand in what the first becomes
+    return word_substitute(code, {str(word): f"({AHEAD[word]})" for word in (STEPS, TIME)})

@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..brian.code import internal
 from .arrivals import common_effects
-from .one_step import NEXT_NOT_REFRACTORY
+from .one_step import AHEAD, NEXT_NOT_REFRACTORY
 from .printing import printed, tidy, without_repetition
 from .programs import expand, inputs, symbol
 
@@ -155,7 +155,7 @@ class Held:
         if SPIKED in symbols:
             text.update(fires(self.step))
 
-    def complete(self, moment, definitions, next_not_refractory):
+    def complete(self, moment, definitions, not_refractory):
         """Add what the values of a moment are defined by, in expressions and as code."""
         phase = self.by_moment[moment]
         values = [*phase.uniform.values(), *phase.neuron.values()]
@@ -163,7 +163,7 @@ class Held:
         phase.definitions.update({n: e for n, e in definitions.items() if n in used})
         values += phase.definitions.values()
         if any(symbol(NEXT_NOT_REFRACTORY) in value.free_symbols for value in values):
-            phase.text[NEXT_NOT_REFRACTORY] = next_not_refractory
+            phase.text[NEXT_NOT_REFRACTORY] = not_refractory
 
 
 class Coefficients(Held):
@@ -198,9 +198,10 @@ class Coefficients(Held):
         # At `end` the next state update is described: its time is one step ahead. Where sums over
         # synapses come before it, traces wait for them.
         self.waits, moment, letters = lin.sums, "end", ("A", "D")
-        ahead = {symbol("t"): symbol("t") + symbol("dt")}
+        ahead, not_refractory = AHEAD, self.step.next_not_refractory
         if self.waits:
             ahead, moment, letters = {}, "before_update", ("late_A", "late_D")
+            not_refractory = self.step.not_refractory
         definitions = {name: value.xreplace(ahead) for name, value in lin.definitions.items()}
         self.reset_changes = {symbol(name) for name in self.step.states}
         self.varying = self.step.per_neuron | {"psi", "__spiked"}
@@ -231,10 +232,7 @@ class Coefficients(Held):
         self.G = self.columns(summed, F, moment, "G")
         self.note_spikes(lin.reset_jacobian.free_symbols)
         self._owe(lin.errors, J, k * c.T, arriving)
-        next_not_refractory = self.step.next_not_refractory
-        if self.waits:
-            next_not_refractory = next_not_refractory.replace("t + dt", "t")
-        self.complete(moment, definitions, next_not_refractory)
+        self.complete(moment, definitions, not_refractory)
         self.b = {
             name: self.entry(effect, internal("b", name), "before_start")
             for name, effect in common_effects(lin.arrivals, lin.synaptic).items()

@@ -103,7 +103,8 @@ class Receiver:
             if places.setdefault(pathway.early, (place, name))[0] != place:
                 raise ValueError(
                     f"'{name}' and '{places[pathway.early][1]}' end on group '{self.group.name}', "
-                    "and other code changes its state between them: give their .pre the same order"
+                    "and other code changes its state between them: give their .pre the same slot "
+                    "and order, as in .pre.when = 'synapses'"
                 )
         self.places = {early: place for early, (place, _) in places.items()}
         self.places |= {name: place + 1 for place, name in enumerate(stages)}

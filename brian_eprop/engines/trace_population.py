@@ -2,7 +2,7 @@
 
 from ..brian import schedule
 from ..brian.code import declare, internal, run_code
-from ..brian.internals import Subexpression, parent_group
+from ..brian.internals import Subexpression, get_identifiers, parent_group
 from ..calculus.arrivals import common_effects
 from ..calculus.linearize import linearize_neuron
 from ..calculus.one_step import STANDARD, symbol
@@ -78,6 +78,7 @@ class TracePopulation:
         if not self.sums:
             values = (linearization.integrator_jacobian, *linearization.definitions.values())
             self.multiplied.update(s.name for value in values for s in value.free_symbols)
+            self.multiplied |= get_identifiers(self.step.next_not_refractory)
         coefficients = linearization.coefficients
         common = common_effects(linearization.arrivals, linearization.synaptic)
         for slot, phase in coefficients.phases.items():

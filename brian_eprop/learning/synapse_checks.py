@@ -201,23 +201,33 @@ def errors_in_time(learner):
 
 
 def check_no_delay_onto_readout(delay, learner):
-    """Raise an error for a delay on the way to the readout."""
-    if delay is not None and np.any(np.asarray(delay) != 0):
+    """Raise an error for a delay on the way to the readout, as a number or as text."""
+    if delay is not None and (isinstance(delay, str) or np.any(np.asarray(delay) != 0)):
         raise ValueError(
             f"delay = {delay!r} of synapses onto readout '{learner.readout.name}': "
             f"{errors_in_time(learner)} pairs the error of a step with the spikes of that step; "
-            "use no delay here"
+            f"use no delay here, or {_without_errors_in_time(learner)}"
         )
+
+
+def check_delay_may_be_set(synapses, delay):
+    """Raise an error for a delay that is given to synapses which exist, and can have none."""
+    learner = synapses.learner
+    if parent_group(synapses.target) is learner.readout and errors_in_time(learner):
+        check_no_delay_onto_readout(delay, learner)
+
+
+def _without_errors_in_time(learner):
+    return "give no signal" if learner.signal is not None else "choose EProp(engine='credit')"
 
 
 def check_delay_is_given(learner, training):
     """Raise an error for a delay on the way to the readout that is to learn."""
     if training is not None:
-        other = "give no signal" if learner.signal is not None else "choose EProp(engine='credit')"
         raise ValueError(
             f"TrainableSynapses.trainable names 'delay' onto readout '{learner.readout.name}': "
             f"{errors_in_time(learner)} pairs the error of a step with the spikes of that step; "
-            f"leave 'delay' out, or {other}"
+            f"leave 'delay' out, or {_without_errors_in_time(learner)}"
         )
 
 
@@ -244,13 +254,11 @@ def check_before_run(synapses):
             "arrives before it was sent; give finite delays from 0*ms, which are rounded to steps"
         )
     if synapses.timing.without_delay and np.any(delays != 0):
-        later = f"the delay of '{name}' was set to {Quantity(delays.max(), dim=second.dim)!s}"
-        learner = synapses.learner
-        if parent_group(synapses.target) is learner.readout and errors_in_time(learner):
-            raise ValueError(f"{later}, but synapses onto a readout have none")
+        longest = Quantity(delays.max(), dim=second.dim)
+        check_delay_may_be_set(synapses, longest)
         raise ValueError(
-            f"{later}, but it was created with delay=0*ms; leave the argument out if its synapses "
-            "have delays"
+            f"the delay of '{name}' was set to {longest!s}, but it was created with delay=0*ms; "
+            "leave the argument out if its synapses have delays"
         )
     check_finite(synapses, known_values(synapses.variables[synapses.weight]))
 

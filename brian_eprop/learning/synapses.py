@@ -277,6 +277,8 @@ class TrainableSynapses(DirectSynapses):
             refuse_change("TrainableSynapses", name, remedy)
         if name == self.__dict__.get("weight") and not isinstance(value, str):
             validation.check_finite(self, value)
+        if name == "delay" and self.__dict__.get("learner") is not None:
+            validation.check_delay_may_be_set(self, value)
         # One frame further from the names of the user, which text may use
         super().__setattr__(name, value, level=level + 1)
 

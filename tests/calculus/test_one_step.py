@@ -187,13 +187,16 @@ def test_fractions_are_written_as_numbers_and_functions_stay_what_they_are():
 
 def test_a_condition_and_a_duration_of_refractoriness_are_told_apart():
     for refractory, code in (
-        ("t_ref", "timestep(t + dt - lastspike, dt) >= timestep(t_ref, dt)"),
-        (2 * ms, "timestep(t + dt - lastspike, dt) >= timestep(0.002, dt)"),
+        ("t_ref", "timestep({t} - lastspike, dt) >= timestep(t_ref, dt)"),
+        (2 * ms, "timestep({t} - lastspike, dt) >= timestep(0.002, dt)"),
         ("v > 0.5", "not_refractory or not (v > 0.5)"),
+        ("t < last + dt", "not_refractory or not ({t} < last + dt)"),
     ):
-        neurons = group(LEAK + " (unless refractory)\nt_ref : second", refractory=refractory)
-        linearization = linearize(neurons, surrogate=SURROGATE, on_pre="v_post += w")
-        assert linearization.step.next_not_refractory == code
+        equations = LEAK + " (unless refractory)\nt_ref : second\nlast : second"
+        neurons = group(equations, refractory=refractory)
+        step = linearize(neurons, surrogate=SURROGATE, on_pre="v_post += w").step
+        assert step.not_refractory == code.format(t="t")
+        assert step.next_not_refractory == code.format(t="(dt*(t_in_timesteps + 1))")
 
 
 def test_models_by_themselves_can_be_linearized_with_other_choices():

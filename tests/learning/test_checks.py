@@ -452,8 +452,8 @@ class TestWhenTheRunBegins:
             group, owner.readout, on_pre="y_post += w", learner=owner, name="out"
         )
         out.connect()
-        out.delay = 2 * ms
-        self.refused((owner.readout, group, out), "'out'", "2. ms", "readout")
+        out.pre.delay = 2 * ms
+        self.refused((owner.readout, group, out), "delay = 2. * msecond", "onto readout")
 
     def test_spikes_moved_to_another_slot(self, parts):
         parts[2].pre.when = "after_groups"

@@ -4,6 +4,7 @@ import pytest
 from brian2 import NeuronGroup, linked_var, ms
 from own_networks import LIF, STIM, N, Small, T, assert_same_or_refused, refusal
 
+from brian_eprop import TrainableSynapses
 from brian_eprop.brian import schedule
 from brian_eprop.reading.network import NetworkReading
 
@@ -36,6 +37,26 @@ def test_traces_of_another_order_are_refused(others):
     assert_same_or_refused(
         None, lambda: Small(others=others, engine="traces"), "does not run in the slot 'resets'"
     )
+
+
+def test_the_remedy_for_spikes_that_arrive_at_two_moments_works():
+    def recurrent(when):
+        def others(small):
+            again = TrainableSynapses(
+                small.group, small.group, on_pre="v_post += w*mV", learner=small.learner
+            )
+            again.connect("i != j")
+            again.pre.when = "after_resets"
+            small.inputs.pre.when = when
+            return [again]
+
+        return others
+
+    error = refusal(lambda: Small(others=recurrent("synapses")).run())
+    assert "'inputs_pre'" in error and "the same slot and order" in error
+    small = Small(others=recurrent("after_resets"))
+    small.run()
+    assert small.gradient.any()
 
 
 @pytest.mark.slow

@@ -135,3 +135,22 @@ def test_a_surrogate_of_a_group_that_learns_nothing_is_refused():
         assert "'stranger'" in error
         assert said in error
         assert "leave it out" in error
+
+
+@pytest.mark.parametrize("delay", ["2*ms*j", "(i % 3)*ms", 2 * ms])
+def test_a_delay_onto_the_readout_that_is_set_later_is_refused_with_traces(delay):
+    small = Small(engine="traces")
+    error = refusal(lambda: setattr(small.outputs, "delay", delay))
+    assert "of synapses onto readout 'answers'" in error
+    assert "choose EProp(engine='credit')" in error
+    small.outputs.delay = 0 * ms
+    other = Small()
+    other.outputs.delay = delay
+    other.run()
+    assert other.gradient.any()
+
+
+def test_a_delay_of_the_pathway_onto_the_readout_is_refused_with_traces():
+    small = Small(engine="traces")
+    small.outputs.pre.delay = 2 * ms
+    assert "choose EProp(engine='credit')" in refusal(small.run)
