@@ -92,9 +92,9 @@ def main():
     for ax in (left, right):
         prepare(ax)
         ax.set_xlabel("Lyapunov times")
-        ax.legend(frameon=False, fontsize="small")
+        ax.legend(frameon=False, fontsize="small", loc="lower right")
     left.set(ylabel="sMAPE up to here (%)", ylim=(0, None))
-    right.set_ylabel("x")
+    right.set(ylabel="x", ylim=(0.2, 1.4))
     figure.savefig(arguments.figure, dpi=150)
 
 
