@@ -149,20 +149,22 @@ def train(
             folder = resume_run
             training = {"iterations": iterations, "trust": trust, "workers": workers}
             result = resume(folder, **training, **pictures)
+            again = ["--trust"] * trust
         else:
             start = Configuration.read(config) if config else Configuration.of_task(task)
             configuration = start.changed(iterations=iterations, **changes)
             folder = out or Path("runs") / Path(configuration.task).stem
             result = run_training(configuration, folder, workers=workers, **pictures)
-    _tell(result, folder)
+            again = ["--trust"] * configuration.own_task
+    _tell(result, folder, ["brian-eprop", "train", "--resume", str(folder), *again])
 
 
-def _tell(result, folder):
-    """Print the outcome of a run, and end with its exit code."""
+def _tell(result, folder, again):
+    """Print the outcome of a run, and end with its exit code; `again`: the command to go on."""
     if result.ended == "interrupted":
         typer.echo(
             f"interrupted after {result.iterations} iterations; what there is was written, and "
-            f"'brian-eprop train --resume {shlex.quote(str(folder))}' goes on"
+            f"'{shlex.join(again)}' goes on"
         )
     elif result.ended == "diverged":
         typer.echo(f"brian-eprop: {result.diagnosis}", err=True)

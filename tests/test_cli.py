@@ -13,9 +13,10 @@ import pytest
 from brian2 import prefs
 from command_line import brian_eprop
 
-from brian_eprop import RecurrentNetwork
+from brian_eprop import RecurrentNetwork, cli
 from brian_eprop.recording import Recording
 from brian_eprop.runs.configuration import Configuration
+from brian_eprop.runs.folder import Result
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -247,6 +248,16 @@ def test_a_rule_without_its_option_is_told_before_any_other_runs(tmp_path, monke
     assert done.exit_code == 2 and "needs the option 'n': snap(n=…)" in done.output
     assert "comparing" not in done.output
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_of_an_own_task_says_the_whole_command_that_goes_on(tmp_path, monkeypatch):
+    interrupted = Result("interrupted", "", 0, None, None, None, None, None, None, 0.0)
+    monkeypatch.setattr(cli, "run_training", lambda *_, **options: interrupted)
+    task = tmp_path / "my_task.py"
+    task.write_text("from brian_eprop.tasks.temporal_xor import TASK")
+    for name, command in (task, "--resume run --trust'"), ("temporal-xor", "--resume run'"):
+        done = brian_eprop("train", name, "--out", "run")
+        assert done.exit_code == 130 and f"'brian-eprop train {command} goes on" in done.output
 
 
 def test_what_the_system_says_is_told_without_its_number(tmp_path):

@@ -177,9 +177,10 @@ def plot_sweep_results(table):
         for row, (color, part) in enumerate(zip(cycle(CYCLE), parts.values(), strict=False)):
             values = np.atleast_1d(part[name].values).ravel()
             values = values[np.isfinite(values)]
-            dots = dict(color=color, alpha=0.6, markersize=5, clip_on=False)
-            ax.plot(values, np.full(len(values), row), "o", **dots)
+            # a line without points that is not clipped would leave no room for the axes
             if len(values):
+                dots = dict(color=color, alpha=0.6, markersize=5, clip_on=False)
+                ax.plot(values, np.full(len(values), row), "o", **dots)
                 ax.plot([values.mean()] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
         ax.set_xlim(left=0)
     axes[0].set_yticks(range(len(parts)), [plain(name) for name in parts])

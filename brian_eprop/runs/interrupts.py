@@ -75,11 +75,13 @@ def interrupts(file: Path | None = None, tell: bool = False) -> Iterator[Interru
     except ValueError:  # Python allows it in the main thread only
         before = {}
     hook = sys.unraisablehook
-    sys.unraisablehook = partial(_raised_again, hook)
+    if before:
+        sys.unraisablehook = partial(_raised_again, hook)
     try:
         yield seen
     finally:
-        sys.unraisablehook = hook
+        if before:
+            sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
         _present.reset(token)

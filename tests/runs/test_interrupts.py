@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 import weakref
 from threading import Barrier, Thread
@@ -34,10 +35,11 @@ def test_the_first_signal_is_a_request_and_the_second_one_an_exception(capfd):
 
 def test_who_hears_no_signal_hears_of_it_by_the_file(tmp_path):
     """As processes of other machines, a thread gets no signals."""
-    seen, meet = [], Barrier(2, timeout=20)
+    seen, meet, hook = [], Barrier(2, timeout=20), sys.unraisablehook
 
     def run():
         with interrupts(tmp_path / "stop") as stopped:
+            assert sys.unraisablehook is hook  # that of all threads
             seen.append(bool(stopped))
             meet.wait()
             meet.wait()

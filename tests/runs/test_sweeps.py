@@ -134,6 +134,7 @@ def test_processes_and_clusters_change_nothing(swept, config, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("error:constrained_layout not applied")
 def test_a_run_that_fails_does_not_stop_the_others(config, tmp_path, monkeypatch):
     right = sweeps.train
 
