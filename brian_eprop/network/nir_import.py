@@ -37,8 +37,8 @@ def from_nir(
     neurons, which acts at once in other tools: outputs then come as many steps later as there are
     layers before, with a warning that says so, and are otherwise the same. Around a loop through
     several nodes other tools go in one step, so that there a network fires otherwise, of which a
-    warning tells. An ``LI`` before the output is the readout. A graph whose output is spikes gets one, which adds up these spikes with
-    the leak ``tau_out``.
+    warning tells. An ``LI`` before the output is the readout. A graph whose output is spikes gets
+    one, which adds up these spikes with the leak ``tau_out``.
 
     Parameters
     ----------
