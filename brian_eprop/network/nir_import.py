@@ -35,9 +35,10 @@ def from_nir(
 
     Connections within a loop take one step, besides their ``Delay``; so does each layer of
     neurons, which acts at once in other tools: outputs then come as many steps later as there are
-    layers before, with a warning that says so, and are otherwise the same. An ``LI`` before the
-    output is the readout. A graph whose output is spikes gets one, which adds up these spikes with
-    the leak ``tau_out``.
+    layers before, with a warning that says so, and are otherwise the same. Around a loop through
+    several nodes other tools go in one step, so that there a network fires otherwise, of which a
+    warning tells. An ``LI`` before the output is the readout. A graph whose output is spikes gets
+    one, which adds up these spikes with the leak ``tau_out``.
 
     Parameters
     ----------
@@ -71,7 +72,10 @@ def from_nir(
         graph = _read(nir, graph)
     dt = _time_step(graph, dt)
     signals = Signals.of(graph)
-    arguments = _Arguments(signals, dt).made()
+    made = _Arguments(signals, dt)
+    if graph.metadata.get("written_by") != "brian_eprop":
+        made.warn_of_loops()
+    arguments = made.made()
     for name in options:
         if name in arguments:
             raise ValueError(f"from_nir: the graph says what '{name}' is; leave it out")
@@ -138,6 +142,22 @@ class _Arguments:
         self.arriving = {name: signals.arriving(name) for name in self.neurons}
         for name, (paths, _) in self.arriving.items():
             self._check_sources(name, paths, (*self.neurons, self.input))
+
+    def warn_of_loops(self):
+        """Warn of loops through several nodes, around which other tools go in one step."""
+        nodes = [
+            post
+            for post, (paths, _) in self.arriving.items()
+            if any(p.source != post and self._looped(p.source, post) for p in paths)
+        ]
+        if nodes:
+            warnings.warn(
+                f"the NIR nodes {', '.join(nodes)} are a loop, in which each connection takes a "
+                "step here; snnTorch, Norse and SpikingJelly go around it in one step, so that "
+                "these neurons fire otherwise there. One layer with recurrent weights is the same "
+                "in all",
+                stacklevel=3,
+            )
 
     def made(self):
         """The arguments : dict."""

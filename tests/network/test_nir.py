@@ -366,6 +366,39 @@ def test_delays_behind_a_readout_and_between_linear_maps_come_through():
     np.testing.assert_allclose(made.description.delays["w_in"] / ms, [[1, 1], [2, 2]])
 
 
+def around(graph, inputs, step):
+    """The spikes of a loop of two layers, in NumPy; from the first to the second it takes ``step``.
+
+    At once, 0, as snnTorch, Norse and SpikingJelly have it.
+    """
+    weights = {name: graph.nodes[name].weight for name in ("w", "there", "back")}
+    v, found, a = np.zeros((2, 2)), [np.zeros((2, 2))], 1e-3 / 0.02
+    for row in inputs:
+        z = np.zeros((2, 2))
+        for k in (0, 1):
+            if k == 0:
+                current = weights["w"] @ row + weights["back"] @ found[-1][1]
+            else:
+                current = weights["there"] @ (found[-1][0] if step else z[0])
+            v[k] += a * (current - v[k])
+            z[k] = v[k] > 1
+            v[k][z[k] > 0] = 0
+        found.append(z)
+    return np.array(found[1:]).reshape(-1, 4) > 0
+
+
+def test_loops_through_two_layers_take_a_step_for_each_connection_and_say_so():
+    nodes = {"b": lif(), "there": nir.Linear(45 * EYE[::-1]), "back": nir.Linear(-30 * EYE)}
+    chain = ["input", "w", "lif", "there", "b", "output"]
+    loop = graph(chain, [("b", "back"), ("back", "lif")], w=nir.Linear(40 * EYE + 9), **nodes)
+    inputs = np.random.default_rng(0).random((80, 2)) < 0.4
+    with pytest.warns(UserWarning, match="lif, b are a loop, in which each connection takes a"):
+        found = from_nir(loop, dt=1 * ms).simulate(inputs).spikes
+    assert found.sum(axis=0).min() > 5
+    np.testing.assert_array_equal(found, around(loop, inputs, 1))
+    assert (found != around(loop, inputs, 0)).sum() > 10
+
+
 def test_time_steps_files_and_options(tmp_path):
     assert from_nir(graph(), dt=1 * ms).description.n_rec == 2
     with pytest.raises(ValueError, match=r"from_nir.dt is missing"):
