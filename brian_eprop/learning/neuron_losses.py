@@ -134,8 +134,8 @@ class Loss:
         monitor with ``when="end"`` and, one step later, every default StateMonitor; or what the
         threshold is compared with, before the reset.
     period : Quantity, optional
-        The time t in the expression begins anew with this period, for example the length of a
-        trial.
+        The time t in the expression, and the number of the step, begin anew with this period, for
+        example the length of a trial.
     gaps : bool
         NaN in data are gaps: of this neuron in this step nothing counts.
     namespace : dict, optional
@@ -206,6 +206,7 @@ class Loss:
         of_loss = {name: internal("given", name) for name in data}
         if self.period is not None:
             of_loss["t"] = f"((timestep(t, dt) % {self._period_steps})*dt)"
+            of_loss["t_in_timesteps"] = f"(t_in_timesteps % {self._period_steps})"
         self._set("_code", word_substitute(self.expression, of_loss))
         equations = subexpressions_of(self.group.equations)
         self._set("_value", expand(str_to_sympy(self._code), equations))

@@ -506,6 +506,18 @@ def test_the_check_finds_a_loss_that_is_read_at_another_moment(engine, monkeypat
     assert not learner.check(network=net, synapses=3).passed
 
 
+def test_the_number_of_the_step_begins_anew_with_the_period_too():
+    found = []
+    for phase in ("t/(5*ms)", "t_in_timesteps/5.0", "timestep(t, dt)/5.0"):
+        group = neurons()
+        loss = Loss(group, f"(v/mV - 3*sin({phase}))**2", period=T * ms)
+        net, _, made = network(group, loss)
+        net.run(2 * T * ms)
+        found.append((*made[0].grad[:], *group.loss[:]))
+        assert np.any(made[0].grad[:])
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-12)
+
+
 def test_the_loss_is_that_of_what_a_monitor_sees():
     group = neurons()
     net, _, _ = network(group, membrane(group, strength=2), Loss(group, "v/mV"))
