@@ -143,7 +143,9 @@ class OnPre:
 
     def _check_independent(self, jump, name, step):
         """Raise an error if a jump depends on the state of the postsynaptic neuron."""
-        states = {n for state in step.states for n in (state, f"{state}_post")}
+        # The time of its last spike is set by the neuron's own spikes, as a reset sets a state
+        of_target = (*step.states, "lastspike")
+        states = {n for state in of_target for n in (state, f"{state}_post")}
         states -= {*self.synaptic, self.weight}
         if self.in_turn:
             # Of the two names that a state has, one is written

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from brian2 import NeuronGroup, Synapses, linked_var, ms, mV
-from own_networks import Small, T, refusal
+from own_networks import LIF, Small, T, refusal
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -181,3 +181,19 @@ def test_synapses_on_the_way_of_credit_that_scale_a_state_are_named():
     assert "'shunts' may carry spikes from one trial into the next" in error
     assert "delay=0*ms, or Learner(reset=[shunts])" in error
     assert_passes(Small(others=others))
+
+
+@pytest.mark.parametrize("engine", ["traces", "credit"])
+@pytest.mark.parametrize("since", ["(t - lastspike_post)", "since_post"])
+def test_an_effect_that_the_spikes_of_the_target_change_is_refused(since, engine):
+    """Its own spike acts on what later arrivals do, which is a path of the trace."""
+
+    def build():
+        Small(
+            LIF + "\nsince = t - lastspike : second",
+            engine=engine,
+            refractory=2 * ms,
+            on_pre=f"v_post += w*mV*(1 - 0.5*exp(-{since}/(5*ms)))",
+        ).run()
+
+    assert "depends on the state of the postsynaptic neuron" in refusal(build)
