@@ -147,19 +147,20 @@ class OnPre:
         of_target = (*step.states, "lastspike")
         states = {n for state in of_target for n in (state, f"{state}_post")}
         states -= {*self.synaptic, self.weight}
-        if self.in_turn:
-            # Of the two names that a state has, one is written
-            states -= {name, name.removesuffix("_post"), f"{name.removesuffix('_post')}_post"}
-        if jump.expand().free_symbols & {symbol(n) for n in states}:
+        # Of the two names that a state has, one is written
+        itself = {name, name.removesuffix("_post"), f"{name.removesuffix('_post')}_post"}
+        read = {s.name for s in jump.expand().free_symbols} & states
+        if read - itself or read and not self.in_turn:
             raise NoDerivativeError(
                 f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
                 f"postsynaptic neuron{self._beyond_itself}; let spikes add to it, as in "
                 "'g_post += w', and the driving force belongs into the neuron's equations"
-                f"{self._instead}"
+                f"{'' if read - itself else self._instead}"
             )
 
     @property
     def _instead(self):
+        """What differentiates a jump that depends on nothing of the target but itself."""
         onto_neurons = bool(getattr(parent_group(self.target), "events", ()))
         if self.in_turn or not onto_neurons:
             return ""

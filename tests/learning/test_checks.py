@@ -457,7 +457,7 @@ class TestWhenTheRunBegins:
 
     def test_spikes_moved_to_another_slot(self, parts):
         parts[2].pre.when = "after_groups"
-        self.refused(parts, "reach 'recurrent' in the next step", "set the slots before")
+        self.refused(parts, "reach 'recurrent' in the next step", "before creating the synapses")
 
     def test_a_group_without_feedback(self, parts):
         owner = learner()
@@ -476,7 +476,7 @@ class TestWhenTheRunBegins:
         self.refused(
             (source, owner.readout, group, synapses),
             "spikes of 'noise' reach",
-            "set the slots before",
+            "before creating the synapses",
         )
 
 
