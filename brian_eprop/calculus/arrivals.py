@@ -150,7 +150,7 @@ class OnPre:
         # Of the two names that a state has, one is written
         itself = {name, name.removesuffix("_post"), f"{name.removesuffix('_post')}_post"}
         read = {s.name for s in jump.expand().free_symbols} & states
-        if read - itself or read and not self.in_turn:
+        if read - itself or (read and not self.in_turn):
             raise NoDerivativeError(
                 f"on_pre = '{self.text}': the jump of '{name}' depends on the state of the "
                 f"postsynaptic neuron{self._beyond_itself}; let spikes add to it, as in "

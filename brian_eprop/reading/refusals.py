@@ -146,7 +146,7 @@ def check_arrivals(reading, synapses):
             f"the spikes of '{source.name}' reach '{synapses.name}' in the "
             f"{'same' if fired else 'next'} step, by the order in which this network runs its "
             f"objects, but its traces are made for the {'same' if timing.lag == 0 else 'next'} "
-            "one: say where spikes arrive by TrainableSynapses(..., arrival=slot), and set the slot "
+            "one: say where spikes arrive by TrainableSynapses(..., arrival=...), and set the slot "
             "of the thresholder, if need be, before creating the synapses"
         )
     if target in reading.stages:
