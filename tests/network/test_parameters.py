@@ -280,7 +280,7 @@ def test_what_is_out_of_its_range_after_an_update_is_not_kept():
     [
         ("tau_m", TypeError, r"is one name; give a list, \['tau_m'\]"),
         ({"tau_m": 3}, TypeError, r"trainable\['tau_m'\] = 3 is not understood"),
-        (["tau_q"], ValueError, "'tau_q', which is no parameter of .* did you mean 'tau_"),
+        (["tau_q"], ValueError, "'tau_q', which is no parameter of .*did you mean 'tau_"),
         (["v"], ValueError, "'v', which is no parameter of the neurons"),
         (["t_ref"], ValueError, r"population 0 \('lif'\) uses for its refractoriness 't_ref'"),
         (
