@@ -1,4 +1,4 @@
-"""Atomic writing of files, locks, and netCDF files with a checksum.
+"""Folders, atomic writing of files, locks, and netCDF files with a checksum.
 
 HDF5 meets neither the disk nor a damaged file, since a full disk ends the process in it and some
 damage sends it into a loop without end: a file is made in memory, and its bytes are checked
@@ -53,6 +53,28 @@ def replacing(path, what):
                 raise
     except OSError as error:
         raise type(error)(error.errno, f"cannot write {what} '{path}': {error.strerror}") from error
+
+
+def make_folder(path, what):
+    """Make a folder, and those around it; one that is there stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What it is, for the error message.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made; names the path, and what to do.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"{what} '{path}' cannot be written ({error.strerror}); name another one with --out"
+        ) from None
 
 
 def is_abandoned(path):

@@ -16,7 +16,7 @@ from attrs.validators import optional
 from tqdm import tqdm
 
 from ..checks import FigureFormat, FilePath, any_seed, choice, whole, whole_number
-from ..files import replacing
+from ..files import make_folder, replacing
 from ..learning.optimizers import Adam
 from ..network import RecurrentNetwork
 from ..plotting.rules import save_comparison_figures
@@ -230,6 +230,8 @@ class RuleComparison:
         ------
         FileExistsError
             If there is something in the folder; nothing is changed then.
+        OSError
+            If it cannot be made.
         ValueError
             For what cannot be compared, and figures without such a format; nothing is written.
         """
@@ -242,6 +244,7 @@ class RuleComparison:
             )
         rules = self.rules or tuple(example_rules())
         problem = self._problem()
+        make_folder(folder, "the folder")
         bar = tqdm(rules, disable=not progress, desc="comparing", unit="rule")
         table = [self._compared([rule], problem)[0] for rule in bar]
         results = {
@@ -251,7 +254,7 @@ class RuleComparison:
             "costs": self._costs(rules, progress),
             "learning": {"scores": {}, "failures": {}},
         }
-        (folder / "figures").mkdir(parents=True, exist_ok=True)
+        (folder / "figures").mkdir(exist_ok=True)
         self._write(folder, results, table, figures)
         if self.task is not None:
             # may take hours: what there is by now is safe

@@ -24,7 +24,7 @@ import numpy as np
 from attrs import asdict, field, frozen
 
 from ..checks import choice, real, whole
-from ..files import is_abandoned, remove_abandoned, replacing
+from ..files import is_abandoned, make_folder, remove_abandoned, replacing
 from ..network.training import goal_reached, out_of_patience
 from .surroundings import commit, environment
 from .values import differences, read_toml
@@ -63,13 +63,7 @@ def create(folder):
             f"the run folder '{folder}' exists already; nothing was changed: {remedy}name another "
             "one with --out, or remove it"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"the run folder '{folder}' cannot be written ({error.strerror}); name another one "
-            "with --out"
-        ) from None
+    make_folder(folder, "the run folder")
 
 
 def is_empty(folder):

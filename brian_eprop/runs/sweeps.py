@@ -32,7 +32,7 @@ from brian2 import prefs
 from joblib import delayed
 
 from ..checks import FigureFormat, FilePath, shown, suggest, table
-from ..files import remove_abandoned, write_netcdf
+from ..files import make_folder, remove_abandoned, write_netcdf
 from ..network.workers import checked_workers, processes
 from ..plotting.run import save_sweep_figures
 from ..plotting.style import check_format
@@ -219,13 +219,7 @@ def run_sweep(
     check_format(figures)
     workers = checked_workers(workers)
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            f"the folder of the sweep '{folder}' cannot be written ({error.strerror}); name "
-            "another one with --out"
-        ) from None
+    make_folder(folder, "the folder of the sweep")
     remove_abandoned(folder)
     jobs = {label(point): sweep.configuration(point) for point in sweep.points()}
     for name, configuration in jobs.items():
