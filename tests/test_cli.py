@@ -265,9 +265,11 @@ def test_what_the_system_says_is_told_without_its_number(tmp_path):
     assert done.exit_code == 2 and "Errno" not in done.output
 
 
-def test_a_comparison_that_cannot_be_written_is_refused_before_it_is_made(monkeypatch):
-    monkeypatch.setattr("brian_eprop.rule_study.study.tqdm", None)
-    done = brian_eprop("compare", "eprop", "--out", "/proc/nowhere")
+def test_a_comparison_that_cannot_be_written_is_refused_before_it_takes_long(monkeypatch):
+    monkeypatch.setattr("brian_eprop.rule_study.study.RuleComparison._costs", None)
+    done = brian_eprop(
+        "compare", "bptt", "--cell", "elman", "--neurons", 4, "--steps", 8, "--out", "/proc/nowhere"
+    )
     assert done.exit_code == 2 and "the folder '/proc/nowhere' cannot be written" in done.output
 
 

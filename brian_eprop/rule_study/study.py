@@ -244,9 +244,10 @@ class RuleComparison:
             )
         rules = self.rules or tuple(example_rules())
         problem = self._problem()
-        make_folder(folder, "the folder")
         bar = tqdm(rules, disable=not progress, desc="comparing", unit="rule")
         table = [self._compared([rule], problem)[0] for rule in bar]
+        # no rule has been refused, and the rest may take hours
+        make_folder(folder, "the folder")
         results = {
             "settings": asdict(self),
             "rules": [asdict(row) for row in table],
