@@ -45,7 +45,7 @@ FUNCTIONS = {
     "log1p": lambda x: np.log(1 + x),
     **{name: getattr(np, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan")},
     **{name: getattr(np, name) for name in ("sinh", "cosh", "tanh", "arctan")},
-    **{name: lambda x: np.real(x).astype(int) for name in ("int", "int_")},
+    **{name: lambda x: np.asarray(np.real(x)).astype(int) for name in ("int", "int_")},
     "floor": lambda x: np.floor(np.real(x)),
     "ceil": lambda x: np.ceil(np.real(x)),
     "sign": lambda x: np.sign(np.real(x)),

@@ -130,7 +130,7 @@ def traub_miles_1991(net):
     net.around(group, pre, pre, weights=(20, 10, 15, 10), entry=entry)
 
 
-@written(height=30.0, width=20e-3, traces=False)
+@written(height=30.0, width=20e-3)
 def wang_2002(net):
     """NMDA gates of the source, summed over synapses that learn; AMPA by spikes."""
     group = net.neurons(
@@ -146,8 +146,8 @@ def wang_2002(net):
         method="rk2",
     )
     group.v = -60 * mV
-    net.forward(group, "sA_post += w", 0.3, 0.1)
     net.learning(group, group, None, 0.1, 0.05, model="w : 1\nsN_post = w*s_pre : 1 (summed)")
+    net.forward(group, "sA_post += w", 0.3, 0.1)
     net.outputs(group)
 
 
@@ -225,7 +225,7 @@ def bellec_2020_alif(net):
     net.around(group, loop={"delay": 1 * ms})
 
 
-@written(height=0.2e3, width=4e-3, dt=0.1 * ms, steps=200)
+@written(height=0.2e3, width=4e-3, dt=0.1 * ms, steps=300)
 def fourcaud_trocme_2003(net):
     """An exponential spike, cut where it is steep."""
     group = net.neurons(
@@ -321,14 +321,14 @@ def zenke_ganguli_2018(net):
     net.around(group, pre, pre, weights=(15, 8, 1, 4), loop={"connect": {"condition": "i != j"}})
 
 
-@written(width=20e-3, height=30.0)
+@written(width=20e-3, height=30.0, dt=0.5 * ms, steps=300)
 def morris_lecar_1981(net):
     """Two channels; the spike is where the voltage is high, and there is no reset."""
     group = net.neurons(
         """dv/dt = (I - 2*(v + 60*mV) - 4.4*m*(v - 120*mV) - 8*n*(v + 84*mV))/(20*ms) : volt
         m = 0.5*(1 + tanh((v + 1.2*mV)/(18*mV))) : 1
         dn/dt = 0.04*(0.5*(1 + tanh((v - 2*mV)/(30*mV))) - n)*cosh((v - 2*mV)/(60*mV))/ms : 1
-        dI/dt = -I/(20*ms) : volt""",
+        dI/dt = -I/(5*ms) : volt""",
         n=4,
         threshold="v > 0*mV",
         refractory="v > 0*mV",
@@ -336,7 +336,7 @@ def morris_lecar_1981(net):
     )
     group.v = -60 * mV
     pre = "I_post += w*mV"
-    net.around(group, pre, pre, weights=(60, 30, 5, 10))
+    net.around(group, pre, pre, weights=(5, 3, 10, 10))
 
 
 @written()

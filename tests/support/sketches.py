@@ -1,7 +1,7 @@
 """Networks that are written once and made twice: of Brian2 alone, or to learn.
 
 A network is a function of a `Sketch`, which makes its objects and knows which of the two is wanted.
-They are in networks_from_papers.py and networks_by_feature.py.
+They are in networks_from_papers.py, networks_by_reset.py and networks_by_feature.py.
 """
 
 from __future__ import annotations
