@@ -35,10 +35,10 @@ def exprel(x):
     return np.where(small, 1 + x / 2, (np.exp(x) - 1) / np.where(small, 1, x))
 
 
-#: By the names that Brian2 writes. np.abs and np.clip are no analytic functions; whole numbers
-#: have no derivative.
+#: By the names that Brian2 writes. np.abs and np.clip are no analytic functions; |x| has the
+#: derivative 0 at 0, and whole numbers have none.
 FUNCTIONS = {
-    "abs": lambda x: np.where(np.real(x) < 0, -x, x),
+    "abs": lambda x: np.sign(np.real(x)) * x,
     "clip": clipped,
     "exprel": exprel,
     "expm1": lambda x: np.exp(x) - 1,

@@ -344,7 +344,7 @@ def one_neuron(net):
 
 @written(traces=False)
 def a_sum_that_is_made_last(net):
-    """Traces of the inputs are then moved on before the sum that scales them."""
+    """Traces of the inputs are then moved on before the sum that scales them; |s| is 0 at first."""
     group = net.neurons(
         "dv/dt = (-v*(1 + abs(s)) + 3*mV)/(20*ms) : volt\ns : 1\ndr/dt = -r/(10*ms) : 1",
         threshold="v > 15*mV",
