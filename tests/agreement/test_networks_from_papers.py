@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("numpy_target")
 
 #: Run by every call of pytest
 FAST = {
-    "brette_2007_cuba",
+    "leaky_integrators",
     "refractory_by_a_condition_in_time",
     "through_neurons_that_do_not_learn",
 }

@@ -100,7 +100,7 @@ class Sketch:
         else:
             self.readout = LeakyReadout(2, tau=20 * ms, target=of.targets, **options)
             self.learner = Learner(self.readout, rule, reset_every=of.steps * of.dt)
-        self.source = of.make(self)
+        of.make(self)
         self.network = Network(self.readout, *self.made)
 
     def add(self, kind, *arguments, **options):
@@ -173,6 +173,8 @@ class Sketch:
 
         Parameters
         ----------
+        forward, recurrent : str
+            What a spike does.
         weights : tuple of 4 float
             Mean and spread of the weights of inputs, and of those of the group onto itself.
         loop, entry : dict, optional
@@ -185,7 +187,7 @@ class Sketch:
 
 
 def made(name, order=None, engine="credit"):
-    """A network of this file, as a Sketch: plain without an order."""
+    """A network that is written, as a Sketch: plain without an order."""
     of = WRITTEN[name]
     surrogate = PiecewiseLinear(of.height / volt, of.width * volt)
     return Sketch(of, order and EProp(order=order, engine=engine, surrogate=surrogate))
