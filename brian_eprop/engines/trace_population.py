@@ -229,11 +229,15 @@ class TracePopulation:
                 continue
             for effect in action.effects:
                 if effect.variable in variables:
+                    name = variables[effect.variable]
+                    # Where a sum is known, traces are moved on after it
+                    other = f"write '{name}' as a subexpression of the equations"
+                    if name in self.sums:
+                        other = "create the synapses with the sum before the others that learn"
                     raise ValueError(
-                        f"{action} changes '{variables[effect.variable]}', on which the next step "
-                        f"of group '{self.group.name}' depends, after its eligibility traces have "
-                        "been moved on with the old value: use EProp(engine='credit'), or write "
-                        f"'{variables[effect.variable]}' as a subexpression of the equations"
+                        f"{action} changes '{name}', on which the next step of group "
+                        f"'{self.group.name}' depends, after its eligibility traces have been "
+                        f"moved on with the old value: use EProp(engine='credit'), or {other}"
                     )
 
     @property
